@@ -1,0 +1,129 @@
+"""Bundles: the sets of models behind a run, each described by a card (`bundle.yaml`) that needs no torch to read.
+
+A bundle is named by one of `BUNDLES` or by a folder that holds a `bundle.yaml` of the same form.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from generator.errors import ConfigError, Fault
+from generator.spec import Spec
+
+BUNDLES: dict[str, Path] = {
+    "pocket": Path(__file__).parent / "pocket",
+    "sd21": Path(__file__).parent / "sd21",
+}
+CARD_FILE = "bundle.yaml"
+_WORD = re.compile(r"[a-z]+")
+
+
+class ModelRef(BaseModel):
+    """Where one diffusion model (a folder in the layout of diffusers) comes from.
+
+    `folder` (absolute, relative to the bundle's card or to the working folder) wins over `id`, a hub repository.
+    `variant` is tried first, then the plain files.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str | None = None
+    revision: str | None = None
+    variant: str | None = None
+    dtype: Literal["float32", "float16", "bfloat16"] | None = None
+    folder: str | None = None
+    licence: str | None = None
+
+    @model_validator(mode="after")
+    def _has_a_source(self) -> ModelRef:
+        if not self.id and not self.folder:
+            raise ValueError("a model needs an id (a hub repository) or a folder")
+        return self
+
+
+class BundleCard(BaseModel):
+    """What a bundle is, what it can paint, and the settings that suit it.
+
+    `vocabulary` lists the words its prompts may use; None means any.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    title: str
+    paints: str
+    licence: str
+    source: str
+    native_px: int
+    canvas_multiple: int
+    vocabulary: frozenset[str] | None = None
+    instead: str = ""
+    defaults: dict[str, Any]
+    models: dict[str, Any]
+
+    def unknown_words(self, texts: Iterable[str]) -> list[str]:
+        """Words of `texts` that the bundle has not learned, in order, each once."""
+        if self.vocabulary is None:
+            return []
+        words = dict.fromkeys(word for text in texts for word in _WORD.findall(text.lower()))
+        return [word for word in words if word not in self.vocabulary]
+
+    def warnings(self, spec: Spec) -> list[str]:
+        """One line for each prompt of the spec that the bundle cannot paint."""
+        lines = []
+        rows = [("background.csv", row.line, row.prompt) for row in spec.backgrounds]
+        rows += [("classes.csv", row.line, row.prompt) for row in spec.classes]
+        for file, line, prompt in rows:
+            unknown = self.unknown_words([prompt])
+            if unknown:
+                lines.append(
+                    f"{file}:{line}: the bundle '{self.name}' paints {self.paints} and has never seen "
+                    f"{', '.join(repr(word) for word in unknown)}: expect nonsense for {prompt!r}. {self.instead}".rstrip()
+                )
+        return lines
+
+
+@functools.cache
+def load_card(bundle: str) -> BundleCard:
+    """Read the card of a bundle, by name or folder.
+
+    Folders in its models are made absolute where they lie beside the card. Raises ConfigError.
+    """
+    folder = BUNDLES.get(bundle, Path(bundle))
+    path = folder / CARD_FILE
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        card = BundleCard.model_validate(data)
+    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+        names = ", ".join(BUNDLES)
+        raise ConfigError(
+            [
+                Fault(
+                    file=str(path) if folder.is_dir() else "config",
+                    column="bundle",
+                    found=bundle,
+                    expected=f"one of {names}, or a folder with a readable {CARD_FILE}; "
+                    "for another model, keep bundle: sd21 and set models.inpaint.id or models.inpaint.folder",
+                )
+            ]
+        ) from None
+    except ValidationError as error:
+        raise ConfigError(
+            Fault(file=str(path), column=".".join(str(part) for part in item["loc"]), expected=item["msg"])
+            for item in error.errors()
+        ) from None
+    models = {role: _with_absolute_folder(model, folder) for role, model in card.models.items()}
+    return card.model_copy(update={"models": models})
+
+
+def _with_absolute_folder(model: Any, folder: Path) -> Any:
+    if isinstance(model, Mapping) and model.get("folder") and (folder / str(model["folder"])).is_dir():
+        return {**model, "folder": str((folder / str(model["folder"])).resolve())}
+    return model

@@ -1,0 +1,25 @@
+"""What the checks look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from generator.geometry import Box
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evidence:
+    """One attempt at an object, all arrays of the crop's size on the canvas.
+
+    `fault` is what the painter itself found ("" when nothing); `region` (HW bool) is where it painted, `mask` (HW bool) what
+    was found painted; `box` is the requested one, relative to the crop; `open_edges` says for left, top, right, bottom
+    whether the region ends at the picture's own edge, where being cut is natural.
+    """
+
+    fault: str
+    region: np.ndarray
+    mask: np.ndarray
+    box: Box
+    open_edges: tuple[bool, bool, bool, bool]

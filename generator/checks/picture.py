@@ -1,0 +1,14 @@
+"""Is it a picture at all? NaN, black and flat output come from number formats that overflow."""
+
+from __future__ import annotations
+
+from generator.checks.evidence import Evidence
+from generator.config import LabelConfig
+from generator.types import Verdict
+
+
+def check_picture(evidence: Evidence, _limits: LabelConfig) -> Verdict:
+    """Pass when the painter found no fault; score 1 or 0."""
+    return Verdict(
+        check="picture", passed=not evidence.fault, score=0.0 if evidence.fault else 1.0, reason=evidence.fault
+    )

@@ -1,0 +1,246 @@
+"""How to paint: the YAML config, typed, with the bundle's own defaults beneath what the user wrote.
+
+    bundle's card (generator/bundles/<name>/bundle.yaml)  <  config file  <  command line
+
+A key that nobody knows is refused with the nearest right one, at its line.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from generator.bundles import BundleCard, ModelRef, load_card
+from generator.errors import ConfigError, Fault
+from generator.seeds import MAX_SEED
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+BlenderName = Literal["feather", "pyramid", "poisson", "mixed"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CanvasConfig(_Section):
+    """Size of the pictures in pixels."""
+
+    width: int = Field(ge=64, le=8192)
+    height: int = Field(ge=64, le=8192)
+
+
+class PlacementConfig(_Section):
+    """Where boxes may lie."""
+
+    margin: Annotated[float, Field(ge=0.0, le=0.25)] = 0.02
+    """Free border of the canvas, as a share of its shorter side."""
+    max_overlap: Share = 0.05
+    """Most that two boxes may share, as a share of the smaller one."""
+    max_tries: int = Field(default=60, ge=1, le=10_000)
+    """Draws of a position before an object is given up and recorded as unplaced."""
+
+
+class PaintingConfig(_Section):
+    """The denoising loop and the way back into the picture."""
+
+    steps: int = Field(default=25, ge=1, le=1000)
+    guidance_scale: float = Field(default=5.0, ge=1.0, le=50.0)
+    guidance_interval: tuple[Share, Share] = (0.2, 1.0)
+    """Noise levels (share of the training schedule; 1 is pure noise) with guidance: Kynkäänniemi et al. 2024, arXiv 2404.07724."""
+    background_negative_prompt: str = ""
+    object_negative_prompt: str = ""
+    box_share: Annotated[float, Field(gt=0.05, le=0.8)] = 0.4
+    """Longer side of the box as a share of its crop's side: how much context the model sees."""
+    mask_padding: Annotated[float, Field(ge=0.0, le=1.0)] = 0.12
+    """Repainted border around the box, as a share of the box's longer side."""
+    blend: BlenderName = "mixed"
+    match_colour: bool = True
+
+
+class LabelConfig(_Section):
+    """When a painted object counts."""
+
+    max_attempts: int = Field(default=4, ge=1, le=100)
+    min_area: Annotated[float, Field(gt=0.0, le=1.0)] = 0.08
+    """Least changed area, as a share of the requested box."""
+    max_edge_contact: Share = 0.2
+    """Most of the painted region's edge that the object may touch before it counts as cut off."""
+    min_visible: Share = 0.4
+    """Least of an object that must stay visible when later ones are painted over it."""
+
+
+class OutputConfig(_Section):
+    """Files."""
+
+    image_format: Literal["png", "jpg"] = "png"
+    jpeg_quality: int = Field(default=95, ge=50, le=100)
+    val_share: Annotated[float, Field(ge=0.0, le=0.9)] = 0.2
+    segmentation: Literal["polygon", "rle"] = "polygon"
+
+
+class ModelsConfig(_Section):
+    """The diffusion models; `background` may be none: the inpainting model then paints scenes with everything masked."""
+
+    inpaint: ModelRef
+    background: ModelRef | None = None
+
+
+class Config(_Section):
+    """Everything but the two CSV files. Keys left out come from the bundle's card.
+
+    `Config()` is the embedded pocket bundle; `Config.load(path)` reads YAML. Raises pydantic's ValidationError from
+    Python, ConfigError (with file and line) from a file.
+    """
+
+    bundle: str = "pocket"
+    seed: int = Field(default=0, ge=0, le=MAX_SEED)
+    chunk: int = Field(default=8, ge=1, le=4096)
+    """Scenes painted together: the unit of batching and of resume."""
+    device: str = "auto"
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    batch_size: int | Literal["auto"] = "auto"
+    offline: bool = False
+    canvas: CanvasConfig
+    placement: PlacementConfig = PlacementConfig()
+    painting: PaintingConfig = PaintingConfig()
+    labels: LabelConfig = LabelConfig()
+    output: OutputConfig = OutputConfig()
+    models: ModelsConfig
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_card(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        bundle = data.get("bundle", "pocket")
+        if not isinstance(bundle, str):
+            return data
+        card = load_card(bundle)
+        return _merge({**card.defaults, "models": card.models}, data)
+
+    @model_validator(mode="after")
+    def _check_interval(self) -> Config:
+        low, high = self.painting.guidance_interval
+        if low > high:
+            raise ValueError(f"painting.guidance_interval: {low} must not be above {high}")
+        if isinstance(self.batch_size, int) and self.batch_size < 1:
+            raise ValueError("batch_size: 1 or more, or auto")
+        return self
+
+    @classmethod
+    def load(cls, path: str | Path | None = None, **overrides: object) -> Config:
+        """Read a YAML file (None: the embedded defaults) and put `overrides` of top-level keys over it.
+
+        Raises ConfigError naming file, line, key and what would be right.
+        """
+        data: Mapping[str, Any] = {}
+        lines: dict[tuple[str | int, ...], int] = {}
+        if path is not None:
+            data, lines = _read_yaml(Path(path))
+        given = {key: value for key, value in overrides.items() if value is not None}
+        try:
+            return cls.model_validate({**data, **given})
+        except ValidationError as error:
+            name = str(path) if path is not None else "config"
+            raise ConfigError(_to_fault(name, item, lines) for item in error.errors()) from None
+
+    @property
+    def canvas_wh(self) -> tuple[int, int]:
+        """(width, height) of the pictures in pixels."""
+        return (self.canvas.width, self.canvas.height)
+
+    @property
+    def card(self) -> BundleCard:
+        """Card of the bundle."""
+        return load_card(self.bundle)
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the bytes of the pictures, as plain data: everything but where and how fast it runs."""
+        data: dict[str, Any] = json.loads(self.model_dump_json())
+        for key in ("device", "dtype", "batch_size", "offline"):
+            del data[key]
+        for model in data["models"].values():
+            if model is not None:
+                del model["folder"]
+        return data
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple[str | int, ...], int]]:
+    """Return the data and the line of every key path in it."""
+    file = str(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except FileNotFoundError:
+        raise ConfigError([Fault(file=file, expected="there is no such file")]) from None
+    except OSError as error:
+        raise ConfigError([Fault(file=file, expected=f"cannot be read: {error.strerror}")]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([Fault(file=file, expected="is not UTF-8 text")]) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        line = mark.line + 1 if mark is not None else 1
+        raise ConfigError([Fault(file=file, line=line, expected=f"is not YAML: {problem}")]) from None
+    if data is None:
+        return {}, {}
+    if not isinstance(data, dict):
+        raise ConfigError([Fault(file=file, line=1, expected="a mapping is needed: lines of 'key: value'")])
+    lines: dict[tuple[str | int, ...], int] = {}
+
+    def visit(item: yaml.Node, where: tuple[str | int, ...]) -> None:
+        if isinstance(item, yaml.MappingNode):
+            for key, value in item.value:
+                lines[(*where, key.value)] = key.start_mark.line + 1
+                visit(value, (*where, key.value))
+
+    visit(node, ())
+    return data, lines
+
+
+def _to_fault(file: str, item: Any, lines: Mapping[tuple[str | int, ...], int]) -> Fault:
+    """Turn one pydantic error into a fault at its line."""
+    where = tuple(part for part in item["loc"] if not (isinstance(part, str) and "[" in part))
+    line = next((lines[where[:end]] for end in range(len(where), 0, -1) if where[:end] in lines), None)
+    dotted = ".".join(str(part) for part in where)
+    if item["type"] == "extra_forbidden":
+        known = _known_keys(where[:-1])
+        near = difflib.get_close_matches(str(where[-1]), known, n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(sorted(known))}"
+        return Fault(file=file, line=line, column=dotted, expected=f"unknown key; {hint}")
+    message = item["msg"].removeprefix("Value error, ")
+    found = None if isinstance(item["input"], Mapping) else str(item["input"])
+    return Fault(file=file, line=line, column=dotted or None, found=found, expected=message)
+
+
+def _known_keys(where: tuple[str | int, ...]) -> list[str]:
+    model: type[BaseModel] = Config
+    for part in where:
+        field = model.model_fields.get(str(part))
+        inner = _model_of(field.annotation) if field is not None else None
+        if inner is None:
+            return []
+        model = inner
+    return list(model.model_fields)
+
+
+def _model_of(annotation: Any) -> type[BaseModel] | None:
+    if get_origin(annotation) in (Union, UnionType):
+        return next((model for model in map(_model_of, get_args(annotation)) if model is not None), None)
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None

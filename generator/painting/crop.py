@@ -1,0 +1,116 @@
+"""Crop with context around a box, at the size the model paints best, and the way back.
+
+Small objects get the model's full detail, and a crop of 512 px costs 2.7 times less than a frame of 768 px.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from generator.geometry import Box
+
+# Latents are an eighth of the picture: a mask that is not aligned to 8 px of the crop would be rounded by the model.
+LATENT_PX = 8
+# Crops smaller than a quarter of the native side would be blown up more than four times: all blur, no context.
+MIN_CROP_SHARE = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CropFrame:
+    """Where an object is painted.
+
+    `crop` is the part of the canvas that the model sees, `native_wh` the size at which it sees it, `region` the part
+    of the native crop that it repaints (a multiple of 8 px, so that mask and latents agree).
+    """
+
+    crop: Box
+    native_wh: tuple[int, int]
+    region: Box
+
+    @property
+    def scale_xy(self) -> tuple[float, float]:
+        """Native pixels for one canvas pixel, in x and y."""
+        return self.native_wh[0] / self.crop.width, self.native_wh[1] / self.crop.height
+
+    def region_edges(self) -> tuple[float, float, float, float]:
+        """(left, top, right, bottom) of the repainted region in pixels of the crop on the canvas."""
+        sx, sy = self.scale_xy
+        return self.region.x_min / sx, self.region.y_min / sy, self.region.x_max / sx, self.region.y_max / sy
+
+
+def frame_around(
+    box: Box,
+    canvas_wh: tuple[int, int],
+    *,
+    native_px: int,
+    size_multiple: int,
+    box_share: float,
+    mask_padding: float,
+) -> CropFrame:
+    """Frame a box (canvas pixels) so that its longer side takes `box_share` of a square crop, where the canvas allows.
+
+    A box too long for a square of the canvas's shorter side gets an oblong crop, painted at the same number of pixels.
+    """
+    long_side = max(box.width, box.height)
+    padding = mask_padding * long_side
+    side = math.ceil(max(long_side / box_share, MIN_CROP_SHARE * native_px, long_side + 2 * padding + LATENT_PX))
+    shorter = min(canvas_wh)
+    if long_side + 2 * padding <= shorter:
+        crop_w = crop_h = min(side, shorter)
+    else:
+        crop_w, crop_h = min(side, canvas_wh[0]), min(side, canvas_wh[1])
+    crop = Box.from_xywh(
+        _centred(box.x_min, box.x_max, crop_w, canvas_wh[0]),
+        _centred(box.y_min, box.y_max, crop_h, canvas_wh[1]),
+        crop_w,
+        crop_h,
+    )
+    scale = native_px / math.sqrt(crop_w * crop_h)
+    native_wh = (_to_multiple(crop_w * scale, size_multiple), _to_multiple(crop_h * scale, size_multiple))
+    sx, sy = native_wh[0] / crop_w, native_wh[1] / crop_h
+    region = Box(
+        x_min=_floor8((box.x_min - padding - crop.x_min) * sx),
+        y_min=_floor8((box.y_min - padding - crop.y_min) * sy),
+        x_max=min(native_wh[0], _ceil8((box.x_max + padding - crop.x_min) * sx)),
+        y_max=min(native_wh[1], _ceil8((box.y_max + padding - crop.y_min) * sy)),
+    )
+    return CropFrame(crop=crop, native_wh=native_wh, region=region)
+
+
+def to_native(crop_pixels: np.ndarray, frame: CropFrame) -> np.ndarray:
+    """Crop (HWC uint8, canvas size) -> the same at native size."""
+    return resize(crop_pixels, frame.native_wh)
+
+
+def to_canvas(native_pixels: np.ndarray, frame: CropFrame) -> np.ndarray:
+    """Native picture (HWC uint8) -> crop size on the canvas."""
+    return resize(native_pixels, (frame.crop.width, frame.crop.height))
+
+
+def resize(pixels: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
+    """Resize HWC uint8: area averaging down (no aliasing), cubic up; unchanged when the size is right."""
+    height, width = pixels.shape[:2]
+    if (width, height) == size_wh:
+        return pixels
+    shrinks = size_wh[0] * size_wh[1] < width * height
+    return cv2.resize(pixels, size_wh, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+
+
+def _centred(low: int, high: int, length: int, limit: int) -> int:
+    return min(max((low + high - length) // 2, 0), limit - length)
+
+
+def _to_multiple(value: float, multiple: int) -> int:
+    return max(multiple, round(value / multiple) * multiple)
+
+
+def _floor8(value: float) -> int:
+    return max(0, math.floor(value / LATENT_PX) * LATENT_PX)
+
+
+def _ceil8(value: float) -> int:
+    return math.ceil(value / LATENT_PX) * LATENT_PX

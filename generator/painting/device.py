@@ -1,0 +1,61 @@
+"""Where and in which number format to compute, and what to do when memory runs out."""
+
+from __future__ import annotations
+
+import torch
+
+from generator.config import Config
+from generator.errors import ModelError
+
+# Largest batch to start from: on two CPU cores a larger batch gains nothing and padding costs more
+# (benchmarks/painting.py); on a GPU the batch halves by itself when it does not fit.
+CPU_BATCH, MPS_BATCH, CUDA_BATCH = 2, 4, 16
+
+
+def choose_device(wish: str) -> torch.device:
+    """'auto' -> cuda, else mps, else cpu. Raises ModelError for a device that this machine lacks."""
+    if wish == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(wish)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise ModelError(f"device: {wish!r} cannot be used on this machine; try device: auto or cpu") from None
+    return device
+
+
+def choose_dtype(wish: str | None, device: torch.device) -> torch.dtype:
+    """'auto' -> bfloat16 on cuda (float16 paints black pictures with SD 2.1), float32 elsewhere."""
+    if wish not in (None, "auto"):
+        dtype = getattr(torch, str(wish))
+        if not isinstance(dtype, torch.dtype):
+            raise ModelError(f"dtype: {wish!r} is not a number format of torch")
+        return dtype
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.float32
+
+
+def choose_batch_size(config: Config, device: torch.device) -> int:
+    """Objects painted in one batch."""
+    if isinstance(config.batch_size, int):
+        return config.batch_size
+    return {"cuda": CUDA_BATCH, "mps": MPS_BATCH}.get(device.type, CPU_BATCH)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error means that the batch was too large for the device."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+
+
+def free_cached_memory(device: torch.device) -> None:
+    """Give back what the allocator holds but does not use."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()

@@ -1,0 +1,190 @@
+"""A NumPy facade over the diffusion models: pictures in, pictures out, batches inside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import numpy as np
+import torch
+
+from generator.config import Config
+from generator.painting.device import (
+    choose_batch_size,
+    choose_device,
+    choose_dtype,
+    free_cached_memory,
+    is_out_of_memory,
+)
+from generator.painting.diffusion import Masking, decode, denoise, encode, starting_noise
+from generator.painting.models import DiffusionModel, fingerprint, load_model
+
+Job = TypeVar("Job", bound="BackgroundJob")
+
+# A decoded picture this even (standard deviation over pixels, of 255) or this dark (maximum) is a failure of the
+# number format or of the model, not a scene.
+FLAT_STD, BLACK_MAX = 1.0, 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BackgroundJob:
+    """Paint a whole picture of `size_wh` pixels."""
+
+    prompt: str
+    negative_prompt: str
+    seed: int
+    size_wh: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class InpaintJob(BackgroundJob):
+    """Repaint `image` (HWC uint8 RGB, of size_wh) where `mask` (HW bool) is true."""
+
+    image: np.ndarray
+    mask: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Painting:
+    """One result: HWC uint8 RGB, and why it cannot be used ("" when it can)."""
+
+    pixels: np.ndarray
+    fault: str
+
+
+class Paints(Protocol):
+    """What painting a chunk needs of a painter."""
+
+    def paint_backgrounds(self, jobs: Sequence[BackgroundJob]) -> list[Painting]:
+        """Paint whole pictures."""
+
+    def inpaint(self, jobs: Sequence[InpaintJob]) -> list[Painting]:
+        """Repaint parts of pictures."""
+
+
+class Painter:
+    """Holds the models of a run. Raises ModelError when they cannot be loaded.
+
+    Every batch has the same number of rows (short ones are padded with copies), because kernels differ in the last bit
+    between shapes: so a picture's bytes do not depend on how many others were asked for.
+    """
+
+    def __init__(self, config: Config, *, on_warning: Callable[[str], None] = lambda text: None):
+        self.config = config
+        self.device = choose_device(config.device)
+        self.batch_size = choose_batch_size(config, self.device)
+        self._warn = on_warning
+        self.inpaint_model = self._load("inpaint")
+        self.background_model = self._load("background") if config.models.background else self.inpaint_model
+
+    def _load(self, role: str) -> DiffusionModel:
+        ref = getattr(self.config.models, role)
+        wish = ref.dtype or self.config.dtype
+        dtype = choose_dtype(wish, self.device)
+        return load_model(role, ref, device=self.device, dtype=dtype, offline=self.config.offline)
+
+    def describe(self) -> dict[str, str]:
+        """Say what decides the last bit: device, number format, weights."""
+        models = self.config.models
+        described = {
+            "device": str(self.device),
+            "dtype": str(self.inpaint_model.dtype).removeprefix("torch."),
+            "torch": torch.__version__,
+            "inpaint": fingerprint(models.inpaint),
+        }
+        if models.background is not None:
+            described["background"] = fingerprint(models.background)
+        return described
+
+    @property
+    def native_px(self) -> int:
+        """Side of the square crops that the inpainting model paints best."""
+        return self.inpaint_model.native_px
+
+    @property
+    def size_multiple(self) -> int:
+        """Sides of the crops must be a multiple of this."""
+        return self.inpaint_model.size_multiple
+
+    def paint_backgrounds(self, jobs: Sequence[BackgroundJob]) -> list[Painting]:
+        """Paint whole pictures; sides that the model cannot paint are painted larger and cut to size."""
+        return self._in_batches(jobs, self._paint_background_batch)
+
+    def inpaint(self, jobs: Sequence[InpaintJob]) -> list[Painting]:
+        """Repaint parts of pictures. The decoder repaints *every* pixel: put the rest back afterwards."""
+        return self._in_batches(jobs, self._inpaint_batch)
+
+    def _in_batches(self, jobs: Sequence[Job], paint: Callable[[Sequence[Job]], np.ndarray]) -> list[Painting]:
+        results: dict[int, Painting] = {}
+        by_size: dict[tuple[int, int], list[int]] = {}
+        for position, job in enumerate(jobs):
+            by_size.setdefault(job.size_wh, []).append(position)
+        for positions in by_size.values():
+            start = 0
+            while start < len(positions):
+                rows = positions[start : start + self.batch_size]
+                padded = [jobs[row] for row in rows] + [jobs[rows[-1]]] * (self.batch_size - len(rows))
+                try:
+                    pixels = paint(padded)
+                except (RuntimeError, MemoryError) as error:
+                    if not is_out_of_memory(error) or self.batch_size == 1:
+                        raise
+                    free_cached_memory(self.device)
+                    self._warn(
+                        f"out of memory with {self.batch_size} pictures at a time: going on with {self.batch_size // 2}"
+                    )
+                    self.batch_size //= 2
+                    continue
+                for row, picture in zip(rows, pixels, strict=False):
+                    results[row] = _to_painting(picture)
+                start += len(rows)
+        return [results[position] for position in range(len(jobs))]
+
+    def _paint_background_batch(self, jobs: Sequence[BackgroundJob]) -> np.ndarray:
+        model = self.background_model
+        multiple = model.size_multiple
+        width, height = jobs[0].size_wh
+        full_w, full_h = -(-width // multiple) * multiple, -(-height // multiple) * multiple
+        masking = None
+        if model.in_channels == 9:
+            # No text-to-image UNet in the bundle: the inpainting one paints with everything masked.
+            grey = torch.zeros(1, 3, full_h, full_w)
+            latents = encode(model, grey).expand(len(jobs), -1, -1, -1)
+            masking = Masking(mask=torch.ones_like(latents[:, :1]), latents=latents)
+        pixels = self._denoise_batch(model, jobs, (full_w, full_h), masking)
+        top, left = (full_h - height) // 2, (full_w - width) // 2
+        return pixels[:, top : top + height, left : left + width]
+
+    def _inpaint_batch(self, jobs: Sequence[InpaintJob]) -> np.ndarray:
+        model = self.inpaint_model
+        images = torch.from_numpy(np.stack([job.image for job in jobs])).permute(0, 3, 1, 2).float() / 127.5 - 1
+        masks = torch.from_numpy(np.stack([job.mask for job in jobs]))[:, None].float()
+        latents = encode(model, images * (1 - masks) if model.in_channels == 9 else images)
+        small = torch.nn.functional.interpolate(masks, size=latents.shape[-2:], mode="nearest")
+        masking = Masking(mask=small.to(model.device), latents=latents)
+        return self._denoise_batch(model, jobs, jobs[0].size_wh, masking)
+
+    def _denoise_batch(
+        self, model: DiffusionModel, jobs: Sequence[BackgroundJob], size_wh: tuple[int, int], masking: Masking | None
+    ) -> np.ndarray:
+        """Return (B, H, W, 3) float32 in [0, 255], not yet clipped; NaN stays NaN."""
+        shape = (int(model.vae.config.latent_channels), size_wh[1] // model.vae_scale, size_wh[0] // model.vae_scale)
+        noise = starting_noise([job.seed for job in jobs], shape, model)
+        prompts = torch.cat([model.embed_prompt(job.prompt) for job in jobs])
+        negatives = torch.cat([model.embed_prompt(job.negative_prompt) for job in jobs])
+        latents = denoise(model, noise, prompts, negatives, masking, self.config.painting)
+        pixels: np.ndarray = ((decode(model, latents) + 1) * 127.5).permute(0, 2, 3, 1).numpy()
+        return pixels
+
+
+def _to_painting(picture: np.ndarray) -> Painting:
+    if not np.isfinite(picture).all():
+        return Painting(pixels=np.zeros(picture.shape, np.uint8), fault="the model painted NaN")
+    pixels = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+    fault = ""
+    if pixels.max() <= BLACK_MAX:
+        fault = "the model painted black"
+    elif pixels.std(axis=(0, 1)).max() < FLAT_STD:
+        fault = "the model painted one flat colour"
+    return Painting(pixels=pixels, fault=fault)

@@ -1,0 +1,70 @@
+"""From the model's crop back into the picture, everything outside the blend left bit for bit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from generator.checks.evidence import Evidence
+from generator.config import PaintingConfig
+from generator.labelling import find_painted
+from generator.painting.blenders import BLENDERS
+from generator.painting.colour import match_to_ring
+from generator.painting.crop import CropFrame, to_canvas
+from generator.painting.mask import blend_weights
+from generator.plan import Placement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Stitched:
+    """A crop with its object in it (HWC uint8, canvas size), and the evidence for the checks."""
+
+    pixels: np.ndarray
+    evidence: Evidence
+
+
+def stitch(
+    before: np.ndarray,
+    painted: np.ndarray,
+    frame: CropFrame,
+    placement: Placement,
+    *,
+    protected: np.ndarray,
+    fault: str,
+    rng: np.random.Generator,
+    painting: PaintingConfig,
+) -> Stitched:
+    """Blend a painted crop (HWC uint8, native size) into `before` (HWC uint8, canvas size) and find what changed.
+
+    `protected` (HW bool, canvas size) marks earlier objects, which stay as they are.
+    """
+    patch = to_canvas(painted, frame)
+    repainted = _repainted(frame) & ~protected
+    matched = match_to_ring(patch, before, ~repainted) if painting.match_colour else patch.astype(np.float32)
+    long_side = max(placement.box.width, placement.box.height)
+    weights = blend_weights(frame, protected, softness_px=painting.mask_padding * long_side, rng=rng)
+    region = weights >= 0.5
+    return Stitched(
+        pixels=BLENDERS[placement.blender](before, matched, weights),
+        evidence=Evidence(
+            fault=fault,
+            region=repainted,
+            mask=find_painted(before, matched, repainted) & region,
+            box=placement.box.shifted(-frame.crop.x_min, -frame.crop.y_min),
+            open_edges=_open_edges(frame),
+        ),
+    )
+
+
+def _repainted(frame: CropFrame) -> np.ndarray:
+    left, top, right, bottom = frame.region_edges()
+    region = np.zeros((frame.crop.height, frame.crop.width), bool)
+    region[int(top) : int(np.ceil(bottom)), int(left) : int(np.ceil(right))] = True
+    return region
+
+
+def _open_edges(frame: CropFrame) -> tuple[bool, bool, bool, bool]:
+    width, height = frame.native_wh
+    region = frame.region
+    return region.x_min == 0, region.y_min == 0, region.x_max == width, region.y_max == height

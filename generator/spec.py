@@ -1,0 +1,187 @@
+"""What the user asked for: background.csv and classes.csv, read, checked and typed.
+
+Sizes are kept as they were written (pixels, or a share of the canvas side); `ClassSpec.size_ranges_px` turns them into
+pixels, and the plan draws from those.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from generator.errors import Fault, SpecError
+from generator.spec_rules import (
+    BACKGROUND_COLUMNS,
+    CLASS_COLUMNS,
+    SIZE_COLUMNS,
+    Length,
+    background_faults,
+    background_schema,
+    category_name,
+    class_faults,
+    class_schema,
+    parse_length,
+    parse_share,
+)
+from generator.tables import TableRow, check_cells, read_rows
+
+DEFAULT_ASPECT_RATIOS = (0.75, 1.33)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackgroundSpec:
+    """One row of background.csv: a scene, and how many pictures of it."""
+
+    prompt: str
+    num_imgs: int
+    negative_prompt: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassSpec:
+    """One row of classes.csv: an object, how many of it appear in a scene, how large and where.
+
+    Either `sizes` (width_min, height_min, width_max, height_max) or `aspect_ratios` (width / height) is set.
+    `band` is the share of the height, 0 at the top, within which the box's centre lies.
+    """
+
+    prompt: str
+    name: str
+    min_appear: int
+    max_appear: int
+    sizes: tuple[Length, Length, Length, Length] | None = None
+    aspect_ratios: tuple[float, float] = DEFAULT_ASPECT_RATIOS
+    supercategory: str = ""
+    negative_prompt: str = ""
+    references: str = ""
+    band: tuple[float, float] = (0.0, 1.0)
+    line: int = 0
+
+    def size_ranges_px(self, canvas_wh: tuple[int, int]) -> tuple[int, int, int, int] | None:
+        """(width_min, height_min, width_max, height_max) in pixels, or None when the row gives aspect ratios."""
+        if self.sizes is None:
+            return None
+        width, height = canvas_wh
+        sides = (width, height, width, height)
+        return tuple(length.to_px(side) for length, side in zip(self.sizes, sides, strict=True))  # type: ignore[return-value]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """The whole wish: scenes and objects."""
+
+    backgrounds: tuple[BackgroundSpec, ...]
+    classes: tuple[ClassSpec, ...]
+
+    @property
+    def num_scenes(self) -> int:
+        """Pictures in all."""
+        return sum(row.num_imgs for row in self.backgrounds)
+
+    @property
+    def categories(self) -> dict[str, str]:
+        """Category name -> supercategory, in the order of first appearance (COCO ids count from 1 in it)."""
+        names: dict[str, str] = {}
+        for row in self.classes:
+            names[row.name] = names.get(row.name) or row.supercategory
+        return names
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data that says the same; where a row stood in its file does not count."""
+        data = asdict(self)
+        for row in (*data["backgrounds"], *data["classes"]):
+            del row["line"]
+        return data
+
+    @property
+    def digest(self) -> str:
+        """First 16 hex digits of the SHA-256 of the spec."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def load_spec(
+    background: str | Path = "background.csv",
+    classes: str | Path = "classes.csv",
+    *,
+    canvas_wh: tuple[int, int],
+) -> Spec:
+    """Read the two CSV files and check them against a canvas of (width, height) pixels.
+
+    Raises SpecError with every fault of both files at once.
+    """
+    faults: list[Fault] = []
+    rows: dict[str, list[TableRow]] = {}
+    for key, path, columns, schema in (
+        ("background", find_table(background), BACKGROUND_COLUMNS, background_schema()),
+        ("classes", find_table(classes), CLASS_COLUMNS, class_schema()),
+    ):
+        try:
+            rows[key], shape_faults = read_rows(path, columns)
+        except SpecError as error:
+            faults += error.faults
+            continue
+        faults += shape_faults or []
+        cell_faults = check_cells(path, rows[key], schema)
+        if any(fault.column in columns and "missing" in fault.expected for fault in shape_faults):
+            cell_faults = [
+                fault for fault in cell_faults if fault.found
+            ]  # an absent column is one fault, not one a row
+        faults += cell_faults
+        bad = {fault.line for fault in shape_faults + cell_faults}
+        sound = [row for row in rows[key] if row.line not in bad]
+        faults += background_faults(path, sound) if key == "background" else class_faults(path, sound, canvas_wh)
+    if faults:
+        raise SpecError(faults)
+    return Spec(
+        backgrounds=tuple(_to_background(row) for row in rows["background"]),
+        classes=tuple(_to_class(row) for row in rows["classes"]),
+    )
+
+
+def find_table(path: str | Path) -> Path:
+    """Return the path, or its sibling `backgrounds.csv` for a missing `background.csv` (and the other way round)."""
+    path = Path(path)
+    if not path.exists() and path.name in ("background.csv", "backgrounds.csv"):
+        other = path.with_name("backgrounds.csv" if path.name == "background.csv" else "background.csv")
+        if other.exists():
+            return other
+    return path
+
+
+def _to_background(row: TableRow) -> BackgroundSpec:
+    return BackgroundSpec(
+        prompt=row.cells["prompt"],
+        num_imgs=int(row.cells["num_imgs"]),
+        negative_prompt=row.cells["negative_prompt"],
+        line=row.line,
+    )
+
+
+def _to_class(row: TableRow) -> ClassSpec:
+    cells = row.cells
+    width_min, height_min, width_max, height_max = (parse_length(cells[column]) for column in SIZE_COLUMNS)
+    sizes = None
+    if width_min and height_min and width_max and height_max:
+        sizes = (width_min, height_min, width_max, height_max)
+    ratios = DEFAULT_ASPECT_RATIOS
+    if cells["aspect_ratio_min"]:
+        ratios = (float(cells["aspect_ratio_min"]), float(cells["aspect_ratio_max"]))
+    band = (0.0, 1.0)
+    if cells["y_min"]:
+        band = (parse_share(cells["y_min"]) or 0.0, parse_share(cells["y_max"]) or 0.0)
+    return ClassSpec(
+        prompt=cells["prompt"],
+        name=cells["name"] or category_name(cells["prompt"]),
+        min_appear=int(cells["min_appear"]),
+        max_appear=int(cells["max_appear"]),
+        sizes=sizes,
+        aspect_ratios=ratios,
+        supercategory=cells["supercategory"],
+        negative_prompt=cells["negative_prompt"],
+        references=cells["references"],
+        band=band,
+        line=row.line,
+    )

@@ -1,0 +1,92 @@
+"""Files that are whole or absent: written beside their place, then renamed over it.
+
+Errors of the operating system become one clear StorageError.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from generator.errors import StorageError
+
+_MEANINGS = {
+    errno.ENOSPC: "the disk is full; free some space and run the same command again, it goes on where it stopped",
+    errno.EDQUOT: "your disk quota is used up; free some space and run the same command again",
+    errno.EROFS: "the file system is read-only; choose another folder with --out",
+    errno.EACCES: "writing there is not allowed; choose another folder with --out or change its permissions",
+    errno.EPERM: "writing there is not allowed; choose another folder with --out or change its permissions",
+    errno.ENOENT: "the folder is missing",
+    errno.ENOTDIR: "a part of this path is a file, not a folder; choose another folder with --out",
+    errno.EEXIST: "a file of this name is in the way; choose another folder with --out",
+}
+
+
+@contextlib.contextmanager
+def translate_os_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError about `path` into a StorageError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        meaning = _MEANINGS.get(error.errno or 0, error.strerror or str(error))
+        raise StorageError(f"{error.filename or path}: {meaning}") from error
+
+
+def make_folder(path: Path) -> Path:
+    """Make a folder and its parents; raises StorageError."""
+    with translate_os_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@contextlib.contextmanager
+def atomic_writer(path: Path) -> Iterator[BinaryIO]:
+    """Open a binary stream whose bytes appear under `path` only when the block ends well.
+
+    A crash, a full disk or kill -9 leaves the old file, or none, and at most a `.part` file that the next run removes.
+    """
+    with translate_os_errors(path):
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                yield stream
+            # mkstemp makes private files; what we leave behind follows the user's umask as any other file.
+            umask = os.umask(0)
+            os.umask(umask)
+            Path(name).chmod(0o666 & ~umask)
+            Path(name).replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                Path(name).unlink()
+            raise
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all; raises StorageError."""
+    with atomic_writer(path) as stream:
+        stream.write(data)
+
+
+def write_json(path: Path, data: Any, *, indent: int | None = 1) -> None:
+    """Write JSON (UTF-8, keys in the order given) whole or not at all; raises StorageError."""
+    write_bytes(path, (json.dumps(data, indent=indent, ensure_ascii=False, allow_nan=False) + "\n").encode())
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the `.part` files that a killed run left in a folder."""
+    for part in folder.glob(".*.part"):
+        with translate_os_errors(part):
+            part.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

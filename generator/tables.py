@@ -1,0 +1,163 @@
+"""CSV files as people really write them -> rows of text with line numbers, and every fault in them.
+
+The format is RFC 4180 with the liberties that spreadsheets take: a byte order mark, CRLF, spaces after commas,
+a trailing comma on every line, empty lines, semicolons where the locale uses the comma for decimals.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pandera.pandas as pa
+
+from generator.errors import Fault, SpecError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableRow:
+    """One row: the text of each known column ("" where the cell is empty) and the line it starts on."""
+
+    line: int
+    cells: Mapping[str, str]
+
+
+def read_text(path: Path) -> str:
+    """Read a UTF-8 file, with or without a byte order mark.
+
+    Raises SpecError when the file is missing, unreadable or in another encoding.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise SpecError([Fault(file=str(path), expected="there is no such file")]) from None
+    except OSError as error:
+        raise SpecError([Fault(file=str(path), expected=f"cannot be read: {error.strerror}")]) from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise SpecError(
+            [
+                Fault(
+                    file=str(path),
+                    line=line,
+                    found=repr(data[error.start : error.start + 1])[2:-1],
+                    expected="this byte is not UTF-8; save the file as 'CSV UTF-8'",
+                )
+            ]
+        ) from None
+
+
+def read_rows(path: Path, columns: Mapping[str, bool]) -> tuple[list[TableRow], list[Fault]]:
+    """Read a CSV file whose header names some of `columns` (name -> is it required).
+
+    Returns the rows in the order of the file, and every fault of the table's shape: unknown, missing or double
+    columns, cells beyond the header, broken quotes. Raises SpecError only when nothing can be read at all.
+    """
+    file = str(path)
+    text = read_text(path)
+    first_line = text.lstrip().split("\n", 1)[0]
+    delimiter = ";" if ";" in first_line and "," not in first_line else ","
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
+    header: list[str] | None = None
+    rows: list[TableRow] = []
+    faults: list[Fault] = []
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = [cell.strip() for cell in next(reader)]
+        except StopIteration:
+            break
+        except csv.Error as error:
+            faults.append(Fault(file=file, line=line, expected=f"{error}; check the quotes from this line on"))
+            break
+        if not any(cells):
+            continue
+        if header is None:
+            header = ["_".join(cell.lower().split()) for cell in cells]
+            faults += _header_faults(file, line, header, columns)
+            continue
+        beyond = [cell for cell in cells[len(header) :] if cell]
+        if beyond:
+            faults.append(
+                Fault(
+                    file=file,
+                    line=line,
+                    found=beyond[0],
+                    expected=f"this line has {len(cells)} cells, the header {len(header)} columns; "
+                    "a text with a comma in it needs double quotes around it",
+                )
+            )
+            continue
+        unnamed = [cell for name, cell in zip(header, cells, strict=False) if not name and cell]
+        if unnamed:
+            faults.append(
+                Fault(
+                    file=file,
+                    line=line,
+                    found=unnamed[0],
+                    expected="this cell stands under an empty column name",
+                )
+            )
+        filled = dict(zip(header, cells, strict=False))
+        rows.append(TableRow(line=line, cells={name: filled.get(name, "") for name in columns}))
+    if header is None and not faults:
+        faults.append(
+            Fault(
+                file=file,
+                line=1,
+                expected=f"the file is empty; its first line names the columns: {', '.join(columns)}",
+            )
+        )
+    elif not rows and not faults:
+        faults.append(
+            Fault(file=file, line=reader.line_num, expected="no rows below the header; at least one is needed")
+        )
+    return rows, faults
+
+
+def _header_faults(file: str, line: int, header: list[str], columns: Mapping[str, bool]) -> list[Fault]:
+    faults = []
+    for position, name in enumerate(header):
+        if not name:
+            continue
+        if name not in columns:
+            near = difflib.get_close_matches(name, columns, n=1, cutoff=0.5)
+            hint = f"did you mean '{near[0]}'?" if near else f"known columns: {', '.join(columns)}"
+            faults.append(Fault(file=file, line=line, column=name, expected=f"unknown column; {hint}"))
+        elif name in header[:position]:
+            faults.append(Fault(file=file, line=line, column=name, expected="this column is named twice"))
+    for name, required in columns.items():
+        if required and name not in header:
+            faults.append(Fault(file=file, line=line, column=name, expected="this column is missing"))
+    return faults
+
+
+def check_cells(path: Path, rows: list[TableRow], schema: pa.DataFrameSchema) -> list[Fault]:
+    """Check the text of every cell against a pandera schema.
+
+    Each check's `error` is what the user reads as "what would be right".
+    """
+    if not rows:
+        return []
+    frame = pd.DataFrame([dict(row.cells) for row in rows], index=[row.line for row in rows], dtype=str)
+    try:
+        schema.validate(frame, lazy=True)
+    except pa.errors.SchemaErrors as errors:
+        return [
+            Fault(
+                file=str(path),
+                line=int(case["index"]),
+                column=str(case["column"]),
+                found=str(case["failure_case"]),
+                expected=str(case["check"]),
+            )
+            for case in errors.failure_cases.to_dict("records")
+        ]
+    return []

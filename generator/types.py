@@ -1,0 +1,80 @@
+"""What passes between the stages: frozen, typed, arrays read-only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from generator.geometry import Box
+from generator.plan import Placement, ScenePlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What one check says of one attempt: `score` is what it measured, `reason` is empty when it passed."""
+
+    check: str
+    passed: bool
+    score: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try at painting an object: its seed, and what the checks said."""
+
+    number: int
+    seed: int
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def accepted(self) -> bool:
+        """True when every check passed."""
+        return all(verdict.passed for verdict in self.verdicts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Label:
+    """What was really painted, in canvas pixels.
+
+    `mask` (HW bool) covers just `painted_box`, which is tight around it. `visible_share` is what later objects left of it.
+    """
+
+    painted_box: Box
+    mask: np.ndarray
+    visible_share: float = 1.0
+
+    def __post_init__(self) -> None:
+        self.mask.setflags(write=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PaintedObject:
+    """One object of a scene: the wish, the crop it was painted in, every attempt, and its label (None: dropped)."""
+
+    placement: Placement
+    crop: Box
+    attempts: tuple[Attempt, ...]
+    label: Label | None
+    dropped: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scene:
+    """A finished picture (HWC uint8 RGB) and how it came about."""
+
+    plan: ScenePlan
+    image: np.ndarray
+    background_attempts: tuple[Attempt, ...]
+    objects: tuple[PaintedObject, ...]
+
+    def __post_init__(self) -> None:
+        self.image.setflags(write=False)
+
+
+def label_from_mask(mask: np.ndarray, offset_xy: tuple[int, int] = (0, 0)) -> Label:
+    """Make a label from a mask (HW bool, not empty) whose top left pixel lies at `offset_xy` on the canvas."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    tight = Box(x_min=int(columns[0]), y_min=int(rows[0]), x_max=int(columns[-1]) + 1, y_max=int(rows[-1]) + 1)
+    return Label(painted_box=tight.shifted(*offset_xy), mask=mask[tight.slices].copy())
