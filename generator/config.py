@@ -53,7 +53,8 @@ class PaintingConfig(_Section):
     steps: int = Field(default=25, ge=1, le=1000)
     guidance_scale: float = Field(default=5.0, ge=1.0, le=50.0)
     guidance_interval: tuple[Share, Share] = (0.2, 1.0)
-    """Noise levels (share of the training schedule; 1 is pure noise) with guidance: Kynkäänniemi et al. 2024, arXiv 2404.07724."""
+    """Noise levels (share of the training schedule; 1 is pure noise) with guidance: Kynkäänniemi et al. 2024, arXiv
+    2404.07724."""
     background_negative_prompt: str = ""
     object_negative_prompt: str = ""
     box_share: Annotated[float, Field(gt=0.05, le=0.8)] = 0.4
@@ -70,7 +71,7 @@ class LabelConfig(_Section):
     max_attempts: int = Field(default=4, ge=1, le=100)
     min_area: Annotated[float, Field(gt=0.0, le=1.0)] = 0.08
     """Least changed area, as a share of the requested box."""
-    max_edge_contact: Share = 0.2
+    max_edge_contact: Share = 0.12
     """Most of the painted region's edge that the object may touch before it counts as cut off."""
     min_visible: Share = 0.4
     """Least of an object that must stay visible when later ones are painted over it."""
@@ -86,7 +87,8 @@ class OutputConfig(_Section):
 
 
 class ModelsConfig(_Section):
-    """The diffusion models; `background` may be none: the inpainting model then paints scenes with everything masked."""
+    """The diffusion models; `background` may be none: the inpainting model then paints scenes with everything
+    masked."""
 
     inpaint: ModelRef
     background: ModelRef | None = None
@@ -210,7 +212,8 @@ def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple[str | int, ...], 
                 lines[(*where, key.value)] = key.start_mark.line + 1
                 visit(value, (*where, key.value))
 
-    visit(node, ())
+    if node is not None:
+        visit(node, ())
     return data, lines
 
 

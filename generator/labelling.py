@@ -2,9 +2,11 @@
 
 The requested box is only a wish. Three observations make the mask:
 
-1. *Change*: the colour distance (CIE76 in L*a*b*) between the picture before and the painted crop, against a threshold taken
+1. *Change*: the colour distance (CIE76 in L*a*b*) between the picture before and the painted crop, against a
+threshold taken
    from the ring that was not repainted, where every difference is the decoder's noise.
-2. *Novelty*: of what changed, the colours that the picture did not have before. Neighbours that were only drawn again (a
+2. *Novelty*: of what changed, the colours that the picture did not have before. Neighbours that were only drawn
+again (a
    red cell beside the white one) change, but bring nothing new.
 3. *GrabCut* (Rother et al. 2004) grows what is new into what changed along real edges, so that pale rims are kept.
 """
@@ -20,7 +22,8 @@ MIN_DISTANCE = 3.0
 CHANGE_FACTOR, NOVELTY_FACTOR = 1.3, 1.1
 PALETTE_COLOURS = 8
 PALETTE_SAMPLES = 3000
-# With less than this share of the change being new, colour says nothing (a grey elephant on grey rock): the change alone decides.
+# With less than this share of the change being new, colour says nothing (a grey elephant on grey rock): the change
+# alone decides.
 MIN_NOVEL_SHARE = 0.15
 # Parts smaller than this share of the largest one are specks, not limbs.
 MIN_PART_SHARE = 0.2
@@ -33,9 +36,9 @@ CV_SEED = 20261
 def find_painted(before: np.ndarray, painted: np.ndarray, region: np.ndarray) -> np.ndarray:
     """Find the object that was painted into a crop.
 
-    `before` is HWC uint8; `painted` HWC (any float or integer, 0 to 255) is the model's whole crop, colours matched, decoder
-    noise and all, before blending; `region` (HW bool) is where it was to paint. Returns HW bool, inside the region, without
-    holes or specks; empty when nothing changed.
+    `before` is HWC uint8; `painted` HWC (any float or integer, 0 to 255) is the model's whole crop, colours
+    matched, decoder noise and all, before blending; `region` (HW bool) is where it was to paint. Returns HW bool,
+    inside the region, without holes or specks; empty when nothing changed.
     """
     smooth_px = max(0.7, 0.006 * max(before.shape[:2]))
     lab_before, lab_painted = _smooth_lab(before, smooth_px), _smooth_lab(painted, smooth_px)
@@ -64,7 +67,7 @@ def largest_parts(mask: np.ndarray) -> np.ndarray:
 
 def fill_holes(mask: np.ndarray) -> np.ndarray:
     """Fill what the mask encloses: HW bool -> HW bool."""
-    padded = np.pad(mask.astype(np.uint8), 1)
+    padded = np.pad(np.ascontiguousarray(mask, dtype=np.uint8), 1)
     cv2.floodFill(padded, None, (0, 0), 2)
     filled: np.ndarray = padded[1:-1, 1:-1] != 2
     return filled
@@ -86,7 +89,8 @@ def _palette(lab: np.ndarray) -> np.ndarray:
     colours = min(PALETTE_COLOURS, len(pixels))
     cv2.setRNGSeed(CV_SEED)
     stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 20, 0.5)
-    _, _, centres = cv2.kmeans(np.ascontiguousarray(pixels), colours, None, stop, 1, cv2.KMEANS_PP_CENTERS)
+    labels = np.empty((len(pixels), 1), np.int32)
+    _, _, centres = cv2.kmeans(np.ascontiguousarray(pixels), colours, labels, stop, 1, cv2.KMEANS_PP_CENTERS)
     return np.asarray(centres)
 
 
@@ -104,7 +108,9 @@ def _grow(painted: np.ndarray, region: np.ndarray, changed: np.ndarray, core: np
         return core
     pixels = np.clip(np.rint(painted), 0, 255).astype(np.uint8)
     cv2.setRNGSeed(CV_SEED)
-    cv2.grabCut(pixels, trimap, None, np.zeros((1, 65)), np.zeros((1, 65)), GRABCUT_ROUNDS, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(
+        pixels, trimap, (0, 0, 0, 0), np.zeros((1, 65)), np.zeros((1, 65)), GRABCUT_ROUNDS, cv2.GC_INIT_WITH_MASK
+    )
     grown: np.ndarray = ((trimap == cv2.GC_FGD) | (trimap == cv2.GC_PR_FGD)) & region
     return grown
 

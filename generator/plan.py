@@ -79,7 +79,8 @@ class ScenePlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All scenes of a run; `scene(i)` works each out when asked, so a plan of a million scenes costs nothing to hold."""
+    """All scenes of a run; `scene(i)` works each out when asked, so a plan of a million scenes costs nothing to
+    hold."""
 
     spec: Spec
     config: Config

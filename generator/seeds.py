@@ -1,7 +1,8 @@
 """Every random number descends from the run's seed by position, never by order of execution.
 
 `numpy.random.SeedSequence` with a spawn key gives streams that are independent of each other
-(O'Neill 2015, the seed_seq design NumPy adopted), so scene 7 is the same whether it is painted first, alone or on another machine.
+(O'Neill 2015, the seed_seq design NumPy adopted), so scene 7 is the same whether it is painted first, alone or on
+another machine.
 """
 
 from __future__ import annotations

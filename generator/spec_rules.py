@@ -1,4 +1,4 @@
-"""What background.csv and classes.csv may hold: their columns, the form of each cell, and what must agree between cells."""
+"""What background.csv and classes.csv may hold: columns, the form of each cell, what must agree between cells."""
 
 from __future__ import annotations
 
@@ -102,10 +102,12 @@ def _prompt_column() -> pa.Column:
 
 
 def background_schema() -> pa.DataFrameSchema:
+    """Form of the cells of background.csv."""
     return pa.DataFrameSchema({"prompt": _prompt_column(), "num_imgs": _count_column(MAX_IMAGES)})
 
 
 def class_schema() -> pa.DataFrameSchema:
+    """Form of the cells of classes.csv."""
     length = "a length is needed: pixels such as 64, or a share of the canvas side such as 30%"
     ratio = f"a ratio width/height from {1 / MAX_ASPECT_RATIO} to {MAX_ASPECT_RATIO:g} is needed"
     band = "a share of the height from 0 to 1 (or 0% to 100%) is needed"
@@ -122,6 +124,7 @@ def class_schema() -> pa.DataFrameSchema:
 
 
 def background_faults(path: Path, rows: list[TableRow]) -> list[Fault]:
+    """Find what is wrong between the rows of background.csv (each cell is well formed)."""
     if rows and all(int(row.cells["num_imgs"]) == 0 for row in rows):
         return [
             Fault(

@@ -38,7 +38,8 @@ class Attempt:
 class Label:
     """What was really painted, in canvas pixels.
 
-    `mask` (HW bool) covers just `painted_box`, which is tight around it. `visible_share` is what later objects left of it.
+    `mask` (HW bool) covers just `painted_box`, which is tight around it. `visible_share` is what later objects left
+    of it.
     """
 
     painted_box: Box

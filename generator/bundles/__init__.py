@@ -23,6 +23,7 @@ BUNDLES: dict[str, Path] = {
 }
 CARD_FILE = "bundle.yaml"
 _WORD = re.compile(r"[a-z]+")
+_SHOWN_WORDS = 6
 
 
 class ModelRef(BaseModel):
@@ -76,18 +77,19 @@ class BundleCard(BaseModel):
         return [word for word in words if word not in self.vocabulary]
 
     def warnings(self, spec: Spec) -> list[str]:
-        """One line for each prompt of the spec that the bundle cannot paint."""
-        lines = []
-        rows = [("background.csv", row.line, row.prompt) for row in spec.backgrounds]
-        rows += [("classes.csv", row.line, row.prompt) for row in spec.classes]
-        for file, line, prompt in rows:
-            unknown = self.unknown_words([prompt])
-            if unknown:
-                lines.append(
-                    f"{file}:{line}: the bundle '{self.name}' paints {self.paints} and has never seen "
-                    f"{', '.join(repr(word) for word in unknown)}: expect nonsense for {prompt!r}. {self.instead}".rstrip()
-                )
-        return lines
+        """Say what of a spec the bundle cannot paint: one line, or none."""
+        rows = [("background", row.line, row.prompt) for row in spec.backgrounds]
+        rows += [("classes", row.line, row.prompt) for row in spec.classes]
+        strange = [(table, line, words) for table, line, prompt in rows if (words := self.unknown_words([prompt]))]
+        if not strange:
+            return []
+        table, line, words = strange[0]
+        shown = ", ".join(f"'{word}'" for word in words[:_SHOWN_WORDS]) + (" ..." if len(words) > _SHOWN_WORDS else "")
+        return [
+            f"the bundle '{self.name}' paints {self.paints}; {len(strange)} of {len(rows)} prompts hold words that it "
+            f"has never seen (the first: {table} table, line {line}: {shown}), expect nonsense there. "
+            f"{self.instead}".rstrip()
+        ]
 
 
 @functools.cache

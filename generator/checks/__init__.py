@@ -1,4 +1,5 @@
-"""Checks of one painted object. Each is one file and one line here; each takes the evidence and the limits and gives a verdict."""
+"""Checks of one painted object. Each is one file and one line here; each takes the evidence and the limits and
+gives a verdict."""
 
 from __future__ import annotations
 

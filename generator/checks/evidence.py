@@ -13,13 +13,21 @@ from generator.geometry import Box
 class Evidence:
     """One attempt at an object, all arrays of the crop's size on the canvas.
 
-    `fault` is what the painter itself found ("" when nothing); `region` (HW bool) is where it painted, `mask` (HW bool) what
-    was found painted; `box` is the requested one, relative to the crop; `open_edges` says for left, top, right, bottom
-    whether the region ends at the picture's own edge, where being cut is natural.
+    `fault` is what the painter itself found ("" when nothing); `region` (HW bool) is where it painted, `mask` (HW
+    bool) what was found painted there, `kept` (HW bool) where the blend left at least half of it; `box` is the
+    requested one, relative to the crop; `open_edges` says for left, top, right, bottom whether the region ends at
+    the picture's own edge, where being cut is natural.
     """
 
     fault: str
     region: np.ndarray
     mask: np.ndarray
+    kept: np.ndarray
     box: Box
     open_edges: tuple[bool, bool, bool, bool]
+
+    @property
+    def label_mask(self) -> np.ndarray:
+        """The object as it stands in the picture (HW bool)."""
+        visible: np.ndarray = self.mask & self.kept
+        return visible

@@ -1,7 +1,8 @@
-"""Ways to put a painted patch into the picture; several, because a detector learns any single one (Dwibedi et al. 2017, Cut, Paste and Learn).
+"""Ways to put a painted patch into the picture; several, because a detector learns any single one (Dwibedi et al.
+2017, Cut, Paste and Learn).
 
-Each takes `before` (HWC uint8), `patch` (HWC float32 in [0, 255]) and `weights` (HW float32 in [0, 1]), all of the crop's size,
-and returns HWC uint8 that equals `before` bit for bit wherever the weight is 0.
+Each takes `before` (HWC uint8), `patch` (HWC float32 in [0, 255]) and `weights` (HW float32 in [0, 1]), all of the
+crop's size, and returns HWC uint8 that equals `before` bit for bit wherever the weight is 0.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ def blend_feather(before: np.ndarray, patch: np.ndarray, weights: np.ndarray) ->
 def blend_pyramid(before: np.ndarray, patch: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Mix each frequency band over a distance of its own (Burt and Adelson 1983).
 
-    Coarse bands mix over a wide zone, fine ones over a narrow one: no double edges as in a wide feather, no step as in a narrow one.
+    Coarse bands mix over a wide zone, fine ones over a narrow one: no double edges as in a wide feather, no step as
+    in a narrow one.
     """
     base = before.astype(np.float32)
     levels = min(MAX_PYRAMID_LEVELS, int(np.log2(min(before.shape[:2]) / MIN_PYRAMID_SIDE_PX)))

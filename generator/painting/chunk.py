@@ -1,7 +1,8 @@
 """A chunk of scenes, painted together: backgrounds in one go, then objects in rounds.
 
-One round paints, of every scene, as many pending objects as have disjoint crops, all in one run of batches. A rejected object
-comes again in the next round with its next seed. Batches never reach beyond the chunk, so a rerun meets the same ones.
+One round paints, of every scene, as many pending objects as have disjoint crops, all in one run of batches. A
+rejected object comes again in the next round with its next seed. Batches never reach beyond the chunk, so a rerun
+meets the same ones.
 """
 
 from __future__ import annotations
@@ -69,8 +70,8 @@ def paint_chunk(
     config: Config,
     *,
     watch: Stopwatch,
-    on_background: OnObject = lambda count: None,
-    on_object: OnObject = lambda count: None,
+    on_background: OnObject = lambda _: None,
+    on_object: OnObject = lambda _: None,
 ) -> list[Scene]:
     """Paint scenes of one chunk. Raises ModelError when the model paints no usable background."""
     with watch.stage("backgrounds"):
@@ -197,8 +198,8 @@ def _judge(easel: _Easel, placement: Placement, frame: CropFrame, painting: Pain
     label, dropped = None, ""
     if attempt.accepted:
         easel.image[frame.crop.slices] = stitched.pixels
-        easel.occupied[frame.crop.slices] |= stitched.evidence.mask
-        label = label_from_mask(stitched.evidence.mask, (frame.crop.x_min, frame.crop.y_min))
+        easel.occupied[frame.crop.slices] |= stitched.evidence.label_mask
+        label = label_from_mask(stitched.evidence.label_mask, (frame.crop.x_min, frame.crop.y_min))
     elif len(history) >= config.labels.max_attempts:
         dropped = next(verdict.reason for verdict in attempt.verdicts if not verdict.passed)
     else:

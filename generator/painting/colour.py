@@ -17,8 +17,8 @@ def match_to_ring(patch: np.ndarray, before: np.ndarray, known: np.ndarray) -> n
     """Remove the low-frequency colour drift of a painted patch.
 
     `patch` and `before` are HWC uint8 of one size; `known` (HW bool) marks what was not to be repainted, where the two
-    should agree. Their difference there, smoothed and carried inwards (normalised convolution, Knutsson and Westin 1993),
-    is taken off the patch. Returns HWC float32 in [0, 255]; the patch as it is when nothing is known.
+    should agree. Their difference there, smoothed and carried inwards (normalised convolution, Knutsson and Westin
+    1993), is taken off the patch. Returns HWC float32 in [0, 255]; the patch as it is when nothing is known.
     """
     drawn = patch.astype(np.float32)
     if not known.any():

@@ -1,7 +1,7 @@
 """The denoising loop: short, batch first, our own.
 
-The pipelines of diffusers cannot take a list of pictures with their own seeds, stop guidance half-way or share masked latents
-without working around their arguments; over unet, vae and scheduler the loop is a page.
+The pipelines of diffusers cannot take a list of pictures with their own seeds, stop guidance half-way or share
+masked latents without working around their arguments; over unet, vae and scheduler the loop is a page.
 """
 
 from __future__ import annotations
@@ -42,10 +42,12 @@ def denoise(
     masking: Masking | None,
     painting: PaintingConfig,
 ) -> torch.Tensor:
-    """Noise (B, 4, h, w) -> latents of the same shape, by DPM-Solver++ with classifier-free guidance (arXiv 2207.12598).
+    """Noise (B, 4, h, w) -> latents of the same shape, by DPM-Solver++ with classifier-free guidance (arXiv
+    2207.12598).
 
     `prompts` and `negatives` are (B, tokens, width). Guidance is paid for only inside its interval of noise levels
-    (arXiv 2404.07724). With a UNet of four channels and a mask, what is to be kept is put back at each noise level (arXiv 2201.09865).
+    (arXiv 2404.07724). With a UNet of four channels and a mask, what is to be kept is put back at each noise level
+    (arXiv 2201.09865).
     """
     scheduler: Any = model.new_scheduler()
     scheduler.set_timesteps(painting.steps, device=model.device)
@@ -81,8 +83,8 @@ def denoise(
 def encode(model: DiffusionModel, pixels: torch.Tensor) -> torch.Tensor:
     """Pictures (B, 3, H, W) in [-1, 1] -> scaled latents (B, 4, H/8, W/8).
 
-    The mode of the posterior, not a sample of it: nothing random beside the noise. One picture at a time: a larger batch is
-    no faster on a CPU, and the result never depends on its neighbours.
+    The mode of the posterior, not a sample of it: nothing random beside the noise. One picture at a time: a larger
+    batch is no faster on a CPU, and the result never depends on its neighbours.
     """
     rows = [
         model.vae.encode(_vae_input(row, model)).latent_dist.mode().float() for row in pixels.to(model.device).split(1)

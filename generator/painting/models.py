@@ -6,9 +6,8 @@ of imports. https://huggingface.co/docs/diffusers/using-diffusers/loading
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import torch
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, UNet2DConditionModel
 from safetensors import SafetensorError
 from transformers import CLIPTextModel, CLIPTokenizer
+from transformers.utils.logging import disable_progress_bar
 
 from generator.bundles import ModelRef
 from generator.errors import ModelError, ModelNotFoundError
@@ -23,10 +23,14 @@ from generator.storage import sha256_of
 
 _MAX_CACHED_PROMPTS = 4096
 
+# Its bar for reading a folder of weights says nothing that a person waits for; downloads keep theirs.
+disable_progress_bar()
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DiffusionModel:
-    """One latent diffusion model, ready on its device: UNet, VAE, text encoder and the noise schedule it was trained with."""
+    """One latent diffusion model, ready on its device: UNet, VAE, text encoder and the noise schedule it was
+    trained with."""
 
     role: str
     unet: Any
@@ -36,6 +40,7 @@ class DiffusionModel:
     scheduler_config: dict[str, Any]
     device: torch.device
     dtype: torch.dtype
+    _embeddings: dict[str, torch.Tensor] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def in_channels(self) -> int:
@@ -60,13 +65,18 @@ class DiffusionModel:
     def new_scheduler(self) -> DPMSolverMultistepScheduler:
         """Make a fresh DPM-Solver++ (arXiv 2211.01095) on the model's own schedule and prediction type.
 
-        `from_config` keeps epsilon or v-prediction and the betas; the solver is ours because 20-25 of its steps equal 50 of DDIM.
+        `from_config` keeps epsilon or v-prediction and the betas; the solver is ours because 20-25 of its steps
+        equal 50 of DDIM.
         """
         return DPMSolverMultistepScheduler.from_config(self.scheduler_config, algorithm_type="dpmsolver++")
 
-    def __post_init__(self) -> None:
-        embed = functools.lru_cache(maxsize=_MAX_CACHED_PROMPTS)(self._embed)
-        object.__setattr__(self, "embed_prompt", embed)
+    def embed_prompt(self, prompt: str) -> torch.Tensor:
+        """Text embedding (1, tokens, width); one prompt at a time, so that it never depends on its batch; cached."""
+        if prompt not in self._embeddings:
+            if len(self._embeddings) >= _MAX_CACHED_PROMPTS:
+                self._embeddings.clear()
+            self._embeddings[prompt] = self._embed(prompt)
+        return self._embeddings[prompt]
 
     def _embed(self, prompt: str) -> torch.Tensor:
         tokens = self.tokenizer(
@@ -82,10 +92,6 @@ class DiffusionModel:
             hidden: torch.Tensor = self.text_encoder(tokens.input_ids.to(self.device), attention_mask=mask)[0]
         return hidden
 
-    def embed_prompt(self, prompt: str) -> torch.Tensor:
-        """Text embedding (1, tokens, width); one prompt at a time, so that it never depends on its batch; cached."""
-        raise AssertionError("replaced in __post_init__")
-
 
 def load_model(role: str, ref: ModelRef, *, device: torch.device, dtype: torch.dtype, offline: bool) -> DiffusionModel:
     """Load a model from its folder or the hub; the variant (fp16 files) is tried first, then the plain files.
@@ -95,8 +101,8 @@ def load_model(role: str, ref: ModelRef, *, device: torch.device, dtype: torch.d
     source = ref.folder or ref.id or ""
     if ref.folder and not Path(ref.folder).is_dir():
         raise ModelNotFoundError(
-            f"models.{role}.folder: there is no folder {ref.folder!r}; it must hold unet, vae, text_encoder, tokenizer and "
-            "scheduler in the layout of diffusers"
+            f"models.{role}.folder: there is no folder {ref.folder!r}; it must hold unet, vae, text_encoder, tokenizer "
+            "and scheduler in the layout of diffusers"
         )
     causes: list[str] = []
     for variant in dict.fromkeys((ref.variant, None)):
@@ -110,8 +116,8 @@ def load_model(role: str, ref: ModelRef, *, device: torch.device, dtype: torch.d
         advice = f"check models.{role}.folder and models.{role}.variant"
     elif offline:
         advice = (
-            f"offline: true allows no download; set offline: false, or models.{role}.folder to a copy of the repository, "
-            "or use bundle: pocket, which needs no download"
+            f"offline: true allows no download; set offline: false, or models.{role}.folder to a copy of the "
+            "repository, or use bundle: pocket, which needs no download"
         )
     else:
         advice = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -53,16 +53,6 @@ class Painting:
     fault: str
 
 
-class Paints(Protocol):
-    """What painting a chunk needs of a painter."""
-
-    def paint_backgrounds(self, jobs: Sequence[BackgroundJob]) -> list[Painting]:
-        """Paint whole pictures."""
-
-    def inpaint(self, jobs: Sequence[InpaintJob]) -> list[Painting]:
-        """Repaint parts of pictures."""
-
-
 class Painter:
     """Holds the models of a run. Raises ModelError when they cannot be loaded.
 
@@ -70,11 +60,12 @@ class Painter:
     between shapes: so a picture's bytes do not depend on how many others were asked for.
     """
 
-    def __init__(self, config: Config, *, on_warning: Callable[[str], None] = lambda text: None):
+    def __init__(self, config: Config, *, on_warning: Callable[[str], None] = lambda _: None):
         self.config = config
         self.device = choose_device(config.device)
         self.batch_size = choose_batch_size(config, self.device)
         self._warn = on_warning
+        self._grey: dict[tuple[int, int], torch.Tensor] = {}
         self.inpaint_model = self._load("inpaint")
         self.background_model = self._load("background") if config.models.background else self.inpaint_model
 
@@ -149,12 +140,16 @@ class Painter:
         masking = None
         if model.in_channels == 9:
             # No text-to-image UNet in the bundle: the inpainting one paints with everything masked.
-            grey = torch.zeros(1, 3, full_h, full_w)
-            latents = encode(model, grey).expand(len(jobs), -1, -1, -1)
+            latents = self._grey_latents((full_w, full_h)).expand(len(jobs), -1, -1, -1)
             masking = Masking(mask=torch.ones_like(latents[:, :1]), latents=latents)
         pixels = self._denoise_batch(model, jobs, (full_w, full_h), masking)
         top, left = (full_h - height) // 2, (full_w - width) // 2
         return pixels[:, top : top + height, left : left + width]
+
+    def _grey_latents(self, size_wh: tuple[int, int]) -> torch.Tensor:
+        if size_wh not in self._grey:
+            self._grey[size_wh] = encode(self.background_model, torch.zeros(1, 3, size_wh[1], size_wh[0]))
+        return self._grey[size_wh]
 
     def _inpaint_batch(self, jobs: Sequence[InpaintJob]) -> np.ndarray:
         model = self.inpaint_model

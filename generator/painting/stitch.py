@@ -15,6 +15,9 @@ from generator.painting.crop import CropFrame, to_canvas
 from generator.painting.mask import blend_weights
 from generator.plan import Placement
 
+# Softness of the blend as a share of the border around the box: it fades in the border's outer part, off the object.
+SOFTNESS = 0.6
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Stitched:
@@ -43,14 +46,15 @@ def stitch(
     repainted = _repainted(frame) & ~protected
     matched = match_to_ring(patch, before, ~repainted) if painting.match_colour else patch.astype(np.float32)
     long_side = max(placement.box.width, placement.box.height)
-    weights = blend_weights(frame, protected, softness_px=painting.mask_padding * long_side, rng=rng)
-    region = weights >= 0.5
+    softness_px = SOFTNESS * painting.mask_padding * long_side
+    weights = blend_weights(frame, protected, softness_px=softness_px, rng=rng)
     return Stitched(
         pixels=BLENDERS[placement.blender](before, matched, weights),
         evidence=Evidence(
             fault=fault,
             region=repainted,
-            mask=find_painted(before, matched, repainted) & region,
+            mask=find_painted(before, matched, repainted),
+            kept=weights >= 0.5,
             box=placement.box.shifted(-frame.crop.x_min, -frame.crop.y_min),
             open_edges=_open_edges(frame),
         ),

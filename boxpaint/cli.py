@@ -1,0 +1,187 @@
+"""The commands. Each is a thin layer over the library, and imports what is heavy only when it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from generator.config import Config
+    from generator.spec import Spec
+
+app = typer.Typer(
+    name="boxpaint",
+    help="Two CSV files in, an annotated object-detection data set out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console(highlight=False)
+
+INTERRUPTED = 130
+FAULTS_FOUND = 2
+PREVIEW_SCENES = 24
+
+BackgroundOption = Annotated[Path, typer.Option("--background", help="CSV of the scenes: prompt, num_imgs, ...")]
+ClassesOption = Annotated[
+    Path, typer.Option("--classes", help="CSV of the objects: prompt, min_appear, max_appear, ...")
+]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", help="YAML of how to paint [default: config.yaml if there, else the embedded pocket bundle]"
+    ),
+]
+SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Another seed gives another data set.")]
+LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first scenes of the plan.")]
+_BACKGROUND, _CLASSES = Path("background.csv"), Path("classes.csv")
+_OUT = Path("dataset")
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder to lay the files down in.")],
+    scenario: Annotated[str, typer.Option(help="One of: blood_smear, forest_fire, pets, power_plant, safari.")] = (
+        "blood_smear"
+    ),
+) -> None:
+    """Lay down the two CSV files and a config to edit."""
+    from boxpaint.scenarios import lay_down
+
+    for path in lay_down(scenario, folder):
+        console.print(f"wrote {path}")
+    console.print(f"next: cd {folder} && boxpaint generate --limit 4")
+
+
+@app.command("check-spec")
+def check_spec(
+    background: BackgroundOption = _BACKGROUND,
+    classes: ClassesOption = _CLASSES,
+    config: ConfigOption = None,
+) -> None:
+    """Check the two CSV files, report every fault at once, and do nothing else."""
+    settings, spec = _load(background, classes, config, None, None)
+    for warning in settings.card.warnings(spec):
+        console.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
+    console.print(
+        f"good: {spec.num_scenes} pictures of {settings.canvas.width} x {settings.canvas.height} px, "
+        f"{len(spec.categories)} classes ({', '.join(spec.categories)})",
+        markup=False,
+    )
+
+
+@app.command()
+def plan(
+    background: BackgroundOption = _BACKGROUND,
+    classes: ClassesOption = _CLASSES,
+    config: ConfigOption = None,
+    out: Annotated[Path, typer.Option(help="Folder for plan.jsonl and plan.png.")] = Path("plan"),
+    seed: SeedOption = None,
+) -> None:
+    """Decide every scene, box, prompt and seed, and show the boxes: no model is loaded."""
+    from generator.pictures import preview_plan
+    from generator.plan import Plan, write_plan
+    from generator.storage import atomic_writer, make_folder
+
+    settings, spec = _load(background, classes, config, seed, None)
+    whole = Plan(spec=spec, config=settings)
+    make_folder(out)
+    unplaced = write_plan(whole, out / "plan.jsonl")
+    scenes = [whole.scene(index) for index in range(min(PREVIEW_SCENES, len(whole)))]
+    with atomic_writer(out / "plan.png") as stream:
+        preview_plan(scenes, settings.canvas_wh, spec.categories).save(stream, "PNG")
+    console.print(f"planned {len(whole)} scenes: {out / 'plan.jsonl'}; the first {len(scenes)}: {out / 'plan.png'}")
+    if unplaced:
+        console.print(
+            f"warning: objects without a place: {unplaced}; ask for smaller or fewer, or raise placement.max_overlap",
+            style="yellow",
+        )
+
+
+@app.command()
+def generate(
+    background: BackgroundOption = _BACKGROUND,
+    classes: ClassesOption = _CLASSES,
+    config: ConfigOption = None,
+    out: Annotated[Path, typer.Option(help="Run folder; the same command again goes on where it stopped.")] = _OUT,
+    limit: LimitOption = None,
+    seed: SeedOption = None,
+    chunk: Annotated[int | None, typer.Option("--chunk", min=1, help="Scenes painted together.")] = None,
+    device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start the run folder again.")] = False,
+) -> None:
+    """Paint the data set."""
+    settings, spec = _load(background, classes, config, seed, chunk, device)
+    from boxpaint.progress import RunProgress, StopRequest
+    from generator.run import generate as run
+
+    try:
+        with StopRequest(console).listening() as stop, RunProgress(console) as progress:
+            dataset = run(spec, settings, out, limit=limit, overwrite=overwrite, listener=progress, should_stop=stop)
+    except KeyboardInterrupt:
+        console.print(f"stopped; what is finished is in {out}, the same command goes on from there", style="yellow")
+        raise typer.Exit(INTERRUPTED) from None
+    console.print(f"{dataset.num_scenes} pictures with {dataset.num_objects} labels in {dataset.folder}", markup=False)
+    console.print(f"  look:   {dataset.report}", markup=False)
+    console.print(f"  labels: {dataset.annotations} and instances_val.json", markup=False)
+    if not dataset.complete:
+        console.print("stopped before the end; the same command goes on from there", style="yellow")
+        raise typer.Exit(INTERRUPTED)
+
+
+@app.command()
+def validate(
+    path: Annotated[Path, typer.Argument(help="A data set's folder, ours or any COCO, or one COCO file.")],
+) -> None:
+    """Check a COCO data set and explain each fault; exit code 2 when there is one."""
+    from detection.coco_metrics import score_against_itself
+    from generator.validation import validate_dataset
+
+    report = validate_dataset(path)
+    for fault in report.faults:
+        console.print(str(fault), style="red", markup=False, soft_wrap=True)
+    labels = ", ".join(f"{count} {name}" for name, count in report.labels_per_category.items()) or "no labels"
+    console.print(f"{report.num_images} pictures, {labels}", markup=False)
+    if report.faults:
+        console.print(f"{len(report.faults)} faults", style="bold red")
+        raise typer.Exit(FAULTS_FOUND)
+    for file in report.annotation_files:
+        scores = score_against_itself(file)
+        shown = "no labels to score" if scores.ap < 0 else f"AP {scores.ap:.3f}"
+        console.print(f"{file}: sound; scored against itself by pycocotools: {shown}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine can do: versions, devices, memory, bundles, licences."""
+    from boxpaint.doctor import examine
+
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for topic, finding in examine():
+        table.add_row(topic, Text(finding))
+    console.print(table)
+
+
+def _load(
+    background: Path,
+    classes: Path,
+    config: Path | None,
+    seed: int | None,
+    chunk: int | None,
+    device: str | None = None,
+) -> tuple[Config, Spec]:
+    """Read the config first (it gives the canvas), then the CSV files against it."""
+    from generator.config import Config
+    from generator.spec import load_spec
+
+    if config is None and Path("config.yaml").is_file():
+        config = Path("config.yaml")
+    settings = Config.load(config, seed=seed, chunk=chunk, device=device)
+    return settings, load_spec(background, classes, canvas_wh=settings.canvas_wh)

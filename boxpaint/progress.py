@@ -1,0 +1,128 @@
+"""What a run looks like in a terminal: a bar with rate and time left; plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from generator.run import Listener
+
+
+class RunProgress(Listener):
+    """Shows scenes done, pictures an hour and time left. Use as a context manager."""
+
+    def __init__(self, console: Console):
+        self.console = console
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._total = 0
+        self._finished = 0
+        self._done = 0
+        self._backgrounds = 0
+        self._objects = 0
+        self._start = time.monotonic()
+
+    def __enter__(self) -> RunProgress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def on_start(self, total: int, finished: int) -> None:
+        """Begin; scenes that are on disk already count as done."""
+        self._total, self._finished, self._start = total, finished, time.monotonic()
+        if finished:
+            self.console.print(f"{finished} of {total} scenes are finished already", highlight=False)
+        if self.console.is_terminal and finished < total:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                console=self.console,
+            )
+            self._task = self._bar.add_task("scenes", total=total, completed=finished, rate="")
+            self._bar.start()
+
+    def on_background(self, count: int) -> None:
+        """Count backgrounds."""
+        self._backgrounds += count
+        self._describe()
+
+    def on_object(self, count: int) -> None:
+        """Count objects."""
+        self._objects += count
+        self._describe()
+
+    def on_scene(self, count: int) -> None:
+        """Count finished scenes; without a terminal, print a line a scene."""
+        self._done += count
+        elapsed = time.monotonic() - self._start
+        rate = self._done / elapsed
+        done = self._finished + self._done
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=done, rate=f"{60 * rate:.1f}/min")
+        elif not self.console.is_terminal:
+            left = (self._total - done) / rate
+            self.console.print(
+                f"scene {done}/{self._total}, {60 * rate:.1f} a minute, {left:.0f} s left", highlight=False
+            )
+
+    def on_warning(self, text: str) -> None:
+        """Print a warning above the bar."""
+        self.console.print(f"warning: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+    def _describe(self) -> None:
+        if self._bar is not None and self._task is not None:
+            text = f"{self._backgrounds} backgrounds, {self._objects} objects, scenes"
+            self._bar.update(self._task, description=text)
+
+
+class StopRequest:
+    """Ctrl-C asks to stop after the chunk; a second one stops at once."""
+
+    def __init__(self, console: Console):
+        self.requested = False
+        self._console = console
+
+    def __call__(self) -> bool:
+        """Say whether to stop after this chunk."""
+        return self.requested
+
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+        self._console.print(
+            "\nstopping when this chunk is finished (Ctrl-C again: at once)", style="yellow", highlight=False
+        )
+
+    @contextmanager
+    def listening(self) -> Iterator[StopRequest]:
+        """Take over Ctrl-C and a polite kill for the length of a block."""
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, self._handle) for number in numbers}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -1,0 +1,66 @@
+"""boxpaint's generator: two CSV files in, an annotated data set out.
+
+    from generator import Config, generate, load_spec
+
+    config = Config.load("configs/pocket.yaml")
+    spec = load_spec("background.csv", "classes.csv", canvas_wh=config.canvas_wh)
+    dataset = generate(spec, config, out="dataset")
+
+Importing this package loads neither torch nor pandas; the names below are fetched when first used (PEP 562).
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from generator.config import Config
+    from generator.dataset import Dataset
+    from generator.errors import BoxpaintError
+    from generator.geometry import Box
+    from generator.plan import Plan, ScenePlan
+    from generator.run import Listener, generate
+    from generator.spec import Spec, load_spec
+    from generator.validation import validate_dataset
+    from generator.version import __version__
+
+_HOMES = {
+    "BoxpaintError": "generator.errors",
+    "Box": "generator.geometry",
+    "Config": "generator.config",
+    "Dataset": "generator.dataset",
+    "Listener": "generator.run",
+    "Plan": "generator.plan",
+    "ScenePlan": "generator.plan",
+    "Spec": "generator.spec",
+    "__version__": "generator.version",
+    "generate": "generator.run",
+    "load_spec": "generator.spec",
+    "validate_dataset": "generator.validation",
+}
+
+__all__ = [
+    "Box",
+    "BoxpaintError",
+    "Config",
+    "Dataset",
+    "Listener",
+    "Plan",
+    "ScenePlan",
+    "Spec",
+    "__version__",
+    "generate",
+    "load_spec",
+    "validate_dataset",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'generator' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOMES)

@@ -1,0 +1,123 @@
+"""COCO instances: https://cocodataset.org/#format-data
+
+Image, annotation and category ids start at 1 (an annotation with id 0 counts as a miss in pycocotools) and come
+from the plan, so that parts of a data set merge by concatenation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from generator.labelling import fill_holes
+from generator.plan import Plan
+from generator.record import ObjectRecord, SceneRecord, decode_mask
+from generator.storage import make_folder, write_json
+from generator.version import __version__
+
+SPLITS = ("train", "val")
+# Contours are traced on a mask blown up this many times, so that they run along the edges of pixels, not through
+# centres.
+_TRACE_SCALE = 4
+
+
+def export_coco(records: Iterable[SceneRecord], plan: Plan, folder: Path) -> list[Path]:
+    """Write annotations/instances_train.json and instances_val.json; returns the paths. Raises StorageError."""
+    category_ids = {name: number for number, name in enumerate(plan.spec.categories, start=1)}
+    contents = {split: _empty(plan, split) for split in SPLITS}
+    for record in records:
+        content = contents[record.split]
+        content["images"].append(
+            {
+                "id": record.index + 1,
+                "file_name": record.file_name,
+                "width": record.width,
+                "height": record.height,
+                "license": 1,
+            }
+        )
+        for item in record.objects:
+            if item.painted_box is not None:
+                content["annotations"].append(_annotation(item, record, plan, category_ids))
+    annotations = make_folder(folder / "annotations")
+    paths = []
+    for split, content in contents.items():
+        paths.append(annotations / f"instances_{split}.json")
+        write_json(paths[-1], content, indent=None)
+    return paths
+
+
+def mask_to_polygons(mask: np.ndarray) -> list[list[float]]:
+    """Trace a mask (HW bool) along the edges of its pixels: one [x1, y1, x2, y2, ...] for each connected part.
+
+    Holes are lost, as COCO's polygons have none. pycocotools draws the polygons back to the very same mask.
+    """
+    large = mask.astype(np.uint8).repeat(_TRACE_SCALE, axis=0).repeat(_TRACE_SCALE, axis=1)
+    contours, _ = cv2.findContours(large, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    polygons = []
+    for contour in contours:
+        corners = np.rint(contour[:, 0, :] / _TRACE_SCALE).astype(int)
+        kept = _without_straight_points(corners)
+        if len(kept) >= 3:
+            polygons.append([float(value) for value in kept.reshape(-1)])
+    return polygons
+
+
+def _without_straight_points(points: np.ndarray) -> np.ndarray:
+    """Drop repeated points and those on a straight line between their neighbours."""
+    points = points[np.any(points != np.roll(points, 1, axis=0), axis=1)]
+    if len(points) < 3:
+        return points
+    arriving, leaving = points - np.roll(points, 1, axis=0), np.roll(points, -1, axis=0) - points
+    turns = arriving[:, 0] * leaving[:, 1] - arriving[:, 1] * leaving[:, 0]
+    return points[turns != 0]
+
+
+def _annotation(item: ObjectRecord, record: SceneRecord, plan: Plan, category_ids: dict[str, int]) -> dict[str, Any]:
+    if item.painted_box is None or item.mask is None:
+        raise ValueError("a dropped object has no annotation")
+    x_min, y_min, x_max, y_max = item.painted_box
+    mask = decode_mask(item.mask)
+    segmentation: Any
+    if plan.config.output.segmentation == "rle":
+        segmentation = {"size": list(item.mask.size), "counts": item.mask.counts}
+    else:
+        mask = fill_holes(mask)  # what a smaller object covers in the middle; polygons cannot say it
+        segmentation = mask_to_polygons(mask)
+    requested = item.requested_box
+    return {
+        "id": record.index * plan.max_objects + item.object_index + 1,
+        "image_id": record.index + 1,
+        "category_id": category_ids[item.category],
+        "bbox": [x_min, y_min, x_max - x_min, y_max - y_min],
+        "area": int(mask.sum()),
+        "segmentation": segmentation,
+        "iscrowd": 0,
+        "requested_bbox": [requested[0], requested[1], requested[2] - requested[0], requested[3] - requested[1]],
+        "visible_share": item.visible_share,
+    }
+
+
+def _empty(plan: Plan, split: str) -> dict[str, Any]:
+    card = plan.config.card
+    return {
+        "info": {
+            "description": f"Synthetic detection data set, {split} split, painted by boxpaint",
+            "version": "1",
+            "contributor": f"boxpaint {__version__}",
+            "bundle": plan.config.bundle,
+            "spec": plan.spec.digest,
+            "seed": plan.config.seed,
+        },
+        "licenses": [{"id": 1, "name": f"Model output; model: {card.licence}", "url": ""}],
+        "images": [],
+        "annotations": [],
+        "categories": [
+            {"id": number, "name": name, "supercategory": supercategory or name}
+            for number, (name, supercategory) in enumerate(plan.spec.categories.items(), start=1)
+        ],
+    }

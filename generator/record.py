@@ -1,0 +1,181 @@
+"""The one JSON file beside each picture that says how it was made: read by exporters, the report, a resume and people.
+
+Boxes are [x_min, y_min, x_max, y_max] in pixels, half-open; masks are COCO run-length encodings of the whole canvas.
+Nothing in it depends on when or how fast the picture was painted.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from pycocotools import mask as coco_mask
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from generator.errors import DatasetError, Fault
+from generator.types import Attempt, PaintedObject, Scene
+
+SCHEMA_VERSION = 1
+
+BoxXyxy = tuple[int, int, int, int]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class VerdictRecord(_Part):
+    """What one check said."""
+
+    check: str
+    passed: bool
+    score: float
+    reason: str
+
+
+class AttemptRecord(_Part):
+    """One try: its seed and its verdicts."""
+
+    number: int
+    seed: int
+    verdicts: tuple[VerdictRecord, ...]
+
+
+class RleRecord(_Part):
+    """COCO's compressed run-length encoding; `size` is [height, width]."""
+
+    size: tuple[int, int]
+    counts: str
+
+
+class ObjectRecord(_Part):
+    """One object: the wish, the crop, the attempts, and what was really painted (None: dropped, with the reason)."""
+
+    object_index: int
+    category: str
+    prompt: str
+    negative_prompt: str
+    blender: str
+    seed: int
+    requested_box: BoxXyxy
+    crop: BoxXyxy
+    attempts: tuple[AttemptRecord, ...]
+    painted_box: BoxXyxy | None
+    mask: RleRecord | None
+    visible_share: float | None
+    dropped: str
+
+
+class UnplacedRecord(_Part):
+    """An object for which there was no room."""
+
+    object_index: int
+    category: str
+    size_wh: tuple[int, int]
+    reason: str
+
+
+class BackgroundRecord(_Part):
+    """How the scene behind the objects was painted."""
+
+    prompt: str
+    negative_prompt: str
+    seed: int
+    attempts: tuple[AttemptRecord, ...]
+
+
+class SceneRecord(_Part):
+    """Everything needed to repeat one picture, together with run.json."""
+
+    schema_version: int
+    index: int
+    split: str
+    file_name: str
+    width: int
+    height: int
+    sha256: str
+    background: BackgroundRecord
+    objects: tuple[ObjectRecord, ...]
+    unplaced: tuple[UnplacedRecord, ...]
+
+
+def record_of(scene: Scene, *, file_name: str, sha256: str) -> SceneRecord:
+    """Describe a finished scene whose picture has been written."""
+    height, width = scene.image.shape[:2]
+    return SceneRecord(
+        schema_version=SCHEMA_VERSION,
+        index=scene.plan.index,
+        split=scene.plan.split,
+        file_name=file_name,
+        width=width,
+        height=height,
+        sha256=sha256,
+        background=BackgroundRecord(
+            prompt=scene.plan.prompt,
+            negative_prompt=scene.plan.negative_prompt,
+            seed=scene.plan.seed,
+            attempts=tuple(_attempt(attempt) for attempt in scene.background_attempts),
+        ),
+        objects=tuple(_object(item, (width, height)) for item in scene.objects),
+        unplaced=tuple(
+            UnplacedRecord(
+                object_index=item.object_index, category=item.category, size_wh=item.size_wh, reason=item.reason
+            )
+            for item in scene.plan.unplaced
+        ),
+    )
+
+
+def read_record(path: Path) -> SceneRecord:
+    """Read a record; raises DatasetError when it is not one."""
+    try:
+        return SceneRecord.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        item = error.errors()[0]
+        where = ".".join(str(part) for part in item["loc"])
+        raise DatasetError([Fault(file=str(path), column=where or None, expected=item["msg"])]) from None
+
+
+def encode_mask(mask: np.ndarray) -> RleRecord:
+    """Encode a mask (HW bool)."""
+    encoded = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+    height, width = encoded["size"]
+    return RleRecord(size=(int(height), int(width)), counts=encoded["counts"].decode("ascii"))
+
+
+def decode_mask(rle: RleRecord) -> np.ndarray:
+    """Decode to HW bool."""
+    decoded: np.ndarray = coco_mask.decode({"size": list(rle.size), "counts": rle.counts.encode("ascii")})
+    return decoded.astype(bool)
+
+
+def _attempt(attempt: Attempt) -> AttemptRecord:
+    verdicts = tuple(
+        VerdictRecord(check=item.check, passed=item.passed, score=item.score, reason=item.reason)
+        for item in attempt.verdicts
+    )
+    return AttemptRecord(number=attempt.number, seed=attempt.seed, verdicts=verdicts)
+
+
+def _object(item: PaintedObject, canvas_wh: tuple[int, int]) -> ObjectRecord:
+    placement, label = item.placement, item.label
+    mask = None
+    if label is not None:
+        canvas = np.zeros((canvas_wh[1], canvas_wh[0]), bool)
+        canvas[label.painted_box.slices] = label.mask
+        mask = encode_mask(canvas)
+    return ObjectRecord(
+        object_index=placement.object_index,
+        category=placement.category,
+        prompt=placement.prompt,
+        negative_prompt=placement.negative_prompt,
+        blender=placement.blender,
+        seed=placement.seed,
+        requested_box=placement.box.xyxy,
+        crop=item.crop.xyxy,
+        attempts=tuple(_attempt(attempt) for attempt in item.attempts),
+        painted_box=label.painted_box.xyxy if label else None,
+        mask=mask,
+        visible_share=label.visible_share if label else None,
+        dropped=item.dropped,
+    )

@@ -1,0 +1,93 @@
+"""Counts and sizes of a data set, from its records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from generator.geometry import Box, box_iou
+from generator.record import SceneRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CategoryStatistics:
+    """One category: how many were asked for, painted and given up, and how large they came out (pixels)."""
+
+    name: str
+    planned: int
+    train: int
+    val: int
+    dropped: int
+    unplaced: int
+    attempts: int
+    painted_wh: tuple[tuple[int, int], ...]
+    centres: tuple[tuple[float, float], ...]
+    requested_median_px: float
+    painted_median_px: float
+    median_iou: float
+
+    @property
+    def painted(self) -> int:
+        """Labels in all."""
+        return self.train + self.val
+
+    @property
+    def acceptance(self) -> float:
+        """Accepted attempts as a share of all."""
+        return self.painted / self.attempts if self.attempts else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """The whole data set."""
+
+    scenes: int
+    train_scenes: int
+    categories: tuple[CategoryStatistics, ...]
+
+    @property
+    def objects(self) -> int:
+        """Labels in all."""
+        return sum(category.painted for category in self.categories)
+
+
+def collect(records: Sequence[SceneRecord], categories: Iterable[str]) -> Statistics:
+    """Count what is in the records."""
+    return Statistics(
+        scenes=len(records),
+        train_scenes=sum(record.split == "train" for record in records),
+        categories=tuple(_collect_category(records, name) for name in categories),
+    )
+
+
+def _collect_category(records: Sequence[SceneRecord], name: str) -> CategoryStatistics:
+    items = [(record, item) for record in records for item in record.objects if item.category == name]
+    painted = [(record, item, _box(item.painted_box)) for record, item in items if item.painted_box is not None]
+    unplaced = sum(item.category == name for record in records for item in record.unplaced)
+    requested = [_box(item.requested_box) for _, item, _ in painted]
+    return CategoryStatistics(
+        name=name,
+        planned=len(items) + unplaced,
+        train=sum(record.split == "train" for record, _, _ in painted),
+        val=sum(record.split == "val" for record, _, _ in painted),
+        dropped=len(items) - len(painted),
+        unplaced=unplaced,
+        attempts=sum(len(item.attempts) for _, item in items),
+        painted_wh=tuple((box.width, box.height) for _, _, box in painted),
+        centres=tuple(((box.x_min + box.x_max) / 2, (box.y_min + box.y_max) / 2) for _, _, box in painted),
+        requested_median_px=_median([max(box.width, box.height) for box in requested]),
+        painted_median_px=_median([max(box.width, box.height) for _, _, box in painted]),
+        median_iou=_median([box_iou(wish, box) for wish, (_, _, box) in zip(requested, painted, strict=True)]),
+    )
+
+
+def _box(xyxy: tuple[int, int, int, int] | None) -> Box:
+    if xyxy is None:
+        raise ValueError("a dropped object has no painted box")
+    x_min, y_min, x_max, y_max = xyxy
+    return Box(x_min=x_min, y_min=y_min, x_max=x_max, y_max=y_max)
+
+
+def _median(values: Sequence[float]) -> float:
+    return float(median(values)) if values else 0.0

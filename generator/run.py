@@ -1,0 +1,142 @@
+"""The main job: plan, paint, label, check and write, chunk by chunk, resumable by the same call."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from generator.config import Config
+from generator.dataset import Dataset, RunFolder
+from generator.errors import StorageError
+from generator.exporters import EXPORTERS
+from generator.plan import Plan
+from generator.report import write_report
+from generator.spec import Spec
+from generator.storage import make_folder, translate_os_errors
+
+# Annotations are written again after a chunk unless that would take more than this share of the time.
+EXPORT_TIME_SHARE = 0.05
+
+
+class Listener:
+    """What a run tells while it runs; override what is of interest."""
+
+    def on_start(self, total: int, finished: int) -> None:
+        """`total` scenes are asked for, `finished` of them are on disk already."""
+
+    def on_background(self, count: int) -> None:
+        """Backgrounds were painted."""
+
+    def on_object(self, count: int) -> None:
+        """Objects were settled: painted or given up."""
+
+    def on_scene(self, count: int) -> None:
+        """Scenes were written."""
+
+    def on_warning(self, text: str) -> None:
+        """Something that the user should know, but that does not stop the run."""
+
+
+def generate(
+    spec: Spec,
+    config: Config | None = None,
+    out: str | Path = "dataset",
+    *,
+    limit: int | None = None,
+    overwrite: bool = False,
+    listener: Listener | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Dataset:
+    """Paint a data set into `out`; the same call again goes on where the last one stopped.
+
+    `limit` paints only the first scenes of the plan. `should_stop` is asked after every chunk. Raises
+    BoxpaintError: RunMismatchError for a folder of another run, StorageError when it cannot be written (what was
+    finished stays valid), ModelError.
+    """
+    config = config or Config.load()
+    listener = listener or Listener()
+    plan = Plan(spec=spec, config=config)
+    folder = make_folder(Path(out))
+    lock = FileLock(folder / ".lock")
+    try:
+        with translate_os_errors(folder):
+            lock.acquire(timeout=0)
+    except Timeout:
+        raise StorageError(
+            f"{folder}: another boxpaint run is writing there; wait for it or choose another --out"
+        ) from None
+    try:
+        return _generate(plan, RunFolder.open(folder, plan, overwrite=overwrite), limit, listener, should_stop)
+    finally:
+        lock.release()
+
+
+def _generate(
+    plan: Plan, run: RunFolder, limit: int | None, listener: Listener, should_stop: Callable[[], bool]
+) -> Dataset:
+    wanted = len(plan) if limit is None else min(limit, len(plan))
+    for warning in plan.config.card.warnings(plan.spec):
+        listener.on_warning(warning)
+    listener.on_start(wanted, sum(index < wanted for index in run.finished))
+    chunks = [range(start, min(start + plan.config.chunk, wanted)) for start in range(0, wanted, plan.config.chunk)]
+    waiting = [chunk for chunk in chunks if not run.finished.issuperset(chunk)]
+    stopped = False
+    if waiting:
+        try:
+            stopped = _paint_chunks(plan, run, waiting, listener, should_stop)
+        except BaseException:
+            # After a full disk or an interrupt, too, what is finished should be a valid data set.
+            with contextlib.suppress(StorageError):
+                _export(plan, run)
+            raise
+    _export(plan, run)
+    write_report(run)
+    objects = sum(item.painted_box is not None for record in run.records() for item in record.objects)
+    return Dataset(folder=run.folder, num_scenes=len(run.finished), num_objects=objects, complete=not stopped)
+
+
+def _paint_chunks(
+    plan: Plan, run: RunFolder, chunks: list[range], listener: Listener, should_stop: Callable[[], bool]
+) -> bool:
+    """Paint and write chunks; True when stopped before the last one."""
+    # Loads torch and diffusers, several seconds: only when there is something to paint.
+    from generator.painting.chunk import Stopwatch, paint_chunk
+    from generator.painting.painter import Painter
+
+    loading = time.perf_counter()
+    painter = Painter(plan.config, on_warning=listener.on_warning)
+    run.log_timing(-1, 0, {"loading": time.perf_counter() - loading})
+    for difference in run.begin(painter.describe()):
+        listener.on_warning(f"this folder was begun elsewhere, bytes may differ from here on: {difference}")
+    exported, export_seconds = time.perf_counter(), 0.0
+    for chunk in chunks:
+        watch = Stopwatch()
+        scenes = paint_chunk(
+            [plan.scene(index) for index in chunk],
+            painter,
+            plan.config,
+            watch=watch,
+            on_background=listener.on_background,
+            on_object=listener.on_object,
+        )
+        with watch.stage("writing"):
+            for scene in scenes:
+                run.write_scene(scene)
+                listener.on_scene(1)
+        if time.perf_counter() - exported >= export_seconds / EXPORT_TIME_SHARE:
+            start = time.perf_counter()
+            with watch.stage("annotations"):
+                _export(plan, run)
+            exported, export_seconds = time.perf_counter(), time.perf_counter() - start
+        run.log_timing(chunk.start // plan.config.chunk, len(chunk), watch.seconds)
+        if should_stop() and chunk != chunks[-1]:
+            return True
+    return False
+
+
+def _export(plan: Plan, run: RunFolder) -> None:
+    EXPORTERS["coco"](run.records(), plan, run.folder)
