@@ -121,7 +121,7 @@ def generate(
     from generator.run import generate as run
 
     try:
-        with StopRequest(console).listening() as stop, RunProgress(console) as progress:
+        with StopRequest().listening() as stop, RunProgress(console) as progress:
             dataset = run(spec, settings, out, limit=limit, overwrite=overwrite, listener=progress, should_stop=stop)
     except KeyboardInterrupt:
         console.print(f"stopped; what is finished is in {out}, the same command goes on from there", style="yellow")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -100,9 +102,8 @@ class RunProgress(Listener):
 class StopRequest:
     """Ctrl-C asks to stop after the chunk; a second one stops at once."""
 
-    def __init__(self, console: Console):
+    def __init__(self) -> None:
         self.requested = False
-        self._console = console
 
     def __call__(self) -> bool:
         """Say whether to stop after this chunk."""
@@ -112,9 +113,8 @@ class StopRequest:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        self._console.print(
-            "\nstopping when this chunk is finished (Ctrl-C again: at once)", style="yellow", highlight=False
-        )
+        # Not through rich: the signal may have come in the middle of its own printing.
+        os.write(sys.stderr.fileno(), b"\nstopping when this chunk is finished (Ctrl-C again: at once)\n")
 
     @contextmanager
     def listening(self) -> Iterator[StopRequest]:

@@ -62,13 +62,12 @@ def generate(
     plan = Plan(spec=spec, config=config)
     folder = make_folder(Path(out))
     lock = FileLock(folder / ".lock")
-    try:
-        with translate_os_errors(folder):
+    with translate_os_errors(folder):
+        try:
             lock.acquire(timeout=0)
-    except Timeout:
-        raise StorageError(
-            f"{folder}: another boxpaint run is writing there; wait for it or choose another --out"
-        ) from None
+        except Timeout:  # an OSError, too
+            message = f"{folder}: another boxpaint run is writing there; wait for it or choose another --out"
+            raise StorageError(message) from None
     try:
         return _generate(plan, RunFolder.open(folder, plan, overwrite=overwrite), limit, listener, should_stop)
     finally:
@@ -103,11 +102,11 @@ def _paint_chunks(
     plan: Plan, run: RunFolder, chunks: list[range], listener: Listener, should_stop: Callable[[], bool]
 ) -> bool:
     """Paint and write chunks; True when stopped before the last one."""
+    loading = time.perf_counter()
     # Loads torch and diffusers, several seconds: only when there is something to paint.
     from generator.painting.chunk import Stopwatch, paint_chunk
     from generator.painting.painter import Painter
 
-    loading = time.perf_counter()
     painter = Painter(plan.config, on_warning=listener.on_warning)
     run.log_timing(-1, 0, {"loading": time.perf_counter() - loading})
     for difference in run.begin(painter.describe()):

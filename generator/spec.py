@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from generator.spec_rules import (
     parse_length,
     parse_share,
 )
-from generator.tables import TableRow, check_cells, read_rows
+from generator.tables import TableRow, check_cells, read_table
 
 DEFAULT_ASPECT_RATIOS = (0.75, 1.33)
 
@@ -113,25 +114,23 @@ def load_spec(
     Raises SpecError with every fault of both files at once.
     """
     faults: list[Fault] = []
-    rows: dict[str, list[TableRow]] = {}
+    rows: dict[str, Sequence[TableRow]] = {}
     for key, path, columns, schema in (
         ("background", find_table(background), BACKGROUND_COLUMNS, background_schema()),
         ("classes", find_table(classes), CLASS_COLUMNS, class_schema()),
     ):
         try:
-            rows[key], shape_faults = read_rows(path, columns)
+            table = read_table(path, columns)
         except SpecError as error:
             faults += error.faults
             continue
-        faults += shape_faults or []
-        cell_faults = check_cells(path, rows[key], schema)
-        if any(fault.column in columns and "missing" in fault.expected for fault in shape_faults):
-            cell_faults = [
-                fault for fault in cell_faults if fault.found
-            ]  # an absent column is one fault, not one a row
-        faults += cell_faults
-        bad = {fault.line for fault in shape_faults + cell_faults}
-        sound = [row for row in rows[key] if row.line not in bad]
+        rows[key] = table.rows
+        cell_faults = check_cells(path, table.rows, schema.remove_columns(list(table.missing)))
+        faults += [*table.faults, *cell_faults]
+        if table.missing:
+            continue
+        bad = {fault.line for fault in cell_faults}
+        sound = [row for row in table.rows if row.line not in bad]
         faults += background_faults(path, sound) if key == "background" else class_faults(path, sound, canvas_wh)
     if faults:
         raise SpecError(faults)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,15 @@ class TableRow:
 
     line: int
     cells: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """What could be read of a file: its rows in order, the required columns it lacks, and every fault of its shape."""
+
+    rows: tuple[TableRow, ...]
+    missing: frozenset[str]
+    faults: tuple[Fault, ...]
 
 
 def read_text(path: Path) -> str:
@@ -54,11 +63,11 @@ def read_text(path: Path) -> str:
         ) from None
 
 
-def read_rows(path: Path, columns: Mapping[str, bool]) -> tuple[list[TableRow], list[Fault]]:
+def read_table(path: Path, columns: Mapping[str, bool]) -> Table:
     """Read a CSV file whose header names some of `columns` (name -> is it required).
 
-    Returns the rows in the order of the file, and every fault of the table's shape: unknown, missing or double
-    columns, cells beyond the header, broken quotes. Raises SpecError only when nothing can be read at all.
+    Faults of its shape are unknown, missing or double columns, cells beyond the header, broken quotes. Raises
+    SpecError only when nothing can be read at all.
     """
     file = str(path)
     text = read_text(path)
@@ -119,7 +128,8 @@ def read_rows(path: Path, columns: Mapping[str, bool]) -> tuple[list[TableRow], 
         faults.append(
             Fault(file=file, line=reader.line_num, expected="no rows below the header; at least one is needed")
         )
-    return rows, faults
+    missing = {name for name, required in columns.items() if required and name not in (header or ())}
+    return Table(rows=tuple(rows), missing=frozenset(missing), faults=tuple(faults))
 
 
 def _header_faults(file: str, line: int, header: list[str], columns: Mapping[str, bool]) -> list[Fault]:
@@ -139,7 +149,7 @@ def _header_faults(file: str, line: int, header: list[str], columns: Mapping[str
     return faults
 
 
-def check_cells(path: Path, rows: list[TableRow], schema: pa.DataFrameSchema) -> list[Fault]:
+def check_cells(path: Path, rows: Sequence[TableRow], schema: pa.DataFrameSchema) -> list[Fault]:
     """Check the text of every cell against a pandera schema.
 
     Each check's `error` is what the user reads as "what would be right".

@@ -62,8 +62,6 @@ class BundleCard(BaseModel):
     paints: str
     licence: str
     source: str
-    native_px: int
-    canvas_multiple: int
     vocabulary: frozenset[str] | None = None
     instead: str = ""
     defaults: dict[str, Any]

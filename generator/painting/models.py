@@ -141,8 +141,8 @@ def _load(
     if revision is not None:
         hub["revision"] = revision
     weights = {**hub, "variant": variant} if variant is not None else hub
-    unet = UNet2DConditionModel.from_pretrained(source, subfolder="unet", torch_dtype=dtype, **weights)
-    vae = AutoencoderKL.from_pretrained(source, subfolder="vae", torch_dtype=dtype, **weights)
+    unet = UNet2DConditionModel.from_pretrained(source, subfolder="unet", dtype=dtype, **weights)
+    vae = AutoencoderKL.from_pretrained(source, subfolder="vae", dtype=dtype, **weights)
     text_encoder = CLIPTextModel.from_pretrained(source, subfolder="text_encoder", dtype=dtype, **weights)
     tokenizer = CLIPTokenizer.from_pretrained(source, subfolder="tokenizer", **hub)
     scheduler_config = DPMSolverMultistepScheduler.load_config(source, subfolder="scheduler", **hub)

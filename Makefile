@@ -1,0 +1,40 @@
+# make demo   sets up .venv, paints 24 blood smears with the embedded model, says where to look
+# make test   sets up .venv, passes the tests
+# make lint   ruff, mypy, import contracts
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+DEMO := runs/demo
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/.base
+	$(BIN)/boxpaint generate --config configs/pocket.yaml --out $(DEMO)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) $(DEMO)
+
+$(VENV)/.created: constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --upgrade pip
+	touch $@
+
+$(VENV)/.base: $(VENV)/.created pyproject.toml
+	@echo "installing torch and the rest, about 5 GB and two minutes, once"
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	$(PIP) --editable '.[dev]'
+	touch $@

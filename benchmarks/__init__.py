@@ -1,0 +1,1 @@
+"""Speed, memory and quality as tables that anyone can run again: python -m benchmarks.NAME."""

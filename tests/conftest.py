@@ -1,0 +1,132 @@
+"""Real components, only small: the pocket bundle, and checkpoints of random weights in the layout of the hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+POCKET = REPOSITORY / "generator" / "bundles" / "pocket" / "inpaint"
+
+BACKGROUND_CSV = 'prompt,num_imgs\n"a blood smear with many red blood cells, no white blood cells",40\n'
+CLASSES_CSV = (
+    "prompt,min_appear,max_appear,width_min,height_min,width_max,height_max,name\n"
+    "a large purple white blood cell,1,1,30%,30%,40%,40%,white blood cell\n"
+    "a small purple platelet,1,2,12%,12%,16%,16%,platelet\n"
+)
+
+
+@pytest.fixture()
+def csv_folder(tmp_path: Path) -> Path:
+    """A folder with the two CSV files of a small scenario."""
+    (tmp_path / "background.csv").write_text(BACKGROUND_CSV)
+    (tmp_path / "classes.csv").write_text(CLASSES_CSV)
+    return tmp_path
+
+
+def save_tiny_model(
+    folder: Path, *, in_channels: int, prediction_type: str, variants: tuple[str | None, ...], seed: int
+) -> Path:
+    """Save a two-block Stable Diffusion of random weights as its pipeline would lay it out on the hub."""
+    import torch
+    from diffusers import (
+        AutoencoderKL,
+        DDIMScheduler,
+        StableDiffusionInpaintPipeline,
+        StableDiffusionPipeline,
+        UNet2DConditionModel,
+    )
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+    torch.manual_seed(seed)
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        in_channels=in_channels,
+        out_channels=4,
+        block_out_channels=(16, 32),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=32,
+        attention_head_dim=8,
+        norm_num_groups=8,
+    )
+    # A random VAE gives nothing back, so every pixel would change and no object stand out: this one is the pocket's.
+    vae = AutoencoderKL.from_pretrained(POCKET / "vae")
+    text_encoder = CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=675,
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            max_position_embeddings=32,
+            bos_token_id=673,
+            eos_token_id=674,
+            pad_token_id=674,
+        )
+    )
+    parts = {
+        "unet": unet,
+        "vae": vae,
+        "text_encoder": text_encoder,
+        "tokenizer": CLIPTokenizer.from_pretrained(POCKET / "tokenizer"),
+        "scheduler": DDIMScheduler(
+            beta_start=0.00085,
+            beta_end=0.012,
+            beta_schedule="scaled_linear",
+            clip_sample=False,
+            set_alpha_to_one=False,
+            steps_offset=1,
+            prediction_type=prediction_type,
+        ),
+        "safety_checker": None,
+        "feature_extractor": None,
+        "requires_safety_checker": False,
+    }
+    pipeline = (StableDiffusionInpaintPipeline if in_channels == 9 else StableDiffusionPipeline)(**parts)
+    for variant in variants:
+        if variant == "fp16":
+            pipeline.to(dtype=torch.float16)
+        pipeline.save_pretrained(folder, variant=variant)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_sd21(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `background` (4 channels, v-prediction, fp16) and `inpaint` (9 channels, epsilon)."""
+    folder = tmp_path_factory.mktemp("tiny_sd21")
+    save_tiny_model(folder / "background", in_channels=4, prediction_type="v_prediction", variants=("fp16",), seed=1)
+    save_tiny_model(folder / "inpaint", in_channels=9, prediction_type="epsilon", variants=(None,), seed=2)
+    return folder
+
+
+@pytest.fixture()
+def tiny_config(tiny_sd21: Path) -> dict[str, object]:
+    """Top-level keys of a config that paints with the tiny models: quick, and every object is accepted."""
+    return {
+        "bundle": "sd21",
+        "chunk": 2,
+        "canvas": {"width": 96, "height": 64},
+        "painting": {"steps": 2, "background_negative_prompt": "", "object_negative_prompt": ""},
+        "labels": {"max_attempts": 2, "min_area": 0.001, "max_edge_contact": 1.0, "min_visible": 0.0},
+        "models": {
+            "background": {"folder": str(tiny_sd21 / "background")},
+            "inpaint": {"folder": str(tiny_sd21 / "inpaint")},
+        },
+    }
+
+
+@pytest.fixture()
+def run_folder_files():
+    """Return a function: folder -> {path: bytes} of all that must be equal between two equal runs."""
+
+    def read(folder: Path) -> dict[str, bytes]:
+        return {
+            str(path.relative_to(folder)): path.read_bytes()
+            for path in sorted(folder.rglob("*"))
+            if path.is_file() and path.name not in ("report.html", "timings.jsonl", ".lock")
+        }
+
+    return read

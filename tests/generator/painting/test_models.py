@@ -1,0 +1,105 @@
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from generator.bundles import ModelRef
+from generator.config import Config
+from generator.errors import ModelError, ModelNotFoundError
+from generator.painting.device import choose_batch_size, choose_device, choose_dtype, is_out_of_memory
+from generator.painting.models import fingerprint, load_model
+
+CPU = torch.device("cpu")
+
+
+def load(folder: Path, *, variant: str | None = None, dtype: torch.dtype = torch.float32):
+    ref = ModelRef(folder=str(folder), variant=variant)
+    return load_model("inpaint", ref, device=CPU, dtype=dtype, offline=True)
+
+
+def test_the_fp16_variant_is_found_and_computed_in_the_wished_format(tiny_sd21: Path) -> None:
+    assert (tiny_sd21 / "background" / "unet" / "diffusion_pytorch_model.fp16.safetensors").exists()
+    model = load(tiny_sd21 / "background", variant="fp16")
+    assert model.in_channels == 4
+    assert next(model.unet.parameters()).dtype == torch.float32
+    assert model.new_scheduler().config.prediction_type == "v_prediction"
+
+
+def test_plain_files_are_loaded_where_there_is_no_variant(tiny_sd21: Path) -> None:
+    model = load(tiny_sd21 / "inpaint", variant="fp16")
+    assert model.in_channels == 9
+    assert model.new_scheduler().config.prediction_type == "epsilon"
+
+
+def test_the_sizes_come_from_the_models_themselves(tiny_sd21: Path) -> None:
+    model = load(tiny_sd21 / "inpaint")
+    # Latents of 8 x 8, an eighth of the picture; two UNet blocks halve once.
+    assert (model.native_px, model.vae_scale, model.size_multiple) == (64, 8, 16)
+
+
+def test_a_scheduler_of_another_kind_becomes_dpm_solver_on_the_same_schedule(tiny_sd21: Path) -> None:
+    scheduler = load(tiny_sd21 / "background", variant="fp16").new_scheduler()
+    assert type(scheduler).__name__ == "DPMSolverMultistepScheduler"
+    assert scheduler.config.beta_start == 0.00085
+    assert scheduler.config.algorithm_type == "dpmsolver++"
+
+
+def test_prompts_are_embedded_once(tiny_sd21: Path) -> None:
+    model = load(tiny_sd21 / "inpaint")
+    first = model.embed_prompt("a platelet")
+    assert first.shape == (1, 32, 32)
+    assert model.embed_prompt("a platelet") is first
+    assert not torch.equal(first, model.embed_prompt("a white blood cell"))
+
+
+@pytest.mark.parametrize(
+    ("ref", "offline", "words"),
+    [
+        (ModelRef(folder="/nowhere/at/all"), True, ["models.inpaint.folder", "/nowhere/at/all"]),
+        (ModelRef(id="nobody/no-such-model"), True, ["offline: true", "offline: false", "models.inpaint.folder"]),
+        (ModelRef(id="not a repository"), True, ["not a repository", "models.inpaint.folder"]),
+    ],
+)
+def test_a_missing_model_says_which_setting_to_change(ref: ModelRef, offline: bool, words: list[str]) -> None:
+    with pytest.raises(ModelNotFoundError) as error:
+        load_model("inpaint", ref, device=CPU, dtype=torch.float32, offline=offline)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_a_damaged_weight_file_is_one_clear_error(tiny_sd21: Path, tmp_path: Path) -> None:
+    broken = shutil.copytree(tiny_sd21 / "inpaint", tmp_path / "broken")
+    (broken / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"not weights")
+    with pytest.raises(ModelError, match="broken"):
+        load(broken)
+
+
+def test_the_fingerprint_follows_the_weights(tiny_sd21: Path) -> None:
+    one, other = (fingerprint(ModelRef(folder=str(tiny_sd21 / name))) for name in ("background", "inpaint"))
+    assert one.startswith("sha256:")
+    assert one != other
+
+
+def test_device_and_format_are_chosen_and_overridden() -> None:
+    assert choose_dtype("auto", CPU) == torch.float32
+    assert choose_dtype("bfloat16", CPU) == torch.bfloat16
+    assert choose_device("cpu") == CPU
+    with pytest.raises(ModelError, match="device"):
+        choose_device("no-such-device")
+    assert choose_batch_size(Config(batch_size=5), CPU) == 5
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), True),
+        (RuntimeError("MPS backend out of memory"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"), True),
+        (MemoryError(), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_out_of_memory_is_recognised(error: Exception, expected: bool) -> None:
+    assert is_out_of_memory(error) is expected

@@ -1,0 +1,116 @@
+import numpy as np
+import pytest
+import torch
+
+from generator.config import Config
+from generator.painting import painter as painter_module
+from generator.painting.painter import BackgroundJob, InpaintJob, Painter
+
+
+@pytest.fixture()
+def tiny(tiny_config: dict[str, object]) -> Painter:
+    return Painter(Config.load(**tiny_config))
+
+
+def background(seed: int, prompt: str = "a blood smear", size_wh: tuple[int, int] = (96, 64)) -> BackgroundJob:
+    return BackgroundJob(prompt=prompt, negative_prompt="", seed=seed, size_wh=size_wh)
+
+
+def inpaint(seed: int, size: int = 64) -> InpaintJob:
+    image = np.random.default_rng(seed).integers(0, 256, (size, size, 3), dtype=np.uint8)
+    mask = np.zeros((size, size), bool)
+    mask[16:48, 16:48] = True
+    return InpaintJob(prompt="a cell", negative_prompt="", seed=seed, size_wh=(size, size), image=image, mask=mask)
+
+
+def test_backgrounds_have_the_size_asked_for_even_when_the_model_cannot_paint_it(tiny: Painter) -> None:
+    # 100 x 70 is no multiple of 16: painted as 112 x 80 and cut.
+    (painting,) = tiny.paint_backgrounds([background(1, size_wh=(100, 70))])
+    assert painting.pixels.shape == (70, 100, 3)
+    assert painting.pixels.dtype == np.uint8
+    assert painting.fault == ""
+
+
+def test_a_picture_does_not_depend_on_how_many_others_are_asked_for(tiny: Painter) -> None:
+    alone = tiny.paint_backgrounds([background(1)])[0].pixels
+    among = tiny.paint_backgrounds([background(1), background(2), background(3)])
+    assert np.array_equal(alone, among[0].pixels)
+    assert not np.array_equal(among[0].pixels, among[1].pixels)
+    last = tiny.inpaint([inpaint(number) for number in range(5)])[4].pixels
+    assert np.array_equal(last, tiny.inpaint([inpaint(4)])[0].pixels)
+
+
+def test_jobs_of_several_sizes_keep_their_order(tiny: Painter) -> None:
+    sizes = [64, 80, 64, 80, 64]
+    paintings = tiny.inpaint([inpaint(number, size) for number, size in enumerate(sizes)])
+    assert [painting.pixels.shape[0] for painting in paintings] == sizes
+
+
+def test_prompt_and_seed_decide_the_picture(tiny: Painter) -> None:
+    one, other = tiny.paint_backgrounds([background(1, "a blood smear"), background(1, "a platelet")])
+    assert not np.array_equal(one.pixels, other.pixels)
+
+
+def test_a_bundle_without_a_text_to_image_model_paints_backgrounds_by_inpainting() -> None:
+    pocket = Painter(Config(painting={"steps": 2}))
+    assert pocket.background_model is pocket.inpaint_model
+    (painting,) = pocket.paint_backgrounds([background(1)])
+    assert painting.fault == ""
+    assert painting.pixels.std() > 5
+
+
+def test_out_of_memory_halves_the_batch_goes_on_and_says_so(
+    tiny_config: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    whole = Painter(Config.load(**{**tiny_config, "batch_size": 4}), on_warning=said.append)
+    real = painter_module.denoise
+
+    def scarce(model, noise, *rest):
+        if len(noise) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(model, noise, *rest)
+
+    monkeypatch.setattr(painter_module, "denoise", scarce)
+    paintings = whole.paint_backgrounds([background(number) for number in range(5)])
+    assert len(paintings) == 5
+    assert whole.batch_size == 1
+    assert [text for text in said if "out of memory" in text and "2" in text]
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory(tiny: Painter, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(painter_module, "denoise", broken)
+    with pytest.raises(RuntimeError, match="shapes"):
+        tiny.paint_backgrounds([background(1)])
+
+
+@pytest.mark.parametrize(
+    ("value", "word"), [(float("nan"), "NaN"), (float("inf"), "NaN"), (-1.0, "black"), (0.0, "flat")]
+)
+def test_nan_black_and_flat_pictures_are_faults(
+    tiny: Painter, monkeypatch: pytest.MonkeyPatch, value: float, word: str
+) -> None:
+    monkeypatch.setattr(painter_module, "decode", lambda _model, latents: torch.full((len(latents), 3, 64, 96), value))
+    (painting,) = tiny.paint_backgrounds([background(1)])
+    assert word in painting.fault
+
+
+def test_a_four_channel_model_can_inpaint(tiny_config: dict[str, object]) -> None:
+    models = tiny_config["models"]
+    assert isinstance(models, dict)
+    both = {"background": models["background"], "inpaint": models["background"]}
+    painter = Painter(Config.load(**{**tiny_config, "models": both}))
+    assert painter.inpaint_model.in_channels == 4
+    (painting,) = painter.inpaint([inpaint(3)])
+    assert painting.pixels.shape == (64, 64, 3)
+    assert painting.fault == ""
+
+
+def test_the_painter_says_what_decides_the_last_bit(tiny: Painter) -> None:
+    described = tiny.describe()
+    assert described["device"] == "cpu"
+    assert described["dtype"] == "float32"
+    assert set(described) == {"device", "dtype", "torch", "inpaint", "background"}

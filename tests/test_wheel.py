@@ -1,0 +1,48 @@
+"""What an installed wheel holds: models, scenarios, templates; it runs far from the repository."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def unpacked_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(build, cwd=REPOSITORY, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "site")
+    return folder / "site"
+
+
+def test_the_wheel_makes_a_data_set_in_an_empty_folder(unpacked_wheel: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(unpacked_wheel), "HF_HUB_OFFLINE": "1"}
+
+    def boxpaint(*arguments: str, cwd: Path) -> str:
+        command = [sys.executable, "-m", "boxpaint", *arguments]
+        return subprocess.run(command, cwd=cwd, env=environment, check=True, capture_output=True, text=True).stdout
+
+    boxpaint("init", "demo", cwd=tmp_path)
+    where = [sys.executable, "-c", "import generator; print(generator.__file__)"]
+    found = subprocess.run(where, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True).stdout
+    assert found.startswith(str(unpacked_wheel))
+    boxpaint("generate", "--limit", "1", cwd=tmp_path / "demo")
+    assert "AP 1.000" in boxpaint("validate", "dataset", cwd=tmp_path / "demo")
+
+
+def test_the_wheel_holds_every_scenario_and_no_tests(unpacked_wheel: Path) -> None:
+    scenarios = {path.parent.name for path in unpacked_wheel.glob("boxpaint/configs/scenarios/*/classes.csv")}
+    assert scenarios == {"blood_smear", "forest_fire", "pets", "power_plant", "safari"}
+    assert {path.name for path in unpacked_wheel.iterdir() if not path.name.endswith(".dist-info")} == {
+        "boxpaint",
+        "detection",
+        "generator",
+    }
+    assert all((unpacked_wheel / package / "py.typed").exists() for package in ("generator", "detection", "boxpaint"))
