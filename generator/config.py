@@ -10,16 +10,17 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from generator.bundles import BundleCard, ModelRef, load_card
 from generator.errors import ConfigError, Fault
 from generator.seeds import MAX_SEED
+from generator.yaml_lines import Lines, read_yaml
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 BlenderName = Literal["feather", "pyramid", "poisson", "mixed"]
@@ -64,6 +65,13 @@ class PaintingConfig(_Section):
     blend: BlenderName = "mixed"
     match_colour: bool = True
 
+    @field_validator("guidance_interval")
+    @classmethod
+    def _is_ordered(cls, interval: tuple[float, float]) -> tuple[float, float]:
+        if interval[0] > interval[1]:
+            raise ValueError(f"the first number ({interval[0]}) must not be above the second ({interval[1]})")
+        return interval
+
 
 class LabelConfig(_Section):
     """When a painted object counts."""
@@ -107,7 +115,7 @@ class Config(_Section):
     """Scenes painted together: the unit of batching and of resume."""
     device: str = "auto"
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    batch_size: int | Literal["auto"] = "auto"
+    batch_size: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = "auto"
     offline: bool = False
     canvas: CanvasConfig
     placement: PlacementConfig = PlacementConfig()
@@ -122,19 +130,9 @@ class Config(_Section):
         if not isinstance(data, Mapping):
             return data
         bundle = data.get("bundle", "pocket")
-        if not isinstance(bundle, str):
-            return data
-        card = load_card(bundle)
+        # Of a bundle that is no name, only that is said, not what its card would have filled in.
+        card = load_card(bundle if isinstance(bundle, str) else "pocket")
         return _merge({**card.defaults, "models": card.models}, data)
-
-    @model_validator(mode="after")
-    def _check_interval(self) -> Config:
-        low, high = self.painting.guidance_interval
-        if low > high:
-            raise ValueError(f"painting.guidance_interval: {low} must not be above {high}")
-        if isinstance(self.batch_size, int) and self.batch_size < 1:
-            raise ValueError("batch_size: 1 or more, or auto")
-        return self
 
     @classmethod
     def load(cls, path: str | Path | None = None, **overrides: object) -> Config:
@@ -143,15 +141,22 @@ class Config(_Section):
         Raises ConfigError naming file, line, key and what would be right.
         """
         data: Mapping[str, Any] = {}
-        lines: dict[tuple[str | int, ...], int] = {}
+        lines: Lines = {}
         if path is not None:
-            data, lines = _read_yaml(Path(path))
+            data, lines = read_yaml(Path(path))
+        name = str(path) if path is not None else "config"
         given = {key: value for key, value in overrides.items() if value is not None}
         try:
             return cls.model_validate({**data, **given})
         except ValidationError as error:
-            name = str(path) if path is not None else "config"
-            raise ConfigError(_to_fault(name, item, lines) for item in error.errors()) from None
+            faults = [_to_fault(name, item, lines) for item in error.errors()]
+            # A value that fits neither of two types gives an error for each: the first says it.
+            raise ConfigError({(fault.line, fault.column): fault for fault in reversed(faults)}.values()) from None
+        except ConfigError as error:  # the bundle's card; where the bundle is named is where the mend is
+            raise ConfigError(
+                replace(fault, file=name, line=lines.get(("bundle",))) if fault.column == "bundle" else fault
+                for fault in error.faults
+            ) from None
 
     @property
     def canvas_wh(self) -> tuple[int, int]:
@@ -182,44 +187,9 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
-def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple[str | int, ...], int]]:
-    """Return the data and the line of every key path in it."""
-    file = str(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except FileNotFoundError:
-        raise ConfigError([Fault(file=file, expected="there is no such file")]) from None
-    except OSError as error:
-        raise ConfigError([Fault(file=file, expected=f"cannot be read: {error.strerror}")]) from None
-    except UnicodeDecodeError:
-        raise ConfigError([Fault(file=file, expected="is not UTF-8 text")]) from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        line = mark.line + 1 if mark is not None else 1
-        raise ConfigError([Fault(file=file, line=line, expected=f"is not YAML: {problem}")]) from None
-    if data is None:
-        return {}, {}
-    if not isinstance(data, dict):
-        raise ConfigError([Fault(file=file, line=1, expected="a mapping is needed: lines of 'key: value'")])
-    lines: dict[tuple[str | int, ...], int] = {}
-
-    def visit(item: yaml.Node, where: tuple[str | int, ...]) -> None:
-        if isinstance(item, yaml.MappingNode):
-            for key, value in item.value:
-                lines[(*where, key.value)] = key.start_mark.line + 1
-                visit(value, (*where, key.value))
-
-    if node is not None:
-        visit(node, ())
-    return data, lines
-
-
-def _to_fault(file: str, item: Any, lines: Mapping[tuple[str | int, ...], int]) -> Fault:
+def _to_fault(file: str, item: Any, lines: Lines) -> Fault:
     """Turn one pydantic error into a fault at its line."""
-    where = tuple(part for part in item["loc"] if not (isinstance(part, str) and "[" in part))
+    where = _named_path(item)
     line = next((lines[where[:end]] for end in range(len(where), 0, -1) if where[:end] in lines), None)
     dotted = ".".join(str(part) for part in where)
     if item["type"] == "extra_forbidden":
@@ -230,6 +200,21 @@ def _to_fault(file: str, item: Any, lines: Mapping[tuple[str | int, ...], int]) 
     message = item["msg"].removeprefix("Value error, ")
     found = None if isinstance(item["input"], Mapping) else str(item["input"])
     return Fault(file=file, line=line, column=dotted or None, found=found, expected=message)
+
+
+def _named_path(item: Any) -> tuple[str | int, ...]:
+    """Keep of pydantic's location what the user wrote: keys and positions, not the members of a union."""
+    path: list[str | int] = []
+    model: type[BaseModel] | None = Config
+    for part in item["loc"]:
+        field = model.model_fields.get(str(part)) if model is not None else None
+        if field is not None:
+            model = _model_of(field.annotation)
+            path.append(part)
+        elif isinstance(part, int):
+            path.append(part)
+    unknown = [item["loc"][-1]] if item["type"] == "extra_forbidden" else []
+    return (*path, *unknown)
 
 
 def _known_keys(where: tuple[str | int, ...]) -> list[str]:

@@ -74,42 +74,42 @@ class RunFolder:
         """
         with translate_os_errors(folder):
             present = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
-        foreign = [name for name in present if name not in (*_OWN_FOLDERS, *_OWN_FILES) and not name.startswith(".")]
-        if present and "run.json" not in present and [name for name in present if name != ".lock"]:
-            what = ", ".join(foreign[:3] or present[:3])
-            raise RunMismatchError(f"{folder} is not a boxpaint run folder: it holds {what}; choose another with --out")
         run = cls(folder, plan)
         if "run.json" in present:
-            if overwrite:
+            run._finished = run._find_finished()
+            if overwrite or not run._finished:
                 run._clear()
+                run._finished = set()
             elif differences := run._differences():
                 raise RunMismatchError(
                     f"{folder} was started with another spec, config or seed; use another --out, or --overwrite to "
                     "start again. The differences:",
                     differences,
                 )
-        for name in _OWN_FOLDERS:
-            remove_leftovers(make_folder(folder / name))
-        remove_leftovers(folder)
-        run._finished = {
-            int(path.stem) for path in (folder / "records").glob("*.json") if run.image_path(int(path.stem)).exists()
-        }
+        elif foreign := [name for name in present if name != ".lock"]:
+            what = ", ".join(foreign[:3])
+            raise RunMismatchError(f"{folder} is not a boxpaint run folder: it holds {what}; choose another with --out")
         return run
+
+    def begin(self, painter: Mapping[str, str]) -> list[str]:
+        """Lay down what the folder lacks, run.json first; returns how the painter differs from the one before."""
+        path = make_folder(self.folder) / "run.json"
+        differences: list[str] = []
+        if path.exists():
+            differences = _compare("painter", _read_json(path).get("painter", {}), dict(painter))
+        else:
+            write_json(path, {**self._identity(), "painter": dict(painter)})
+        for name in _OWN_FOLDERS:
+            remove_leftovers(make_folder(self.folder / name))
+        remove_leftovers(self.folder)
+        if not (self.folder / "plan.jsonl").exists():
+            write_plan(self.plan, self.folder / "plan.jsonl")
+        return differences
 
     @property
     def finished(self) -> frozenset[int]:
         """Indices of the finished scenes."""
         return frozenset(self._finished)
-
-    def begin(self, painter: Mapping[str, str]) -> list[str]:
-        """Write run.json and plan.jsonl if they are not there; returns how the painter differs from the one before."""
-        path = self.folder / "run.json"
-        if path.exists():
-            before = _read_json(path).get("painter", {})
-            return _compare("painter", before, dict(painter))
-        write_plan(self.plan, self.folder / "plan.jsonl")
-        write_json(path, {**self._identity(), "painter": dict(painter)})
-        return []
 
     def image_path(self, index: int) -> Path:
         """Where the picture of a scene lies."""
@@ -122,7 +122,8 @@ class RunFolder:
     def write_scene(self, scene: Scene) -> None:
         """Write a picture, then its record. Raises StorageError; the scene then is not finished."""
         index = scene.plan.index
-        prompts = "; ".join([scene.plan.prompt, *(item.placement.prompt for item in scene.objects if item.label)])
+        objects = dict.fromkeys(item.placement.prompt for item in scene.objects if item.label)
+        prompts = "; ".join([scene.plan.prompt, *objects])
         xmp = xmp_packet(tool=f"boxpaint {__version__}", description=prompts)
         data = encode_image(scene.image, self.plan.config.output, xmp=xmp)
         path = self.image_path(index)
@@ -139,8 +140,10 @@ class RunFolder:
         """Append one chunk's seconds per stage to the log."""
         line = {"chunk": chunk, "scenes": scenes, "seconds": {name: round(s, 3) for name, s in seconds.items()}}
         path = self.folder / "logs" / "timings.jsonl"
-        with translate_os_errors(path), path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(line) + "\n")
+        with translate_os_errors(path), path.open("a+b") as stream:
+            stream.seek(max(0, stream.tell() - 1))
+            gap = b"" if stream.read(1) in (b"", b"\n") else b"\n"  # a kill cut the last line short
+            stream.write(gap + json.dumps(line).encode() + b"\n")
 
     def read_timings(self) -> list[dict[str, Any]]:
         """Lines of the timing log; one that a kill cut short is passed over."""
@@ -156,6 +159,10 @@ class RunFolder:
             "spec": json.loads(json.dumps(self.plan.spec.to_json())),
             "config": self.plan.config.identity(),
         }
+
+    def _find_finished(self) -> set[int]:
+        stems = [path.stem for path in (self.folder / "records").glob("*.json")]
+        return {int(stem) for stem in stems if stem.isdecimal() and self.image_path(int(stem)).exists()}
 
     def _differences(self) -> list[str]:
         before, now = _read_json(self.folder / "run.json"), self._identity()

@@ -130,6 +130,8 @@ def read_record(path: Path) -> SceneRecord:
     """Read a record; raises DatasetError when it is not one."""
     try:
         return SceneRecord.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise DatasetError([Fault(file=str(path), expected=f"cannot be read: {error.strerror}")]) from None
     except ValidationError as error:
         item = error.errors()[0]
         where = ".".join(str(part) for part in item["loc"])

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from generator.config import Config
 from generator.dataset import Dataset, RunFolder
-from generator.errors import StorageError
+from generator.errors import BoxpaintError, StorageError
 from generator.exporters import EXPORTERS
 from generator.plan import Plan
 from generator.report import write_report
@@ -77,6 +77,8 @@ def generate(
 def _generate(
     plan: Plan, run: RunFolder, limit: int | None, listener: Listener, should_stop: Callable[[], bool]
 ) -> Dataset:
+    if limit is not None and limit < 1:
+        raise BoxpaintError(f"limit: {limit} scenes cannot be painted; 1 or more, or None for all")
     wanted = len(plan) if limit is None else min(limit, len(plan))
     for warning in plan.config.card.warnings(plan.spec):
         listener.on_warning(warning)
@@ -89,8 +91,9 @@ def _generate(
             stopped = _paint_chunks(plan, run, waiting, listener, should_stop)
         except BaseException:
             # After a full disk or an interrupt, too, what is finished should be a valid data set.
-            with contextlib.suppress(StorageError):
-                _export(plan, run)
+            if run.finished:
+                with contextlib.suppress(StorageError):
+                    _export(plan, run)
             raise
     _export(plan, run)
     write_report(run)
@@ -108,8 +111,9 @@ def _paint_chunks(
     from generator.painting.painter import Painter
 
     painter = Painter(plan.config, on_warning=listener.on_warning)
+    differences = run.begin(painter.describe())
     run.log_timing(-1, 0, {"loading": time.perf_counter() - loading})
-    for difference in run.begin(painter.describe()):
+    for difference in differences:
         listener.on_warning(f"this folder was begun elsewhere, bytes may differ from here on: {difference}")
     exported, export_seconds = time.perf_counter(), 0.0
     for chunk in chunks:

@@ -101,7 +101,12 @@ def load_card(bundle: str) -> BundleCard:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
         card = BundleCard.model_validate(data)
-    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+    except ValidationError as error:
+        raise ConfigError(
+            Fault(file=str(path), column=".".join(str(part) for part in item["loc"]), expected=item["msg"])
+            for item in error.errors()
+        ) from None
+    except (OSError, yaml.YAMLError, ValueError):  # 2026-13-01 is a ValueError of yaml's
         names = ", ".join(BUNDLES)
         raise ConfigError(
             [
@@ -113,11 +118,6 @@ def load_card(bundle: str) -> BundleCard:
                     "for another model, keep bundle: sd21 and set models.inpaint.id or models.inpaint.folder",
                 )
             ]
-        ) from None
-    except ValidationError as error:
-        raise ConfigError(
-            Fault(file=str(path), column=".".join(str(part) for part in item["loc"]), expected=item["msg"])
-            for item in error.errors()
         ) from None
     models = {role: _with_absolute_folder(model, folder) for role, model in card.models.items()}
     return card.model_copy(update={"models": models})

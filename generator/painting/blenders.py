@@ -16,8 +16,8 @@ Blender = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 MAX_PYRAMID_LEVELS = 4
 MIN_PYRAMID_SIDE_PX = 8
-# Reflected border around the crop for seamlessClone, which fails on a mask that touches the picture's edge.
-POISSON_BORDER_PX = 4
+# seamlessClone pins what lies at the picture's edge to its old colours, and fails on masks a pixel or two thin.
+POISSON_BORDER_PX, MIN_POISSON_SIDE_PX = 4, 3
 
 
 def blend_feather(before: np.ndarray, patch: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -39,20 +39,22 @@ def blend_pyramid(before: np.ndarray, patch: np.ndarray, weights: np.ndarray) ->
 
 
 def blend_poisson(before: np.ndarray, patch: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Keep the patch's gradients and the picture's colours at the edge (Pérez et al. 2003), by OpenCV."""
+    """Keep the patch's gradients and the picture's colours at the edge (Pérez et al. 2003), by OpenCV.
+
+    It needs known colours on all sides: a region that ends at the crop's edge, or one too thin for OpenCV, is blended
+    by `blend_pyramid` instead.
+    """
     inside = (weights >= 0.5).astype(np.uint8) * 255
-    if not inside.any():
-        return blend_feather(before, patch, weights)
-    border = (POISSON_BORDER_PX,) * 4
-    source = cv2.copyMakeBorder(np.rint(patch).astype(np.uint8), *border, cv2.BORDER_REFLECT)
-    target = cv2.copyMakeBorder(before, *border, cv2.BORDER_REFLECT)
-    mask = cv2.copyMakeBorder(inside, *border, cv2.BORDER_CONSTANT, value=0)
+    x, y, width, height = cv2.boundingRect(inside)
+    rows, columns = inside.shape
+    near_edge = min(x, y, columns - x - width, rows - y - height) < POISSON_BORDER_PX
+    if near_edge or min(width, height) < MIN_POISSON_SIDE_PX:
+        return blend_pyramid(before, patch, weights)
+    source = np.rint(patch).astype(np.uint8)
     # The point that seamlessClone wants is the centre of the mask's bounding box, not of the picture.
-    x, y, width, height = cv2.boundingRect(mask)
-    cloned = cv2.seamlessClone(source, target, mask, (x + width // 2, y + height // 2), cv2.NORMAL_CLONE)
-    inner = slice(POISSON_BORDER_PX, -POISSON_BORDER_PX)
+    cloned = cv2.seamlessClone(source, before, inside, (x + width // 2, y + height // 2), cv2.NORMAL_CLONE)
     base = before.astype(np.float32)
-    return _restore(base + (cloned[inner, inner].astype(np.float32) - base) * _window(weights), before, weights)
+    return _restore(base + (cloned.astype(np.float32) - base) * _window(weights), before, weights)
 
 
 BLENDERS: dict[str, Blender] = {

@@ -38,8 +38,14 @@ class CropFrame:
 
     def region_edges(self) -> tuple[float, float, float, float]:
         """(left, top, right, bottom) of the repainted region in pixels of the crop on the canvas."""
-        sx, sy = self.scale_xy
-        return self.region.x_min / sx, self.region.y_min / sy, self.region.x_max / sx, self.region.y_max / sy
+        (native_w, native_h), crop, region = self.native_wh, self.crop, self.region
+        # Multiplied before divided: exact where the region ends at the crop's edge.
+        return (
+            region.x_min * crop.width / native_w,
+            region.y_min * crop.height / native_h,
+            region.x_max * crop.width / native_w,
+            region.y_max * crop.height / native_h,
+        )
 
 
 def frame_around(
@@ -57,9 +63,12 @@ def frame_around(
     """
     long_side = max(box.width, box.height)
     padding = mask_padding * long_side
-    side = math.ceil(max(long_side / box_share, MIN_CROP_SHARE * native_px, long_side + 2 * padding + LATENT_PX))
+    # Room for one latent cell beyond the border, at the size the model sees it: rounding the region to cells must
+    # not take it to a crop's edge that is not the picture's, where the blend would end in a step.
+    needed = (long_side + 2 * padding + 2) / (1 - 2 * LATENT_PX / native_px)
+    side = math.ceil(max(long_side / box_share, MIN_CROP_SHARE * native_px, needed))
     shorter = min(canvas_wh)
-    if long_side + 2 * padding <= shorter:
+    if needed <= shorter:
         crop_w = crop_h = min(side, shorter)
     else:
         crop_w, crop_h = min(side, canvas_wh[0]), min(side, canvas_wh[1])

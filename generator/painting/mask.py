@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
@@ -25,7 +27,10 @@ def native_mask(frame: CropFrame, protected: np.ndarray) -> np.ndarray:
     mask = np.zeros((height, width), bool)
     mask[frame.region.slices] = True
     if protected.any():
-        kept = cv2.resize(protected.astype(np.uint8), frame.native_wh, interpolation=cv2.INTER_NEAREST)
+        # Grown by what one native pixel spans, so that nothing falls between the samples of a shrinking crop.
+        span = math.ceil(max(frame.crop.width / width, frame.crop.height / height))
+        grown = cv2.dilate(protected.astype(np.uint8), np.ones((2 * span - 1,) * 2, np.uint8))
+        kept = cv2.resize(grown, frame.native_wh, interpolation=cv2.INTER_NEAREST)
         cells = kept.reshape(height // LATENT_PX, LATENT_PX, width // LATENT_PX, LATENT_PX).max(axis=(1, 3))
         mask &= ~np.kron(cells, np.ones((LATENT_PX, LATENT_PX), np.uint8)).astype(bool)
     return mask

@@ -60,7 +60,13 @@ def _render(template: str, **context: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["cell"] = _markdown_cell
     return environment.get_template(template).render(**context)
+
+
+def _markdown_cell(text: str) -> str:
+    """Keep a name from breaking out of its table cell."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _contact_sheet(records: list[SceneRecord], run: RunFolder, categories: Iterable[str]) -> Image.Image:

@@ -13,7 +13,7 @@ from generator.pictures import category_colours
 from generator.report.statistics import Statistics
 
 # Fixed, so that the same data set gives the same page.
-_STYLE: Any = {"svg.hashsalt": "boxpaint", "svg.fonttype": "none", "font.size": 9}
+_STYLE: Any = {"svg.hashsalt": "boxpaint", "svg.fonttype": "none", "text.parse_math": False, "font.size": 9}
 _DARK = "#1b1b1f"
 
 

@@ -38,17 +38,8 @@ def paint(scene: ScenePlan) -> Scene:
     objects = []
     for item in scene.placements:
         mask = np.zeros((64, 96), np.uint8)
-        axes = (max(1, item.box.width // 2 - 1), max(1, item.box.height // 2 - 1))
-        cv2.ellipse(
-            mask,
-            ((item.box.x_min + item.box.x_max) // 2, (item.box.y_min + item.box.y_max) // 2),
-            axes,
-            0,
-            0,
-            360,
-            1,
-            -1,
-        )
+        x, y, width, height = item.box.xywh
+        cv2.ellipse(mask, (x + width // 2, y + height // 2), (width // 2 - 1, height // 2 - 1), 0, 0, 360, 1, -1)
         image[mask > 0] = (110, 50, 140)
         verdict = Verdict(check="picture", passed=True, score=1.0)
         objects.append(
@@ -167,7 +158,9 @@ def test_what_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
     parts = [tmp_path / ".run.json.x1.part", tmp_path / "images" / ".000001.png.x2.part"]
     for part in parts:
         part.write_bytes(b"half")
-    assert RunFolder.open(tmp_path, plan_of()).finished == {0}
+    run = RunFolder.open(tmp_path, plan_of())
+    run.begin(PAINTER)
+    assert run.finished == {0}
     assert not any(part.exists() for part in parts)
 
 
@@ -179,13 +172,18 @@ def test_stray_files_among_the_records_do_no_harm(tmp_path: Path, name: str) -> 
     assert RunFolder.open(tmp_path, plan_of()).finished == {0, 1}
 
 
-def test_a_run_that_stopped_before_it_began_can_be_started_again(tmp_path: Path) -> None:
-    # The models could not be loaded, say: the folders are there, run.json is not.
-    run = RunFolder.open(tmp_path / "run", plan_of())
-    run.log_timing(-1, 0, {"loading": 0.5})
-    (tmp_path / "run" / ".lock").touch()
-    again = RunFolder.open(tmp_path / "run", plan_of())
-    assert again.begin(PAINTER) == []
+def test_a_run_without_a_finished_scene_gives_way_to_any_other(tmp_path: Path) -> None:
+    begun(tmp_path, plan_of())
+    other = RunFolder.open(tmp_path, plan_of(seed=8))
+    assert other.begin(PAINTER) == []
+    assert json.loads((tmp_path / "run.json").read_bytes())["config"]["seed"] == 8
+
+
+def test_a_run_killed_while_it_began_can_be_started_again(tmp_path: Path) -> None:
+    begun(tmp_path, plan_of())
+    (tmp_path / "plan.jsonl").unlink()
+    assert RunFolder.open(tmp_path, plan_of()).begin(PAINTER) == []
+    assert len((tmp_path / "plan.jsonl").read_text().splitlines()) == 4
 
 
 def test_a_broken_record_is_a_fault_of_that_file(tmp_path: Path) -> None:
@@ -227,7 +225,7 @@ def test_where_and_how_fast_it_runs_makes_no_other_run(tmp_path: Path, same: dic
 
 
 def test_a_class_more_is_a_difference(tmp_path: Path) -> None:
-    begun(tmp_path, plan_of())
+    begun(tmp_path, plan_of(), scenes=1)
     spec = plan_of().spec
     more = Spec(backgrounds=spec.backgrounds, classes=spec.classes * 2)
     with pytest.raises(RunMismatchError, match=r"spec\.classes"):
@@ -291,7 +289,7 @@ def test_a_damaged_run_json_is_named_and_can_be_overwritten(tmp_path: Path, cont
 
 
 def test_a_run_json_that_lacks_parts_is_another_run(tmp_path: Path) -> None:
-    begun(tmp_path, plan_of())
+    begun(tmp_path, plan_of(), scenes=1)
     (tmp_path / "run.json").write_text('{"spec": null}')
     with pytest.raises(BoxpaintError):
         RunFolder.open(tmp_path, plan_of())
@@ -309,7 +307,7 @@ def test_a_file_in_place_of_a_folder(tmp_path: Path, place: str) -> None:
         (folder / "images").rmdir()
     (tmp_path / place if place != "run/inner" else folder).write_text("a file")
     with pytest.raises(StorageError) as raised:
-        RunFolder.open(tmp_path / "run/inner" if place == "run/inner" else folder, plan_of())
+        RunFolder.open(tmp_path / "run/inner" if place == "run/inner" else folder, plan_of()).begin(PAINTER)
     assert str(folder) in str(raised.value)
 
 

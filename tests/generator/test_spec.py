@@ -29,7 +29,7 @@ NAMED = f"{HEAD},name,supercategory"
 
 
 def px(value: float) -> Length:
-    return Length(value=value, is_share=False)
+    return Length(value=float(value), is_share=False)
 
 
 def share(value: float) -> Length:

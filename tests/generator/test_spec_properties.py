@@ -30,7 +30,7 @@ a cat,1,1,40,30px,80,60,,,,animal,,
 CELLS = st.sampled_from([
     *("", " ", "0", "1", "-1", "007", "3.5", "1,5", "1e3", "1e999", "30%", "0%", "400", "401", "64px", "12.05.2024"),
     *("9" * 400, "9" * 400 + "%", "0." + "9" * 400, "²", "٣", "½", "nan", "NA", "inf", "None", "true", "#REF!", "=1+1"),
-    *("a", "a cow", ", a cow", "cell", "animal", "prompt", "num_imgs", "Num Imgs", "y_min", "width", "x" * 200_000),
+    *("a", "a cow", ", a cow", "cell", "animal", "prompt", "num_imgs", "Num Imgs", "y_min", "width", "x" * 999),
     *("🦠", "'", '"', '""', '"a', 'a"b', '"a"b', "a\nb", "\r", "\0", "\x1a", "\u2028", "\ufeff"),
 ])  # fmt: skip
 SNIPPETS = st.one_of(
@@ -156,7 +156,7 @@ def test_the_pair_that_is_damaged_was_sound(tmp_path):
 @pytest.mark.parametrize("keep", ["background", "classes"])
 def test_one_sound_file_beside_a_broken_one(tmp_path, keep):
     # Only one of the two is damaged, so that the rules between cells are reached more often.
-    @PROPERTY
+    @settings(PROPERTY, max_examples=150)
     @given(damaged_cells(CLASSES if keep == "background" else BACKGROUND))
     def check(damaged: bytes) -> None:
         if keep == "background":

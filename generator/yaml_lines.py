@@ -1,0 +1,70 @@
+"""YAML with the line of every key, so that a fault in a value can name its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from generator.errors import ConfigError, Fault
+
+Lines = dict[tuple[str | int, ...], int]
+"""Path of keys and positions -> line, counted from 1."""
+
+
+def read_yaml(path: Path) -> tuple[dict[str, Any], Lines]:
+    """Return the data and the line of every key path in it. Raises ConfigError with the line of what cannot be read."""
+    file = str(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except FileNotFoundError:
+        raise ConfigError([Fault(file=file, expected="there is no such file")]) from None
+    except OSError as error:
+        raise ConfigError([Fault(file=file, expected=f"cannot be read: {error.strerror}")]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([Fault(file=file, expected="is not UTF-8 text")]) from None
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or str(error).split("\n", 1)[0]
+        line = mark.line + 1 if mark is not None else 1
+        raise ConfigError([Fault(file=file, line=line, expected=f"is not YAML: {problem}")]) from None
+    if node is None or node.tag == "tag:yaml.org,2002:null":
+        return {}, {}
+    if not isinstance(node, yaml.MappingNode):
+        raise ConfigError([Fault(file=file, line=1, expected="a mapping is needed: lines of 'key: value'")])
+    lines: Lines = {}
+    _note_lines(node, (), (), file, lines)
+    return yaml.safe_load(text), lines
+
+
+def _note_lines(
+    node: yaml.Node,
+    where: tuple[str | int, ...],
+    parents: tuple[yaml.Node, ...],
+    file: str,
+    lines: Lines,
+) -> None:
+    """Fill `lines` with the line of every key, and find what YAML allows but no config can hold."""
+
+    def refuse(item: yaml.Node, expected: str) -> None:
+        found = item.value if isinstance(item, yaml.ScalarNode) else None
+        raise ConfigError([Fault(file=file, line=item.start_mark.line + 1, found=found, expected=expected)]) from None
+
+    if node in parents:
+        refuse(node, "this value holds itself (a YAML alias)")
+    if node.tag not in yaml.SafeLoader.yaml_constructors:
+        refuse(node, f"the tag {node.tag} has no place in a config")
+    if isinstance(node, yaml.ScalarNode):
+        try:
+            yaml.SafeLoader("").construct_object(node)
+        except (ValueError, yaml.YAMLError) as error:
+            refuse(node, f"YAML takes this for a date or number, and it is none ({error}); put it in quotes")
+    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+        if key.tag != "tag:yaml.org,2002:str":
+            refuse(key, "a key in words is needed; YAML takes this one for something else")
+        lines[(*where, key.value)] = key.start_mark.line + 1
+        _note_lines(value, (*where, key.value), (*parents, node), file, lines)
+    for position, value in enumerate(node.value if isinstance(node, yaml.SequenceNode) else ()):
+        _note_lines(value, (*where, position), (*parents, node), file, lines)
