@@ -166,6 +166,8 @@ class Plan:
         )
         band_low = math.ceil(row.band[0] * canvas_h - height / 2)
         band_high = math.floor(row.band[1] * canvas_h - height / 2)
+        if band_low > band_high:  # a band thinner than a pixel: half a pixel off is in it
+            band_low = band_high = round((row.band[0] + row.band[1]) / 2 * canvas_h - height / 2)
         y_low, y_high = max(y_low, band_low), min(y_high, band_high)
         if y_low > y_high:
             return None, "the band leaves no place for a box of this height inside the canvas"

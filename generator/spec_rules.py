@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,6 +61,8 @@ def parse_length(text: str) -> Length | None:
     if match is None:
         return None
     value = float(match.group(1))
+    if not math.isfinite(value):
+        return None
     return Length(value=value / 100 if match.group(2) == "%" else value, is_share=match.group(2) == "%")
 
 
@@ -167,7 +170,7 @@ def class_faults(path: Path, rows: list[TableRow], canvas_wh: tuple[int, int]) -
                 given[ASPECT_COLUMNS][0],
                 f"leave this empty, or empty {', '.join(given[SIZE_COLUMNS])}: one of the two",
             )
-            continue
+            given[SIZE_COLUMNS] = given[ASPECT_COLUMNS] = []  # the rest of the row still counts
         for group, present in given.items():
             for column in group:
                 if present and column not in present:

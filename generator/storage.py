@@ -25,6 +25,7 @@ _MEANINGS = {
     errno.EPERM: "writing there is not allowed; choose another folder with --out or change its permissions",
     errno.ENOENT: "the folder is missing",
     errno.ENOTDIR: "a part of this path is a file, not a folder; choose another folder with --out",
+    errno.EISDIR: "a folder of this name is in the way; choose another with --out",
     errno.EEXIST: "a file of this name is in the way; choose another folder with --out",
 }
 
@@ -36,7 +37,7 @@ def translate_os_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         meaning = _MEANINGS.get(error.errno or 0, error.strerror or str(error))
-        raise StorageError(f"{error.filename or path}: {meaning}") from error
+        raise StorageError(f"{error.filename2 or error.filename or path}: {meaning}") from error
 
 
 def make_folder(path: Path) -> Path:

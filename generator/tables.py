@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import difflib
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ import pandas as pd
 import pandera.pandas as pa
 
 from generator.errors import Fault, SpecError
+
+# `"a cow" ,3`: people put spaces there, and the csv module takes them for broken quotes.
+_SPACE_AFTER_QUOTE = re.compile(r'"[ \t]+(?=[,;\r\n]|$)')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +75,7 @@ def read_table(path: Path, columns: Mapping[str, bool]) -> Table:
     """
     file = str(path)
     text = read_text(path)
+    text = _SPACE_AFTER_QUOTE.sub('"', text)
     first_line = text.lstrip().split("\n", 1)[0]
     delimiter = ";" if ";" in first_line and "," not in first_line else ","
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)

@@ -103,8 +103,8 @@ def test_a_users_mistake_is_one_message_and_exit_code_2(
     assert after == before
 
 
-def test_generate_validate_and_resume_from_the_command_line(csv_folder: Path, tiny_config: dict[str, object]) -> None:
-    (csv_folder / "config.yaml").write_text(json.dumps(tiny_config))
+def test_generate_validate_and_resume_from_the_command_line(csv_folder: Path, quick_config: dict[str, object]) -> None:
+    (csv_folder / "config.yaml").write_text(json.dumps(quick_config))
     result = boxpaint("generate", "--limit", "2", "--seed", "3", cwd=csv_folder)
     assert result.returncode == 0, result.stderr
     assert "scene 2/2" in result.stdout  # plain lines where there is no terminal
@@ -118,8 +118,8 @@ def test_generate_validate_and_resume_from_the_command_line(csv_folder: Path, ti
     assert "2 of 2 scenes are finished already" in again.stdout
 
 
-def test_ctrl_c_ends_after_the_chunk_and_says_how_to_go_on(csv_folder: Path, tiny_config: dict[str, object]) -> None:
-    (csv_folder / "config.yaml").write_text(json.dumps(tiny_config))
+def test_ctrl_c_ends_after_the_chunk_and_says_how_to_go_on(csv_folder: Path, quick_config: dict[str, object]) -> None:
+    (csv_folder / "config.yaml").write_text(json.dumps(quick_config))
     process = subprocess.Popen(
         [sys.executable, "-m", "boxpaint", "generate"], cwd=csv_folder, stdout=subprocess.PIPE, text=True
     )

@@ -1,4 +1,4 @@
-"""The main job on tiny models in the layout of SD 2.1: resumable, refusing, and whole whatever happens."""
+"""The main job: resumable, refusing, and whole whatever happens; on the pocket bundle and on a tiny SD 2.1."""
 
 import errno
 import json
@@ -27,8 +27,8 @@ Files = Callable[[Path], dict[str, bytes]]
 
 
 @pytest.fixture()
-def config(tiny_config: dict[str, object]) -> Config:
-    return Config.load(**tiny_config)
+def config(quick_config: dict[str, object]) -> Config:
+    return Config.load(**quick_config)
 
 
 @pytest.fixture()
@@ -56,6 +56,21 @@ def test_the_same_call_twice_paints_nothing_again(
     generate(spec, config, tmp_path / "out", limit=2)
     assert (tmp_path / "out" / "images" / "000000.png").stat().st_mtime_ns == stamp
     assert run_folder_files(tmp_path / "out") == before
+
+
+def test_the_stable_diffusion_path_from_two_models_to_a_sound_set(
+    csv_folder: Path, tiny_config: dict[str, object], tmp_path: Path, run_folder_files: Files
+) -> None:
+    """4-channel v-prediction in fp16 files paints the scenes, 9-channel epsilon in plain files the objects."""
+    config = Config.load(**tiny_config)
+    spec = load_spec(csv_folder / "background.csv", csv_folder / "classes.csv", canvas_wh=config.canvas_wh)
+    dataset = generate(spec, config, tmp_path / "one", limit=3)
+    assert validate_dataset(dataset.folder).faults == ()
+    records = [read_record(path) for path in sorted((dataset.folder / "records").glob("*.json"))]
+    assert [len(record.objects) >= 2 for record in records] == [True] * 3
+    assert all(item.attempts for record in records for item in record.objects)
+    generate(spec, config, tmp_path / "other", limit=3)
+    assert run_folder_files(tmp_path / "one") == run_folder_files(tmp_path / "other")
 
 
 @pytest.mark.parametrize("first", [1, 2, 3])
@@ -134,10 +149,10 @@ def test_a_file_in_the_way_is_one_message(spec: Spec, config: Config, tmp_path: 
 
 
 def test_kill_9_at_any_moment_then_resume_equals_an_uninterrupted_run(
-    csv_folder: Path, tiny_config: dict[str, object], config: Config, spec: Spec, run_folder_files: Files
+    csv_folder: Path, quick_config: dict[str, object], config: Config, spec: Spec, run_folder_files: Files
 ) -> None:
     generate(spec, config, csv_folder / "whole", limit=12)
-    (csv_folder / "config.yaml").write_text(json.dumps(tiny_config))
+    (csv_folder / "config.yaml").write_text(json.dumps(quick_config))
     command = [sys.executable, "-m", "boxpaint", "generate", "--limit", "12", "--out", "killed"]
     written = csv_folder / "killed" / "records"
     for scenes in (1, 5):  # in the middle of the first and of the third chunk
@@ -154,10 +169,10 @@ def test_kill_9_at_any_moment_then_resume_equals_an_uninterrupted_run(
 
 
 def test_rejected_objects_come_again_with_the_next_seed_and_then_are_dropped(
-    spec: Spec, tiny_config: dict[str, object], tmp_path: Path
+    spec: Spec, quick_config: dict[str, object], tmp_path: Path
 ) -> None:
     strict = {"max_attempts": 3, "min_area": 1.0, "max_edge_contact": 0.0}
-    config = Config.load(**{**tiny_config, "labels": strict})
+    config = Config.load(**{**quick_config, "labels": strict})
     dataset = generate(spec, config, tmp_path / "out", limit=1)
     record = read_record(dataset.folder / "records" / "000000.json")
     dropped = [item for item in record.objects if item.dropped]

@@ -191,7 +191,7 @@ def test_every_column(tmp_path):
 def test_sums_and_categories(tmp_path):
     classes = (
         "prompt,min_appear,max_appear,name,supercategory\n"
-        "a red apple,1,1,,\na wolf,1,1,,\na green apple,1,1,red apple,fruit\na fox,1,1,,animal\n"
+        "a red apple,1,1,,\na wolf,1,1,,\na green apple,1,1,red apple,fruit\na fox,1,1,,animal\na fox,1,1,,\n"
     )
     spec = load(tmp_path, "prompt,num_imgs\na,2\nb,0\nc,5\n", classes)
     assert spec.num_scenes == 7

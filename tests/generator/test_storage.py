@@ -78,7 +78,7 @@ def test_errors_of_the_system_while_writing(tmp_path, code, words):
     [
         pytest.param("missing/file", "the folder is missing", id="parent missing"),
         pytest.param("in_the_way/file", "is a file, not a folder", id="a file in place of the folder"),
-        pytest.param("folder", "irectory", id="a folder in place of the file"),
+        pytest.param("folder", "folder of this name", id="a folder in place of the file"),
     ],
 )
 def test_no_place_for_a_file(tmp_path, place, words):
