@@ -46,7 +46,7 @@ _OUT = Path("dataset")
 @app.command()
 def init(
     folder: Annotated[Path, typer.Argument(help="Folder to lay the files down in.")],
-    scenario: Annotated[str, typer.Option(help="One of: blood_smear, forest_fire, pets, power_plant, safari.")] = (
+    scenario: Annotated[str, typer.Option(help="Which one; a name that is not there lists them all.")] = (
         "blood_smear"
     ),
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -15,6 +16,7 @@ from generator.report.statistics import Statistics
 # Fixed, so that the same data set gives the same page.
 _STYLE: Any = {"svg.hashsalt": "boxpaint", "svg.fonttype": "none", "text.parse_math": False, "font.size": 9}
 _DARK = "#1b1b1f"
+MAX_VECTOR_POINTS = 2000
 
 
 def box_plots(statistics: Statistics, canvas_wh: tuple[int, int]) -> str:
@@ -37,7 +39,7 @@ def box_plots(statistics: Statistics, canvas_wh: tuple[int, int]) -> str:
 def _plot_counts(axes: Axes, statistics: Statistics, colours: dict[str, str]) -> None:
     names = [category.name for category in statistics.categories]
     train = [category.train for category in statistics.categories]
-    axes.barh(names, train, color=[colours[name] for name in names], label="train")
+    axes.barh(names, train, color=[colours[name] for name in names])
     axes.barh(names, [c.val for c in statistics.categories], left=train, color="#888888", label="val")
     axes.invert_yaxis()
     axes.set_title("Labels per class (grey: validation)")
@@ -47,7 +49,7 @@ def _plot_sizes(axes: Axes, statistics: Statistics, colours: dict[str, str]) -> 
     for category in statistics.categories:
         if category.painted_wh:
             widths, heights = zip(*category.painted_wh, strict=True)
-            axes.scatter(widths, heights, s=12, alpha=0.7, color=colours[category.name], label=category.name)
+            _scatter(axes, widths, heights, colours[category.name])
     axes.set_title("Size of the boxes")
     axes.set_xlabel("width, px")
     axes.set_ylabel("height, px")
@@ -59,11 +61,16 @@ def _plot_places(axes: Axes, statistics: Statistics, colours: dict[str, str], ca
     for category in statistics.categories:
         if category.centres:
             x, y = zip(*category.centres, strict=True)
-            axes.scatter(x, y, s=12, alpha=0.7, color=colours[category.name], label=category.name)
+            _scatter(axes, x, y, colours[category.name])
     axes.set_xlim(0, canvas_wh[0])
     axes.set_ylim(canvas_wh[1], 0)
     axes.set_aspect("equal")
     axes.set_title("Centres of the boxes")
+
+
+def _scatter(axes: Axes, x: Sequence[float], y: Sequence[float], colour: str) -> None:
+    # Past some thousand points a bitmap inside the SVG is smaller, and no eye sees the difference.
+    axes.scatter(x, y, s=12, alpha=0.7, color=colour, rasterized=len(x) > MAX_VECTOR_POINTS)
 
 
 def _darken(axes: Axes) -> None:
