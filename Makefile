@@ -1,4 +1,5 @@
-# make demo   sets up .venv, paints 24 blood smears with the embedded model, says where to look
+# make demo   sets up .venv, paints 24 blood smears with the embedded model, says where to look;
+#             after a change of the CSV files: make demo ARGS=--overwrite
 # make test   sets up .venv, passes the tests
 # make lint   ruff, mypy, import contracts
 
@@ -11,7 +12,7 @@ DEMO := runs/demo
 .PHONY: demo test lint clean
 
 demo: $(VENV)/.base
-	$(BIN)/boxpaint generate --config configs/pocket.yaml --out $(DEMO)
+	$(BIN)/boxpaint generate --config configs/pocket.yaml --out $(DEMO) $(ARGS)
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest

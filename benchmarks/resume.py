@@ -18,6 +18,8 @@ from pathlib import Path
 
 from generator.storage import sha256_of
 
+# Small, so that kills come in the middle of many chunks, and some between them.
+CHUNK = 2
 TIMED = ("report.html", "timings.jsonl", ".lock")
 
 
@@ -37,7 +39,7 @@ def main() -> None:
         length = time.monotonic() - start
         print(f"uninterrupted: {arguments.scenes} scenes in {length:.0f} s")
         for kill in range(arguments.kills):
-            wait = draw.uniform(3, max(4, 1.6 * length / arguments.kills))
+            wait = draw.uniform(6, max(8, 2 * length / arguments.kills))
             process = _generate(folder, "killed", arguments.scenes)
             try:
                 process.wait(timeout=wait)
@@ -69,7 +71,7 @@ def _write_spec(folder: Path, scenes: int) -> None:
 
 
 def _generate(folder: Path, out: str, limit: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "boxpaint", "generate", "--out", out, "--limit", str(limit)]
+    command = [sys.executable, "-m", "boxpaint", "generate", "--out", out, "--limit", str(limit), "--chunk", str(CHUNK)]
     return subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 from rich.console import Console
@@ -14,13 +15,16 @@ USER_ERROR = 2
 
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a class name that this terminal cannot show is no reason to stop
     try:
         app(standalone_mode=True)
     except BoxpaintError as error:
-        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
         if isinstance(error, FaultsError) and len(error.faults) > 1:
-            console.print(f"{len(error.faults)} faults:", style="bold red", markup=False)
-        console.print(str(error), style="red", markup=False)
+            console.print(f"{len(error.faults)} faults:", style="bold red")
+        console.print(str(error), style="red")
         sys.exit(USER_ERROR)
 
 

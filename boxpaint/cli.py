@@ -21,7 +21,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console(highlight=False)
+# No markup: a path or a name may hold square brackets.
+console = Console(highlight=False, markup=False)
 
 INTERRUPTED = 130
 FAULTS_FOUND = 2
@@ -37,7 +38,9 @@ ConfigOption = Annotated[
         "--config", help="YAML of how to paint [default: config.yaml if there, else the embedded pocket bundle]"
     ),
 ]
-SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Another seed gives another data set.")]
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", min=0, max=2**63 - 1, help="Another seed gives another data set.")
+]
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first scenes of the plan.")]
 _BACKGROUND, _CLASSES = Path("background.csv"), Path("classes.csv")
 _OUT = Path("dataset")
@@ -67,7 +70,7 @@ def check_spec(
     """Check the two CSV files, report every fault at once, and do nothing else."""
     settings, spec = _load(background, classes, config, None, None)
     for warning in settings.card.warnings(spec):
-        console.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
+        console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
     console.print(
         f"good: {spec.num_scenes} pictures of {settings.canvas.width} x {settings.canvas.height} px, "
         f"{len(spec.categories)} classes ({', '.join(spec.categories)})",
@@ -126,9 +129,9 @@ def generate(
     except KeyboardInterrupt:
         console.print(f"stopped; what is finished is in {out}, the same command goes on from there", style="yellow")
         raise typer.Exit(INTERRUPTED) from None
-    console.print(f"{dataset.num_scenes} pictures with {dataset.num_objects} labels in {dataset.folder}", markup=False)
-    console.print(f"  look:   {dataset.report}", markup=False)
-    console.print(f"  labels: {dataset.annotations} and instances_val.json", markup=False)
+    console.print(f"{dataset.num_scenes} pictures with {dataset.num_objects} labels in {dataset.folder}")
+    console.print(f"  look:   {dataset.report}")
+    console.print(f"  labels: {dataset.annotations} and instances_val.json")
     if not dataset.complete:
         console.print("stopped before the end; the same command goes on from there", style="yellow")
         raise typer.Exit(INTERRUPTED)
@@ -144,16 +147,16 @@ def validate(
 
     report = validate_dataset(path)
     for fault in report.faults:
-        console.print(str(fault), style="red", markup=False, soft_wrap=True)
+        console.print(str(fault), style="red", soft_wrap=True)
     labels = ", ".join(f"{count} {name}" for name, count in report.labels_per_category.items()) or "no labels"
-    console.print(f"{report.num_images} pictures, {labels}", markup=False)
+    console.print(f"{report.num_images} pictures, {labels}")
     if report.faults:
         console.print(f"{len(report.faults)} faults", style="bold red")
         raise typer.Exit(FAULTS_FOUND)
     for file in report.annotation_files:
         scores = score_against_itself(file)
         shown = "no labels to score" if scores.ap < 0 else f"AP {scores.ap:.3f}"
-        console.print(f"{file}: sound; scored against itself by pycocotools: {shown}", markup=False, soft_wrap=True)
+        console.print(f"{file}: sound; scored against itself by pycocotools: {shown}", soft_wrap=True)
 
 
 @app.command()

@@ -71,14 +71,11 @@ def _devices() -> str:
 
 def _model(ref: ModelRef, card: BundleCard) -> str:
     if ref.folder:
-        weights = sorted(Path(ref.folder).glob("*/*.safetensors"))
-        size = sum(path.stat().st_size for path in weights) / 2**20
-        return f"ready, {size:.0f} MiB in {ref.folder}" if weights else f"missing: no weights in {ref.folder}"
-    from huggingface_hub import try_to_load_from_cache
-
-    cached = try_to_load_from_cache(ref.id or "", "unet/config.json", revision=ref.revision)
-    if isinstance(cached, str):
-        return f"ready, {ref.id} in the hub's cache ({Path(cached).parents[1]})"
+        size = sum(path.stat().st_size for path in ref.weight_files()) / 2**20
+        return f"ready, {size:.0f} MiB in {ref.folder}" if size else f"missing: no weights in {ref.folder}"
+    snapshot = ref.hub_snapshot()
+    if snapshot is not None:
+        return f"ready, {ref.id} in the hub's cache ({snapshot})"
     return (
         f"not here yet; downloaded at the first run ({card.source}), or: hf download {ref.id}; "
         f"or set the folder of a copy in the config (models.*.folder)"

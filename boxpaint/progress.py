@@ -25,7 +25,7 @@ from generator.run import Listener
 
 
 class RunProgress(Listener):
-    """Shows scenes done, pictures an hour and time left. Use as a context manager."""
+    """Shows scenes done, pictures a minute and time left. Use as a context manager."""
 
     def __init__(self, console: Console):
         self.console = console
@@ -51,7 +51,7 @@ class RunProgress(Listener):
         """Begin; scenes that are on disk already count as done."""
         self._total, self._finished, self._start = total, finished, time.monotonic()
         if finished:
-            self.console.print(f"{finished} of {total} scenes are finished already", highlight=False)
+            self.console.print(f"{finished} of {total} scenes are finished already")
         if self.console.is_terminal and finished < total:
             self._bar = Progress(
                 TextColumn("{task.description}"),
@@ -85,13 +85,11 @@ class RunProgress(Listener):
             self._bar.update(self._task, completed=done, rate=f"{60 * rate:.1f}/min")
         elif not self.console.is_terminal:
             left = (self._total - done) / rate
-            self.console.print(
-                f"scene {done}/{self._total}, {60 * rate:.1f} a minute, {left:.0f} s left", highlight=False
-            )
+            self.console.print(f"scene {done}/{self._total}, {60 * rate:.1f} a minute, {left:.0f} s left")
 
     def on_warning(self, text: str) -> None:
         """Print a warning above the bar."""
-        self.console.print(f"warning: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        self.console.print(f"warning: {text}", style="yellow", soft_wrap=True)
 
     def _describe(self) -> None:
         if self._bar is not None and self._task is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Any, Literal
 
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+
+# COCO's own scores count the best 100 detections of a picture; one with more objects is scored on all of them.
+COCO_MAX_DETECTIONS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +36,12 @@ def score_detections(
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints as it goes
         truth = COCO(str(ground_truth))
         if not detections:
-            return CocoScores(ap=0.0, ap50=0.0, ap75=0.0, recall=0.0)
+            nothing = 0.0 if truth.getAnnIds(iscrowd=False) else -1.0
+            return CocoScores(ap=nothing, ap50=nothing, ap75=nothing, recall=nothing)
         evaluation = COCOeval(truth, truth.loadRes(list(detections)), iou_type)
+        most = max(Counter(item["image_id"] for item in detections).values())
+        if most > COCO_MAX_DETECTIONS:
+            evaluation.params.maxDets = [*evaluation.params.maxDets[:-1], most]
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()

@@ -8,7 +8,6 @@ A key that nobody knows is refused with the nearest right one, at its line.
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -132,7 +131,13 @@ class Config(_Section):
         bundle = data.get("bundle", "pocket")
         # Of a bundle that is no name, only that is said, not what its card would have filled in.
         card = load_card(bundle if isinstance(bundle, str) else "pocket")
-        return _merge({**card.defaults, "models": card.models}, data)
+        models = {role: dict(model) if model else None for role, model in card.models.items()}
+        chosen = data.get("models")
+        for role, model in chosen.items() if isinstance(chosen, Mapping) else ():
+            below = models.get(role)
+            if isinstance(model, Mapping) and model.get("id") and below:
+                below.pop("folder", None)  # a hub id in place of the card's own folder
+        return _merge({**card.defaults, "models": models}, data)
 
     @classmethod
     def load(cls, path: str | Path | None = None, **overrides: object) -> Config:
@@ -169,9 +174,12 @@ class Config(_Section):
         return load_card(self.bundle)
 
     def identity(self) -> dict[str, Any]:
-        """What decides the bytes of the pictures, as plain data: everything but where and how fast it runs."""
-        data: dict[str, Any] = json.loads(self.model_dump_json())
-        for key in ("device", "dtype", "batch_size", "offline"):
+        """What decides the pictures, as plain data: everything but where and how fast it runs.
+
+        Folders of models are left out as well: the weights in them are compared instead.
+        """
+        data: dict[str, Any] = self.model_dump(mode="json")
+        for key in ("chunk", "device", "dtype", "batch_size", "offline"):
             del data[key]
         for model in data["models"].values():
             if model is not None:

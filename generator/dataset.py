@@ -16,6 +16,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,10 @@ from generator.version import __version__
 
 RUN_SCHEMA_VERSION = 1
 _OWN_FOLDERS = ("images", "records", "annotations", "logs")
-_OWN_FILES = ("run.json", "plan.jsonl", "README.md", "contact_sheet.jpg", "report.html", ".lock")
+_OWN_FILES = ("run.json", "plan.jsonl", "README.md", "contact_sheet.jpg", "report.html")
+_RUN_KEYS = {"schema_version", "spec_digest", "config"}
+# Of what the painter says of itself: with another of these, one data set would hold pictures of two models.
+_MODEL_KEYS = ("inpaint", "background")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,7 @@ class Dataset:
     num_scenes: int
     num_objects: int
     complete: bool
+    """False when the run was stopped before it had painted what was asked for."""
 
     @property
     def images(self) -> Path:
@@ -60,56 +65,75 @@ class Dataset:
 class RunFolder:
     """A run's folder, opened for one plan."""
 
-    def __init__(self, folder: Path, plan: Plan):
+    def __init__(self, folder: Path, plan: Plan, *, finished: set[int], stale: bool):
         self.folder = folder
         self.plan = plan
-        self._finished: set[int] = set()
+        self._finished = finished
+        self._stale = stale
 
     @classmethod
     def open(cls, folder: Path, plan: Plan, *, overwrite: bool = False) -> RunFolder:
-        """Open or begin a run folder and see what is finished.
+        """Look at a run folder without changing it: is it ours, of this plan, and what of it is finished?
 
         Raises RunMismatchError when the folder holds another run, or files that are not ours; StorageError when it
-        cannot be written.
+        cannot be read.
         """
         with translate_os_errors(folder):
-            present = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
-        run = cls(folder, plan)
-        if "run.json" in present:
-            run._finished = run._find_finished()
-            if overwrite or not run._finished:
-                run._clear()
-                run._finished = set()
-            elif differences := run._differences():
-                raise RunMismatchError(
-                    f"{folder} was started with another spec, config or seed; use another --out, or --overwrite to "
-                    "start again. The differences:",
-                    differences,
-                )
-        elif foreign := [name for name in present if name != ".lock"]:
-            what = ", ".join(foreign[:3])
+            present = {path.name for path in folder.iterdir()} if folder.exists() else set()
+        visible = sorted(name for name in present if not name.startswith("."))
+        if not visible:
+            return cls(folder, plan, finished=set(), stale=False)
+        before = _read_run(folder, overwrite=overwrite) if "run.json" in visible else None
+        if before is None:
+            what = ", ".join(visible[:3])
             raise RunMismatchError(f"{folder} is not a boxpaint run folder: it holds {what}; choose another with --out")
+        started = any(any((folder / name).glob("[!.]*")) for name in ("images", "records"))
+        differences = _differences(before, _identity(plan))
+        if differences and started and not overwrite:
+            raise RunMismatchError(
+                f"{folder} was started with another spec, config or seed; use another --out, or --overwrite to "
+                "start again. The differences:",
+                differences,
+            )
+        if overwrite or differences:
+            return cls(folder, plan, finished=set(), stale=True)
+        run = cls(folder, plan, finished=set(), stale=False)
+        run._finished = run._find_finished()
         return run
 
+    @property
+    def finished(self) -> frozenset[int]:
+        """Indices of the finished scenes."""
+        return frozenset(self._finished)
+
     def begin(self, painter: Mapping[str, str]) -> list[str]:
-        """Lay down what the folder lacks, run.json first; returns how the painter differs from the one before."""
+        """Clear what is to be overwritten and lay down what is missing, run.json first.
+
+        `painter` says with what is painted. Raises RunMismatchError when other models painted the finished scenes;
+        returns what else differs from then.
+        """
+        if self._stale:
+            self._clear()
+            self._stale = False
         path = make_folder(self.folder) / "run.json"
         differences: list[str] = []
         if path.exists():
-            differences = _compare("painter", _read_json(path).get("painter", {}), dict(painter))
+            before = _read_json(path).get("painter", {})
+            others = [line for key in _MODEL_KEYS for line in _compare(key, before.get(key), painter.get(key))]
+            if others and self._finished:
+                raise RunMismatchError(
+                    f"{self.folder} was painted by other models; use another --out, or --overwrite to start again:",
+                    others,
+                )
+            differences = _compare("painter", before, dict(painter))
         else:
-            write_json(path, {**self._identity(), "painter": dict(painter)})
+            write_json(path, {**_identity(self.plan), "painter": dict(painter)})
         for name in _OWN_FOLDERS:
             remove_leftovers(make_folder(self.folder / name))
         remove_leftovers(self.folder)
         if not (self.folder / "plan.jsonl").exists():
             write_plan(self.plan, self.folder / "plan.jsonl")
         return differences
-
-    @property
-    def finished(self) -> frozenset[int]:
-        """Indices of the finished scenes."""
-        return frozenset(self._finished)
 
     def image_path(self, index: int) -> Path:
         """Where the picture of a scene lies."""
@@ -119,7 +143,7 @@ class RunFolder:
         """Where the record of a scene lies."""
         return self.folder / "records" / f"{index:06d}.json"
 
-    def write_scene(self, scene: Scene) -> None:
+    def write_scene(self, scene: Scene, *, batch_size: int) -> None:
         """Write a picture, then its record. Raises StorageError; the scene then is not finished."""
         index = scene.plan.index
         objects = dict.fromkeys(item.placement.prompt for item in scene.objects if item.label)
@@ -128,7 +152,7 @@ class RunFolder:
         data = encode_image(scene.image, self.plan.config.output, xmp=xmp)
         path = self.image_path(index)
         write_bytes(path, data)
-        record = record_of(scene, file_name=path.name, sha256=hashlib.sha256(data).hexdigest())
+        record = record_of(scene, file_name=path.name, sha256=hashlib.sha256(data).hexdigest(), batch_size=batch_size)
         write_bytes(self.record_path(index), record.model_dump_json(indent=1).encode() + b"\n")
         self._finished.add(index)
 
@@ -151,35 +175,47 @@ class RunFolder:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         return [json.loads(line) for line in lines if line.endswith("}}")]
 
-    def _identity(self) -> dict[str, Any]:
-        return {
-            "schema_version": RUN_SCHEMA_VERSION,
-            "boxpaint": __version__,
-            "spec_digest": self.plan.spec.digest,
-            "spec": json.loads(json.dumps(self.plan.spec.to_json())),
-            "config": self.plan.config.identity(),
-        }
-
     def _find_finished(self) -> set[int]:
-        stems = [path.stem for path in (self.folder / "records").glob("*.json")]
-        return {int(stem) for stem in stems if stem.isdecimal() and self.image_path(int(stem)).exists()}
-
-    def _differences(self) -> list[str]:
-        before, now = _read_json(self.folder / "run.json"), self._identity()
-        differences: list[str] = []
-        for key in ("spec", "config"):
-            differences += _compare(key, before.get(key), now[key])
-        return differences
+        records = [path for path in (self.folder / "records").glob("*.json") if path.stem.isdecimal()]
+        # A record without bytes is what a power cut leaves on some file systems.
+        stems = [int(path.stem) for path in records if path.stat().st_size]
+        return {index for index in stems if self.image_path(index).exists()}
 
     def _clear(self) -> None:
+        """Remove what is ours and nothing else; run.json last, so that a kill in between leaves a folder of ours."""
         for name in _OWN_FOLDERS:
             with translate_os_errors(self.folder / name):
                 if (self.folder / name).exists():
                     shutil.rmtree(self.folder / name)
-        for name in _OWN_FILES:
-            if name != ".lock":
-                with translate_os_errors(self.folder / name):
-                    (self.folder / name).unlink(missing_ok=True)
+        for name in reversed(_OWN_FILES):
+            with translate_os_errors(self.folder / name):
+                (self.folder / name).unlink(missing_ok=True)
+
+
+def _identity(plan: Plan) -> dict[str, Any]:
+    return {
+        "schema_version": RUN_SCHEMA_VERSION,
+        "boxpaint": __version__,
+        "spec_digest": plan.spec.digest,
+        "spec": json.loads(json.dumps(plan.spec.to_json())),  # tuples become lists, as they come back from the file
+        "config": plan.config.identity(),
+    }
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    keys = ("schema_version", "spec", "config")
+    return [line for key in keys for line in _compare(key, before.get(key), now[key])]
+
+
+def _read_run(folder: Path, *, overwrite: bool) -> dict[str, Any] | None:
+    """Read run.json; None when it is somebody else's. A damaged one of ours may be overwritten."""
+    try:
+        content = _read_json(folder / "run.json")
+    except StorageError:
+        if overwrite and (folder / "records").is_dir():
+            return {}
+        raise
+    return content if content.keys() >= _RUN_KEYS else None
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -197,12 +233,14 @@ def _compare(where: str, before: Any, now: Any) -> list[str]:
     if isinstance(before, dict) and isinstance(now, dict):
         keys = dict.fromkeys([*before, *now])
         return [line for key in keys for line in _compare(f"{where}.{key}", before.get(key), now.get(key))]
-    if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
-        pairs = enumerate(zip(before, now, strict=True), start=1)
+    if isinstance(before, list) and isinstance(now, list):
+        pairs = enumerate(zip_longest(before, now), start=1)
         return [line for number, (old, new) in pairs for line in _compare(f"{where}[{number}]", old, new)]
     return [] if before == now else [f"{where}: {_short(before)} before, {_short(now)} now"]
 
 
 def _short(value: Any) -> str:
+    if value is None:
+        return "nothing"
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
     """A rectangle of pixels: x_min <= x < x_max, y_min <= y < y_max; origin at the top left.
 

@@ -2,12 +2,10 @@
 
 The requested box is only a wish. Three observations make the mask:
 
-1. *Change*: the colour distance (CIE76 in L*a*b*) between the picture before and the painted crop, against a
-threshold taken
-   from the ring that was not repainted, where every difference is the decoder's noise.
-2. *Novelty*: of what changed, the colours that the picture did not have before. Neighbours that were only drawn
-again (a
-   red cell beside the white one) change, but bring nothing new.
+1. *Change*: the colour distance (CIE76 in L*a*b*) between the picture before and the painted crop, against a threshold
+   taken from the ring that was not repainted, where every difference is the decoder's noise.
+2. *Novelty*: of what changed, the colours that the picture did not have before. Neighbours that were only drawn again
+   (a red cell beside the white one) change, but bring nothing new.
 3. *GrabCut* (Rother et al. 2004) grows what is new into what changed along real edges, so that pale rims are kept.
 """
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from generator.config import Config
+from generator.errors import Fault, SpecError
 from generator.geometry import Box, overlap_share
 from generator.seeds import derive_rng, derive_seed
 from generator.spec import ClassSpec, Spec
@@ -84,6 +85,21 @@ class Plan:
 
     spec: Spec
     config: Config
+
+    def __post_init__(self) -> None:
+        width, height = self.config.canvas_wh
+        faults = [
+            Fault(
+                file="classes",
+                line=row.line or None,
+                found=f"{ranges[2]} x {ranges[3]} px",
+                expected=f"boxes of {row.name!r} do not fit the canvas of {width} x {height} px: read the spec for it",
+            )
+            for row in self.spec.classes
+            if (ranges := row.size_ranges_px((width, height))) and (ranges[2] > width or ranges[3] > height)
+        ]
+        if faults:
+            raise SpecError(faults)
 
     def __len__(self) -> int:
         return self.spec.num_scenes

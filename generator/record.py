@@ -94,12 +94,13 @@ class SceneRecord(_Part):
     width: int
     height: int
     sha256: str
+    batch_size: int
     background: BackgroundRecord
     objects: tuple[ObjectRecord, ...]
     unplaced: tuple[UnplacedRecord, ...]
 
 
-def record_of(scene: Scene, *, file_name: str, sha256: str) -> SceneRecord:
+def record_of(scene: Scene, *, file_name: str, sha256: str, batch_size: int) -> SceneRecord:
     """Describe a finished scene whose picture has been written."""
     height, width = scene.image.shape[:2]
     return SceneRecord(
@@ -110,6 +111,7 @@ def record_of(scene: Scene, *, file_name: str, sha256: str) -> SceneRecord:
         width=width,
         height=height,
         sha256=sha256,
+        batch_size=batch_size,
         background=BackgroundRecord(
             prompt=scene.plan.prompt,
             negative_prompt=scene.plan.negative_prompt,

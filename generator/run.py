@@ -97,7 +97,15 @@ def _generate(
             raise
     _export(plan, run)
     write_report(run)
-    objects = sum(item.painted_box is not None for record in run.records() for item in record.objects)
+    objects = dropped = unplaced = 0
+    for record in run.records():
+        objects += sum(item.painted_box is not None for item in record.objects)
+        dropped += sum(item.painted_box is None for item in record.objects)
+        unplaced += len(record.unplaced)
+    if dropped or unplaced:
+        listener.on_warning(
+            f"of the objects asked for, {dropped} were dropped and {unplaced} found no place: see the report"
+        )
     return Dataset(folder=run.folder, num_scenes=len(run.finished), num_objects=objects, complete=not stopped)
 
 
@@ -119,7 +127,7 @@ def _paint_chunks(
     for chunk in chunks:
         watch = Stopwatch()
         scenes = paint_chunk(
-            [plan.scene(index) for index in chunk],
+            [plan.scene(index) for index in chunk if index not in run.finished],
             painter,
             plan.config,
             watch=watch,
@@ -128,7 +136,7 @@ def _paint_chunks(
         )
         with watch.stage("writing"):
             for scene in scenes:
-                run.write_scene(scene)
+                run.write_scene(scene, batch_size=painter.batch_size)
                 listener.on_scene(1)
         if time.perf_counter() - exported >= export_seconds / EXPORT_TIME_SHARE:
             start = time.perf_counter()

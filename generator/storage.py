@@ -58,6 +58,9 @@ def atomic_writer(path: Path) -> Iterator[BinaryIO]:
         try:
             with os.fdopen(descriptor, "wb") as stream:
                 yield stream
+                # Without it a power cut may leave the new name with no bytes behind it.
+                stream.flush()
+                os.fsync(stream.fileno())
             # mkstemp makes private files; what we leave behind follows the user's umask as any other file.
             umask = os.umask(0)
             os.umask(umask)

@@ -27,6 +27,7 @@ BOX_TOLERANCE_PX, BOX_TOLERANCE_SHARE = 2.0, 0.02
 # `area` is the mask's; tools count polygons differently by a rim of pixels.
 AREA_TOLERANCE_SHARE, AREA_TOLERANCE_PX = 0.1, 16.0
 MAX_FAULTS_OF_A_KIND = 20
+MAX_NAME = 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +91,11 @@ def find_annotation_files(path: Path) -> list[Path]:
     if not path.is_dir():
         raise DatasetError([Fault(file=str(path), expected="there is no such file or folder")])
     for folder in (path / "annotations", path):
-        files = sorted(file for file in folder.glob("*.json") if file.name != "run.json")
+        files = sorted(file for file in folder.glob("*.json") if file.name != "run.json" and file.is_file())
+        # COCO's own folder also holds captions and keypoints, of the same pictures.
+        instances = [file for file in files if file.name.startswith("instances")]
         if files:
-            return files
+            return instances or files
     unfinished = " (the run is unfinished: run `boxpaint generate` again)" if (path / "run.json").exists() else ""
     raise DatasetError([Fault(file=str(path), expected=f"no COCO file is in it or in its annotations/{unfinished}")])
 
@@ -100,7 +103,9 @@ def find_annotation_files(path: Path) -> list[Path]:
 def _read(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_bytes())
-    except ValueError as error:
+    except OSError as error:
+        raise DatasetError([Fault(file=str(file), expected=f"cannot be read: {error.strerror}")]) from None
+    except (ValueError, RecursionError) as error:
         raise DatasetError([Fault(file=str(file), expected=f"is not JSON: {error}")]) from None
     if not isinstance(content, dict):
         raise DatasetError(
@@ -130,8 +135,11 @@ def _structure_faults(file: str, content: dict[str, Any]) -> Iterator[Fault]:
                 yield _fault(file, f"{section}[{position}]", f"lacks {', '.join(missing)}")
             numbers = [key for key in keys if key not in ("file_name", "name", "bbox")]
             for key in numbers:
-                if key in item and (isinstance(item[key], bool) or not isinstance(item[key], int | float)):
-                    yield _fault(file, f"{section}[{position}].{key}", "a number is needed", item[key])
+                if key in item and not _is_number(item[key]):
+                    yield _fault(file, f"{section}[{position}].{key}", "a finite number is needed", item[key])
+            for key in ("file_name", "name"):
+                if key in keys and key in item and not (isinstance(item[key], str) and 0 < len(item[key]) <= MAX_NAME):
+                    yield _fault(file, f"{section}[{position}].{key}", f"a text of 1 to {MAX_NAME} letters is needed")
             box = item.get("bbox")
             if section == "annotations" and "bbox" in item and not _is_box(box):
                 yield _fault(file, f"annotations[{position}].bbox", "four numbers x, y, width, height are needed", box)
@@ -145,11 +153,11 @@ def _structure_faults(file: str, content: dict[str, Any]) -> Iterator[Fault]:
 
 
 def _is_box(box: object) -> bool:
-    return (
-        isinstance(box, list)
-        and len(box) == 4
-        and all(isinstance(side, int | float) and np.isfinite(side) for side in box)
-    )
+    return isinstance(box, list) and len(box) == 4 and all(_is_number(side) for side in box)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
 def _image_faults(file: str, content: dict[str, Any], root: Path) -> Iterator[Fault]:
@@ -163,7 +171,7 @@ def _image_faults(file: str, content: dict[str, Any], root: Path) -> Iterator[Fa
             with Image.open(path) as picture:
                 picture.load()
                 size = picture.size
-        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             yield _fault(file, what, f"the picture cannot be read: {error}", item["file_name"])
             continue
         if size != (item["width"], item["height"]):
@@ -201,7 +209,7 @@ def _annotation_faults(file: str, content: dict[str, Any]) -> Iterator[Fault]:
 def _mask_faults(file: str, what: str, item: dict[str, Any], size_hw: tuple[int, int]) -> Iterator[Fault]:
     try:
         mask = _decode(item["segmentation"], size_hw)
-    except (ValueError, TypeError, KeyError, IndexError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
         yield _fault(file, what, f"the segmentation is neither polygons nor a run-length encoding: {error}")
         return
     if mask.shape != size_hw:

@@ -22,7 +22,7 @@ BUNDLES: dict[str, Path] = {
     "sd21": Path(__file__).parent / "sd21",
 }
 CARD_FILE = "bundle.yaml"
-_WORD = re.compile(r"[a-z]+")
+_WORD = re.compile(r"[^\W\d_]+")
 _SHOWN_WORDS = 6
 
 
@@ -40,13 +40,23 @@ class ModelRef(BaseModel):
     variant: str | None = None
     dtype: Literal["float32", "float16", "bfloat16"] | None = None
     folder: str | None = None
-    licence: str | None = None
 
     @model_validator(mode="after")
     def _has_a_source(self) -> ModelRef:
         if not self.id and not self.folder:
             raise ValueError("a model needs an id (a hub repository) or a folder")
         return self
+
+    def weight_files(self) -> list[Path]:
+        """Weight files of a local model, sorted."""
+        return sorted(Path(self.folder).glob("*/*.safetensors")) if self.folder else []
+
+    def hub_snapshot(self) -> Path | None:
+        """Folder of a hub model in the cache of this machine, named by its commit."""
+        from huggingface_hub import try_to_load_from_cache
+
+        cached = try_to_load_from_cache(self.id or "", "unet/config.json", revision=self.revision or "main")
+        return Path(cached).parents[1] if isinstance(cached, str) else None
 
 
 class BundleCard(BaseModel):

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from generator.checks import run_checks
+from generator.checks.picture import picture_verdict
 from generator.config import Config
 from generator.errors import ModelError
 from generator.geometry import intersection_area
@@ -24,7 +25,7 @@ from generator.painting.painter import BackgroundJob, InpaintJob, Painter, Paint
 from generator.painting.stitch import stitch
 from generator.plan import Placement, ScenePlan
 from generator.seeds import derive_rng, derive_seed
-from generator.types import Attempt, PaintedObject, Scene, Verdict, label_from_mask
+from generator.types import Attempt, PaintedObject, Scene, label_from_mask
 
 # Last position below an object's attempt seed.
 _NOISE, _EDGE = 0, 1
@@ -99,9 +100,7 @@ def _paint_backgrounds(
             for scene in waiting
         ]
         for scene, job, painting in zip(waiting, jobs, painter.paint_backgrounds(jobs), strict=True):
-            verdict = Verdict(
-                check="picture", passed=not painting.fault, score=float(not painting.fault), reason=painting.fault
-            )
+            verdict = picture_verdict(painting.fault)
             attempts[scene.index] += (Attempt(number=number, seed=job.seed, verdicts=(verdict,)),)
             if not painting.fault:
                 results[scene.index] = painting

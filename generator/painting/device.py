@@ -8,8 +8,8 @@ from generator.config import Config
 from generator.errors import ModelError
 
 # Largest batch to start from: on two CPU cores a larger batch gains nothing and padding costs more
-# (benchmarks/painting.py); on a GPU the batch halves by itself when it does not fit.
-CPU_BATCH, MPS_BATCH, CUDA_BATCH = 2, 4, 16
+# (benchmarks/painting.py); a chunk has eight scenes, so that larger ones would be filled up with copies.
+CPU_BATCH, MPS_BATCH, CUDA_BATCH = 2, 4, 8
 
 
 def choose_device(wish: str) -> torch.device:
@@ -20,22 +20,20 @@ def choose_device(wish: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(wish)
+        if device.type not in ("cuda", "mps", "cpu"):
+            raise RuntimeError(wish)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError):
         raise ModelError(f"device: {wish!r} cannot be used on this machine; try device: auto or cpu") from None
     return device
 
 
-def choose_dtype(wish: str | None, device: torch.device) -> torch.dtype:
-    """'auto' -> bfloat16 on cuda (float16 paints black pictures with SD 2.1), float32 elsewhere."""
-    if wish not in (None, "auto"):
-        dtype = getattr(torch, str(wish))
-        if not isinstance(dtype, torch.dtype):
-            raise ModelError(f"dtype: {wish!r} is not a number format of torch")
-        return dtype
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return torch.float32
+def choose_dtype(wish: str, device: torch.device) -> torch.dtype:
+    """'auto' -> bfloat16 on a cuda device that has it, else float32 (float16 paints black pictures with SD 2.1)."""
+    if wish != "auto":
+        return {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[wish]
+    has_bfloat16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if has_bfloat16 else torch.float32
 
 
 def choose_batch_size(config: Config, device: torch.device) -> int:

@@ -58,9 +58,10 @@ def denoise(
     both = torch.cat([negatives, prompts])
     low, high = painting.guidance_interval
     levels = scheduler.config.num_train_timesteps
+    # Read once: reading a number off the GPU at every step would stop it each time.
+    noise_levels = [(timestep + 1) / levels for timestep in scheduler.timesteps.tolist()]
     for step, timestep in enumerate(scheduler.timesteps):
-        level = (float(timestep) + 1) / levels
-        guided = painting.guidance_scale > 1 and low <= level <= high
+        guided = painting.guidance_scale > 1 and low <= noise_levels[step] <= high
         x = scheduler.scale_model_input(latents, timestep).to(model.dtype)
         if extra is not None:
             x = torch.cat([x, extra], dim=1)

@@ -6,7 +6,6 @@ of imports. https://huggingface.co/docs/diffusers/using-diffusers/loading
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from generator.bundles import ModelRef
 from generator.errors import ModelError, ModelNotFoundError
+from generator.painting.device import is_out_of_memory
 from generator.storage import sha256_of
 
 _MAX_CACHED_PROMPTS = 4096
@@ -78,6 +78,10 @@ class DiffusionModel:
             self._embeddings[prompt] = self._embed(prompt)
         return self._embeddings[prompt]
 
+    def overlong(self, prompt: str) -> int:
+        """Count the tokens of a prompt that the text encoder will not see."""
+        return max(0, len(self.tokenizer(prompt).input_ids) - int(self.tokenizer.model_max_length))
+
     def _embed(self, prompt: str) -> torch.Tensor:
         tokens = self.tokenizer(
             prompt,
@@ -104,13 +108,22 @@ def load_model(role: str, ref: ModelRef, *, device: torch.device, dtype: torch.d
             f"models.{role}.folder: there is no folder {ref.folder!r}; it must hold unet, vae, text_encoder, tokenizer "
             "and scheduler in the layout of diffusers"
         )
-    causes: list[str] = []
+    cause = ""
     for variant in dict.fromkeys((ref.variant, None)):
         try:
             return _load(role, source, ref.revision, variant, device=device, dtype=dtype, offline=offline)
         except (OSError, ValueError, ImportError) as error:
-            causes.append(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)
-        except (SafetensorError, RuntimeError, KeyError) as error:
+            cause = (str(error).strip() or type(error).__name__).splitlines()[0]
+            if variant is not None and variant in str(error):
+                continue  # these files are what is missing; the plain ones may be there
+            if ref.folder and (Path(ref.folder) / "unet" / "config.json").is_file():
+                raise ModelError(f"models.{role}: the files of {source!r} cannot be loaded: {cause}") from error
+            break
+        except (SafetensorError, RuntimeError, KeyError, TypeError) as error:
+            if is_out_of_memory(error):
+                raise ModelError(
+                    f"models.{role}: not enough memory on {device} for this model; try dtype: bfloat16 or device: cpu"
+                ) from error
             raise ModelError(f"models.{role}: the files of {source!r} cannot be loaded: {error}") from error
     if ref.folder:
         advice = f"check models.{role}.folder and models.{role}.variant"
@@ -124,7 +137,7 @@ def load_model(role: str, ref: ModelRef, *, device: torch.device, dtype: torch.d
             f"check the network, models.{role}.id and models.{role}.revision; a mirror is set with the environment "
             f"variable HF_ENDPOINT, a local copy with models.{role}.folder; bundle: pocket needs no download"
         )
-    raise ModelNotFoundError(f"models.{role}: {source!r} cannot be had ({causes[-1]}); {advice}")
+    raise ModelNotFoundError(f"models.{role}: {source!r} cannot be had ({cause}); {advice}")
 
 
 def _load(
@@ -146,6 +159,11 @@ def _load(
     text_encoder = CLIPTextModel.from_pretrained(source, subfolder="text_encoder", dtype=dtype, **weights)
     tokenizer = CLIPTokenizer.from_pretrained(source, subfolder="tokenizer", **hub)
     scheduler_config = DPMSolverMultistepScheduler.load_config(source, subfolder="scheduler", **hub)
+    if unet.config.in_channels not in (4, 9) or not isinstance(unet.config.sample_size, int):
+        raise ModelError(
+            f"models.{role}: {source!r} has a UNet of {unet.config.in_channels} channels; text-to-image (4) and "
+            "inpainting (9) models of Stable Diffusion 1 and 2 can be used"
+        )
     for part in (unet, vae, text_encoder):
         part.requires_grad_(False).eval().to(device)
     unet.to(memory_format=torch.channels_last)
@@ -168,9 +186,6 @@ def fingerprint(ref: ModelRef) -> str:
     Read after loading; a hub model that is not in the cache gives its wished revision.
     """
     if ref.folder:
-        files: Sequence[Path] = sorted(Path(ref.folder).glob("*/*.safetensors"))
-        return "sha256:" + "+".join(sha256_of(file)[:12] for file in files)
-    from huggingface_hub import try_to_load_from_cache
-
-    cached = try_to_load_from_cache(ref.id or "", "unet/config.json", revision=ref.revision or "main")
-    return f"commit:{Path(cached).parts[-3]}" if isinstance(cached, str) else f"revision:{ref.revision}"
+        return "sha256:" + "+".join(sha256_of(file)[:12] for file in ref.weight_files())
+    snapshot = ref.hub_snapshot()
+    return f"commit:{snapshot.name}" if snapshot else f"revision:{ref.revision}"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import cv2
+import diffusers
 import numpy as np
 import torch
 
 from generator.config import Config
+from generator.errors import ModelError
 from generator.painting.device import (
     choose_batch_size,
     choose_device,
@@ -56,8 +60,8 @@ class Painting:
 class Painter:
     """Holds the models of a run. Raises ModelError when they cannot be loaded.
 
-    Every batch has the same number of rows (short ones are padded with copies), because kernels differ in the last bit
-    between shapes: so a picture's bytes do not depend on how many others were asked for.
+    Every batch that the UNet sees has the same number of rows (short ones are filled up with copies), because kernels
+    differ in the last bit between shapes: so a picture's bytes do not depend on how many others were asked for.
     """
 
     def __init__(self, config: Config, *, on_warning: Callable[[str], None] = lambda _: None):
@@ -65,6 +69,7 @@ class Painter:
         self.device = choose_device(config.device)
         self.batch_size = choose_batch_size(config, self.device)
         self._warn = on_warning
+        self._seen_prompts: set[str] = set()
         self._grey: dict[tuple[int, int], torch.Tensor] = {}
         self.inpaint_model = self._load("inpaint")
         self.background_model = self._load("background") if config.models.background else self.inpaint_model
@@ -77,15 +82,20 @@ class Painter:
 
     def describe(self) -> dict[str, str]:
         """Say what decides the last bit: device, number format, weights."""
-        models = self.config.models
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else platform.machine()
         described = {
-            "device": str(self.device),
-            "dtype": str(self.inpaint_model.dtype).removeprefix("torch."),
+            "device": f"{self.device} ({name})",
+            "threads": str(torch.get_num_threads()),
+            "batch_size": str(self.batch_size),
             "torch": torch.__version__,
-            "inpaint": fingerprint(models.inpaint),
+            "diffusers": diffusers.__version__,
+            "opencv": cv2.__version__,
+            "inpaint": f"{fingerprint(self.config.models.inpaint)}, {_dtype_name(self.inpaint_model)}",
         }
-        if models.background is not None:
-            described["background"] = fingerprint(models.background)
+        if self.config.models.background is not None:
+            described["background"] = (
+                f"{fingerprint(self.config.models.background)}, {_dtype_name(self.background_model)}"
+            )
         return described
 
     @property
@@ -115,22 +125,31 @@ class Painter:
             start = 0
             while start < len(positions):
                 rows = positions[start : start + self.batch_size]
-                padded = [jobs[row] for row in rows] + [jobs[rows[-1]]] * (self.batch_size - len(rows))
+                batch = [jobs[row] for row in rows]
                 try:
-                    pixels = paint(padded)
+                    pixels = paint(batch)
                 except (RuntimeError, MemoryError) as error:
-                    if not is_out_of_memory(error) or self.batch_size == 1:
+                    if not is_out_of_memory(error):
                         raise
-                    free_cached_memory(self.device)
-                    self._warn(
-                        f"out of memory with {self.batch_size} pictures at a time: going on with {self.batch_size // 2}"
-                    )
-                    self.batch_size //= 2
+                    pixels = None
+                if pixels is None:  # outside of the handler, whose traceback holds the batch's tensors
+                    self._halve_batch(batch[0].size_wh)
                     continue
-                for row, picture in zip(rows, pixels, strict=False):
+                for row, picture in zip(rows, pixels, strict=True):
                     results[row] = _to_painting(picture)
                 start += len(rows)
         return [results[position] for position in range(len(jobs))]
+
+    def _halve_batch(self, size_wh: tuple[int, int]) -> None:
+        free_cached_memory(self.device)
+        if self.batch_size == 1:
+            raise ModelError(
+                f"not enough memory on {self.device} for one picture of {size_wh[0]} x {size_wh[1]} px; "
+                "try a smaller canvas, dtype: bfloat16 or device: cpu"
+            )
+        smaller = self.batch_size // 2
+        self._warn(f"out of memory with {self.batch_size} pictures at a time: going on with {smaller}")
+        self.batch_size = smaller
 
     def _paint_background_batch(self, jobs: Sequence[BackgroundJob]) -> np.ndarray:
         model = self.background_model
@@ -140,7 +159,7 @@ class Painter:
         masking = None
         if model.in_channels == 9:
             # No text-to-image UNet in the bundle: the inpainting one paints with everything masked.
-            latents = self._grey_latents((full_w, full_h)).expand(len(jobs), -1, -1, -1)
+            latents = self._grey_latents((full_w, full_h))
             masking = Masking(mask=torch.ones_like(latents[:, :1]), latents=latents)
         pixels = self._denoise_batch(model, jobs, (full_w, full_h), masking)
         top, left = (full_h - height) // 2, (full_w - width) // 2
@@ -164,13 +183,32 @@ class Painter:
         self, model: DiffusionModel, jobs: Sequence[BackgroundJob], size_wh: tuple[int, int], masking: Masking | None
     ) -> np.ndarray:
         """Return (B, H, W, 3) float32 in [0, 255], not yet clipped; NaN stays NaN."""
+        for prompt in {job.prompt: None for job in jobs}:
+            self._warn_of_length(model, prompt)
         shape = (int(model.vae.config.latent_channels), size_wh[1] // model.vae_scale, size_wh[0] // model.vae_scale)
-        noise = starting_noise([job.seed for job in jobs], shape, model)
-        prompts = torch.cat([model.embed_prompt(job.prompt) for job in jobs])
-        negatives = torch.cat([model.embed_prompt(job.negative_prompt) for job in jobs])
+        noise = self._filled_up(starting_noise([job.seed for job in jobs], shape, model))
+        prompts = self._filled_up(torch.cat([model.embed_prompt(job.prompt) for job in jobs]))
+        negatives = self._filled_up(torch.cat([model.embed_prompt(job.negative_prompt) for job in jobs]))
+        if masking is not None:
+            masking = Masking(mask=self._filled_up(masking.mask), latents=self._filled_up(masking.latents))
         latents = denoise(model, noise, prompts, negatives, masking, self.config.painting)
-        pixels: np.ndarray = ((decode(model, latents) + 1) * 127.5).permute(0, 2, 3, 1).numpy()
+        pixels: np.ndarray = ((decode(model, latents[: len(jobs)]) + 1) * 127.5).permute(0, 2, 3, 1).numpy()
         return pixels
+
+    def _filled_up(self, rows: torch.Tensor) -> torch.Tensor:
+        """Repeat the last row until the batch has its size."""
+        missing = self.batch_size - len(rows)
+        return torch.cat([rows, rows[-1:].expand(missing, *rows.shape[1:])]) if missing else rows
+
+    def _warn_of_length(self, model: DiffusionModel, prompt: str) -> None:
+        if prompt not in self._seen_prompts:
+            self._seen_prompts.add(prompt)
+            if cut := model.overlong(prompt):
+                self._warn(f"the model does not read the last {cut} tokens of this prompt, it is too long: {prompt!r}")
+
+
+def _dtype_name(model: DiffusionModel) -> str:
+    return str(model.dtype).removeprefix("torch.")
 
 
 def _to_painting(picture: np.ndarray) -> Painting:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jinja2
@@ -28,23 +28,25 @@ def write_report(run: RunFolder) -> None:
     categories = list(plan.spec.categories)
     records = list(run.records())
     statistics = collect(records, categories)
-    sheet = _contact_sheet(records, run, categories)
-    jpeg = _jpeg(sheet)
+    colours = category_colours(categories)
+    jpeg = _jpeg(_contact_sheet(records, run, colours))
     write_bytes(run.folder / "contact_sheet.jpg", jpeg)
     context: dict[str, Any] = {
         "plan": plan,
         "card": plan.config.card,
         "statistics": statistics,
         "version": __version__,
-        "colours": category_colours(categories),
+        "colours": colours,
     }
     write_bytes(run.folder / "README.md", _render("card.md.j2", **context).encode())
+    rejected = _rejections(records)
     page = _render(
         "report.html.j2",
         **context,
         sheet=base64.b64encode(jpeg).decode(),
-        plots=box_plots(statistics, plan.config.canvas_wh),
-        rejected=_rejections(records)[:MAX_REJECTED_ROWS],
+        plots=box_plots(statistics, plan.config.canvas_wh, colours),
+        rejected=rejected[:MAX_REJECTED_ROWS],
+        num_rejected=len(rejected),
         timings=_seconds_per_stage(run),
     )
     write_bytes(run.folder / "report.html", page.encode())
@@ -69,8 +71,7 @@ def _markdown_cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def _contact_sheet(records: list[SceneRecord], run: RunFolder, categories: Iterable[str]) -> Image.Image:
-    colours = category_colours(categories)
+def _contact_sheet(records: list[SceneRecord], run: RunFolder, colours: Mapping[str, str]) -> Image.Image:
     chosen = [records[position] for position in spread(len(records), SHEET_SCENES)]
     pictures = [draw_record(record, run.folder / "images", colours) for record in chosen]
     columns = min(SHEET_COLUMNS, len(pictures))

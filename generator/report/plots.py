@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from generator.pictures import category_colours
 from generator.report.statistics import Statistics
 
 # Fixed, so that the same data set gives the same page.
@@ -19,12 +18,11 @@ _DARK = "#1b1b1f"
 MAX_VECTOR_POINTS = 2000
 
 
-def box_plots(statistics: Statistics, canvas_wh: tuple[int, int]) -> str:
+def box_plots(statistics: Statistics, canvas_wh: tuple[int, int], colours: Mapping[str, str]) -> str:
     """Draw counts, sizes and positions of the labels side by side; returns one SVG element."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(12, 3.6), layout="constrained", facecolor=_DARK)
         counts, sizes, places = figure.subplots(1, 3)
-        colours = category_colours(category.name for category in statistics.categories)
         _plot_counts(counts, statistics, colours)
         _plot_sizes(sizes, statistics, colours)
         _plot_places(places, statistics, colours, canvas_wh)
@@ -36,7 +34,7 @@ def box_plots(statistics: Statistics, canvas_wh: tuple[int, int]) -> str:
     return text[text.index("<svg") :]
 
 
-def _plot_counts(axes: Axes, statistics: Statistics, colours: dict[str, str]) -> None:
+def _plot_counts(axes: Axes, statistics: Statistics, colours: Mapping[str, str]) -> None:
     names = [category.name for category in statistics.categories]
     train = [category.train for category in statistics.categories]
     axes.barh(names, train, color=[colours[name] for name in names])
@@ -45,7 +43,7 @@ def _plot_counts(axes: Axes, statistics: Statistics, colours: dict[str, str]) ->
     axes.set_title("Labels per class (grey: validation)")
 
 
-def _plot_sizes(axes: Axes, statistics: Statistics, colours: dict[str, str]) -> None:
+def _plot_sizes(axes: Axes, statistics: Statistics, colours: Mapping[str, str]) -> None:
     for category in statistics.categories:
         if category.painted_wh:
             widths, heights = zip(*category.painted_wh, strict=True)
@@ -57,7 +55,7 @@ def _plot_sizes(axes: Axes, statistics: Statistics, colours: dict[str, str]) -> 
     axes.set_ylim(bottom=0)
 
 
-def _plot_places(axes: Axes, statistics: Statistics, colours: dict[str, str], canvas_wh: tuple[int, int]) -> None:
+def _plot_places(axes: Axes, statistics: Statistics, colours: Mapping[str, str], canvas_wh: tuple[int, int]) -> None:
     for category in statistics.categories:
         if category.centres:
             x, y = zip(*category.centres, strict=True)

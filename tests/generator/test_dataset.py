@@ -58,7 +58,7 @@ def begun(folder: Path, plan: Plan, *, scenes: int = 0) -> RunFolder:
     run = RunFolder.open(folder, plan)
     run.begin(PAINTER)
     for index in range(scenes):
-        run.write_scene(paint(plan.scene(index)))
+        run.write_scene(paint(plan.scene(index)), batch_size=2)
     return run
 
 
@@ -75,7 +75,7 @@ def test_a_scene_is_a_picture_and_a_record_that_agree(tmp_path: Path, image_form
     plan = plan_of(output={"image_format": image_format})
     run = begun(tmp_path / "run", plan)
     scene = paint(plan.scene(2))
-    run.write_scene(scene)
+    run.write_scene(scene, batch_size=2)
     assert run.finished == {2}
     (record,) = run.records()
     picture = tmp_path / "run" / "images" / record.file_name
@@ -108,7 +108,7 @@ def test_records_come_in_the_order_of_scenes(tmp_path: Path) -> None:
     plan = plan_of()
     run = begun(tmp_path, plan)
     for index in (3, 0, 2):
-        run.write_scene(paint(plan.scene(index)))
+        run.write_scene(paint(plan.scene(index)), batch_size=2)
     assert [record.index for record in run.records()] == [0, 2, 3]
 
 
@@ -239,11 +239,12 @@ def test_overwrite_clears_our_files_and_no_others(tmp_path: Path) -> None:
     (tmp_path / "trained").mkdir()
     (tmp_path / "trained" / "model.pt").write_text("mine too")
     run = RunFolder.open(tmp_path, plan_of(seed=8), overwrite=True)
+    run.begin(PAINTER)
     assert run.finished == frozenset()
-    assert not any((tmp_path / name).exists() for name in ("run.json", "plan.jsonl", "report.html"))
+    assert json.loads((tmp_path / "run.json").read_bytes())["config"]["seed"] == 8
+    assert not any((tmp_path / name).exists() for name in ("report.html", "images/000000.png"))
     assert (tmp_path / "notes.txt").read_text() == "mine"
     assert (tmp_path / "trained" / "model.pt").read_text() == "mine too"
-    run.begin(PAINTER)
     assert RunFolder.open(tmp_path, plan_of(seed=8)).finished == frozenset()
 
 
@@ -270,6 +271,47 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(
         RunFolder.open(tmp_path, plan_of(), overwrite=overwrite)
     assert "--out" in str(raised.value)
     assert contents(tmp_path) == before
+
+
+def test_a_folder_with_somebody_elses_run_json_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "holiday.jpg").write_bytes(b"mine")
+    (tmp_path / "run.json").write_text('{"wandb": 1}')
+    before = contents(tmp_path)
+    for overwrite in (False, True):
+        with pytest.raises(RunMismatchError, match="not a boxpaint run folder"):
+            RunFolder.open(tmp_path, plan_of(), overwrite=overwrite)
+    assert contents(tmp_path) == before
+
+
+def test_finished_pictures_of_another_format_are_not_wiped(tmp_path: Path) -> None:
+    begun(tmp_path, plan_of(), scenes=2)
+    before = contents(tmp_path)
+    with pytest.raises(RunMismatchError, match="image_format"):
+        RunFolder.open(tmp_path, plan_of(output={"image_format": "jpg"}))
+    assert contents(tmp_path) == before
+
+
+def test_overwrite_removes_nothing_before_the_new_run_begins(tmp_path: Path) -> None:
+    begun(tmp_path, plan_of(), scenes=2)
+    before = contents(tmp_path)
+    RunFolder.open(tmp_path, plan_of(seed=8), overwrite=True)  # then the model turns out to be missing, say
+    assert contents(tmp_path) == before
+
+
+def test_other_models_are_refused_once_something_is_painted(tmp_path: Path) -> None:
+    run = RunFolder.open(tmp_path, plan_of())
+    run.begin({**PAINTER, "inpaint": "sha256:1"})
+    run.write_scene(paint(plan_of().scene(0)), batch_size=2)
+    with pytest.raises(RunMismatchError, match="other models"):
+        RunFolder.open(tmp_path, plan_of()).begin({**PAINTER, "inpaint": "sha256:2"})
+
+
+def test_a_run_killed_within_its_first_file_can_be_started_again(tmp_path: Path) -> None:
+    (tmp_path / ".run.json.x1.part").write_bytes(b"{")
+    (tmp_path / ".lock").touch()
+    RunFolder.open(tmp_path, plan_of()).begin(PAINTER)
+    assert not (tmp_path / ".run.json.x1.part").exists()
 
 
 @pytest.mark.parametrize("present", [[], [".lock"]])
@@ -325,10 +367,10 @@ def test_a_full_disk_leaves_the_finished_scenes_and_no_rubbish(
     with monkeypatch.context() as patch:
         patch.setattr(module, name, full_disk)
         with pytest.raises(StorageError, match="the disk is full; free some space"):
-            run.write_scene(paint(plan.scene(1)))
+            run.write_scene(paint(plan.scene(1)), batch_size=2)
     assert run.finished == {0}
     assert contents(tmp_path) == before
-    run.write_scene(paint(plan.scene(1)))
+    run.write_scene(paint(plan.scene(1)), batch_size=2)
     assert RunFolder.open(tmp_path, plan).finished == {0, 1}
 
 
@@ -345,7 +387,7 @@ def test_a_disk_that_fills_up_between_picture_and_record(tmp_path: Path, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", fail_on_records)
         with pytest.raises(StorageError):
-            run.write_scene(paint(plan.scene(0)))
+            run.write_scene(paint(plan.scene(0)), batch_size=2)
     assert run.image_path(0).exists()
     assert run.finished == RunFolder.open(tmp_path, plan).finished == frozenset()
 

@@ -158,6 +158,7 @@ def test_a_record_shows_what_was_painted_not_what_was_asked_for(tmp_path: Path) 
         width=60,
         height=40,
         sha256="",
+        batch_size=2,
         background=BackgroundRecord(prompt="", negative_prompt="", seed=0, attempts=()),
         objects=(item(0, (0, 0, 30, 30), (10, 8, 22, 20)), item(1, (30, 10, 50, 30), None)),
         unplaced=(),

@@ -82,7 +82,7 @@ def scene(canvas_mask: np.ndarray) -> Scene:
 
 @pytest.fixture
 def record(scene: Scene) -> SceneRecord:
-    return record_of(scene, file_name="000012.png", sha256="ab" * 32)
+    return record_of(scene, file_name="000012.png", sha256="ab" * 32, batch_size=2)
 
 
 def test_a_record_says_what_was_painted(record: SceneRecord) -> None:
@@ -116,7 +116,7 @@ def test_a_record_comes_back_from_its_file_as_it_was(record: SceneRecord, tmp_pa
 
 
 def test_equal_scenes_give_equal_bytes(scene: Scene) -> None:
-    first, second = (record_of(scene, file_name="a.png", sha256="0").model_dump_json() for _ in range(2))
+    first, second = (record_of(scene, file_name="a.png", sha256="0", batch_size=2).model_dump_json() for _ in range(2))
     assert first == second
 
 

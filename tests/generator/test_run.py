@@ -258,4 +258,4 @@ def test_models_from_the_hubs_cache(csv_folder: Path, tiny_sd21: Path, tiny_conf
     )
     assert result.returncode == 0, result.stdout + result.stderr
     painter = json.loads((csv_folder / "dataset" / "run.json").read_bytes())["painter"]
-    assert painter["inpaint"] == "commit:0123456789abcdef0123456789abcdef01234567"
+    assert painter["inpaint"] == "commit:0123456789abcdef0123456789abcdef01234567, float32"

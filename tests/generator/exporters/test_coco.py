@@ -67,7 +67,7 @@ def record(index: int, split: str, objects: Iterable[tuple[str, np.ndarray | Non
     plan = ScenePlan(index=index, split=split, prompt="a smear", negative_prompt="", seed=0, placements=())
     image = np.zeros((CANVAS_WH[1], CANVAS_WH[0], 3), np.uint8)
     scene = Scene(plan=plan, image=image, background_attempts=(), objects=tuple(items))
-    return record_of(scene, file_name=f"{index:06d}.png", sha256="0")
+    return record_of(scene, file_name=f"{index:06d}.png", sha256="0", batch_size=2)
 
 
 def ellipse(x: int, y: int, rx: int, ry: int) -> np.ndarray:

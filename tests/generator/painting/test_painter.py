@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from generator.config import Config
+from generator.errors import ModelError
 from generator.painting import painter as painter_module
 from generator.painting.painter import BackgroundJob, InpaintJob, Painter
 
@@ -78,6 +79,24 @@ def test_out_of_memory_halves_the_batch_goes_on_and_says_so(
     assert [text for text in said if "out of memory" in text and "2" in text]
 
 
+def test_too_little_memory_for_one_picture_is_one_message(tiny: Painter, monkeypatch: pytest.MonkeyPatch) -> None:
+    def scarce(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(painter_module, "denoise", scarce)
+    with pytest.raises(ModelError, match="not enough memory on cpu for one picture of 96 x 64 px"):
+        tiny.paint_backgrounds([background(1)])
+
+
+def test_a_prompt_that_is_too_long_is_said_once(tiny_config: dict[str, object]) -> None:
+    said: list[str] = []
+    painter = Painter(Config.load(**tiny_config), on_warning=said.append)
+    long = " ".join(["a white blood cell"] * 20)
+    painter.paint_backgrounds([background(1, long), background(2, long), background(3)])
+    assert len(said) == 1
+    assert "too long" in said[0]
+
+
 def test_other_errors_are_not_taken_for_a_lack_of_memory(tiny: Painter, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("shapes do not match")
@@ -111,6 +130,7 @@ def test_a_four_channel_model_can_inpaint(tiny_config: dict[str, object]) -> Non
 
 def test_the_painter_says_what_decides_the_last_bit(tiny: Painter) -> None:
     described = tiny.describe()
-    assert described["device"] == "cpu"
-    assert described["dtype"] == "float32"
-    assert set(described) == {"device", "dtype", "torch", "inpaint", "background"}
+    assert described["device"].startswith("cpu (")
+    assert described["inpaint"].endswith(", float32")
+    assert described["batch_size"] == "2"
+    assert described["inpaint"] != described["background"]

@@ -12,6 +12,7 @@ from PIL import Image
 from generator.config import Config
 from generator.dataset import RunFolder
 from generator.geometry import Box
+from generator.pictures import category_colours
 from generator.plan import Placement, Plan, ScenePlan, Unplaced
 from generator.report import write_report
 from generator.report.plots import box_plots
@@ -84,7 +85,7 @@ def run_of(
             index=index, split=split, prompt=prompt, negative_prompt="", seed=0, placements=(), unplaced=(missing,)
         )
         image = np.full((CANVAS_WH[1], CANVAS_WH[0], 3), 180, np.uint8)
-        run.write_scene(Scene(plan=plan, image=image, background_attempts=(), objects=tuple(objects)))
+        run.write_scene(Scene(plan=plan, image=image, background_attempts=(), objects=tuple(objects)), batch_size=2)
     run.log_timing(0, 2, {"objects": 3.0, "writing": 1.0})
     return run
 
@@ -224,7 +225,7 @@ def test_equal_data_sets_give_equal_cards_and_plots(tmp_path: Path) -> None:
 
 def test_plots_are_one_svg_element(tmp_path: Path) -> None:
     statistics = collect(list(run_of(tmp_path).records()), ["cell", "platelet"])
-    svg = box_plots(statistics, CANVAS_WH)
+    svg = box_plots(statistics, CANVAS_WH, category_colours(item.name for item in statistics.categories))
     assert svg.startswith("<svg")
     assert svg.rstrip().endswith("</svg>")
     for words in ("Labels per class", "Size of the boxes", "Centres of the boxes", "platelet"):
