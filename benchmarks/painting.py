@@ -23,8 +23,8 @@ from rich.console import Console
 from rich.table import Table
 
 from generator import Config, Plan, load_spec
-from generator.painting.chunk import Stopwatch, paint_chunk
-from generator.painting.crop import frame_around, to_native
+from generator.painting.chunk import Stopwatch, frame_for, paint_chunk
+from generator.painting.crop import to_native
 from generator.painting.mask import native_mask
 from generator.painting.painter import BackgroundJob, InpaintJob, Painter
 
@@ -106,14 +106,7 @@ def _jobs(plan: Plan, painter: Painter, count: int) -> list[InpaintJob]:
     jobs: list[InpaintJob] = []
     for scene in plan:
         for placement in scene.placements:
-            frame = frame_around(
-                placement.box,
-                config.canvas_wh,
-                native_px=painter.native_px,
-                size_multiple=painter.size_multiple,
-                box_share=config.painting.box_share,
-                mask_padding=config.painting.mask_padding,
-            )
+            frame = frame_for(placement, painter, config)
             nothing = np.zeros((frame.crop.height, frame.crop.width), bool)
             jobs.append(
                 InpaintJob(

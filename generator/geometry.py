@@ -26,6 +26,11 @@ class Box:
         """Make a box from its top left corner and its size, all in pixels."""
         return cls(x_min=x, y_min=y, x_max=x + width, y_max=y + height)
 
+    @classmethod
+    def from_xyxy(cls, x_min: int, y_min: int, x_max: int, y_max: int) -> Box:
+        """Make a box from its edges, in the order of records."""
+        return cls(x_min=x_min, y_min=y_min, x_max=x_max, y_max=y_max)
+
     @property
     def width(self) -> int:
         """Pixels from left to right."""

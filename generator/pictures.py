@@ -82,8 +82,7 @@ def draw_record(record: SceneRecord, images: Path, colours: Mapping[str, str]) -
     boxes = []
     for item in record.objects:
         if item.painted_box is not None:
-            x_min, y_min, x_max, y_max = item.painted_box
-            boxes.append((item.category, Box(x_min=x_min, y_min=y_min, x_max=x_max, y_max=y_max)))
+            boxes.append((item.category, Box.from_xyxy(*item.painted_box)))
     return draw_boxes(picture, boxes, colours)
 
 

@@ -82,9 +82,10 @@ def _generate(
     wanted = len(plan) if limit is None else min(limit, len(plan))
     for warning in plan.config.card.warnings(plan.spec):
         listener.on_warning(warning)
-    listener.on_start(wanted, sum(index < wanted for index in run.finished))
+    finished = run.finished
+    listener.on_start(wanted, sum(index < wanted for index in finished))
     chunks = [range(start, min(start + plan.config.chunk, wanted)) for start in range(0, wanted, plan.config.chunk)]
-    waiting = [chunk for chunk in chunks if not run.finished.issuperset(chunk)]
+    waiting = [missing for chunk in chunks if (missing := [index for index in chunk if index not in finished])]
     stopped = False
     if waiting:
         try:
@@ -110,9 +111,9 @@ def _generate(
 
 
 def _paint_chunks(
-    plan: Plan, run: RunFolder, chunks: list[range], listener: Listener, should_stop: Callable[[], bool]
+    plan: Plan, run: RunFolder, chunks: list[list[int]], listener: Listener, should_stop: Callable[[], bool]
 ) -> bool:
-    """Paint and write chunks; True when stopped before the last one."""
+    """Paint and write chunks, each the unfinished scenes of one; True when stopped before the last one."""
     loading = time.perf_counter()
     # Loads torch and diffusers, several seconds: only when there is something to paint.
     from generator.painting.chunk import Stopwatch, paint_chunk
@@ -127,7 +128,7 @@ def _paint_chunks(
     for chunk in chunks:
         watch = Stopwatch()
         scenes = paint_chunk(
-            [plan.scene(index) for index in chunk if index not in run.finished],
+            [plan.scene(index) for index in chunk],
             painter,
             plan.config,
             watch=watch,
@@ -143,8 +144,8 @@ def _paint_chunks(
             with watch.stage("annotations"):
                 _export(plan, run)
             exported, export_seconds = time.perf_counter(), time.perf_counter() - start
-        run.log_timing(chunk.start // plan.config.chunk, len(chunk), watch.seconds)
-        if should_stop() and chunk != chunks[-1]:
+        run.log_timing(chunk[0] // plan.config.chunk, len(chunk), watch.seconds)
+        if should_stop() and chunk is not chunks[-1]:
             return True
     return False
 

@@ -36,7 +36,6 @@ class ValidationReport:
 
     annotation_files: tuple[Path, ...]
     num_images: int
-    num_annotations: int
     labels_per_category: dict[str, int]
     faults: tuple[Fault, ...]
 
@@ -78,7 +77,6 @@ def validate_dataset(path: str | Path) -> ValidationReport:
     return ValidationReport(
         annotation_files=tuple(files),
         num_images=images,
-        num_annotations=sum(labels.values()),
         labels_per_category=dict(labels),
         faults=tuple(_shortened(faults)),
     )

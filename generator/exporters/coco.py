@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from generator.geometry import Box
 from generator.labelling import fill_holes
 from generator.plan import Plan
 from generator.record import ObjectRecord, SceneRecord, decode_mask
@@ -80,7 +81,6 @@ def _without_straight_points(points: np.ndarray) -> np.ndarray:
 def _annotation(item: ObjectRecord, record: SceneRecord, plan: Plan, category_ids: dict[str, int]) -> dict[str, Any]:
     if item.painted_box is None or item.mask is None:
         raise ValueError("a dropped object has no annotation")
-    x_min, y_min, x_max, y_max = item.painted_box
     mask = decode_mask(item.mask)
     segmentation: Any
     if plan.config.output.segmentation == "rle":
@@ -88,16 +88,15 @@ def _annotation(item: ObjectRecord, record: SceneRecord, plan: Plan, category_id
     else:
         mask = fill_holes(mask)  # what a smaller object covers in the middle; polygons cannot say it
         segmentation = mask_to_polygons(mask)
-    requested = item.requested_box
     return {
         "id": record.index * plan.max_objects + item.object_index + 1,
         "image_id": record.index + 1,
         "category_id": category_ids[item.category],
-        "bbox": [x_min, y_min, x_max - x_min, y_max - y_min],
+        "bbox": list(Box.from_xyxy(*item.painted_box).xywh),
         "area": int(mask.sum()),
         "segmentation": segmentation,
         "iscrowd": 0,
-        "requested_bbox": [requested[0], requested[1], requested[2] - requested[0], requested[3] - requested[1]],
+        "requested_bbox": list(Box.from_xyxy(*item.requested_box).xywh),
         "visible_share": item.visible_share,
     }
 

@@ -139,17 +139,22 @@ def _paint_round(
                 on_object(1)
 
 
+def frame_for(placement: Placement, painter: Painter, config: Config) -> CropFrame:
+    """Frame the crop that an object is painted in."""
+    return frame_around(
+        placement.box,
+        config.canvas_wh,
+        native_px=painter.native_px,
+        size_multiple=painter.size_multiple,
+        box_share=config.painting.box_share,
+        mask_padding=config.painting.mask_padding,
+    )
+
+
 def _disjoint(pending: Iterable[Placement], painter: Painter, config: Config) -> Iterator[tuple[Placement, CropFrame]]:
     taken: list[CropFrame] = []
     for placement in pending:
-        frame = frame_around(
-            placement.box,
-            config.canvas_wh,
-            native_px=painter.native_px,
-            size_multiple=painter.size_multiple,
-            box_share=config.painting.box_share,
-            mask_padding=config.painting.mask_padding,
-        )
+        frame = frame_for(placement, painter, config)
         if not any(intersection_area(frame.crop, other.crop) for other in taken):
             taken.append(frame)
             yield placement, frame

@@ -31,11 +31,6 @@ class CropFrame:
     native_wh: tuple[int, int]
     region: Box
 
-    @property
-    def scale_xy(self) -> tuple[float, float]:
-        """Native pixels for one canvas pixel, in x and y."""
-        return self.native_wh[0] / self.crop.width, self.native_wh[1] / self.crop.height
-
     def region_edges(self) -> tuple[float, float, float, float]:
         """(left, top, right, bottom) of the repainted region in pixels of the crop on the canvas."""
         (native_w, native_h), crop, region = self.native_wh, self.crop, self.region

@@ -63,9 +63,11 @@ def collect(records: Sequence[SceneRecord], categories: Iterable[str]) -> Statis
 
 def _collect_category(records: Sequence[SceneRecord], name: str) -> CategoryStatistics:
     items = [(record, item) for record in records for item in record.objects if item.category == name]
-    painted = [(record, item, _box(item.painted_box)) for record, item in items if item.painted_box is not None]
+    painted = [
+        (record, item, Box.from_xyxy(*item.painted_box)) for record, item in items if item.painted_box is not None
+    ]
     unplaced = sum(item.category == name for record in records for item in record.unplaced)
-    requested = [_box(item.requested_box) for _, item, _ in painted]
+    requested = [Box.from_xyxy(*item.requested_box) for _, item, _ in painted]
     return CategoryStatistics(
         name=name,
         planned=len(items) + unplaced,
@@ -80,13 +82,6 @@ def _collect_category(records: Sequence[SceneRecord], name: str) -> CategoryStat
         painted_median_px=_median([max(box.width, box.height) for _, _, box in painted]),
         median_iou=_median([box_iou(wish, box) for wish, (_, _, box) in zip(requested, painted, strict=True)]),
     )
-
-
-def _box(xyxy: tuple[int, int, int, int] | None) -> Box:
-    if xyxy is None:
-        raise ValueError("a dropped object has no painted box")
-    x_min, y_min, x_max, y_max = xyxy
-    return Box(x_min=x_min, y_min=y_min, x_max=x_max, y_max=y_max)
 
 
 def _median(values: Sequence[float]) -> float:
