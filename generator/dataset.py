@@ -117,10 +117,10 @@ class RunFolder:
             self._stale = False
         path = make_folder(self.folder) / "run.json"
         differences: list[str] = []
-        if path.exists():
+        if self._finished:
             before = _read_json(path).get("painter", {})
             others = [line for key in _MODEL_KEYS for line in _compare(key, before.get(key), painter.get(key))]
-            if others and self._finished:
+            if others:
                 raise RunMismatchError(
                     f"{self.folder} was painted by other models; use another --out, or --overwrite to start again:",
                     others,

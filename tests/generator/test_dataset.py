@@ -122,12 +122,18 @@ def test_begin_writes_what_the_run_is(tmp_path: Path) -> None:
 
 
 def test_begin_again_keeps_run_json_and_says_what_differs(tmp_path: Path) -> None:
-    run = begun(tmp_path, plan_of())
+    run = begun(tmp_path, plan_of(), scenes=1)
     before = (tmp_path / "run.json").read_bytes()
     assert run.begin(PAINTER) == []
     (difference,) = run.begin({**PAINTER, "device": "cuda"})
     assert difference == 'painter.device: "cpu" before, "cuda" now'
     assert (tmp_path / "run.json").read_bytes() == before
+
+
+def test_before_the_first_scene_run_json_follows_the_painter(tmp_path: Path) -> None:
+    run = begun(tmp_path, plan_of())
+    assert run.begin({**PAINTER, "device": "cuda"}) == []
+    assert json.loads((tmp_path / "run.json").read_bytes())["painter"]["device"] == "cuda"
 
 
 def test_dataset_knows_its_places(tmp_path: Path) -> None:
