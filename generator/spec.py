@@ -66,8 +66,8 @@ class ClassSpec:
         if self.sizes is None:
             return None
         width, height = canvas_wh
-        sides = (width, height, width, height)
-        return tuple(length.to_px(side) for length, side in zip(self.sizes, sides, strict=True))  # type: ignore[return-value]
+        width_min, height_min, width_max, height_max = self.sizes
+        return width_min.to_px(width), height_min.to_px(height), width_max.to_px(width), height_max.to_px(height)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
