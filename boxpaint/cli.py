@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
+
+from boxpaint.cli_train import app as train_app
 
 if TYPE_CHECKING:
     from generator.config import Config
@@ -21,6 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(train_app, name="train")
 # No markup: a path or a name may hold square brackets.
 console = Console(highlight=False, markup=False)
 
@@ -31,6 +35,13 @@ PREVIEW_SCENES = 24
 BackgroundOption = Annotated[Path, typer.Option("--background", help="CSV of the scenes: prompt, num_imgs, ...")]
 ClassesOption = Annotated[
     Path, typer.Option("--classes", help="CSV of the objects: prompt, min_appear, max_appear, ...")
+]
+AttributesOption = Annotated[
+    Path | None,
+    typer.Option("--attributes", help="CSV of light, pose, weather ... [default: attributes.csv beside the classes]"),
+]
+PromptsOption = Annotated[
+    Path | None, typer.Option("--prompts", help="Prompt book to use: enriched.json or its folder, made or edited.")
 ]
 ConfigOption = Annotated[
     Path | None,
@@ -65,10 +76,11 @@ def init(
 def check_spec(
     background: BackgroundOption = _BACKGROUND,
     classes: ClassesOption = _CLASSES,
+    attributes: AttributesOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Check the two CSV files, report every fault at once, and do nothing else."""
-    settings, spec = _load(background, classes, config, None, None)
+    settings, spec = _load(background, classes, attributes, config)
     for warning in settings.card.warnings(spec):
         console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
     console.print(
@@ -82,17 +94,23 @@ def check_spec(
 def plan(
     background: BackgroundOption = _BACKGROUND,
     classes: ClassesOption = _CLASSES,
+    attributes: AttributesOption = None,
     config: ConfigOption = None,
     out: Annotated[Path, typer.Option(help="Folder for plan.jsonl and plan.png.")] = Path("plan"),
+    prompts: PromptsOption = None,
     seed: SeedOption = None,
 ) -> None:
-    """Decide every scene, box, prompt and seed, and show the boxes: no model is loaded."""
+    """Decide every scene, box and seed, and show the boxes: no model is loaded.
+
+    Prompts are drawn from the book of --prompts; without it they stay as the CSV files have them.
+    """
     from generator.pictures import preview_plan
     from generator.plan import Plan, write_plan
+    from generator.prompts.book import read_book
     from generator.storage import atomic_writer, make_folder
 
-    settings, spec = _load(background, classes, config, seed, None)
-    whole = Plan(spec=spec, config=settings)
+    settings, spec = _load(background, classes, attributes, config, seed)
+    whole = Plan(spec=spec, config=settings, book=read_book(prompts, spec) if prompts else None)
     make_folder(out)
     unplaced = write_plan(whole, out / "plan.jsonl")
     scenes = [whole.scene(index) for index in range(min(PREVIEW_SCENES, len(whole)))]
@@ -107,11 +125,55 @@ def plan(
 
 
 @app.command()
+def prompts(
+    background: BackgroundOption = _BACKGROUND,
+    classes: ClassesOption = _CLASSES,
+    attributes: AttributesOption = None,
+    config: ConfigOption = None,
+    given: PromptsOption = None,
+    out: Annotated[Path, typer.Option(help="Folder for enriched.json and captions.json.")] = Path("prompts"),
+    seed: SeedOption = None,
+    device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a book that was edited.")] = False,
+) -> None:
+    """Make the prompt book and show it: many faithful texts for each row, to be read, edited and given to generate.
+
+    With --prompts an existing book is checked against the CSV files and shown; nothing is made.
+    """
+    from boxpaint.prompts_view import show_book
+    from generator.prompts.book import read_book, write_book
+    from generator.prompts.make import make_book
+
+    settings, spec = _load(background, classes, attributes, config, seed, None, device)
+    if given is not None:
+        show_book(read_book(given, spec), console)
+        return
+
+    def warn(text: str) -> None:
+        console.print(f"warning: {text}", style="yellow", soft_wrap=True)
+
+    with console.status("looking for prompts") as status:
+        book = make_book(
+            spec,
+            settings,
+            on_row=lambda row: status.update(f"found {len(row.kept)} prompts for {escape(row.prompt)}"),
+            on_warning=warn,
+        )
+    paths = write_book(book, out, overwrite=overwrite)
+    show_book(book, console)
+    for path in paths:
+        console.print(f"wrote {path}")
+    console.print(f"edit it if you like, then: boxpaint generate --prompts {out}")
+
+
+@app.command()
 def generate(
     background: BackgroundOption = _BACKGROUND,
     classes: ClassesOption = _CLASSES,
+    attributes: AttributesOption = None,
     config: ConfigOption = None,
     out: Annotated[Path, typer.Option(help="Run folder; the same command again goes on where it stopped.")] = _OUT,
+    prompts: PromptsOption = None,
     limit: LimitOption = None,
     seed: SeedOption = None,
     chunk: Annotated[int | None, typer.Option("--chunk", min=1, help="Scenes painted together.")] = None,
@@ -119,13 +181,22 @@ def generate(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start the run folder again.")] = False,
 ) -> None:
     """Paint the data set."""
-    settings, spec = _load(background, classes, config, seed, chunk, device)
+    settings, spec = _load(background, classes, attributes, config, seed, chunk, device)
     from boxpaint.progress import RunProgress, StopRequest
     from generator.run import generate as run
 
     try:
         with StopRequest().listening() as stop, RunProgress(console) as progress:
-            dataset = run(spec, settings, out, limit=limit, overwrite=overwrite, listener=progress, should_stop=stop)
+            dataset = run(
+                spec,
+                settings,
+                out,
+                prompts=prompts,
+                limit=limit,
+                overwrite=overwrite,
+                listener=progress,
+                should_stop=stop,
+            )
     except KeyboardInterrupt:
         console.print(f"stopped; what is finished is in {out}, the same command goes on from there", style="yellow")
         raise typer.Exit(INTERRUPTED) from None
@@ -175,9 +246,10 @@ def doctor() -> None:
 def _load(
     background: Path,
     classes: Path,
+    attributes: Path | None,
     config: Path | None,
-    seed: int | None,
-    chunk: int | None,
+    seed: int | None = None,
+    chunk: int | None = None,
     device: str | None = None,
 ) -> tuple[Config, Spec]:
     """Read the config first (it gives the canvas), then the CSV files against it."""
@@ -187,4 +259,4 @@ def _load(
     if config is None and Path("config.yaml").is_file():
         config = Path("config.yaml")
     settings = Config.load(config, seed=seed, chunk=chunk, device=device)
-    return settings, load_spec(background, classes, canvas_wh=settings.canvas_wh)
+    return settings, load_spec(background, classes, attributes, canvas_wh=settings.canvas_wh)

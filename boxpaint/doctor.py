@@ -37,8 +37,7 @@ def examine() -> list[tuple[str, str]]:
     for name in BUNDLES:
         card = load_card(name)
         rows.append((f"bundle {name}", f"{card.title}; paints {card.paints}; licence: {card.licence}"))
-        for role in ("background", "inpaint"):
-            model = card.models.get(role)
+        for role, model in card.models.items():
             if model is not None:
                 rows.append((f"  {role}", _model(ModelRef.model_validate(model), card)))
     return rows

@@ -21,6 +21,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from generator.prompts.book import PromptBook
 from generator.run import Listener
 
 
@@ -64,6 +65,11 @@ class RunProgress(Listener):
             )
             self._task = self._bar.add_task("scenes", total=total, completed=finished, rate="")
             self._bar.start()
+
+    def on_prompts(self, book: PromptBook) -> None:
+        """Say how many texts there are."""
+        rows = book.enriched.rows
+        self.console.print(f"prompt book: {sum(len(row.kept) for row in rows)} texts for {len(rows)} rows")
 
     def on_background(self, count: int) -> None:
         """Count backgrounds."""

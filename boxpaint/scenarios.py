@@ -1,4 +1,4 @@
-"""The scenarios that `boxpaint init` lays down: the root's own two CSV files, and those of configs/scenarios."""
+"""The scenarios that `boxpaint init` lays down: the root's own CSV files, and those of configs/scenarios."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def configs_folder() -> Path:
 
 
 def scenario_folder(name: str) -> Path:
-    """Where the two CSV files of a scenario lie. Raises BoxpaintError for an unknown one."""
+    """Where the CSV files of a scenario lie. Raises BoxpaintError for an unknown one."""
     folder = configs_folder() / "scenarios" / name
     if name == DEFAULT_SCENARIO and not folder.is_dir():
         folder = _CHECKOUT
@@ -45,6 +45,8 @@ def lay_down(name: str, target: Path) -> list[Path]:
         target / "classes.csv": source / "classes.csv",
         target / "config.yaml": config,
     }
+    if (source / "attributes.csv").is_file():
+        files[target / "attributes.csv"] = source / "attributes.csv"
     present = [path.name for path in files if path.exists()]
     if present:
         raise BoxpaintError(

@@ -93,12 +93,47 @@ class OutputConfig(_Section):
     segmentation: Literal["polygon", "rle"] = "polygon"
 
 
+class PromptsConfig(_Section):
+    """How the prompt book is made: many faithful texts for each row of the two CSV files."""
+
+    enrich: Literal["gpt2", "none"] = "gpt2"
+    """none: only captions of reference photos and attributes.csv vary the prompts."""
+    variants: int = Field(default=16, ge=1, le=1000)
+    """Texts wanted for each row, its own prompt among them."""
+    patience: int = Field(default=128, ge=1, le=100_000)
+    """Texts tried in a row without keeping one, before a row makes do with what it has."""
+    max_references: int = Field(default=64, ge=1, le=100_000)
+    """Reference photos captioned for each class, evenly spread over the folder."""
+    caption_prefix: str = ""
+    """Words that every caption begins with; the captioner goes on from them."""
+    temperature: Annotated[float, Field(gt=0.0, le=5.0)] = 1.0
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 0.95
+    """Nucleus sampling: Holtzman et al. 2020, arXiv 1904.09751."""
+    repetition_penalty: Annotated[float, Field(ge=1.0, le=5.0)] = 1.1
+    """Keskar et al. 2019, arXiv 1909.05858; on what is being written, not on what it follows."""
+    max_words: int = Field(default=24, ge=3, le=200)
+    max_similarity: Share = 0.97
+    """Above it, to a text that is kept already, a text is a near-duplicate (cosine of embeddings)."""
+    min_similarity: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.4
+    """Below it, to the row's own prompt, a text is off-topic (cosine of embeddings)."""
+    block_words: bool = True
+    """Keep out what should not be painted: generator/prompts/blocked_words.txt."""
+
+
 class ModelsConfig(_Section):
-    """The diffusion models; `background` may be none: the inpainting model then paints scenes with everything
-    masked."""
+    """The models of a run.
+
+    `background` may be none: the inpainting model then paints scenes with everything masked. The others are loaded
+    only when they are needed: `captioner` (BLIP) for reference photos, `enricher` (GPT-2) and `embedder`
+    (sentence-transformers, or CLIP's text tower) for the prompt book, `clip` to compare pictures with words.
+    """
 
     inpaint: ModelRef
     background: ModelRef | None = None
+    captioner: ModelRef | None = None
+    enricher: ModelRef | None = None
+    embedder: ModelRef | None = None
+    clip: ModelRef | None = None
 
 
 class Config(_Section):
@@ -118,6 +153,7 @@ class Config(_Section):
     offline: bool = False
     canvas: CanvasConfig
     placement: PlacementConfig = PlacementConfig()
+    prompts: PromptsConfig = PromptsConfig()
     painting: PaintingConfig = PaintingConfig()
     labels: LabelConfig = LabelConfig()
     output: OutputConfig = OutputConfig()

@@ -1,6 +1,7 @@
 """The run folder: what is where, what is finished, and to which spec it belongs.
 
 run.json                 spec, config, seed and versions: a second run into the folder must agree with it
+prompts/                 the prompt book: enriched.json, and captions.json where there were reference photos
 plan.jsonl               every planned scene
 images/000000.png        the pictures
 records/000000.json      how each was made; written after its picture, so a record means a finished scene
@@ -15,13 +16,14 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from generator.errors import RunMismatchError, StorageError
 from generator.plan import Plan, write_plan
+from generator.prompts.book import ENRICHED_FILE, PromptBook, read_book
 from generator.provenance import encode_image, xmp_packet
 from generator.record import SceneRecord, read_record, record_of
 from generator.storage import make_folder, remove_leftovers, translate_os_errors, write_bytes, write_json
@@ -29,7 +31,7 @@ from generator.types import Scene
 from generator.version import __version__
 
 RUN_SCHEMA_VERSION = 1
-_OWN_FOLDERS = ("images", "records", "annotations", "logs")
+_OWN_FOLDERS = ("images", "records", "annotations", "logs", "prompts")
 _OWN_FILES = ("run.json", "plan.jsonl", "README.md", "contact_sheet.jpg", "report.html")
 _RUN_KEYS = {"schema_version", "spec_digest", "config"}
 # Of what the painter says of itself: with another of these, one data set would hold pictures of two models.
@@ -63,7 +65,7 @@ class Dataset:
 
 
 class RunFolder:
-    """A run's folder, opened for one plan."""
+    """A run's folder, opened for one plan. Whether that holds the right prompt book is decided by `with_book`."""
 
     def __init__(self, folder: Path, plan: Plan, *, finished: set[int], stale: bool):
         self.folder = folder
@@ -101,6 +103,26 @@ class RunFolder:
         run._finished = run._find_finished()
         return run
 
+    def stored_book(self) -> PromptBook | None:
+        """Read the book that the finished scenes were painted from; None when there is none to go on with."""
+        path = self.folder / "prompts" / ENRICHED_FILE
+        return None if self._stale or not path.is_file() else read_book(path, self.plan.spec)
+
+    def with_book(self, book: PromptBook) -> RunFolder:
+        """Return the folder for the same plan with prompts drawn from `book`.
+
+        Raises RunMismatchError when the finished scenes were painted from other texts.
+        """
+        if self._finished:
+            before = _read_json(self.folder / "run.json").get("prompts", {}).get("digest")
+            if before != book.digest:
+                raise RunMismatchError(
+                    f"{self.folder} was painted from another prompt book ({before} before, {book.digest} now): leave "
+                    "the one in its folder prompts/ as it was, use another --out, or --overwrite to start again"
+                )
+        plan = replace(self.plan, book=book)
+        return RunFolder(self.folder, plan, finished=self._finished, stale=self._stale)
+
     @property
     def finished(self) -> frozenset[int]:
         """Indices of the finished scenes."""
@@ -127,13 +149,21 @@ class RunFolder:
                 )
             differences = _compare("painter", before, dict(painter))
         else:
-            write_json(path, {**_identity(self.plan), "painter": dict(painter)})
+            self._write_run(path, painter)
         for name in _OWN_FOLDERS:
             remove_leftovers(make_folder(self.folder / name))
         remove_leftovers(self.folder)
-        if not (self.folder / "plan.jsonl").exists():
+        for name, data in (self.plan.book.files() if self.plan.book else {}).items():
+            if not self._finished or not (self.folder / "prompts" / name).exists():
+                write_bytes(self.folder / "prompts" / name, data)
+        if not self._finished or not (self.folder / "plan.jsonl").exists():
             write_plan(self.plan, self.folder / "plan.jsonl")
         return differences
+
+    def _write_run(self, path: Path, painter: Mapping[str, str]) -> None:
+        book = self.plan.book
+        prompts = {"digest": book.digest, "models": book.enriched.models} if book else {}
+        write_json(path, {**_identity(self.plan), "painter": dict(painter), "prompts": prompts})
 
     def image_path(self, index: int) -> Path:
         """Where the picture of a scene lies."""

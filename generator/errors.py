@@ -2,8 +2,9 @@
 
 BoxpaintError              everything below; the command line prints it and exits with code 2
 ├── FaultsError            a file that a person wrote is wrong: every fault at once
-│   ├── SpecError          background.csv or classes.csv
+│   ├── SpecError          background.csv, classes.csv or attributes.csv
 │   ├── ConfigError        the YAML config, or a bundle's card
+│   ├── PromptsError       a prompt book (captions.json, enriched.json)
 │   └── DatasetError       a data set on disk breaks its format
 ├── RunMismatchError       the run folder belongs to another spec, config or seed
 ├── StorageError           a folder is missing, read-only or full
@@ -52,11 +53,15 @@ class FaultsError(BoxpaintError):
 
 
 class SpecError(FaultsError):
-    """background.csv or classes.csv cannot be used as it stands."""
+    """background.csv, classes.csv or attributes.csv cannot be used as it stands."""
 
 
 class ConfigError(FaultsError):
     """The config, or a bundle's card, cannot be used as it stands."""
+
+
+class PromptsError(FaultsError):
+    """A prompt book cannot be used as it stands."""
 
 
 class DatasetError(FaultsError):

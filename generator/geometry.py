@@ -94,3 +94,19 @@ def box_iou(a: Box, b: Box) -> float:
     """Intersection over union, 0 to 1."""
     shared = intersection_area(a, b)
     return shared / (a.area + b.area - shared)
+
+
+def square_around(box: Box, *, margin: float, size_wh: tuple[int, int], shift: tuple[float, float] = (0.0, 0.0)) -> Box:
+    """Square about the centre of a box, inside a picture of `size_wh`, with `margin` (share of its longer side) around.
+
+    `shift` moves it by shares of that margin. A square larger than the picture is cut down to its shorter side.
+    square_around(Box.from_xywh(10, 10, 20, 10), margin=0.5, size_wh=(100, 100)).xyxy is (0, 0, 40, 40).
+    """
+    longer = max(box.width, box.height)
+    side = min(round(longer * (1 + 2 * margin)), *size_wh)
+    starts = (
+        round((low + high - side) / 2 + move * margin * longer)
+        for low, high, move in zip((box.x_min, box.y_min), (box.x_max, box.y_max), shift, strict=True)
+    )
+    x, y = (max(0, min(start, room - side)) for start, room in zip(starts, size_wh, strict=True))
+    return Box.from_xywh(x, y, side, side)

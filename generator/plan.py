@@ -1,4 +1,4 @@
-"""Every scene, box, prompt and seed, decided before any pixel: a pure function of (spec, config, seed).
+"""Every scene, box, prompt and seed, decided before any pixel: a pure function of (spec, config, seed, prompt book).
 
 A scene's content depends on its own index alone, so a preview, a resume, a shard and a rerun all see the same scene.
 """
@@ -9,7 +9,7 @@ import functools
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 from generator.config import Config
 from generator.errors import Fault, SpecError
 from generator.geometry import Box, overlap_share
+from generator.prompts.book import PromptBook, RowKey, background_key, class_key
 from generator.seeds import derive_rng, derive_seed
 from generator.spec import ClassSpec, Spec
 from generator.spec_rules import MIN_SIDE_PX
@@ -26,7 +27,8 @@ from generator.storage import atomic_writer
 # Second position of every seed below the run's seed; the first is the scene, or RUN for what spans scenes.
 RUN = 2**32 - 1
 _ORDER, _SPLIT = 0, 1
-_COUNTS, _BACKGROUND, _OBJECTS = 0, 1, 2
+_COUNTS, _BACKGROUND, _OBJECTS, _PROMPTS = 0, 1, 2, 3
+_BACKGROUND_PROMPT, _OBJECT_PROMPT = 0, 1
 
 LONG_SIDE_SHARES = (0.25, 0.5)
 # Width and height follow one draw of the size, each off by at most this share of its range: a large animal is
@@ -81,12 +83,18 @@ class ScenePlan:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """All scenes of a run; `scene(i)` works each out when asked, so a plan of a million scenes costs nothing to
-    hold."""
+    hold.
+
+    Prompts are drawn from the book; without one each row has its own. Boxes and seeds are the same either way.
+    """
 
     spec: Spec
     config: Config
+    book: PromptBook | None = None
+    _texts: dict[RowKey, tuple[str, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_texts", self.book.texts() if self.book else {})
         width, height = self.config.canvas_wh
         faults = [
             Fault(
@@ -121,12 +129,17 @@ class Plan:
         return ScenePlan(
             index=index,
             split=self._split(index),
-            prompt=background.prompt,
+            prompt=self._draw_prompt(background_key(background), index, _BACKGROUND_PROMPT),
             negative_prompt=background.negative_prompt or self.config.painting.background_negative_prompt,
             seed=derive_seed(self.config.seed, index, _BACKGROUND),
             placements=placements,
             unplaced=unplaced,
         )
+
+    def _draw_prompt(self, key: RowKey, index: int, *position: int) -> str:
+        """Draw a text of a row; from a stream of its own, so that a longer book moves no box."""
+        texts = self._texts.get(key) or (key[2],)
+        return texts[int(derive_rng(self.config.seed, index, _PROMPTS, *position).integers(len(texts)))]
 
     def _split(self, index: int) -> str:
         """Systematic sampling with a random start: any run of scenes holds its exact share of validation pictures."""
@@ -157,7 +170,7 @@ class Plan:
                 Placement(
                     object_index=object_index,
                     category=row.name,
-                    prompt=row.prompt,
+                    prompt=self._draw_prompt(class_key(row), index, _OBJECT_PROMPT, object_index),
                     negative_prompt=row.negative_prompt or self.config.painting.object_negative_prompt,
                     box=box,
                     seed=seed,

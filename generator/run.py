@@ -14,6 +14,8 @@ from generator.dataset import Dataset, RunFolder
 from generator.errors import BoxpaintError, StorageError
 from generator.exporters import EXPORTERS
 from generator.plan import Plan
+from generator.prompts.book import PromptBook, read_book
+from generator.prompts.make import make_book
 from generator.report import write_report
 from generator.spec import Spec
 from generator.storage import make_folder, translate_os_errors
@@ -27,6 +29,9 @@ class Listener:
 
     def on_start(self, total: int, finished: int) -> None:
         """`total` scenes are asked for, `finished` of them are on disk already."""
+
+    def on_prompts(self, book: PromptBook) -> None:
+        """The prompt book is there: made, given, or that of the run's first part."""
 
     def on_background(self, count: int) -> None:
         """Backgrounds were painted."""
@@ -46,6 +51,7 @@ def generate(
     config: Config | None = None,
     out: str | Path = "dataset",
     *,
+    prompts: str | Path | None = None,
     limit: int | None = None,
     overwrite: bool = False,
     listener: Listener | None = None,
@@ -53,13 +59,17 @@ def generate(
 ) -> Dataset:
     """Paint a data set into `out`; the same call again goes on where the last one stopped.
 
-    `limit` paints only the first scenes of the plan. `should_stop` is asked after every chunk. Raises
-    BoxpaintError: RunMismatchError for a folder of another run, StorageError when it cannot be written (what was
-    finished stays valid), ModelError.
+    `prompts` is a prompt book (enriched.json, or its folder), as made or edited; without it the run makes its own, and
+    goes on with that. `limit` paints only the first scenes of the plan. `should_stop` is asked after every chunk.
+    Raises BoxpaintError: RunMismatchError for a folder of another run, StorageError when it cannot be written (what
+    was finished stays valid), PromptsError, ModelError.
     """
     config = config or Config.load()
     listener = listener or Listener()
+    if limit is not None and limit < 1:
+        raise BoxpaintError(f"limit: {limit} scenes cannot be painted; 1 or more, or None for all")
     plan = Plan(spec=spec, config=config)
+    given = read_book(Path(prompts), spec) if prompts is not None else None
     folder = make_folder(Path(out))
     lock = FileLock(folder / ".lock")
     with translate_os_errors(folder):
@@ -69,19 +79,21 @@ def generate(
             message = f"{folder}: another boxpaint run is writing there; wait for it or choose another --out"
             raise StorageError(message) from None
     try:
-        return _generate(plan, RunFolder.open(folder, plan, overwrite=overwrite), limit, listener, should_stop)
+        run = RunFolder.open(folder, plan, overwrite=overwrite)
+        for warning in config.card.warnings(spec):
+            listener.on_warning(warning)
+        book = given or run.stored_book()
+        if book is None:
+            book = make_book(spec, config, on_warning=listener.on_warning)
+        listener.on_prompts(book)
+        return _generate(run.with_book(book), limit, listener, should_stop)
     finally:
         lock.release()
 
 
-def _generate(
-    plan: Plan, run: RunFolder, limit: int | None, listener: Listener, should_stop: Callable[[], bool]
-) -> Dataset:
-    if limit is not None and limit < 1:
-        raise BoxpaintError(f"limit: {limit} scenes cannot be painted; 1 or more, or None for all")
+def _generate(run: RunFolder, limit: int | None, listener: Listener, should_stop: Callable[[], bool]) -> Dataset:
+    plan = run.plan
     wanted = len(plan) if limit is None else min(limit, len(plan))
-    for warning in plan.config.card.warnings(plan.spec):
-        listener.on_warning(warning)
     finished = run.finished
     listener.on_start(wanted, sum(index < wanted for index in finished))
     chunks = [range(start, min(start + plan.config.chunk, wanted)) for start in range(0, wanted, plan.config.chunk)]
@@ -89,14 +101,14 @@ def _generate(
     stopped = False
     if waiting:
         try:
-            stopped = _paint_chunks(plan, run, waiting, listener, should_stop)
+            stopped = _paint_chunks(run, waiting, listener, should_stop)
         except BaseException:
             # After a full disk or an interrupt, too, what is finished should be a valid data set.
             if run.finished:
                 with contextlib.suppress(StorageError):
-                    _export(plan, run)
+                    _export(run)
             raise
-    _export(plan, run)
+    _export(run)
     write_report(run)
     objects = dropped = unplaced = 0
     for record in run.records():
@@ -110,10 +122,9 @@ def _generate(
     return Dataset(folder=run.folder, num_scenes=len(run.finished), num_objects=objects, complete=not stopped)
 
 
-def _paint_chunks(
-    plan: Plan, run: RunFolder, chunks: list[list[int]], listener: Listener, should_stop: Callable[[], bool]
-) -> bool:
+def _paint_chunks(run: RunFolder, chunks: list[list[int]], listener: Listener, should_stop: Callable[[], bool]) -> bool:
     """Paint and write chunks, each the unfinished scenes of one; True when stopped before the last one."""
+    plan = run.plan
     loading = time.perf_counter()
     # Loads torch and diffusers, several seconds: only when there is something to paint.
     from generator.painting.chunk import Stopwatch, paint_chunk
@@ -142,7 +153,7 @@ def _paint_chunks(
         if time.perf_counter() - exported >= export_seconds / EXPORT_TIME_SHARE:
             start = time.perf_counter()
             with watch.stage("annotations"):
-                _export(plan, run)
+                _export(run)
             exported, export_seconds = time.perf_counter(), time.perf_counter() - start
         run.log_timing(chunk[0] // plan.config.chunk, len(chunk), watch.seconds)
         if should_stop() and chunk is not chunks[-1]:
@@ -150,5 +161,5 @@ def _paint_chunks(
     return False
 
 
-def _export(plan: Plan, run: RunFolder) -> None:
-    EXPORTERS["coco"](run.records(), plan, run.folder)
+def _export(run: RunFolder) -> None:
+    EXPORTERS["coco"](run.records(), run.plan, run.folder)

@@ -1,4 +1,4 @@
-"""What the user asked for: background.csv and classes.csv, read, checked and typed.
+"""What the user asked for: background.csv, classes.csv and, if there is one, attributes.csv, read, checked and typed.
 
 Sizes are kept as they were written (pixels, or a share of the canvas side); `ClassSpec.size_ranges_px` turns them into
 pixels, and the plan draws from those.
@@ -9,15 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from generator.errors import Fault, SpecError
+from generator.references import reference_fault
 from generator.spec_rules import (
+    ATTRIBUTE_COLUMNS,
     BACKGROUND_COLUMNS,
     CLASS_COLUMNS,
     SIZE_COLUMNS,
     Length,
+    attribute_faults,
+    attribute_schema,
     background_faults,
     background_schema,
     category_name,
@@ -25,6 +29,7 @@ from generator.spec_rules import (
     class_schema,
     parse_length,
     parse_share,
+    split_list,
 )
 from generator.tables import TableRow, check_cells, read_table
 
@@ -46,7 +51,8 @@ class ClassSpec:
     """One row of classes.csv: an object, how many of it appear in a scene, how large and where.
 
     Either `sizes` (width_min, height_min, width_max, height_max) or `aspect_ratios` (width / height) is set.
-    `band` is the share of the height, 0 at the top, within which the box's centre lies.
+    `band` is the share of the height, 0 at the top, within which the box's centre lies. `references` is as written
+    (generator/references.py); `synonyms` are other words that name the class in a prompt.
     """
 
     prompt: str
@@ -58,6 +64,7 @@ class ClassSpec:
     supercategory: str = ""
     negative_prompt: str = ""
     references: str = ""
+    synonyms: tuple[str, ...] = ()
     band: tuple[float, float] = (0.0, 1.0)
     line: int = 0
 
@@ -71,11 +78,23 @@ class ClassSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttributeSpec:
+    """One row of attributes.csv: one value of an attribute ("light": "at dusk"), for some prompts or ("") for all."""
+
+    attribute: str
+    text: str
+    applies_to: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
-    """The whole wish: scenes and objects."""
+    """The whole wish: scenes and objects. Relative paths in it count from `folder`."""
 
     backgrounds: tuple[BackgroundSpec, ...]
     classes: tuple[ClassSpec, ...]
+    attributes: tuple[AttributeSpec, ...] = ()
+    folder: str = field(default=".", compare=False)
 
     @property
     def num_scenes(self) -> int:
@@ -91,9 +110,10 @@ class Spec:
         return names
 
     def to_json(self) -> dict[str, object]:
-        """Plain data that says the same; where a row stood in its file does not count."""
+        """Plain data that says the same; where a file lay, and a row in it, does not count."""
         data = asdict(self)
-        for row in (*data["backgrounds"], *data["classes"]):
+        del data["folder"]
+        for row in (*data["backgrounds"], *data["classes"], *data["attributes"]):
             del row["line"]
         return data
 
@@ -106,19 +126,26 @@ class Spec:
 def load_spec(
     background: str | Path = "background.csv",
     classes: str | Path = "classes.csv",
+    attributes: str | Path | None = None,
     *,
     canvas_wh: tuple[int, int],
 ) -> Spec:
-    """Read the two CSV files and check them against a canvas of (width, height) pixels.
+    """Read the CSV files and check them against a canvas of (width, height) pixels.
 
-    Raises SpecError with every fault of both files at once.
+    `attributes` None: the file attributes.csv beside `classes`, if there is one. Raises SpecError with every fault of
+    all files at once.
     """
     faults: list[Fault] = []
-    rows: dict[str, Sequence[TableRow]] = {}
-    for key, path, columns, schema in (
+    rows: dict[str, Sequence[TableRow]] = {"attributes": ()}
+    tables = [
         ("background", find_table(background), BACKGROUND_COLUMNS, background_schema()),
         ("classes", find_table(classes), CLASS_COLUMNS, class_schema()),
-    ):
+    ]
+    folder = tables[1][1].parent
+    attributes_path = Path(attributes) if attributes is not None else folder / "attributes.csv"
+    if attributes is not None or attributes_path.exists():
+        tables.append(("attributes", attributes_path, ATTRIBUTE_COLUMNS, attribute_schema()))
+    for key, path, columns, schema in tables:
         try:
             table = read_table(path, columns)
         except SpecError as error:
@@ -131,12 +158,22 @@ def load_spec(
             continue
         bad = {fault.line for fault in cell_faults}
         sound = [row for row in table.rows if row.line not in bad]
-        faults += background_faults(path, sound) if key == "background" else class_faults(path, sound, canvas_wh)
+        if key == "background":
+            faults += background_faults(path, sound)
+        elif key == "classes":
+            faults += class_faults(path, sound, canvas_wh)
+            checked = [reference_fault(str(path), row.line, row.cells["references"], folder) for row in sound]
+            faults += [fault for fault in checked if fault is not None]
+        elif "classes" in rows:  # else nobody knows which names are right
+            names = {row.cells["name"] or category_name(row.cells["prompt"]): None for row in rows["classes"]}
+            faults += attribute_faults(path, sound, names)
     if faults:
         raise SpecError(faults)
     return Spec(
         backgrounds=tuple(_to_background(row) for row in rows["background"]),
         classes=tuple(_to_class(row) for row in rows["classes"]),
+        attributes=tuple(AttributeSpec(**row.cells, line=row.line) for row in rows["attributes"]),
+        folder=str(folder),
     )
 
 
@@ -181,6 +218,7 @@ def _to_class(row: TableRow) -> ClassSpec:
         supercategory=cells["supercategory"],
         negative_prompt=cells["negative_prompt"],
         references=cells["references"],
+        synonyms=split_list(cells["synonyms"]),
         band=band,
         line=row.line,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +26,12 @@ CLASS_COLUMNS = {
     "supercategory": False,
     "negative_prompt": False,
     "references": False,
+    "synonyms": False,
     **dict.fromkeys(BAND_COLUMNS, False),
 }
+ATTRIBUTE_COLUMNS = {"attribute": True, "text": True, "applies_to": False}
+# Who an attribute is for, beside the name of a category.
+EVERYTHING, BACKGROUNDS, OBJECTS = "", "background", "objects"
 MAX_IMAGES = 10_000_000
 MAX_APPEAR = 1_000
 MAX_ASPECT_RATIO = 20.0
@@ -124,6 +128,37 @@ def class_schema() -> pa.DataFrameSchema:
             **{column: _cell(parse_share, band) for column in BAND_COLUMNS},
         }
     )
+
+
+def attribute_schema() -> pa.DataFrameSchema:
+    """Form of the cells of attributes.csv."""
+    return pa.DataFrameSchema(
+        {
+            "attribute": _cell(bool, "the name of an attribute is needed, such as light", optional=False),
+            "text": _cell(bool, "what to add to a prompt is needed, such as at dusk", optional=False),
+        }
+    )
+
+
+def attribute_faults(path: Path, rows: list[TableRow], categories: Iterable[str]) -> list[Fault]:
+    """Find attributes for what is not there (each cell is well formed)."""
+    known = [BACKGROUNDS, OBJECTS, *categories]
+    return [
+        Fault(
+            file=str(path),
+            line=row.line,
+            column="applies_to",
+            found=row.cells["applies_to"],
+            expected=f"one of {', '.join(known)}, or nothing for everything",
+        )
+        for row in rows
+        if row.cells["applies_to"] not in ("", *known)
+    ]
+
+
+def split_list(cell: str) -> tuple[str, ...]:
+    """'leak; steam' -> ('leak', 'steam')."""
+    return tuple(part.strip() for part in cell.split(";") if part.strip())
 
 
 def background_faults(path: Path, rows: list[TableRow]) -> list[Fault]:

@@ -39,6 +39,18 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], Lines]:
     return yaml.safe_load(text), lines
 
 
+def lines_of(text: str) -> Lines:
+    """Find the lines of a text that is known to be JSON (which is YAML, too); {} where YAML does not take it."""
+    lines: Lines = {}
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if node is not None:
+            _note_lines(node, (), (), "", lines)
+    except (yaml.YAMLError, ConfigError, RecursionError):
+        return {}
+    return lines
+
+
 def _note_lines(
     node: yaml.Node,
     where: tuple[str | int, ...],
@@ -46,7 +58,7 @@ def _note_lines(
     file: str,
     lines: Lines,
 ) -> None:
-    """Fill `lines` with the line of every key, and find what YAML allows but no config can hold."""
+    """Fill `lines` with the line of every key and item, and find what YAML allows but no config can hold."""
 
     def refuse(item: yaml.Node, expected: str) -> None:
         found = item.value if isinstance(item, yaml.ScalarNode) else None
@@ -67,4 +79,5 @@ def _note_lines(
         lines[(*where, key.value)] = key.start_mark.line + 1
         _note_lines(value, (*where, key.value), (*parents, node), file, lines)
     for position, value in enumerate(node.value if isinstance(node, yaml.SequenceNode) else ()):
+        lines[(*where, position)] = value.start_mark.line + 1
         _note_lines(value, (*where, position), (*parents, node), file, lines)

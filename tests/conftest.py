@@ -16,6 +16,17 @@ CLASSES_CSV = (
     "a small purple platelet,1,2,12%,12%,16%,16%,platelet\n"
 )
 
+# Language models of random weights: what their tokenizers have read, and their sizes.
+LINES = (
+    "a small purple platelet",
+    "a large purple white blood cell",
+    "a dark red blood cell in a stained smear",
+    "a blood smear with many red blood cells, no white blood cells",
+    "a brown cow in a green field at dusk",
+    "a grey wolf running through deep snow",
+)
+WIDTH, SIDE_PX, PATCH_PX, POSITIONS = 32, 32, 8, 64
+
 
 @pytest.fixture()
 def csv_folder(tmp_path: Path) -> Path:
@@ -102,6 +113,113 @@ def tiny_sd21(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def save_gpt2(folder: Path) -> None:
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel, GPT2Tokenizer
+
+    tokenizer = GPT2Tokenizer().train_new_from_iterator(LINES, 300, show_progress=False)
+    end = tokenizer.convert_tokens_to_ids("<|endoftext|>")
+    torch.manual_seed(1)
+    config = GPT2Config(
+        vocab_size=len(tokenizer),
+        n_positions=POSITIONS,
+        n_embd=WIDTH,
+        n_layer=1,
+        n_head=2,
+        bos_token_id=end,
+        eos_token_id=end,
+    )
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def save_blip(folder: Path) -> None:
+    import torch
+    from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration, BlipImageProcessor, BlipProcessor
+
+    tokenizer = BertTokenizer().train_new_from_iterator(LINES, 120, show_progress=False)
+    tokenizer.add_special_tokens({"bos_token": "[DEC]"})
+    tokenizer.model_max_length = POSITIONS
+    sizes = {"hidden_size": WIDTH, "intermediate_size": 64, "projection_dim": WIDTH, "num_attention_heads": 2}
+    config = BlipConfig(
+        projection_dim=WIDTH,
+        image_text_hidden_size=WIDTH,
+        text_config={
+            **sizes,
+            "vocab_size": len(tokenizer),
+            "encoder_hidden_size": WIDTH,
+            "num_hidden_layers": 1,
+            "max_position_embeddings": POSITIONS,
+            "bos_token_id": tokenizer.bos_token_id,
+            "eos_token_id": tokenizer.sep_token_id,
+            "sep_token_id": tokenizer.sep_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+        },
+        vision_config={**sizes, "num_hidden_layers": 1, "image_size": SIDE_PX, "patch_size": PATCH_PX},
+    )
+    torch.manual_seed(2)
+    BlipForConditionalGeneration(config).save_pretrained(folder)
+    processor = BlipImageProcessor(size={"height": SIDE_PX, "width": SIDE_PX})
+    BlipProcessor(image_processor=processor, tokenizer=tokenizer).save_pretrained(folder)
+
+
+def save_clip(folder: Path) -> None:
+    import torch
+    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
+
+    tokenizer = CLIPTokenizer().train_new_from_iterator(LINES, 400, show_progress=False)
+    tokenizer.model_max_length = POSITIONS
+    sizes = {"hidden_size": WIDTH, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = CLIPConfig(
+        projection_dim=WIDTH,
+        text_config={
+            **sizes,
+            "vocab_size": len(tokenizer),
+            "max_position_embeddings": POSITIONS,
+            "bos_token_id": tokenizer.bos_token_id,
+            "eos_token_id": tokenizer.eos_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+        },
+        vision_config={**sizes, "image_size": SIDE_PX, "patch_size": PATCH_PX},
+    )
+    torch.manual_seed(3)
+    CLIPModel(config).save_pretrained(folder)
+    crop = {"height": SIDE_PX, "width": SIDE_PX}
+    processor = CLIPImageProcessor(size={"shortest_edge": SIDE_PX}, crop_size=crop)
+    CLIPProcessor(image_processor=processor, tokenizer=tokenizer).save_pretrained(folder)
+
+
+def save_sentences(folder: Path) -> None:
+    """Save a BERT and the mean over its tokens, as sentence-transformers does."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from transformers import BertConfig, BertModel, BertTokenizer
+
+    tokenizer = BertTokenizer().train_new_from_iterator(LINES, 120, show_progress=False)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=WIDTH,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=POSITIONS,
+    )
+    torch.manual_seed(4)
+    bert = folder.with_name(f"{folder.name}.bert")
+    BertModel(config).save_pretrained(bert)
+    tokenizer.save_pretrained(bert)
+    SentenceTransformer(str(bert), device="cpu").save_pretrained(str(folder))  # adds the mean
+
+
+@pytest.fixture(scope="session")
+def tiny_language_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `gpt2`, `blip`, `clip` and `sentences`: random weights in the layout of the hub."""
+    folder = tmp_path_factory.mktemp("language_models")
+    for name, save in (("gpt2", save_gpt2), ("blip", save_blip), ("clip", save_clip), ("sentences", save_sentences)):
+        save(folder / name)
+    return folder
+
+
 @pytest.fixture()
 def tiny_config(tiny_sd21: Path) -> dict[str, object]:
     """Top-level keys of a config that paints with the tiny models: noise on noise, so that few objects are found."""
@@ -111,6 +229,7 @@ def tiny_config(tiny_sd21: Path) -> dict[str, object]:
         "canvas": {"width": 96, "height": 64},
         "painting": {"steps": 2, "background_negative_prompt": "", "object_negative_prompt": ""},
         "labels": {"max_attempts": 2, "min_area": 0.001, "max_edge_contact": 1.0, "min_visible": 0.0},
+        "prompts": {"enrich": "none"},
         "models": {
             "background": {"folder": str(tiny_sd21 / "background")},
             "inpaint": {"folder": str(tiny_sd21 / "inpaint")},
@@ -126,6 +245,7 @@ def quick_config() -> dict[str, object]:
         "canvas": {"width": 96, "height": 64},
         "painting": {"steps": 2},
         "labels": {"max_attempts": 2, "min_area": 0.02, "max_edge_contact": 0.9, "min_visible": 0.0},
+        "prompts": {"enrich": "none"},
     }
 
 

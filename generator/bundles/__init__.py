@@ -27,7 +27,7 @@ _SHOWN_WORDS = 6
 
 
 class ModelRef(BaseModel):
-    """Where one diffusion model (a folder in the layout of diffusers) comes from.
+    """Where one model (a folder in the layout of diffusers, transformers or sentence-transformers) comes from.
 
     `folder` (absolute, relative to the bundle's card or to the working folder) wins over `id`, a hub repository.
     `variant` is tried first, then the plain files.
@@ -49,14 +49,25 @@ class ModelRef(BaseModel):
 
     def weight_files(self) -> list[Path]:
         """Weight files of a local model, sorted."""
-        return sorted(Path(self.folder).glob("*/*.safetensors")) if self.folder else []
+        if not self.folder:
+            return []
+        folder = Path(self.folder)
+        kinds = ({*folder.glob(f"*.{kind}"), *folder.glob(f"*/*.{kind}")} for kind in ("safetensors", "bin"))
+        return sorted(next(filter(None, kinds), ()))
 
     def hub_snapshot(self) -> Path | None:
         """Folder of a hub model in the cache of this machine, named by its commit."""
         from huggingface_hub import try_to_load_from_cache
+        from huggingface_hub.errors import HFValidationError
 
-        cached = try_to_load_from_cache(self.id or "", "unet/config.json", revision=self.revision or "main")
-        return Path(cached).parents[1] if isinstance(cached, str) else None
+        for marker in ("config.json", "unet/config.json"):
+            try:
+                cached = try_to_load_from_cache(self.id or "", marker, revision=self.revision or "main")
+            except HFValidationError:  # no name that the hub can have; loading it says so
+                return None
+            if isinstance(cached, str):
+                return Path(cached.removesuffix(marker))
+        return None
 
 
 class BundleCard(BaseModel):

@@ -43,14 +43,6 @@ def choose_batch_size(config: Config, device: torch.device) -> int:
     return {"cuda": CUDA_BATCH, "mps": MPS_BATCH}.get(device.type, CPU_BATCH)
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Say whether an error means that the batch was too large for the device."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
-
-
 def free_cached_memory(device: torch.device) -> None:
     """Give back what the allocator holds but does not use."""
     if device.type == "cuda":

@@ -7,24 +7,17 @@ of imports. https://huggingface.co/docs/diffusers/using-diffusers/loading
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, UNet2DConditionModel
-from safetensors import SafetensorError
 from transformers import CLIPTextModel, CLIPTokenizer
-from transformers.utils.logging import disable_progress_bar
 
 from generator.bundles import ModelRef
-from generator.errors import ModelError, ModelNotFoundError
-from generator.painting.device import is_out_of_memory
-from generator.storage import sha256_of
+from generator.errors import ModelError
+from generator.loading import load_from
 
 _MAX_CACHED_PROMPTS = 4096
-
-# Its bar for reading a folder of weights says nothing that a person waits for; downloads keep theirs.
-disable_progress_bar()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -98,62 +91,31 @@ class DiffusionModel:
 
 
 def load_model(role: str, ref: ModelRef, *, device: torch.device, dtype: torch.dtype, offline: bool) -> DiffusionModel:
-    """Load a model from its folder or the hub; the variant (fp16 files) is tried first, then the plain files.
+    """Load a diffusion model from its folder or the hub. Raises ModelError (generator/loading.py)."""
 
-    Raises ModelNotFoundError when the files are not to be had, ModelError when they are broken.
-    """
-    source = ref.folder or ref.id or ""
-    if ref.folder and not Path(ref.folder).is_dir():
-        raise ModelNotFoundError(
-            f"models.{role}.folder: there is no folder {ref.folder!r}; it must hold unet, vae, text_encoder, tokenizer "
-            "and scheduler in the layout of diffusers"
-        )
-    cause = ""
-    for variant in dict.fromkeys((ref.variant, None)):
-        try:
-            return _load(role, source, ref.revision, variant, device=device, dtype=dtype, offline=offline)
-        except (OSError, ValueError, ImportError) as error:
-            cause = (str(error).strip() or type(error).__name__).splitlines()[0]
-            if variant is not None and variant in str(error):
-                continue  # these files are what is missing; the plain ones may be there
-            if ref.folder and (Path(ref.folder) / "unet" / "config.json").is_file():
-                raise ModelError(f"models.{role}: the files of {source!r} cannot be loaded: {cause}") from error
-            break
-        except (SafetensorError, RuntimeError, KeyError, TypeError) as error:
-            if is_out_of_memory(error):
-                raise ModelError(
-                    f"models.{role}: not enough memory on {device} for this model; try dtype: bfloat16 or device: cpu"
-                ) from error
-            raise ModelError(f"models.{role}: the files of {source!r} cannot be loaded: {error}") from error
-    if ref.folder:
-        advice = f"check models.{role}.folder and models.{role}.variant"
-    elif offline:
-        advice = (
-            f"offline: true allows no download; set offline: false, or models.{role}.folder to a copy of the "
-            "repository, or use bundle: pocket, which needs no download"
-        )
-    else:
-        advice = (
-            f"check the network, models.{role}.id and models.{role}.revision; a mirror is set with the environment "
-            f"variable HF_ENDPOINT, a local copy with models.{role}.folder; bundle: pocket needs no download"
-        )
-    raise ModelNotFoundError(f"models.{role}: {source!r} cannot be had ({cause}); {advice}")
+    def load(source: str, hub: dict[str, Any], weights: dict[str, Any]) -> DiffusionModel:
+        return _load(role, source, hub, weights, device=device, dtype=dtype)
+
+    return load_from(
+        role,
+        ref,
+        load,
+        marker="unet/config.json",
+        layout="unet, vae, text_encoder, tokenizer and scheduler in the layout of diffusers",
+        device=device,
+        offline=offline,
+    )
 
 
 def _load(
     role: str,
     source: str,
-    revision: str | None,
-    variant: str | None,
+    hub: dict[str, Any],
+    weights: dict[str, Any],
     *,
     device: torch.device,
     dtype: torch.dtype,
-    offline: bool,
 ) -> DiffusionModel:
-    hub: dict[str, Any] = {"local_files_only": offline}
-    if revision is not None:
-        hub["revision"] = revision
-    weights = {**hub, "variant": variant} if variant is not None else hub
     unet = UNet2DConditionModel.from_pretrained(source, subfolder="unet", dtype=dtype, **weights)
     vae = AutoencoderKL.from_pretrained(source, subfolder="vae", dtype=dtype, **weights)
     text_encoder = CLIPTextModel.from_pretrained(source, subfolder="text_encoder", dtype=dtype, **weights)
@@ -178,14 +140,3 @@ def _load(
         device=device,
         dtype=dtype,
     )
-
-
-def fingerprint(ref: ModelRef) -> str:
-    """What identifies a model's weights: the commit of a hub snapshot, or a hash over a folder's weight files.
-
-    Read after loading; a hub model that is not in the cache gives its wished revision.
-    """
-    if ref.folder:
-        return "sha256:" + "+".join(sha256_of(file)[:12] for file in ref.weight_files())
-    snapshot = ref.hub_snapshot()
-    return f"commit:{snapshot.name}" if snapshot else f"revision:{ref.revision}"

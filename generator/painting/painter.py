@@ -14,15 +14,15 @@ import torch
 
 from generator.config import Config
 from generator.errors import ModelError
+from generator.loading import fingerprint, is_out_of_memory
 from generator.painting.device import (
     choose_batch_size,
     choose_device,
     choose_dtype,
     free_cached_memory,
-    is_out_of_memory,
 )
 from generator.painting.diffusion import Masking, decode, denoise, encode, starting_noise
-from generator.painting.models import DiffusionModel, fingerprint, load_model
+from generator.painting.models import DiffusionModel, load_model
 
 Job = TypeVar("Job", bound="BackgroundJob")
 

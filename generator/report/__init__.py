@@ -14,7 +14,7 @@ from generator.dataset import RunFolder
 from generator.pictures import category_colours, draw_record, spread, tile
 from generator.record import SceneRecord
 from generator.report.plots import box_plots
-from generator.report.statistics import collect
+from generator.report.statistics import collect, count_prompts
 from generator.storage import write_bytes
 from generator.version import __version__
 
@@ -37,6 +37,8 @@ def write_report(run: RunFolder) -> None:
         "statistics": statistics,
         "version": __version__,
         "colours": colours,
+        "prompt_rows": plan.book.enriched.rows if plan.book else (),
+        "uses": count_prompts(records),
     }
     write_bytes(run.folder / "README.md", _render("card.md.j2", **context).encode())
     rejected = _rejections(records)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -86,3 +87,12 @@ def _collect_category(records: Sequence[SceneRecord], name: str) -> CategoryStat
 
 def _median(values: Sequence[float]) -> float:
     return float(median(values)) if values else 0.0
+
+
+def count_prompts(records: Iterable[SceneRecord]) -> Counter[tuple[str, str]]:
+    """Count how often each text was painted from: (category, or "" for a background; text) -> pictures or labels."""
+    uses: Counter[tuple[str, str]] = Counter()
+    for record in records:
+        uses["", record.background.prompt] += 1
+        uses.update((item.category, item.prompt) for item in record.objects if item.painted_box is not None)
+    return uses

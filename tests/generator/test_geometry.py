@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator.geometry import Box, box_iou, intersection_area, overlap_share
+from generator.geometry import Box, box_iou, intersection_area, overlap_share, square_around
 
 SIDE = 40
 
@@ -112,3 +112,43 @@ def test_ways_there_and_back(a, dx, dy):
     assert box(*a.xyxy) == a
     assert a.shifted(dx, dy).shifted(-dx, -dy) == a
     assert a.shifted(dx, dy).area == a.area
+
+
+@pytest.mark.parametrize(
+    ("xyxy", "margin", "size_wh", "shift", "expected"),
+    [
+        pytest.param((10, 10, 30, 20), 0.5, (100, 100), (0, 0), (0, 0, 40, 40), id="the docstring's"),
+        pytest.param((40, 40, 60, 60), 0.5, (100, 100), (0, 0), (30, 30, 70, 70), id="in the middle"),
+        pytest.param((40, 40, 60, 60), 0.0, (100, 100), (0, 0), (40, 40, 60, 60), id="no margin"),
+        pytest.param((40, 45, 60, 55), 0.0, (100, 100), (0, 0), (40, 40, 60, 60), id="no margin, lying"),
+        pytest.param((45, 40, 55, 60), 0.0, (100, 100), (0, 0), (40, 40, 60, 60), id="no margin, upright"),
+        pytest.param((0, 0, 10, 10), 0.5, (100, 100), (0, 0), (0, 0, 20, 20), id="top left"),
+        pytest.param((90, 90, 100, 100), 0.5, (100, 100), (0, 0), (80, 80, 100, 100), id="bottom right"),
+        pytest.param((40, 40, 60, 60), 0.5, (100, 100), (1, -1), (40, 20, 80, 60), id="shifted by its margin"),
+        pytest.param((40, 40, 60, 60), 0.5, (100, 100), (0.5, 0), (35, 30, 75, 70), id="shifted by half of it"),
+        pytest.param((90, 40, 100, 50), 0.5, (100, 100), (1, 0), (80, 35, 100, 55), id="shifted against the border"),
+        pytest.param((0, 0, 100, 40), 0.25, (100, 40), (0, 0), (30, 0, 70, 40), id="larger than the picture"),
+        pytest.param((0, 0, 40, 100), 0.25, (40, 100), (0, 0), (0, 30, 40, 70), id="larger, upright"),
+        pytest.param((7, 7, 8, 8), 0.0, (9, 9), (0, 0), (7, 7, 8, 8), id="one pixel"),
+    ],
+)
+def test_square_around(xyxy, margin, size_wh, shift, expected):
+    assert square_around(box(*xyxy), margin=margin, size_wh=size_wh, shift=shift).xyxy == expected
+
+
+@PROPERTY
+@given(boxes(), st.floats(0, 2), st.integers(0, 30), st.tuples(st.floats(-1, 1), st.floats(-1, 1)))
+def test_a_square_around_a_box_lies_in_the_picture_and_over_the_box(one, margin, more, shift):
+    size_wh = (SIDE, SIDE + more)
+    square = square_around(one, margin=margin, size_wh=size_wh, shift=shift)
+    assert square.width == square.height
+    assert box(0, 0, *size_wh).contains(square)
+    if square.width >= max(one.width, one.height) * (1 + 2 * margin) - 0.5:  # not cut down
+        assert square.width <= SIDE
+        # Half a pixel may be lost by rounding on either side.
+        grown = box(square.x_min - 1, square.y_min - 1, square.x_max + 1, square.y_max + 1)
+        assert grown.contains(one)
+    # The middle of the box is always seen.
+    unshifted = square_around(one, margin=margin, size_wh=size_wh)
+    assert unshifted.x_min - 1 <= (one.x_min + one.x_max) / 2 <= unshifted.x_max + 1
+    assert unshifted.y_min - 1 <= (one.y_min + one.y_max) / 2 <= unshifted.y_max + 1

@@ -157,8 +157,10 @@ def test_shares_follow_the_canvas(tmp_path):
 
 
 def test_every_column(tmp_path):
-    header = f"{RATIO},supercategory,negative_prompt,references,y_min,y_max"
-    rows = "the cow,0,3,0.5,2,animal,cartoon,photos/cows,30%,0.9\na cow,1,1,,,,,,,\n"
+    (tmp_path / "photos" / "cows").mkdir(parents=True)
+    (tmp_path / "photos" / "cows" / "a.png").touch()
+    header = f"{RATIO},supercategory,negative_prompt,references,synonyms,y_min,y_max"
+    rows = "the cow,0,3,0.5,2,animal,cartoon,photos/cows,bull; calf,30%,0.9\na cow,1,1,,,,,,,,\n"
     spec = load(tmp_path, "negative_prompt,num_imgs,prompt\nblurry,2,a field\n", f"{header}\n{rows}")
     assert spec.backgrounds == (BackgroundSpec(prompt="a field", num_imgs=2, negative_prompt="blurry", line=2),)
     assert spec.classes == (
@@ -171,6 +173,7 @@ def test_every_column(tmp_path):
             supercategory="animal",
             negative_prompt="cartoon",
             references="photos/cows",
+            synonyms=("bull", "calf"),
             band=(0.3, 0.9),
             line=2,
         ),

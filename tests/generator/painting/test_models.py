@@ -7,8 +7,9 @@ import torch
 from generator.bundles import ModelRef
 from generator.config import Config
 from generator.errors import ModelError, ModelNotFoundError
-from generator.painting.device import choose_batch_size, choose_device, choose_dtype, is_out_of_memory
-from generator.painting.models import fingerprint, load_model
+from generator.loading import fingerprint, is_out_of_memory
+from generator.painting.device import choose_batch_size, choose_device, choose_dtype
+from generator.painting.models import load_model
 
 CPU = torch.device("cpu")
 

@@ -1,0 +1,172 @@
+"""The folder of a fine-tuning: whose it is, how far it has come, and its results, each whole or absent.
+
+checkpoint.pt            after every epoch, to go on from; gone when finished
+model/                   the captioner, for models.captioner.folder
+loss.png                 loss of both sides, epoch by epoch
+scores.json              settings, counts, scores before and after; written last, so it means a finished run
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pickle
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+from detection.captioner.result import SCHEMA_VERSION, CaptionerResult
+from generator.errors import RunMismatchError, StorageError
+from generator.storage import atomic_writer, make_folder, remove_leftovers, translate_os_errors, write_json
+
+KIND = "boxpaint captioner"
+CHECKPOINT, SCORES, PLOT, MODEL = "checkpoint.pt", "scores.json", "loss.png", "model"
+_UNFINISHED_MODEL = ".model.part"
+
+
+class TuningFolder:
+    """A folder for one fine-tuning; `identity` is what another run must agree in to go on with it."""
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any]):
+        self.folder = folder
+        # As it is read back: no tuples
+        self.identity: dict[str, Any] = json.loads(json.dumps(identity))
+
+    def read_result(self) -> CaptionerResult | None:
+        """Read the result of the same run; None when it is not finished.
+
+        Raises RunMismatchError when it was another run, or cannot be read.
+        """
+        path = self.folder / SCORES
+        if not path.exists():
+            return None
+        try:
+            with translate_os_errors(path):
+                data = json.loads(path.read_text(encoding="utf-8"))
+            self._check(data)
+            result = CaptionerResult.from_json(data, self.folder)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise _damaged(path, error) from None
+        if not result.model.is_dir():
+            raise _damaged(result.model, FileNotFoundError("it is missing"))
+        return result
+
+    def read_checkpoint(self) -> dict[str, Any] | None:
+        """Read where the same run was stopped; None when it has not begun. Raises RunMismatchError."""
+        path = self.folder / CHECKPOINT
+        if not path.exists():
+            return None
+        try:
+            with translate_os_errors(path):
+                state = torch.load(path, map_location="cpu", weights_only=True)
+            self._check(json.loads(state["identity"]))
+        except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, TypeError) as error:
+            raise _damaged(path, error) from None
+        return state
+
+    def save_checkpoint(self, state: Mapping[str, Any]) -> None:
+        """Keep a state of tensors, numbers and text; raises StorageError."""
+        with atomic_writer(self.folder / CHECKPOINT) as stream:
+            torch.save({**state, "identity": json.dumps(self.identity)}, stream)
+
+    def save_model(self, model: Any, processor: Any) -> Path:
+        """Save the model beside its place, from where `finish` moves it; returns its folder for now."""
+        part = self.folder / _UNFINISHED_MODEL
+        _remove(part)
+        with translate_os_errors(part):
+            model.save_pretrained(part)
+            processor.save_pretrained(part)
+        return part
+
+    def finish(self, result: CaptionerResult, about: Mapping[str, Any]) -> None:
+        """Put the saved model in its place and write scores.json, with `about` for people to read, last."""
+        place = self.folder / MODEL
+        _remove(place)
+        with translate_os_errors(place):
+            (self.folder / _UNFINISHED_MODEL).rename(place)
+        head = {"schema_version": SCHEMA_VERSION, "kind": KIND}
+        write_json(self.folder / SCORES, {**head, **self.identity, **about, **result.to_json()})
+        _remove(self.folder / CHECKPOINT)
+
+    def clear(self) -> None:
+        """Remove what a run leaves; other files stay. scores.json is last: until then the folder is known as ours."""
+        for name in (_UNFINISHED_MODEL, MODEL, PLOT, CHECKPOINT, SCORES):
+            _remove(self.folder / name)
+
+    def _check(self, before: Mapping[str, Any]) -> None:
+        differences = []
+        for key, value in self.identity.items():
+            now, then = (each if isinstance(each, dict) else {"": each} for each in (value, before.get(key)))
+            for name in sorted({*now, *then}):
+                if now.get(name) != then.get(name):
+                    place = f"{key}.{name}" if name else key
+                    differences.append(f"{place}: {then.get(name)} before, {now.get(name)} now")
+        if differences:
+            raise RunMismatchError(
+                f"{self.folder} was started with other settings, captions or another base model; use another --out, "
+                "or --overwrite to start again. The differences:",
+                differences,
+            )
+
+
+def check_is_ours(folder: Path) -> None:
+    """Look at a folder that is to be written to, without changing it.
+
+    Raises RunMismatchError when it holds files of something else, StorageError when it cannot be read.
+    """
+    with translate_os_errors(folder):
+        visible = (
+            sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")) if folder.exists() else []
+        )
+    if not visible or CHECKPOINT in visible:
+        return
+    if SCORES in visible:
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            if json.loads((folder / SCORES).read_text(encoding="utf-8")).get("kind") == KIND:
+                return
+    what = ", ".join(visible[:3])
+    raise RunMismatchError(f"{folder} is not a folder of `train captioner`: it holds {what}; choose another with --out")
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Make a folder and keep other runs out of it; raises StorageError. It is gone again if nothing was written."""
+    lock = FileLock(make_folder(folder) / ".lock")
+    with translate_os_errors(folder):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:  # an OSError, too
+            message = f"{folder}: another boxpaint run is writing there; wait for it or choose another --out"
+            raise StorageError(message) from None
+    try:
+        remove_leftovers_of_a_kill(folder)
+        yield
+    finally:
+        lock.release()
+        if {path.name for path in folder.iterdir()} <= {".lock"}:
+            with contextlib.suppress(OSError):
+                (folder / ".lock").unlink(missing_ok=True)
+                folder.rmdir()
+
+
+def remove_leftovers_of_a_kill(folder: Path) -> None:
+    """Remove what a killed run was in the middle of writing."""
+    _remove(folder / _UNFINISHED_MODEL)
+    remove_leftovers(folder)
+
+
+def _remove(path: Path) -> None:
+    with translate_os_errors(path):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _damaged(path: Path, error: Exception) -> RunMismatchError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return RunMismatchError(f"{path} cannot be read ({reason}); --overwrite starts again")

@@ -1,0 +1,71 @@
+"""CLIP: pictures and texts in one space (Radford et al. 2021, arXiv 2103.00020)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import CLIPModel, CLIPProcessor
+
+from generator.bundles import ModelRef
+from generator.loading import load_from, with_words
+
+BATCH_SIZE = 32
+
+
+class Clip:
+    """A CLIP model, ready on its device. Raises ModelError when it cannot be loaded."""
+
+    def __init__(self, role: str, ref: ModelRef, *, device: torch.device, offline: bool):
+        def load(source: str, hub: dict[str, Any], weights: dict[str, Any]) -> tuple[Any, Any]:
+            model = CLIPModel.from_pretrained(source, dtype=torch.float32, **weights)
+            processor = CLIPProcessor.from_pretrained(source, **hub)
+            with_words(processor.tokenizer)
+            return model, processor
+
+        self.device = device
+        model, self.processor = load_from(
+            role,
+            ref,
+            load,
+            marker="config.json",
+            layout="config.json, model.safetensors, a tokenizer and preprocessor_config.json of CLIP",
+            device=device,
+            offline=offline,
+        )
+        self.model = model.requires_grad_(False).eval().to(device)
+
+    @torch.inference_mode()
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """(N, D) float32 unit vectors; one text at a time, so that none depends on its company."""
+        positions = int(self.model.config.text_config.max_position_embeddings)
+        rows = []
+        for text in texts:
+            tokens = self.processor.tokenizer([text], truncation=True, max_length=positions, return_tensors="pt")
+            seen = self.model.text_model(tokens.input_ids.to(self.device), tokens.attention_mask.to(self.device))
+            rows.append(_unit(self.model.text_projection(seen.pooler_output)))
+        return self._stacked(rows)
+
+    @torch.inference_mode()
+    def embed_pictures(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
+        """(N, D) float32 unit vectors of pictures (HWC uint8 RGB, of any sizes)."""
+        rows = []
+        for start in range(0, len(pictures), BATCH_SIZE):
+            # One by one into the processor: they may be of different sizes.
+            singles = [
+                self.processor.image_processor(picture, return_tensors="pt")["pixel_values"]
+                for picture in pictures[start : start + BATCH_SIZE]
+            ]
+            seen = self.model.vision_model(torch.cat(singles).to(self.device))
+            rows.append(_unit(self.model.visual_projection(seen.pooler_output)))
+        return self._stacked(rows)
+
+    def _stacked(self, rows: list[np.ndarray]) -> np.ndarray:
+        return np.concatenate(rows) if rows else np.zeros((0, int(self.model.config.projection_dim)), np.float32)
+
+
+def _unit(features: torch.Tensor) -> np.ndarray:
+    rows: np.ndarray = torch.nn.functional.normalize(features.float(), dim=-1).cpu().numpy()
+    return rows

@@ -1,0 +1,118 @@
+"""Models from a folder or the hub: one way to try, and one way to say what is wrong.
+
+https://huggingface.co/docs/huggingface_hub/guides/manage-cache
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, TypeVar
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+from transformers.utils.logging import disable_progress_bar
+
+from generator.bundles import ModelRef
+from generator.errors import ModelError, ModelNotFoundError
+from generator.storage import sha256_of
+
+Model = TypeVar("Model")
+# (folder or hub id, keyword arguments of from_pretrained, the same with the variant for what has one) -> model
+Loader = Callable[[str, dict[str, Any], dict[str, Any]], Model]
+
+# What the libraries raise for files that are there and hold something else: weights, configs, pickled weights.
+_BROKEN = (
+    SafetensorError,
+    StrictDataclassError,
+    UnpicklingError,
+    EOFError,
+    RuntimeError,
+    LookupError,
+    TypeError,
+    AttributeError,
+)
+
+# Its bar for reading a folder of weights says nothing that a person waits for; downloads keep theirs.
+disable_progress_bar()
+
+
+def load_from(
+    role: str,
+    ref: ModelRef,
+    load: Loader[Model],
+    *,
+    marker: str,
+    layout: str,
+    device: torch.device,
+    offline: bool,
+) -> Model:
+    """Load the model of a role; its variant (fp16 files) is tried first, then the plain files.
+
+    `marker` is a file that a folder of this kind holds, `layout` says in words what it must hold. Raises
+    ModelNotFoundError when the files are not to be had, ModelError when they are broken.
+    """
+    source = ref.folder or ref.id or ""
+    if ref.folder and not Path(ref.folder).is_dir():
+        raise ModelNotFoundError(f"models.{role}.folder: there is no folder {ref.folder!r}; it must hold {layout}")
+    hub: dict[str, Any] = {"local_files_only": offline}
+    if ref.revision is not None:
+        hub["revision"] = ref.revision
+    cause = ""
+    for variant in dict.fromkeys((ref.variant, None)):
+        try:
+            return load(source, hub, {**hub, "variant": variant} if variant is not None else hub)
+        except (OSError, ValueError, ImportError) as error:
+            cause = (str(error).strip() or type(error).__name__).splitlines()[0]
+            if variant is not None and variant in str(error):
+                continue  # these files are what is missing; the plain ones may be there
+            if ref.folder and (Path(ref.folder) / marker).is_file():
+                raise ModelError(f"models.{role}: the files of {source!r} cannot be loaded: {cause}") from error
+            break
+        except _BROKEN as error:
+            if is_out_of_memory(error):
+                raise ModelError(
+                    f"models.{role}: not enough memory on {device} for this model; try dtype: bfloat16 or device: cpu"
+                ) from error
+            raise ModelError(f"models.{role}: the files of {source!r} cannot be loaded: {error}") from error
+    if ref.folder:
+        advice = f"it must hold {layout}; check models.{role}.folder and models.{role}.variant"
+    elif offline:
+        advice = (
+            f"offline: true allows no download; set offline: false, or models.{role}.folder to a copy of the "
+            "repository, or use bundle: pocket, which needs no download"
+        )
+    else:
+        advice = (
+            f"check the network, models.{role}.id and models.{role}.revision; a mirror is set with the environment "
+            f"variable HF_ENDPOINT, a local copy with models.{role}.folder; bundle: pocket needs no download"
+        )
+    raise ModelNotFoundError(f"models.{role}: {source!r} cannot be had ({cause}); {advice}")
+
+
+def with_words(tokenizer: Any) -> Any:
+    """Return a tokenizer; ValueError for one without words, which is what transformers makes of missing files."""
+    if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
+        raise ValueError("the files of its tokenizer are missing")
+    return tokenizer
+
+
+def fingerprint(ref: ModelRef) -> str:
+    """What identifies a model's weights: the commit of a hub snapshot, or a hash over a folder's weight files.
+
+    Read after loading; a hub model that is not in the cache gives its wished revision.
+    """
+    if ref.folder:
+        return "sha256:" + "+".join(sha256_of(file)[:12] for file in ref.weight_files())
+    snapshot = ref.hub_snapshot()
+    return f"commit:{snapshot.name}" if snapshot else f"revision:{ref.revision}"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error means that the batch or the model was too large for the device."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)

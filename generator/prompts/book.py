@@ -1,0 +1,249 @@
+"""The prompt book on disk and in memory: which texts a row of the CSV files may be painted from.
+
+Two JSON files that a person may read and edit: `captions.json` (what the captioner saw in the reference photos) and
+`enriched.json` (every text that was tried, where it came from, its scores, and why it was rejected: "" means it is
+used). Nothing here needs torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticSerializationError
+
+from generator.errors import Fault, PromptsError, StorageError
+from generator.spec import BackgroundSpec, ClassSpec, Spec
+from generator.storage import make_folder, translate_os_errors, write_bytes
+from generator.yaml_lines import lines_of
+
+CAPTIONS_FILE, ENRICHED_FILE = "captions.json", "enriched.json"
+
+Table = Literal["background", "classes"]
+RowKey = tuple[Table, str, str]
+Page = TypeVar("Page", bound="_Page")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Page(_Part):
+    schema_version: Literal[1] = 1
+
+
+class Caption(_Part):
+    """What the captioner said of one reference picture; `sha256` is over its file and box."""
+
+    picture: str
+    sha256: str
+    text: str
+
+
+class Skipped(_Part):
+    """A reference picture that could not be read."""
+
+    picture: str
+    reason: str
+
+
+class CaptionRow(_Part):
+    """The captions of one class."""
+
+    name: str
+    prompt: str
+    references: str
+    captions: tuple[Caption, ...]
+    skipped: tuple[Skipped, ...] = ()
+
+
+class Captions(_Page):
+    """captions.json: model (its fingerprint), parameters, and one entry for each row with references."""
+
+    model: str
+    parameters: dict[str, Any]
+    rows: tuple[CaptionRow, ...]
+
+
+class Text(_Part):
+    """One text that was tried. `similarity` is to the row's own prompt, `nearest` to the texts kept before it."""
+
+    text: str = Field(min_length=1)
+    source: str = "edited"
+    similarity: float | None = None
+    nearest: float | None = None
+    rejected: str = ""
+
+    @field_validator("text")
+    @classmethod
+    def _has_words(cls, text: str) -> str:
+        if not any(letter.isalpha() for letter in text):
+            raise ValueError("a text in words is needed")
+        return " ".join(text.split())
+
+
+class BookRow(_Part):
+    """The texts of one row of a CSV file. `name` is the category's, "" for a background."""
+
+    table: Table
+    name: str = ""
+    prompt: str
+    texts: tuple[Text, ...]
+
+    @property
+    def key(self) -> RowKey:
+        """What a row is found by."""
+        return (self.table, self.name, self.prompt)
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """Texts to paint from, each once, in order."""
+        return tuple(dict.fromkeys(item.text for item in self.texts if not item.rejected))
+
+    def rejections(self) -> dict[str, int]:
+        """Count the rejected texts by the first words of the reason."""
+        return dict(Counter(item.rejected.split(":", 1)[0] for item in self.texts if item.rejected).most_common())
+
+
+class Enriched(_Page):
+    """enriched.json: models (fingerprints), seed, parameters, and one entry for each row of the two CSV files."""
+
+    models: dict[str, str]
+    seed: int
+    parameters: dict[str, Any]
+    rows: tuple[BookRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptBook:
+    """What the plan draws from."""
+
+    enriched: Enriched
+    captions: Captions | None = None
+
+    @property
+    def digest(self) -> str:
+        """First 16 hex digits of the SHA-256 over the texts in use: what of the book decides pictures."""
+        content = [[*row.key, *row.kept] for row in self.enriched.rows]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+    def texts(self) -> dict[RowKey, tuple[str, ...]]:
+        """Texts to paint from, by row."""
+        return {row.key: row.kept for row in self.enriched.rows}
+
+    def files(self) -> dict[str, bytes]:
+        """Name -> bytes of the files that hold the book."""
+        pages = {ENRICHED_FILE: self.enriched, CAPTIONS_FILE: self.captions}
+        return {
+            name: (page.model_dump_json(indent=1) + "\n").encode() for name, page in pages.items() if page is not None
+        }
+
+
+def class_key(row: ClassSpec) -> RowKey:
+    """What the texts of a row of classes.csv are found by."""
+    return ("classes", row.name, row.prompt)
+
+
+def background_key(row: BackgroundSpec) -> RowKey:
+    """What the texts of a row of background.csv are found by."""
+    return ("background", "", row.prompt)
+
+
+def row_keys(spec: Spec) -> list[RowKey]:
+    """Keys of all rows, each once."""
+    rows = [*map(background_key, spec.backgrounds), *map(class_key, spec.classes)]
+    return list(dict.fromkeys(rows))
+
+
+def read_book(path: Path, spec: Spec | None = None) -> PromptBook:
+    """Read enriched.json (or the folder that holds it) and captions.json beside it, as written or edited.
+
+    With a spec, every row of it must be there. Raises PromptsError with file, line and place of every fault.
+    """
+    path = path / ENRICHED_FILE if path.is_dir() else path
+    enriched = _read_page(path, Enriched)
+    beside = path.with_name(CAPTIONS_FILE)
+    captions = _read_page(beside, Captions) if beside.is_file() and beside != path else None
+    faults = [] if spec is None else list(_missing_rows(path, enriched, spec))
+    faults += [
+        Fault(file=str(path), column=f"{row.table}: {row.prompt}", expected="no text of this row is left to paint from")
+        for row in enriched.rows
+        if not row.kept
+    ]
+    if faults:
+        raise PromptsError(faults)
+    return PromptBook(enriched=enriched, captions=captions)
+
+
+def write_book(book: PromptBook, folder: Path, *, overwrite: bool = False) -> list[Path]:
+    """Write the book's files into a folder and return their paths.
+
+    Raises StorageError rather than replace a file that holds something else: somebody may have edited it.
+    """
+    files = book.files()
+    make_folder(folder)
+    for name, data in files.items():
+        path = folder / name
+        with translate_os_errors(path):
+            differs = path.exists() and path.read_bytes() != data
+        if differs and not overwrite:
+            raise StorageError(
+                f"{path} holds another book, perhaps an edited one, and stays as it is; use another --out, --overwrite "
+                f"to replace it, or --prompts {folder} to show it"
+            )
+    for name, data in files.items():
+        write_bytes(folder / name, data)
+    return [folder / name for name in files]
+
+
+def _missing_rows(path: Path, enriched: Enriched, spec: Spec) -> Iterable[Fault]:
+    present = {row.key for row in enriched.rows}
+    for table, name, prompt in row_keys(spec):
+        if (table, name, prompt) not in present:
+            yield Fault(
+                file=str(path),
+                column=table,
+                found=f"{name}: {prompt}" if name else prompt,
+                expected="this row of the CSV file has no texts in the book; make the book again (boxpaint prompts) "
+                "or add the row",
+            )
+
+
+def _read_page(path: Path, kind: type[Page]) -> Page:
+    file = str(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        data = json.loads(text)
+    except FileNotFoundError:
+        raise PromptsError([Fault(file=file, expected="there is no such file; boxpaint prompts makes it")]) from None
+    except OSError as error:
+        raise PromptsError([Fault(file=file, expected=f"cannot be read: {error.strerror}")]) from None
+    except json.JSONDecodeError as error:
+        raise PromptsError([Fault(file=file, line=error.lineno, expected=f"is not JSON: {error.msg}")]) from None
+    except (ValueError, RecursionError) as error:  # another encoding
+        raise PromptsError([Fault(file=file, expected=f"is not JSON in UTF-8: {error}")]) from None
+    try:
+        page = kind.model_validate(data)
+        page.model_dump_json()
+    except ValidationError as error:
+        lines = lines_of(text)
+        raise PromptsError(_to_fault(file, dict(item), lines) for item in error.errors()) from None
+    except PydanticSerializationError as error:  # half a surrogate pair, lists in lists in lists
+        raise PromptsError([Fault(file=file, expected=f"could not be written again: {error}")]) from None
+    return page
+
+
+def _to_fault(file: str, item: dict[str, Any], lines: dict[tuple[str | int, ...], int]) -> Fault:
+    where: tuple[str | int, ...] = tuple(item["loc"])
+    line = next((lines[where[:end]] for end in range(len(where), 0, -1) if where[:end] in lines), None)
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
+    missing = item["type"] == "missing"
+    found = None if missing or isinstance(item["input"], dict | list) else str(item["input"])
+    expected = "this field is missing" if missing else item["msg"].removeprefix("Value error, ")
+    return Fault(file=file, line=line, column=place or None, found=found, expected=expected)

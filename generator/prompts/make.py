@@ -1,0 +1,192 @@
+"""Making the prompt book: captions of reference photos, GPT-2, attributes; judged, and the same for the same seed.
+
+For each row three sources take turns, its captions, its attributes and GPT-2, until enough texts are kept:
+
+    own prompt -> kept
+    candidate  -> cleaned -> rules on words -> off-topic? -> near-duplicate? -> kept
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from generator.config import Config, PromptsConfig
+from generator.prompts.book import BookRow, Enriched, PromptBook, RowKey, Text, background_key, class_key
+from generator.prompts.captions import caption_references
+from generator.prompts.compose import attributes_for, compose
+from generator.prompts.models import PromptModels
+from generator.prompts.rules import Limits, Rules, blocked_words, clean, rules_for_background, rules_for_class
+from generator.seeds import derive_rng, derive_seed
+from generator.spec import Spec
+
+# Position of the book below the run's seed, beside the plan's (generator/plan.py).
+BOOK = 2**32 - 2
+_ATTRIBUTES, _LINES, _CONTEXT = 0, 1, 2
+# Lines written in one batch, and lines that stand before them: more of those steer better and cost more.
+BATCH, CONTEXT_LINES = 32, 4
+DECIMALS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wish:
+    """One row to find texts for: its key, its rules, the captions of its photos."""
+
+    key: RowKey
+    rules: Rules
+    captions: tuple[str, ...] = ()
+
+    @property
+    def prompt(self) -> str:
+        return self.key[2]
+
+    @property
+    def category(self) -> str:
+        return self.key[1]
+
+    @property
+    def seed_position(self) -> int:
+        """Where the row's random numbers come from: its words, so that another row changes nothing here."""
+        return int.from_bytes(hashlib.sha256("\0".join(self.key).encode()).digest()[:4])
+
+
+def make_book(
+    spec: Spec,
+    config: Config,
+    *,
+    on_row: Callable[[BookRow], None] = lambda _: None,
+    on_warning: Callable[[str], None] = lambda _: None,
+) -> PromptBook:
+    """Make the book of a spec: the same bytes for the same spec, config, seed and photos on one kind of machine.
+
+    `on_row` hears of every row that is done. Raises ConfigError when the bundle lacks a model that is needed,
+    ModelError when one cannot be loaded, SpecError when no reference photo of a class can be read.
+    """
+    models = PromptModels(config)
+    captions = caption_references(spec, config, models, on_warning)
+    wishes = _wishes(spec, config)
+    for row in captions.rows if captions else ():
+        key: RowKey = ("classes", row.name, row.prompt)
+        # The commonest first: what is said once may be a slip of the captioner.
+        texts = Counter(text for item in row.captions if (text := clean(item.text)))
+        wishes[key] = _Wish(key=key, rules=wishes[key].rules, captions=tuple(text for text, _ in texts.most_common()))
+    rows: list[BookRow] = []
+    for wish in wishes.values():
+        row_texts = tuple(_find_texts(wish, spec, config, models))
+        rows.append(BookRow(table=wish.key[0], name=wish.category, prompt=wish.prompt, texts=row_texts))
+        on_row(rows[-1])
+        if len(row_texts) > len(rows[-1].kept) == 1:
+            on_warning(
+                f"no prompt but its own was found for {wish.prompt!r} among {len(row_texts)}; allow nearer ones "
+                "(prompts.max_similarity), or add references or attributes.csv"
+            )
+    parameters = config.prompts.model_dump(mode="json")
+    enriched = Enriched(models=models.used, seed=config.seed, parameters=parameters, rows=tuple(rows))
+    return PromptBook(enriched=enriched, captions=captions)
+
+
+def _wishes(spec: Spec, config: Config) -> dict[RowKey, _Wish]:
+    limits = Limits(
+        max_words=config.prompts.max_words,
+        blocked=blocked_words() if config.prompts.block_words else (),
+        unknown_words=config.card.unknown_words,
+    )
+    rules: dict[RowKey, Rules] = {}
+    for background in spec.backgrounds:
+        rules[background_key(background)] = rules_for_background(background, spec, limits)
+    for row in spec.classes:
+        rules[class_key(row)] = rules_for_class(row, spec, limits)
+    return {key: _Wish(key=key, rules=rule) for key, rule in rules.items()}
+
+
+def _find_texts(wish: _Wish, spec: Spec, config: Config, models: PromptModels) -> list[Text]:
+    """Try texts until enough are kept or every source is spent; the row's own prompt is always the first."""
+    settings = config.prompts
+    texts = [Text(text=wish.prompt, source="prompt")]
+    candidates = _take_turns(_sources(wish, spec, config, models))
+    vectors: list[np.ndarray] = []
+    tried = {wish.prompt.lower()}
+    kept, idle = 1, 0
+    while kept < settings.variants and idle < settings.patience:
+        source, raw = next(candidates, ("", ""))
+        if not source:
+            break
+        idle += 1
+        text = clean(raw)
+        if text.lower() in tried:
+            continue
+        tried.add(text.lower())
+        fault = wish.rules.fault_of(text)
+        if fault:
+            if any(map(str.isalpha, text)):
+                texts.append(Text(text=text, source=source, rejected=fault))
+            continue
+        if not vectors:
+            vectors.append(models.embedder.embed_texts([wish.prompt])[0])
+        vector = models.embedder.embed_texts([text])[0]
+        judged = _judge(text, source, vector, vectors, settings)
+        texts.append(judged)
+        if not judged.rejected:
+            vectors.append(vector)
+            kept, idle = kept + 1, 0
+    return texts
+
+
+def _judge(text: str, source: str, vector: np.ndarray, kept: list[np.ndarray], settings: PromptsConfig) -> Text:
+    products = [round(float(vector @ other), DECIMALS) for other in kept]
+    similarity, nearest = products[0], max(products)
+    rejected = ""
+    if similarity < settings.min_similarity:
+        rejected = f"off-topic: {similarity} to the row's own prompt"
+    elif nearest > settings.max_similarity:
+        rejected = f"near-duplicate: {nearest} to a text that is kept"
+    return Text(text=text, source=source, similarity=similarity, nearest=nearest, rejected=rejected)
+
+
+def _sources(wish: _Wish, spec: Spec, config: Config, models: PromptModels) -> dict[str, Iterator[str]]:
+    rng = derive_rng(config.seed, BOOK, wish.seed_position, _ATTRIBUTES)
+    sources = {
+        "caption": iter(wish.captions),
+        "attributes": compose(wish.prompt, attributes_for(spec.attributes, wish.category), rng),
+    }
+    if config.prompts.enrich == "gpt2":
+        sources["gpt2"] = _written(wish, config, models)
+    return sources
+
+
+def _written(wish: _Wish, config: Config, models: PromptModels) -> Iterator[str]:
+    """Yield endless lines of GPT-2: half go on from a seed text, half begin afresh below some of them."""
+    from generator.prompts.enricher import Sampling
+
+    settings = config.prompts
+    sampling = Sampling(
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        repetition_penalty=settings.repetition_penalty,
+        max_words=settings.max_words,
+    )
+    number = 0
+    while True:
+        rng = derive_rng(config.seed, BOOK, wish.seed_position, _CONTEXT, number)
+        others = [wish.captions[int(i)] for i in rng.permutation(len(wish.captions))[: CONTEXT_LINES - 1]]
+        lines = [*others, wish.prompt]
+        openings = [str(lines[int(rng.integers(len(lines)))]) if place % 2 else "" for place in range(BATCH)]
+        seed = derive_seed(config.seed, BOOK, wish.seed_position, _LINES, number)
+        yield from models.enricher.write(lines, openings, sampling, seed=seed)
+        number += 1
+
+
+def _take_turns(sources: dict[str, Iterator[str]]) -> Iterator[tuple[str, str]]:
+    """Yield (source, text) from each source in turn, until all are spent."""
+    waiting = list(sources.items())
+    while waiting:
+        for item in list(waiting):
+            text = next(item[1], None)
+            if text is None:
+                waiting.remove(item)
+            else:
+                yield item[0], text

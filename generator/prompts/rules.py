@@ -1,0 +1,234 @@
+"""Which texts may describe a row: rules on words alone, each with the reason that a person reads.
+
+What needs a model (near-duplicate, off-topic) is judged in generator/prompts/make.py.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from generator.spec import BackgroundSpec, ClassSpec, Spec
+
+_BLOCKED_FILE = Path(__file__).parent / "blocked_words.txt"
+_WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+# A sentence ends here, if what follows begins another; "3.5 mm" and "e.g. a" do not.
+_SENTENCE_END = re.compile(r"[.!?]+(?=\s+[A-Z\"“]|\s*$)")
+# No sentence ends with one of these.
+_LOOSE_END = re.compile(
+    r"an?|the|of|in|on|at|to|for|with|without|and|or|but|nor|from|by|as|is|are|was|were|be|being|that|which|who|whose|"
+    r"its|his|her|their|this|these|those|very|into|onto|over|under|near|next|than|while|when|where|if|it|he|she|they|"
+    r"has|have|had|not|no|some|any|each|every|between|behind|beside"
+)
+_SMALL_WORDS = frozenset({"a", "an", "the", "of", "in", "on", "at", "to", "with", "and", "or", "its", "is", "are"})
+# What keeps a background free of what is to be painted into it.
+_EMPTY = re.compile(r"\b(?:no|without|only|empty|nothing|free of|deserted|uninhabited)\b", re.IGNORECASE)
+MIN_WORDS = 2
+MAX_USES_OF_A_WORD = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What holds for every row: length, blocked words, and the function that finds words the bundle never saw."""
+
+    max_words: int
+    blocked: tuple[str, ...]
+    unknown_words: Callable[[Iterable[str]], list[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What the texts of one row must and must not hold. `own` and `others` are phrases that name classes."""
+
+    prompt: str
+    own: tuple[str, ...]
+    others: tuple[str, ...]
+    limits: Limits
+
+    def fault_of(self, text: str) -> str:
+        """Say why a text cannot be used; "" when it can. The part before a colon is the kind of fault."""
+        words = [word.lower() for word in _WORD.findall(text)]
+        for fault in (
+            _fragment_fault(text, words),
+            self._length_fault(words),
+            _repetition_fault(words),
+            self._class_fault(text),
+            self._emptiness_fault(text),
+            self._blocked_fault(text),
+            self._vocabulary_fault(text),
+        ):
+            if fault:
+                return fault
+        return ""
+
+    def _length_fault(self, words: Sequence[str]) -> str:
+        most = max(self.limits.max_words, len(_WORD.findall(self.prompt)))
+        return f"too long: {len(words)} words, {most} allowed" if len(words) > most else ""
+
+    def _class_fault(self, text: str) -> str:
+        mentions = find_phrases(text, (*self.own, *self.others))
+        # Of a background it may be said that a class is not there, and what its own prompt says of one.
+        asked_for = {mention.phrase for mention in find_phrases(self.prompt, self.others) if not mention.negated}
+        for mention in mentions:
+            allowed = not self.own and (mention.negated or mention.phrase in asked_for)
+            if mention.phrase in self.others and not allowed:
+                return f"names another class: {mention.phrase}"
+        if not self.own:
+            return ""
+        mine = [mention for mention in mentions if mention.phrase in self.own]
+        if not mine:
+            return f"lacks the class noun: {self.own[0]}"
+        asked = find_phrases(self.prompt, self.own)
+        if any(mention.is_plural for mention in mine) and not any(mention.is_plural for mention in asked):
+            return f"speaks of several: {mine[0].found}"
+        if len(mine) > max(1, len(asked)):
+            return f"speaks of several: {mine[0].found}, {mine[1].found}"
+        return ""
+
+    def _emptiness_fault(self, text: str) -> str:
+        asked = _EMPTY.search(self.prompt)
+        if self.own or asked is None or _EMPTY.search(text):
+            return ""
+        return f"no longer empty: the prompt says '{asked.group().lower()}'"
+
+    def _blocked_fault(self, text: str) -> str:
+        found = next(
+            (word for word in self.limits.blocked if _holds(text, word) and not _holds(self.prompt, word)), None
+        )
+        return f"blocked word: {found}" if found else ""
+
+    def _vocabulary_fault(self, text: str) -> str:
+        asked = set(self.limits.unknown_words([self.prompt]))
+        strange = [word for word in self.limits.unknown_words([text]) if word not in asked]
+        return f"word unknown to the bundle: {', '.join(strange[:3])}" if strange else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mention:
+    """A class named in a text."""
+
+    phrase: str
+    found: str
+    is_plural: bool
+    negated: bool
+
+
+def find_phrases(text: str, phrases: Iterable[str]) -> list[Mention]:
+    """Find phrases in singular or plural, the longest first, so that "red blood cell" does not count as "cell".
+
+    find_phrases("two red blood cells", ["cell", "red blood cell"]) finds one plural "red blood cell".
+    """
+    mentions: list[tuple[int, Mention]] = []
+    taken: list[tuple[int, int]] = []
+    for phrase in sorted(dict.fromkeys(phrases), key=lambda item: (-len(item), item)):
+        for match in _pattern(phrase).finditer(text):
+            if any(match.start() < end and match.end() > start for start, end in taken):
+                continue
+            taken.append(match.span())
+            before = text[: match.start()].lower()
+            negated = re.search(r"\b(?:no|without|free of|not|never)\s+(?:\w+\s+){0,2}$", before) is not None
+            found = " ".join(match.group().split())
+            mention = Mention(
+                phrase=phrase, found=found, is_plural=len(found) > len(" ".join(phrase.split())), negated=negated
+            )
+            mentions.append((match.start(), mention))
+    return [mention for _, mention in sorted(mentions, key=lambda item: item[0])]
+
+
+def class_phrases(row: ClassSpec) -> tuple[str, ...]:
+    """Phrases of which a text for a class must hold one: its name, its synonyms, or else its prompt's first words.
+
+    A prompt that names neither ("black scorch marks and burnt cables" for the class "burn mark") stays whole up to its
+    first comma, and is only gone on from.
+    """
+    phrases = (row.name, *row.synonyms)
+    if find_phrases(row.prompt, phrases):
+        return phrases
+    parts = (" ".join(part.split()) for part in row.prompt.split(","))
+    return (next((part for part in parts if any(map(str.isalpha, part))), row.name),)
+
+
+def rules_for_class(row: ClassSpec, spec: Spec, limits: Limits) -> Rules:
+    """Rules for the texts of a row of classes.csv."""
+    own = class_phrases(row)
+    others = [phrase for item in spec.classes if item.name != row.name for phrase in (item.name, *item.synonyms)]
+    return Rules(
+        prompt=row.prompt, own=own, others=tuple(phrase for phrase in others if phrase not in own), limits=limits
+    )
+
+
+def rules_for_background(row: BackgroundSpec, spec: Spec, limits: Limits) -> Rules:
+    """Rules for the texts of a row of background.csv: none may name a class, unless to say that it is not there."""
+    others = [phrase for item in spec.classes for phrase in (item.name, *item.synonyms)]
+    return Rules(prompt=row.prompt, own=(), others=tuple(others), limits=limits)
+
+
+def clean(text: str) -> str:
+    """Cut what a language model wrote to its first sentence, without quotes, numbering and a final full stop.
+
+    clean(' "a cow in a field. It is') is 'a cow in a field'.
+    """
+    before = None
+    while text != before:  # '1. "2. a cow"': what is cut off may lay bare more of it
+        before = text
+        text = " ".join(text.split())
+        text = re.sub(r"^(?:[-*•]|\d+[.)])\s+", "", text).strip("\"“”'` ")
+        end = _SENTENCE_END.search(text)
+        text = (text[: end.start()] if end else text).strip(" ,;:-\"“”'`")
+    return text
+
+
+@functools.cache
+def blocked_words() -> tuple[str, ...]:
+    """Words that should not be painted."""
+    lines = _BLOCKED_FILE.read_text(encoding="utf-8").splitlines()
+    return tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+
+
+@functools.lru_cache(maxsize=4096)
+def _pattern(phrase: str) -> re.Pattern[str]:
+    *head, last = phrase.split()
+    forms = {last, f"{last}s", f"{last}es"}
+    if last.endswith("y"):
+        forms.add(f"{last[:-1]}ies")
+    if last.endswith(("f", "fe")):
+        forms.add(last.removesuffix("e").removesuffix("f") + "ves")
+    if last.endswith("s"):
+        forms.add(last[:-1])
+    body = r"\s+".join([*map(re.escape, head), f"(?:{'|'.join(map(re.escape, sorted(forms, key=len, reverse=True)))})"])
+    return re.compile(rf"(?<!\w){body}(?!\w)", re.IGNORECASE)
+
+
+def _holds(text: str, phrase: str) -> bool:
+    return bool(_pattern(phrase).search(text))
+
+
+def _fragment_fault(text: str, words: Sequence[str]) -> str:
+    if len(words) < MIN_WORDS:
+        return "fragment: too short"
+    if _LOOSE_END.fullmatch(words[-1]):
+        return f"fragment: ends with '{words[-1]}'"
+    if text.count('"') % 2 or text.count("(") != text.count(")"):
+        return "fragment: an open quote or bracket"
+    return ""
+
+
+def _repetition_fault(words: Sequence[str]) -> str:
+    twice = next((word for word, after in itertools.pairwise(words) if word == after), None)
+    if twice:
+        return f"repetition: '{twice} {twice}'"
+    triples = Counter(zip(words, words[1:], words[2:], strict=False))
+    triple = next((triple for triple, count in triples.items() if count > 1 and not set(triple) <= _SMALL_WORDS), None)
+    if triple:
+        return f"repetition: '{' '.join(triple)}'"
+    word, count = max(
+        ((word, count) for word, count in Counter(words).items() if word not in _SMALL_WORDS),
+        key=lambda item: item[1],
+        default=("", 0),
+    )
+    return f"repetition: '{word}' {count} times" if count > MAX_USES_OF_A_WORD else ""

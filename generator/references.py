@@ -1,0 +1,152 @@
+"""Reference photos of a class: a folder of pictures, or the crops of one category of a COCO data set.
+
+The cell `references` of classes.csv holds a folder, or `coco:FILE#category`, where FILE is a COCO annotation file or a
+folder with annotations/*.json in it. Relative paths count from the CSV file's own folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from generator.errors import Fault
+from generator.geometry import Box, square_around
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+COCO_PREFIX = "coco:"
+# Around the box of a COCO category, as a share of its longer side: what is next to an object helps to name it.
+COCO_MARGIN = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """One reference picture: where it lies, and which part of it (None: all)."""
+
+    path: Path
+    box: Box | None = None
+
+    @property
+    def name(self) -> str:
+        """How the picture is called in captions.json."""
+        return self.path.name if self.box is None else f"{self.path.name}@{','.join(map(str, self.box.xyxy))}"
+
+
+def find_references(cell: str, folder: Path) -> list[Reference]:
+    """List the reference pictures that a cell of classes.csv means, in the order of their names; [] for an empty cell.
+
+    Raises ValueError with what is wrong, for the caller to name the line.
+    """
+    if not cell:
+        return []
+    try:
+        return _find_in_coco(cell, folder) if cell.startswith(COCO_PREFIX) else _find_in_folder(cell, folder)
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        raise ValueError(f"cannot be read: {error.strerror}") from None
+
+
+def reference_fault(file: str, line: int, cell: str, folder: Path) -> Fault | None:
+    """Check one cell; None when it is sound or empty."""
+    try:
+        find_references(cell, folder)
+    except ValueError as error:
+        return Fault(file=file, line=line, column="references", found=cell, expected=str(error))
+    return None
+
+
+def sample(references: list[Reference], most: int) -> list[Reference]:
+    """At most `most` of them, evenly spread over the list."""
+    step = max(1.0, len(references) / most)
+    return [references[int(number * step)] for number in range(min(most, len(references)))]
+
+
+def content_hash(reference: Reference) -> str:
+    """SHA-256 over the file's bytes and the box: what a cached caption hangs on. Raises ValueError."""
+    try:
+        digest = hashlib.sha256(reference.path.read_bytes())
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from None
+    if reference.box is not None:
+        digest.update(repr(reference.box.xyxy).encode())
+    return digest.hexdigest()
+
+
+def open_reference(reference: Reference) -> Image.Image:
+    """Decode to RGB, upright, cut to the box with a margin. Raises ValueError with the reason when it cannot be."""
+    try:
+        picture = ImageOps.exif_transpose(Image.open(io.BytesIO(reference.path.read_bytes()))).convert("RGB")
+    except UnidentifiedImageError:  # its own words hold an address in memory, another one in every run
+        raise ValueError("is no picture, or a damaged one") from None
+    # Pillow raises SyntaxError, ValueError and struct.error for damaged files, DecompressionBombError for huge ones.
+    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
+        raise ValueError(str(error).split("\n", 1)[0] or type(error).__name__) from None
+    if reference.box is None:
+        return picture
+    inside = _clipped(reference.box, picture.size)
+    if inside is None:
+        raise ValueError(f"the box {list(reference.box.xyxy)} lies outside of the picture")
+    return picture.crop(square_around(inside, margin=COCO_MARGIN, size_wh=picture.size).xyxy)
+
+
+def _clipped(box: Box, size_wh: tuple[int, int]) -> Box | None:
+    x_max, y_max = min(box.x_max, size_wh[0]), min(box.y_max, size_wh[1])
+    if x_max <= box.x_min or y_max <= box.y_min:
+        return None
+    return Box.from_xyxy(box.x_min, box.y_min, x_max, y_max)
+
+
+def _find_in_folder(cell: str, folder: Path) -> list[Reference]:
+    place = folder / cell
+    if not place.is_dir():
+        raise ValueError("there is no such folder; a folder of pictures, or coco:FILE#category, is needed")
+    found = sorted(path for path in place.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not found:
+        raise ValueError(f"the folder holds no pictures ({', '.join(SUFFIXES)})")
+    return [Reference(path=path) for path in found]
+
+
+def _find_in_coco(cell: str, folder: Path) -> list[Reference]:
+    place, separator, category = cell.removeprefix(COCO_PREFIX).partition("#")
+    if not separator or not place or not category:
+        raise ValueError("the form is coco:FILE#category")
+    path = folder / place
+    files = sorted((path / "annotations").glob("*.json")) if path.is_dir() else [path]
+    if not files or not all(file.is_file() for file in files):
+        raise ValueError(f"there is no COCO file {str(path)!r} (nor annotations/*.json below it)")
+    root = path if path.is_dir() else path.parent.parent if path.parent.name == "annotations" else path.parent
+    found: list[Reference] = []
+    known: dict[str, None] = {}
+    for file in files:
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+            known.update(dict.fromkeys(str(item["name"]) for item in content["categories"]))
+            found += _crops(content, category, root)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            raise ValueError(f"{file} cannot be read as COCO ({type(error).__name__}: {error})") from None
+    if category not in known:
+        raise ValueError(f"there is no category {category!r}; known: {', '.join(known) or 'none'}")
+    if not found:
+        raise ValueError(f"the category {category!r} has no boxes")
+    return sorted(found, key=lambda item: (str(item.path), item.box.xyxy if item.box else ()))
+
+
+def _crops(content: dict[str, Any], category: str, root: Path) -> list[Reference]:
+    ids = {item["id"] for item in content["categories"] if item["name"] == category}
+    names = {item["id"]: item["file_name"] for item in content["images"]}
+    crops = []
+    for item in content["annotations"]:
+        if item["category_id"] not in ids or item["image_id"] not in names:
+            continue
+        x, y, width, height = (float(value) for value in item["bbox"])
+        box = (max(0, round(x)), max(0, round(y)), round(x + width), round(y + height))
+        if box[2] > box[0] and box[3] > box[1]:
+            name = names[item["image_id"]]
+            path = next((path for path in (root / "images" / name, root / name) if path.is_file()), root / name)
+            crops.append(Reference(path=path, box=Box.from_xyxy(*box)))
+    return crops

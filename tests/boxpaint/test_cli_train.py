@@ -1,0 +1,150 @@
+"""`boxpaint train captioner` as a user meets it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from boxpaint.__main__ import main
+from generator.config import Config
+from tests.detection.captioner.discs import save_tiny_blip, write_discs
+
+SHORT = ("--epochs", "2", "--batch-size", "8", "--learning-rate", "1e-3", "--val-share", "0.25", "--device", "cpu")
+
+# One thread: on a busy machine two that wait for each other take far longer over a model this small.
+ENVIRONMENT = {**os.environ, "COLUMNS": "200", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+
+
+def train(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "boxpaint", "train", "captioner", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=ENVIRONMENT,
+    )
+
+
+@pytest.fixture(scope="module")
+def blip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_blip(tmp_path_factory.mktemp("blip"))
+
+
+@pytest.fixture()
+def workplace(tmp_path: Path, blip: Path) -> Path:
+    """A folder with images/, captions.csv and a config.yaml that names the tiny BLIP."""
+    write_discs(tmp_path, copies=2)
+    (tmp_path / "config.yaml").write_text(json.dumps({"models": {"captioner": {"folder": str(blip)}}, "offline": True}))
+    return tmp_path
+
+
+def test_help_loads_no_heavy_package() -> None:
+    code = (
+        "import sys\n"
+        "from boxpaint.cli import app\n"
+        "from typer.testing import CliRunner\n"
+        "for words in (['--help'], ['train', '--help'], ['train', 'captioner', '--help']):\n"
+        "    assert CliRunner().invoke(app, words).exit_code == 0\n"
+        "heavy = {'torch', 'transformers', 'pandas', 'matplotlib', 'nltk', 'PIL'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_it_says_what_it_read_what_it_gained_and_how_to_use_it(workplace: Path) -> None:
+    table = workplace / "captions.csv"
+    table.write_text(table.read_text() + "gone.png,a black disc\nred_small_0.png,\n")
+    result = train("--images", "images", "--captions", "captions.csv", *SHORT, cwd=workplace)
+    assert result.returncode == 0, result.stderr
+    for words in (
+        "24 captions of 12 pictures, from the columns 'image' and 'caption'",
+        "2 rows skipped",
+        "captions.csv:26: column 'image': found 'gone.png'; there is no such picture in images",
+        "epoch 2/2: loss",
+        "3 validation pictures",
+        "BLEU-4",
+        "METEOR (exact and stem)",
+    ):
+        assert words in result.stdout
+    lines = result.stdout.splitlines()
+    start = lines.index("models:")
+    assert lines[start : start + 3] == ["models:", "  captioner:", "    folder: runs/captioner/model"]
+    use = yaml.safe_load("\n".join(lines[start : start + 3]))
+    assert Config(**use).models.captioner.folder == "runs/captioner/model"
+    scores = json.loads((workplace / "runs/captioner/scores.json").read_text())
+    assert scores["counts"]["skipped_rows"] == 2
+    again = train("--images", "images", "--captions", "captions.csv", *SHORT, cwd=workplace)
+    assert again.returncode == 0
+    assert "epoch" not in again.stdout.replace("best epoch", "")
+    assert lines[-12:] == again.stdout.splitlines()[-12:]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "files", "words"),
+    [
+        (["--images", "nowhere"], {}, ["nowhere", "no such folder", "--images"]),
+        (["--captions", "none.csv"], {}, ["none.csv", "no such file"]),
+        ([], {"captions.csv": ""}, ["captions.csv:1", "empty"]),
+        ([], {"captions.csv": "image,caption\nx.jpg,a dog\n"}, ["captions.csv:2", "'x.jpg'", "12 pictures"]),
+        ([], {"captions.csv": "image,size\nred_small_0.png,3\n"}, ["captions.csv:2", "no captions"]),
+        ([], {"captions.csv": "image,caption\nred_small_0.png,a disc\n"}, ["captions of 1 picture", "at least 2"]),
+        ([], {"config.yaml": "models: {captioner: null}\n"}, ["'pocket' has no captioner", "models.captioner.id"]),
+        ([], {"config.yaml": "models: {captioner: {folder: moon}}\n"}, ["models.captioner.folder", "moon"]),
+        (["--device", "toaster"], {}, ["toaster", "device: auto"]),
+        (["--val-share", "1"], {}, ["val_share", "between 0 and 1"]),
+        (["--out", "captions.csv"], {}, ["captions.csv", "--out"]),
+        (["--out", "images"], {}, ["images", "choose another with --out"]),
+    ],
+)
+def test_a_users_mistake_is_one_message_and_exit_code_2(
+    workplace: Path,
+    arguments: list[str],
+    files: dict[str, str],
+    words: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, text in files.items():
+        (workplace / name).write_text(text)
+    before = {path: path.read_bytes() for path in workplace.rglob("*") if path.is_file()}
+    monkeypatch.chdir(workplace)
+    command = ["boxpaint", "train", "captioner", "--images", "images", "--captions", "captions.csv"]
+    monkeypatch.setattr(sys, "argv", [*command, *SHORT, *arguments])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    message = capsys.readouterr().err
+    for word in words:
+        assert word in message
+    assert {path: path.read_bytes() for path in workplace.rglob("*") if path.is_file()} == before
+    assert not (workplace / "runs").exists() or not list((workplace / "runs").iterdir())
+
+
+def test_ctrl_c_keeps_the_finished_epochs(workplace: Path) -> None:
+    arguments = [*SHORT, "--epochs", "500", "--patience", "500", "--images", "images", "--captions", "captions.csv"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "boxpaint", "train", "captioner", *arguments],
+        cwd=workplace,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    )
+    checkpoint = workplace / "runs/captioner/checkpoint.pt"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert "the same command goes on" in stdout
+    assert "Traceback" not in stderr
+    assert checkpoint.exists()
+    assert not list(checkpoint.parent.glob(".*.part"))

@@ -1,0 +1,233 @@
+"""Fine-tuning end to end on a tiny BLIP: it learns, it goes on after a stop, and a seed gives the same bytes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from detection.captioner.result import CaptionerResult
+from detection.captioner.settings import CaptionerSettings, EpochLoss, Listener
+from detection.captioner.split import split_pictures
+from detection.captioner.table import read_caption_table
+from detection.captioner.train import fine_tune
+from generator.bundles import ModelRef
+from generator.errors import BoxpaintError, DatasetError, ModelNotFoundError, RunMismatchError
+from generator.prompts.captioner import Captioner
+from tests.detection.captioner.discs import draw_disc
+
+CPU = torch.device("cpu")
+LEARNS = CaptionerSettings(epochs=30, batch_size=8, learning_rate=1e-2, val_share=0.25, patience=30)
+SHORT = dataclasses.replace(LEARNS, epochs=4)
+
+
+class StoppedError(Exception):
+    """Stands for a kill."""
+
+
+class StopAfter(Listener):
+    def __init__(self, epoch: int):
+        self.epoch = epoch
+        self.told: list[str] = []
+
+    def on_start(self, epochs: int, finished: int) -> None:
+        self.told.append(f"{finished} of {epochs}")
+
+    def on_epoch(self, loss: EpochLoss, *, is_best: bool) -> None:
+        if loss.epoch == self.epoch:
+            raise StoppedError
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """On a busy machine two threads that wait for each other take ten times as long over models this small."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def tune(
+    discs: Path,
+    blip: Path,
+    out: Path,
+    settings: CaptionerSettings = SHORT,
+    *,
+    overwrite: bool = False,
+    listener: Listener | None = None,
+) -> CaptionerResult:
+    table = read_caption_table(discs, discs.parent / "images")
+    ref = ModelRef(folder=str(blip))
+    return fine_tune(table, ref, out, settings, device=CPU, offline=True, overwrite=overwrite, listener=listener)
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != ".lock"
+    }
+
+
+def test_it_learns_and_the_result_is_a_captioner(discs: Path, tiny_blip: Path, tmp_path: Path) -> None:
+    result = tune(discs, tiny_blip, tmp_path / "out", LEARNS)
+    assert result.losses[-1].val < result.losses[0].val / 4
+    assert result.before.bleu_1 < 0.3
+    assert result.after.bleu_1 > 0.9
+    assert result.after.meteor > 0.9
+    assert (result.counts.train_pictures, result.counts.val_pictures) == (18, 6)
+    assert (result.counts.train_captions, result.counts.val_captions) == (36, 12)
+    captioner = Captioner(ModelRef(folder=str(result.model)), device=CPU, offline=True)
+    said = captioner.caption([np.array(draw_disc("green", "large")), np.array(draw_disc("blue", "small"))])
+    assert [word in text for word, text in zip(("green", "blue"), said, strict=True)] == [True, True]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir() if path.name != ".lock") == [
+        "loss.png",
+        "model",
+        "scores.json",
+    ]
+    with Image.open(tmp_path / "out" / "loss.png") as plot:
+        assert plot.size == (960, 600)
+    content = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert content["schema_version"] == 1
+    assert content["settings"]["epochs"] == 30
+    assert content["base"].startswith("sha256:")
+    assert content["scores_after"]["METEOR (exact and stem)"] == result.after.meteor
+    assert content["examples"][0]["after"] == result.examples[0].after
+
+
+def test_a_seed_gives_the_same_bytes_and_another_one_another_model(
+    discs: Path, tiny_blip: Path, tmp_path: Path
+) -> None:
+    tune(discs, tiny_blip, tmp_path / "one")
+    tune(discs, tiny_blip, tmp_path / "two")
+    one, two = files_of(tmp_path / "one"), files_of(tmp_path / "two")
+    assert "model/model.safetensors" in one
+    assert one == two
+    tune(discs, tiny_blip, tmp_path / "three", dataclasses.replace(SHORT, seed=1))
+    assert files_of(tmp_path / "three")["model/model.safetensors"] != one["model/model.safetensors"]
+
+
+def test_going_on_after_a_stop_gives_what_no_stop_gives(discs: Path, tiny_blip: Path, tmp_path: Path) -> None:
+    whole = tune(discs, tiny_blip, tmp_path / "whole")
+    out = tmp_path / "stopped"
+    for epoch in (1, 3):
+        with pytest.raises(StoppedError):
+            tune(discs, tiny_blip, out, listener=StopAfter(epoch))
+        assert sorted(files_of(out)) == ["checkpoint.pt"]
+    listener = StopAfter(0)
+    result = tune(discs, tiny_blip, out, listener=listener)
+    assert listener.told == ["3 of 4"]
+    assert dataclasses.replace(result, folder=whole.folder) == whole
+    assert files_of(out) == files_of(tmp_path / "whole")
+
+
+def test_a_finished_run_is_read_not_trained_again(discs: Path, tiny_blip: Path, tmp_path: Path) -> None:
+    first = tune(discs, tiny_blip, tmp_path / "out")
+    before = files_of(tmp_path / "out")
+    listener = StopAfter(1)
+    assert tune(discs, tiny_blip, tmp_path / "out", listener=listener) == first
+    assert listener.told == []
+    assert files_of(tmp_path / "out") == before
+
+
+def test_another_run_in_the_folder_is_refused_until_overwrite(discs: Path, tiny_blip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    other = dataclasses.replace(SHORT, epochs=2)
+    with pytest.raises(StoppedError):
+        tune(discs, tiny_blip, out, listener=StopAfter(1))
+    for _ in range(2):  # of an unfinished run, then of a finished one
+        before = files_of(out)
+        with pytest.raises(RunMismatchError, match=r"settings\.epochs: 4 before, 2 now") as caught:
+            tune(discs, tiny_blip, out, other)
+        assert "--overwrite" in str(caught.value)
+        assert files_of(out) == before
+        tune(discs, tiny_blip, out)
+    discs.write_text(discs.read_text().replace("a small red disc", "a tiny red disc"))
+    with pytest.raises(RunMismatchError, match="captions: sha256:"):
+        tune(discs, tiny_blip, out)
+    assert len(tune(discs, tiny_blip, out, other, overwrite=True).losses) == 2
+
+
+def test_a_folder_of_something_else_is_never_touched(discs: Path, tiny_blip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "thesis.tex").write_text("mine")
+    (out / "scores.json").write_text('{"kind": "football"}')
+    for overwrite in (False, True):
+        with pytest.raises(RunMismatchError, match=r"thesis\.tex"):
+            tune(discs, tiny_blip, out, overwrite=overwrite)
+    assert sorted(files_of(out)) == ["scores.json", "thesis.tex"]
+
+
+@pytest.mark.parametrize("name", ["checkpoint.pt", "scores.json"])
+def test_a_damaged_file_is_named_and_overwrite_mends_it(
+    discs: Path, tiny_blip: Path, tmp_path: Path, name: str
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "checkpoint.pt").write_bytes(b"torn")
+    (out / name).write_text('{"kind": "boxpaint captioner"')
+    with pytest.raises(RunMismatchError, match=f"{name} cannot be read .*--overwrite"):
+        tune(discs, tiny_blip, out)
+    assert len(tune(discs, tiny_blip, out, dataclasses.replace(SHORT, epochs=1), overwrite=True).losses) == 1
+
+
+def test_unreadable_pictures_are_skipped_and_counted(discs: Path, tiny_blip: Path, tmp_path: Path) -> None:
+    table = read_caption_table(discs, discs.parent / "images")
+    split = split_pictures(table, val_share=SHORT.val_share, seed=SHORT.seed)
+    split.train[0].write_bytes(b"no picture")
+    split.val[0].write_bytes(split.val[0].read_bytes()[:60])
+    result = tune(discs, tiny_blip, tmp_path / "out", dataclasses.replace(SHORT, epochs=1))
+    assert sorted(result.unreadable) == sorted([split.train[0].name, split.val[0].name])
+    assert result.counts.unreadable_pictures == 2
+    assert result.counts.scored_pictures == 5
+
+
+@pytest.mark.parametrize("side", ["train", "val"])
+def test_a_side_without_a_readable_picture_is_one_clear_error(
+    discs: Path, tiny_blip: Path, tmp_path: Path, side: str
+) -> None:
+    table = read_caption_table(discs, discs.parent / "images")
+    split = split_pictures(table, val_share=SHORT.val_share, seed=SHORT.seed)
+    for picture in getattr(split, side):
+        picture.write_bytes(b"no picture")
+    with pytest.raises(DatasetError, match=r"none of the \d+ (training|validation) pictures can be read"):
+        tune(discs, tiny_blip, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_few_pictures_or_no_model_leave_nothing_behind(discs: Path, tiny_blip: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFoundError, match=r"models\.captioner\.folder"):
+        tune(discs, tmp_path / "none", tmp_path / "out")
+    discs.write_text("\n".join(discs.read_text().splitlines()[:3]))
+    with pytest.raises(DatasetError, match=r"captions\.csv: captions of 1 picture; at least 2"):
+        tune(discs, tiny_blip, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_base_model_is_not_overwritten(discs: Path, tiny_blip: Path, tmp_path: Path) -> None:
+    result = tune(discs, tiny_blip, tmp_path / "out", dataclasses.replace(SHORT, epochs=1))
+    with pytest.raises(BoxpaintError, match="base model lies in this folder"):
+        tune(discs, result.model, tmp_path / "out", overwrite=True)
+    assert (result.model / "model.safetensors").is_file()
+
+
+def test_freezing_vision_leaves_its_weights(discs: Path, tiny_blip: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    result = tune(discs, tiny_blip, tmp_path / "out", dataclasses.replace(SHORT, epochs=1, freeze_vision=True))
+    before, after = (load_file(folder / "model.safetensors") for folder in (tiny_blip, result.model))
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert not any(name.startswith("vision_model") for name in changed)
+
+
+def test_a_learning_rate_that_breaks_the_training_is_said(discs: Path, tiny_blip: Path, tmp_path: Path) -> None:
+    with pytest.raises(BoxpaintError, match="--learning-rate below 1e"):
+        tune(discs, tiny_blip, tmp_path / "out", dataclasses.replace(LEARNS, learning_rate=1e30))

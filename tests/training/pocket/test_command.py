@@ -1,0 +1,93 @@
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from generator.bundles import BUNDLES
+from generator.errors import BoxpaintError
+from training.pocket import gpt2, parts
+from training.pocket.__main__ import MINUTES, app
+
+REPOSITORY = Path(__file__).parents[3]
+TINY = gpt2.Gpt2Recipe(vocabulary=400, width=16, layers=1, heads=2, positions=32, batch_size=4)
+
+
+def test_every_part_has_its_minutes() -> None:
+    assert list(MINUTES) == list(parts.PARTS)
+
+
+def test_a_missing_folder_ends_with_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "training.pocket", "all", "--data", str(tmp_path / "absent"), "--out", str(tmp_path)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "there is no train.txt; --data is a folder with images/" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["all", "--only", "gpt3"], "there is no part 'gpt3'; the parts are vae, inpaint, gpt2, blip, clip"),
+        (["all", "--only", "gpt2", "--captions", "absent.txt"], "absent.txt: there is no such file"),
+        (["all", "--only", "gpt2", "--device", "abacus"], "'abacus' cannot be used on this machine"),
+        (["evaluate", "absent"], "there is no part of a bundle in this folder"),
+    ],
+)
+def test_mistakes_are_said(bccd: Path, captions: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
+    given = ["--data", str(bccd)] + ([] if "--captions" in arguments else ["--captions", str(captions)])
+    done = CliRunner().invoke(app, [*arguments, *given])
+    assert isinstance(done.exception, BoxpaintError)
+    assert message in str(done.exception)
+
+
+def test_photos_without_a_kind_are_refused_before_training(bccd: Path, captions: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "images").symlink_to(bccd / "images")
+    (data / "annotations").mkdir()
+    for path in (bccd / "annotations").iterdir():
+        (data / "annotations" / path.name).write_text(path.read_text().replace("Platelets", "Plates"))
+    for split in ("train", "val", "test"):
+        (data / f"{split}.txt").write_text((bccd / f"{split}.txt").read_text())
+    with pytest.raises(BoxpaintError, match="no platelet is labelled"):
+        parts.Sources(data=data, captions=captions).check()
+
+
+def test_all_trains_what_is_not_finished_and_shows_the_numbers(
+    bccd: Path, captions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[Path] = []
+
+    def train(given: parts.Sources, out: Path, budget: parts.Budget, say: parts.Say) -> None:
+        trained.append(out)
+        gpt2.train(given.captions, out, TINY, budget, say=say)
+
+    monkeypatch.setitem(parts.PARTS, "gpt2", dataclasses.replace(parts.PARTS["gpt2"], train=train))
+    given = ["--data", str(bccd), "--captions", str(captions), "--device", "cpu"]
+    command = ["all", "--only", "gpt2", "--minutes", "0.02", "--out", str(tmp_path), *given]
+    for _ in range(2):
+        done = CliRunner().invoke(app, command, env={"COLUMNS": "120"})
+        assert done.exit_code == 0, done.output
+        assert "GPT-2 perplexity, held-out captions" in done.output
+        assert "together" in done.output
+    assert "finished before" in done.output
+    assert trained == [tmp_path / "gpt2"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["gpt2", "gpt2.numbers.json"]
+    measured = CliRunner().invoke(app, ["evaluate", str(tmp_path), *given], env={"COLUMNS": "120"})
+    numbers = parts.read_numbers(tmp_path, "gpt2")
+    assert f"{numbers['GPT-2 perplexity, held-out captions']:,.3f}" in measured.output
+
+
+def test_the_embedded_bundle_is_recognised_and_weighed_without_counting_twice() -> None:
+    pocket = BUNDLES["pocket"]
+    assert parts.parts_in(pocket)[:2] == ["vae", "inpaint"]
+    files = sum(path.stat().st_size for path in (pocket / "inpaint").rglob("*") if path.is_file()) / 1e6
+    assert parts.size_mb(pocket, "vae") + parts.size_mb(pocket, "inpaint") == pytest.approx(files)

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from generator.bundles import load_card
+from training.pocket.grammar import SIZES, TONES, empty_caption, name_cell, object_caption, scene_caption
+from training.pocket.smears import KINDS, STAINED
+from training.pocket.texts import OBJECT_KINDS, domain_line
+
+PROPERTY = settings(max_examples=200, deadline=None, derandomize=True)
+SEEDS = st.integers(0, 2**32)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "name"),
+    [
+        ({}, "a platelet"),
+        ({"size": "small", "tone": "pale"}, "a small pale platelet"),
+        ({"single": True, "size": "large", "tone": "dark", "purple": True}, "a single large dark purple platelet"),
+    ],
+)
+def test_names_put_attributes_in_one_order(attributes, name: str) -> None:
+    assert name_cell("platelet", **attributes) == name
+
+
+def test_a_red_cell_is_never_purple() -> None:
+    assert name_cell("red blood cell", purple=True) == "a red blood cell"
+
+
+@PROPERTY
+@given(SEEDS, st.sampled_from([*OBJECT_KINDS, "scene"]), st.integers(0, 40), st.sets(st.sampled_from(STAINED)))
+def test_only_words_of_the_card_are_used(seed: int, kind: str, num_red: int, others: set[str]) -> None:
+    rng = np.random.default_rng(seed)
+    said = [domain_line(rng, kind), scene_caption(num_red, sorted(others), rng), empty_caption(rng)]
+    assert load_card("pocket").unknown_words(said) == []
+
+
+@PROPERTY
+@given(SEEDS, st.sampled_from(list(KINDS.values())), st.sampled_from(SIZES), st.sampled_from(TONES), st.booleans())
+def test_an_object_is_called_nothing_that_it_is_not(seed: int, kind: str, size: str, tone: str, purple: bool) -> None:
+    caption = object_caption(kind, size, tone, purple, np.random.default_rng(seed))
+    assert caption.endswith(kind)
+    words = set(caption.split())
+    assert words & {"large", "small"} <= {size}
+    assert words & {"dark", "pale"} <= {tone}
+    assert purple or "purple" not in words
+
+
+@PROPERTY
+@given(SEEDS, st.integers(1, 40), st.lists(st.sampled_from(STAINED), unique=True))
+def test_a_scene_denies_only_what_is_not_in_view(seed: int, num_red: int, others: list[str]) -> None:
+    caption = scene_caption(num_red, others, np.random.default_rng(seed))
+    amount = "many" if num_red >= 12 else "some" if num_red >= 5 else "a few"
+    assert f"with {amount} red blood cells" in caption
+    for kind in STAINED:
+        assert (f"and a {kind}" in caption) == (kind in others)
+    if others:
+        assert "no white" not in caption
+        assert "only" not in caption

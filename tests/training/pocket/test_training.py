@@ -1,0 +1,166 @@
+"""Every part, tiny: it trains, goes on from its checkpoint, loads with the standard classes and can be measured."""
+
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, StableDiffusionInpaintPipeline
+from PIL import Image
+from safetensors import safe_open
+from transformers import (
+    BlipForConditionalGeneration,
+    BlipProcessor,
+    CLIPModel,
+    CLIPProcessor,
+    GPT2LMHeadModel,
+    GPT2Tokenizer,
+)
+
+from generator.bundles import ModelRef
+from generator.errors import BoxpaintError
+from generator.painting.models import load_model
+from training.pocket import blip, clip, gpt2, inpaint, vae
+from training.pocket.loop import Budget
+from training.pocket.sheet import save_samples
+
+CPU = torch.device("cpu")
+VAE = vae.VaeRecipe(
+    side_px=32, crop_sides_px=(110, 260), channels=(8, 8, 8, 8), norm_groups=4, critic_channels=4,
+    batch_size=2,
+)  # fmt: skip
+INPAINT = inpaint.InpaintRecipe(
+    channels=(8, 16), norm_groups=4, text_width=16, text_hidden=32, text_layers=1, text_heads=2, vocabulary=560,
+    bank_size=48, batch_size=8,
+)  # fmt: skip
+GPT2 = gpt2.Gpt2Recipe(vocabulary=400, width=16, layers=1, heads=2, positions=32, batch_size=4)
+CLIP = clip.ClipRecipe(
+    side_px=16, width=16, layers=1, heads=2, text_width=16, text_layers=1, text_heads=2, projection=16, batch_size=4,
+    vocabulary=560,
+)  # fmt: skip
+BLIP = blip.BlipRecipe(
+    side_px=16, width=18, layers=1, heads=2, text_layers=1, text_heads=2, vocabulary=200, batch_size=4
+)
+
+Budgets = Callable[[float], Budget]
+
+
+def steps_in(lines: list[str]) -> int:
+    """Steps that the last line of a training tells of."""
+    found = [re.search(r": (\d+) steps in .* loss (\S+)$", line) for line in lines]
+    (last,) = [match for match in found if match][-1:]
+    assert math.isfinite(float(last[2]))
+    return int(last[1])
+
+
+def train_twice(train: Callable[[float, Callable[[str], None]], None]) -> None:
+    """Train, then go on with a larger budget."""
+    first: list[str] = []
+    train(1.0, first.append)
+    steps = steps_in(first)
+    assert steps > 0
+    assert not any("going on" in line for line in first)
+    second: list[str] = []
+    train(2.0, second.append)
+    assert any(f"going on after {steps} steps" in line for line in second)
+    assert steps_in(second) > steps
+
+
+def weights_are_half(folder: Path) -> bool:
+    (path,) = folder.glob("*.safetensors")
+    with safe_open(path, "pt") as tensors:
+        return {str(tensors.get_tensor(name).dtype) for name in tensors.keys()} <= {"torch.float16", "torch.int64"}  # noqa: SIM118
+
+
+def test_the_vae(bccd: Path, tmp_path: Path, budget: Budgets) -> None:
+    out = tmp_path / "inpaint" / "vae"
+    train_twice(lambda seconds, say: vae.train(bccd, out, VAE, budget(seconds), say=say))
+    assert (out.parent / "vae.checkpoint.pt").exists()
+    loaded = AutoencoderKL.from_pretrained(out)
+    assert weights_are_half(out)
+    crops = vae.to_tensor([Image.open(next((bccd / "images").iterdir())).resize((32, 32))], CPU)
+    assert vae.encode(loaded.float(), crops).shape == (1, 4, 4, 4)
+    assert loaded.config.scaling_factor != AutoencoderKL().config.scaling_factor
+    numbers = vae.evaluate(out, bccd, 0, CPU)
+    assert set(numbers) == {"VAE PSNR, unseen photos, dB", "VAE speckle kept"}
+    assert 3 < numbers["VAE PSNR, unseen photos, dB"] < 60
+    assert numbers["VAE speckle kept"] >= 0
+
+
+def test_the_painter(bccd: Path, tmp_path: Path, budget: Budgets) -> None:
+    out = tmp_path / "inpaint"
+    with pytest.raises(BoxpaintError, match="there is no VAE"):
+        inpaint.train(bccd, out, INPAINT, budget(1.0), say=print)
+    vae.train(bccd, out / "vae", VAE, budget(0.5), say=print)
+    said: list[str] = []
+
+    def train(seconds: float, say: Callable[[str], None]) -> None:
+        inpaint.train(bccd, out, INPAINT, budget(seconds), say=lambda line: (say(line), said.append(line)))
+
+    train_twice(train)
+    # Encoded once: the second training tells of the same bank, seconds and all.
+    first, second = [line for line in said if "a bank of" in line]
+    assert first == second
+    pipeline = StableDiffusionInpaintPipeline.from_pretrained(out)
+    assert isinstance(pipeline.scheduler, DPMSolverMultistepScheduler)
+    assert pipeline.scheduler.config.rescale_betas_zero_snr
+    assert all(weights_are_half(out / part) for part in ("unet", "vae", "text_encoder"))
+    model = load_model("inpaint", ModelRef(folder=str(out)), device=CPU, dtype=torch.float32, offline=True)
+    assert (model.in_channels, model.native_px) == (9, 32)
+    assert model.embed_prompt("a platelet").shape == (1, 32, 16)
+    numbers = inpaint.evaluate(out, bccd, 0, CPU, samples=16)
+    assert 0 < numbers["diffusion loss, unseen photos"] < 10
+    assert inpaint.evaluate(out, bccd, 0, CPU, samples=16) == numbers
+    save_samples(out, tmp_path / "samples.png", 0, CPU)
+    # Six scenes; beside each the same with three objects.
+    assert Image.open(tmp_path / "samples.png").size == (4 * 32, 6 * 32)
+
+
+@pytest.mark.parametrize(
+    ("snr", "least", "weight"),
+    [
+        (0.0, 0.0, 0.0),
+        (1.0, 0.0, 1 / 2),
+        (5.0, 0.0, 5 / 6),
+        (19.0, 0.0, 5 / 20),
+        (0.0, 0.1, 0.1),
+        (1.0, 0.1, 1 / 2),
+    ],
+)
+def test_noise_levels_weigh_by_their_clipped_signal(snr: float, least: float, weight: float) -> None:
+    levels = torch.tensor([snr / (1 + snr)], dtype=torch.float64)
+    recipe = inpaint.InpaintRecipe(least_weight=least)
+    assert float(inpaint.weights_of(levels, recipe)) == pytest.approx(weight)
+
+
+def test_the_language_model(captions: Path, tmp_path: Path, budget: Budgets) -> None:
+    out = tmp_path / "gpt2"
+    train_twice(lambda seconds, say: gpt2.train(captions, out, GPT2, budget(seconds), say=say))
+    assert weights_are_half(out)
+    model, tokenizer = GPT2LMHeadModel.from_pretrained(out), GPT2Tokenizer.from_pretrained(out)
+    assert model.config.vocab_size == len(tokenizer)
+    numbers = gpt2.evaluate(out, captions, 0, CPU)
+    assert "GPT-2 perplexity, held-out captions" in numbers
+    assert 1 < numbers["GPT-2 perplexity, domain lines"] < 1000
+
+
+def test_the_judge(bccd: Path, tmp_path: Path, budget: Budgets) -> None:
+    out = tmp_path / "clip"
+    train_twice(lambda seconds, say: clip.train(bccd, out, CLIP, budget(seconds), say=say))
+    assert weights_are_half(out)
+    CLIPModel.from_pretrained(out)
+    assert CLIPProcessor.from_pretrained(out).tokenizer.model_max_length == 32
+    numbers = clip.evaluate(out, bccd, 0, CPU)
+    assert 0 <= numbers["CLIP accuracy, four names"] <= 1
+
+
+def test_the_captioner(bccd: Path, captions: Path, tmp_path: Path, budget: Budgets) -> None:
+    out = tmp_path / "blip"
+    train_twice(lambda seconds, say: blip.train(bccd, captions, out, BLIP, budget(seconds), say=say))
+    assert weights_are_half(out)
+    BlipForConditionalGeneration.from_pretrained(out)
+    BlipProcessor.from_pretrained(out)
+    numbers = blip.evaluate(out, bccd, 0, CPU)
+    assert 0 <= numbers["BLIP exact class words"] <= 1

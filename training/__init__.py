@@ -1,0 +1,1 @@
+"""How embedded weights are made; nothing here is needed at run time."""

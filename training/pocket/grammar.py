@@ -1,0 +1,73 @@
+"""What can be said of a blood smear: captions of cells and scenes, from measured attributes or for language alone.
+
+Only words that the bundle's card lists are used, so that whatever GPT-2 learns from them the diffusion model has seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from training.pocket.smears import STAINED
+
+PREFIXES = ("a photo of", "a micrograph of", "an image of")
+PLACES = ("in a stained blood smear", "in a blood smear", "on a stained blood smear", "on a blood smear background")
+SCENES = (
+    "a blood smear",
+    "a stained blood smear",
+    "a micrograph of blood",
+    "a micrograph of a blood smear",
+    "a photo of a stained blood smear",
+    "an image of a blood smear",
+)
+AMOUNTS = ("many", "some", "a few")
+SIZES = ("large", "small", "")
+TONES = ("dark", "pale", "")
+# Nothing to label: what a decoy or an empty place is called.
+EMPTY = ("red blood cells", "blood smear background", "a blood smear with red blood cells only")
+# From this many red cells in view on they are "some", then "many".
+SOME, MANY = 5, 12
+
+
+def name_cell(kind: str, *, size: str = "", tone: str = "", purple: bool = False, single: bool = False) -> str:
+    """Name a cell: name_cell("platelet", size="small", tone="pale") is "a small pale platelet"."""
+    words = ["a", "single" * single, size, tone, "purple" * (purple and kind in STAINED), kind]
+    return " ".join(word for word in words if word)
+
+
+def object_caption(kind: str, size: str, tone: str, purple: bool, rng: np.random.Generator) -> str:
+    """Caption of one cell in varying words, with some of its attributes."""
+    name = name_cell(
+        kind,
+        size=size if rng.random() < 0.6 else "",
+        tone=tone if rng.random() < 0.5 else "",
+        purple=bool(purple and rng.random() < 0.7),
+        single=bool(rng.random() < 0.2),
+    )
+    return f"{rng.choice(PREFIXES)} {name}" if rng.random() < 0.3 else name
+
+
+def free_caption(kind: str, rng: np.random.Generator) -> str:
+    """Caption of a cell that nobody has seen, for the language model: attributes drawn, a place at times."""
+    size, tone = str(rng.choice(SIZES)), str(rng.choice(TONES))
+    caption = object_caption(kind, size, tone, bool(rng.random() < 0.5), rng)
+    return f"{caption} {rng.choice(PLACES)}" if rng.random() < 0.35 else caption
+
+
+def amount_of(num_red: int) -> str:
+    """Say how many red cells that is: amount_of(4) is "a few"."""
+    return AMOUNTS[0] if num_red >= MANY else AMOUNTS[1] if num_red >= SOME else AMOUNTS[2]
+
+
+def scene_caption(num_red: int, others: Sequence[str], rng: np.random.Generator) -> str:
+    """Caption of a whole scene with `num_red` red cells and one cell each of the kinds `others` in view."""
+    scene = f"{rng.choice(SCENES)} with {amount_of(num_red)} red blood cells"
+    if others:
+        return f"{scene} and " + " and ".join(f"a {kind}" for kind in others)
+    return scene + str(rng.choice([", no white blood cells", " only", ""], p=[0.5, 0.4, 0.1]))
+
+
+def empty_caption(rng: np.random.Generator) -> str:
+    """Caption of a place without anything to label."""
+    return str(rng.choice(EMPTY))

@@ -1,0 +1,244 @@
+"""The pocket's painter: an inpainting UNet of nine channels and the text encoder that it listens to.
+
+Rombach et al. 2022, arXiv 2112.10752, at 17 M parameters. It predicts v (Salimans & Ho 2022, arXiv 2202.00512) on a
+schedule that ends in pure noise (Lin et al. 2023, arXiv 2305.08891), weighted by the clipped signal-to-noise ratio
+(Hang et al. 2023, arXiv 2303.09556). With everything masked it paints whole scenes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import (
+    AutoencoderKL,
+    DPMSolverMultistepScheduler,
+    StableDiffusionInpaintPipeline,
+    UNet2DConditionModel,
+)
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from generator.bundles import ModelRef
+from generator.errors import BoxpaintError
+from generator.painting.models import load_model
+from generator.seeds import derive_seed
+from generator.storage import sha256_of
+from training.pocket.bank import Bank, fill_bank, load_bank, save_bank, stream_samples
+from training.pocket.loop import Budget, Player, autocast, fit
+from training.pocket.samples import SampleRecipe
+from training.pocket.smears import measure_limits, read_smears, with_attributes
+from training.pocket.tokenizers import clip_tokenizer
+
+BANK_FILE = "inpaint.bank.safetensors"
+WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
+SCHEDULE = {
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "prediction_type": "v_prediction",
+    "rescale_betas_zero_snr": True,
+    "timestep_spacing": "trailing",
+    "steps_offset": 1,
+}
+HELD_OUT_SAMPLES = 192
+EVALUATION_BATCH = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class InpaintRecipe:
+    """Sizes and schedule. `bank_share` is the most of the budget that encoding samples may take."""
+
+    channels: tuple[int, ...] = (96, 160, 224)
+    head_width: int = 8
+    norm_groups: int = 32
+    text_width: int = 192
+    text_hidden: int = 512
+    text_layers: int = 3
+    text_heads: int = 6
+    vocabulary: int = 700
+    positions: int = 32
+    samples: SampleRecipe = field(default_factory=SampleRecipe)
+    bank_size: int = 64_000
+    bank_share: float = 0.25
+    batch_size: int = 384
+    learning_rate: float = 7e-4
+    ema_decay: float = 0.9995
+    empty_prompt_share: float = 0.1
+    snr_limit: float = 5.0
+    # At pure noise the clipped weight is 0: v0 never learned the first step of painting, which sets the colours of a
+    # scene, and its scenes had a cast each of their own. 0 is v0's weighting.
+    least_weight: float = 0.1
+    weight_inside: float = 2.0
+
+
+def train(data: Path, out: Path, recipe: InpaintRecipe, budget: Budget, *, say: Callable[[str], None]) -> None:
+    """Train on the training and validation photos; `out` holds `vae/` and becomes a whole pipeline's folder.
+
+    Raises BoxpaintError when there is no VAE.
+    """
+    if not (out / "vae" / WEIGHTS_FILE).is_file():
+        raise BoxpaintError(
+            f"{out / 'vae'}: there is no VAE to paint with; train it first: python -m training.pocket vae"
+        )
+    vae = AutoencoderKL.from_pretrained(out / "vae", dtype=torch.float32).to(budget.device).eval()
+    bank = _bank(data, out, vae, recipe, budget, say=say)
+    tokenizer = clip_tokenizer(recipe.vocabulary, recipe.positions, budget.seed)
+    torch.manual_seed(budget.seed)
+    unet: Any = UNet2DConditionModel(**_unet_config(recipe, bank.latents))
+    unet.to(budget.device, memory_format=torch.channels_last)
+    text_encoder: Any = CLIPTextModel(_text_config(recipe, tokenizer))
+    text_encoder.to(budget.device)
+    scheduler: Any = DPMSolverMultistepScheduler(**SCHEDULE)
+    levels = scheduler.alphas_cumprod.to(budget.device)
+    prompts = _tokens(tokenizer, bank.captions).to(budget.device)
+    no_prompt = _tokens(tokenizer, [""]).to(budget.device)
+
+    def loss(rng: np.random.Generator, _progress: float) -> torch.Tensor:
+        rows = torch.from_numpy(rng.integers(len(bank), size=recipe.batch_size)).to(budget.device)
+        silent = torch.from_numpy(rng.random(recipe.batch_size) < recipe.empty_prompt_share).to(budget.device)
+        ids = torch.where(silent[:, None], no_prompt, prompts[rows])
+        steps = torch.from_numpy(rng.integers(len(levels), size=recipe.batch_size)).to(budget.device)
+        noise = torch.randn(len(rows), *bank.latents.shape[1:], device=budget.device)
+        with autocast(budget.device):
+            error = _errors(unet, text_encoder(ids)[0], bank, rows, noise, steps, levels)
+        inside = 1 + (recipe.weight_inside - 1) * bank.masks[rows].float()
+        return (weights_of(levels[steps], recipe) * (error * inside).mean(dim=(1, 2, 3))).mean()
+
+    player = Player(
+        modules={"unet": unet, "text_encoder": text_encoder},
+        loss=loss,
+        learning_rate=recipe.learning_rate,
+        ema_decay=recipe.ema_decay,
+    )
+    left = replace(budget, minutes=budget.minutes - bank.seconds / 60)
+    trained: Any = fit("inpaint", [player], left, out.parent, say=say)
+    pipeline: Any = StableDiffusionInpaintPipeline(
+        vae=vae.half(),
+        text_encoder=trained["text_encoder"].half(),
+        tokenizer=tokenizer,
+        unet=trained["unet"].half(),
+        scheduler=scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.save_pretrained(out)
+
+
+def evaluate(
+    folder: Path, data: Path, seed: int, device: torch.device, *, samples: int = HELD_OUT_SAMPLES
+) -> dict[str, float]:
+    """Mean squared error of v inside the masks of samples of unseen photos, not weighted, prompts as captioned.
+
+    Samples and noise depend on the seed alone, noise levels are spread evenly; a UNet that predicts 0 has about 1.
+    """
+    model = load_model("inpaint", ModelRef(folder=str(folder)), device=device, dtype=torch.float32, offline=True)
+    seen = read_smears(data, ("train", "val"))
+    unseen = with_attributes(read_smears(data, ("test",)), measure_limits(seen))
+    drawn = stream_samples(unseen, model.native_px, SampleRecipe(), derive_seed(seed, 8))
+    bank = fill_bank(drawn, model.vae, device, size=samples, seconds=np.inf, say=lambda _: None)
+    scheduler: Any = model.new_scheduler()
+    levels = scheduler.alphas_cumprod.to(device)
+    noise = torch.randn(bank.latents.shape, generator=torch.Generator("cpu").manual_seed(seed)).to(device)
+    total = 0.0
+    for rows in torch.arange(samples, device=device).split(EVALUATION_BATCH):
+        steps = rows * len(levels) // samples
+        with torch.inference_mode():
+            texts = torch.cat([model.embed_prompt(bank.captions[row]) for row in rows.tolist()])
+            error = _errors(model.unet, texts, bank, rows, noise[rows], steps, levels)
+        inside = bank.masks[rows].float()
+        total += float(((error * inside).sum(dim=(1, 2, 3)) / inside.sum(dim=(1, 2, 3)) / error.shape[1]).sum())
+    return {"diffusion loss, unseen photos": total / samples}
+
+
+def _errors(
+    unet: Any,
+    texts: torch.Tensor,
+    bank: Bank,
+    rows: torch.Tensor,
+    noise: torch.Tensor,
+    steps: torch.Tensor,
+    levels: torch.Tensor,
+) -> torch.Tensor:
+    """Squared errors of v (B, 4, h, w) for rows of a bank; `levels` are the cumulative alphas of the schedule."""
+    clean = bank.latents[rows].float()
+    signal, spread = (part.sqrt()[:, None, None, None] for part in (levels[steps], 1 - levels[steps]))
+    seen = torch.cat([signal * clean + spread * noise, bank.masks[rows].float(), bank.masked[rows].float()], dim=1)
+    predicted = unet(seen.contiguous(memory_format=torch.channels_last), steps, texts, return_dict=False)[0].float()
+    errors: torch.Tensor = (predicted - (signal * noise - spread * clean)) ** 2
+    return errors
+
+
+def weights_of(levels: torch.Tensor, recipe: InpaintRecipe) -> torch.Tensor:
+    """Weights of noise levels for v: min(snr, limit) / (snr + 1), and `least_weight` at least."""
+    snr = levels / (1 - levels)
+    return (snr.clamp(max=recipe.snr_limit) / (snr + 1)).clamp(min=recipe.least_weight)
+
+
+def _bank(
+    data: Path, out: Path, vae: Any, recipe: InpaintRecipe, budget: Budget, *, say: Callable[[str], None]
+) -> Bank:
+    """The bank of an earlier start with the same VAE, recipe and seed, or a new one."""
+    path = out.parent / BANK_FILE
+    made_from = {
+        "vae": sha256_of(out / "vae" / WEIGHTS_FILE),
+        "samples": asdict(recipe.samples),
+        "size": recipe.bank_size,
+        "seed": budget.seed,
+    }
+    bank = load_bank(path, made_from, budget.device)
+    if bank is None:
+        smears = read_smears(data, ("train", "val"))
+        smears = with_attributes(smears, measure_limits(smears))
+        drawn = stream_samples(smears, int(vae.config.sample_size), recipe.samples, derive_seed(budget.seed, 9))
+        seconds = 60 * budget.minutes * recipe.bank_share
+        bank = fill_bank(drawn, vae, budget.device, size=recipe.bank_size, seconds=seconds, say=say)
+        save_bank(bank, path, made_from)
+    say(f"inpaint: a bank of {len(bank)} samples, encoded in {bank.seconds / 60:.1f} min")
+    return bank
+
+
+def _tokens(tokenizer: Any, texts: Sequence[str]) -> torch.Tensor:
+    """Token ids (N, positions), padded to the end as boxpaint does."""
+    length = tokenizer.model_max_length
+    ids: torch.Tensor = tokenizer(
+        list(texts), padding="max_length", max_length=length, truncation=True, return_tensors="pt"
+    ).input_ids
+    return ids
+
+
+def _unet_config(recipe: InpaintRecipe, latents: torch.Tensor) -> dict[str, Any]:
+    depth = len(recipe.channels)
+    return {
+        "sample_size": latents.shape[-1],
+        "in_channels": 2 * latents.shape[1] + 1,
+        "out_channels": latents.shape[1],
+        "block_out_channels": recipe.channels,
+        # The first block sees every latent: attention there would cost more than all the rest.
+        "down_block_types": ("DownBlock2D", *("CrossAttnDownBlock2D",) * (depth - 1)),
+        "up_block_types": (*("CrossAttnUpBlock2D",) * (depth - 1), "UpBlock2D"),
+        "layers_per_block": 1,
+        "attention_head_dim": recipe.head_width,
+        "norm_num_groups": recipe.norm_groups,
+        "cross_attention_dim": recipe.text_width,
+    }
+
+
+def _text_config(recipe: InpaintRecipe, tokenizer: Any) -> CLIPTextConfig:
+    return CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=recipe.text_width,
+        intermediate_size=recipe.text_hidden,
+        projection_dim=recipe.text_width,
+        num_hidden_layers=recipe.text_layers,
+        num_attention_heads=recipe.text_heads,
+        max_position_embeddings=recipe.positions,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )

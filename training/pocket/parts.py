@@ -1,0 +1,132 @@
+"""The parts of a bundle: where each lies in its folder, what trains it and what measures it on unseen data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from generator.errors import BoxpaintError
+from generator.storage import make_folder, write_json
+from training.pocket import blip, clip, gpt2, inpaint, vae
+from training.pocket.bank import remove_bank
+from training.pocket.crops import CELL_KINDS
+from training.pocket.loop import Budget
+from training.pocket.sheet import save_samples
+from training.pocket.smears import read_smears
+from training.pocket.texts import read_captions
+
+Say = Callable[[str], None]
+BYTES_PER_MB = 1e6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """What is learned from: a folder of labelled photos (smears.py) and a file of captions (texts.py)."""
+
+    data: Path
+    captions: Path
+
+    def check(self) -> None:
+        """Raise BoxpaintError when something is missing, before hours are spent on the rest."""
+        smears = [read_smears(self.data, (split,)) for split in ("train", "val", "test")]
+        for kind in CELL_KINDS:
+            if not any(smear.of_kind(kind) for smear in smears[0]) or not any(s.of_kind(kind) for s in smears[2]):
+                raise BoxpaintError(f"{self.data}: no {kind} is labelled in the photos of train.txt or of test.txt")
+        read_captions(self.captions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One part: its folder in the bundle, the file in it that says that the part is there, and what to do with it."""
+
+    folder: str
+    marker: str
+    train: Callable[[Sources, Path, Budget, Say], None]
+    evaluate: Callable[[Path, Sources, int, torch.device], dict[str, float]]
+
+
+PARTS: dict[str, Part] = {
+    "vae": Part(
+        folder="inpaint/vae",
+        marker="config.json",
+        train=lambda given, out, budget, say: vae.train(given.data, out, vae.VaeRecipe(), budget, say=say),
+        evaluate=lambda folder, given, seed, device: vae.evaluate(folder, given.data, seed, device),
+    ),
+    "inpaint": Part(
+        folder="inpaint",
+        marker="unet/config.json",
+        train=lambda given, out, budget, say: inpaint.train(given.data, out, inpaint.InpaintRecipe(), budget, say=say),
+        evaluate=lambda folder, given, seed, device: inpaint.evaluate(folder, given.data, seed, device),
+    ),
+    "gpt2": Part(
+        folder="gpt2",
+        marker="config.json",
+        train=lambda given, out, budget, say: gpt2.train(given.captions, out, gpt2.Gpt2Recipe(), budget, say=say),
+        evaluate=lambda folder, given, seed, device: gpt2.evaluate(folder, given.captions, seed, device),
+    ),
+    "blip": Part(
+        folder="blip",
+        marker="config.json",
+        train=lambda given, out, budget, say: blip.train(
+            given.data, given.captions, out, blip.BlipRecipe(), budget, say=say
+        ),
+        evaluate=lambda folder, given, seed, device: blip.evaluate(folder, given.data, seed, device),
+    ),
+    "clip": Part(
+        folder="clip",
+        marker="config.json",
+        train=lambda given, out, budget, say: clip.train(given.data, out, clip.ClipRecipe(), budget, say=say),
+        evaluate=lambda folder, given, seed, device: clip.evaluate(folder, given.data, seed, device),
+    ),
+}
+
+
+def numbers_file(bundle: Path, name: str) -> Path:
+    """File whose being there says that a part is finished."""
+    return bundle / f"{name}.numbers.json"
+
+
+def train_part(bundle: Path, name: str, given: Sources, budget: Budget, say: Say) -> None:
+    """Train a part, measure it, write its numbers down and remove what only an interrupted training needs."""
+    part = PARTS[name]
+    folder = bundle / part.folder
+    make_folder(folder.parent)
+    part.train(given, folder, budget, say)
+    numbers = part.evaluate(folder, given, budget.seed, budget.device)
+    if name == "inpaint":
+        save_samples(folder, bundle / "samples.png", budget.seed, budget.device)
+        remove_bank(folder.parent / inpaint.BANK_FILE)
+    write_json(numbers_file(bundle, name), numbers)
+    (folder.parent / f"{name}.checkpoint.pt").unlink(missing_ok=True)
+
+
+def read_numbers(bundle: Path, name: str) -> dict[str, float]:
+    """Read the numbers of a part; empty when it is not finished, or came from another bundle."""
+    if not numbers_file(bundle, name).exists():
+        return {}
+    numbers: dict[str, float] = json.loads(numbers_file(bundle, name).read_text(encoding="utf-8"))
+    return numbers
+
+
+def parts_in(bundle: Path) -> list[str]:
+    """Name the parts that a bundle's folder holds. Raises BoxpaintError when it holds none."""
+    names = [name for name, part in PARTS.items() if (bundle / part.folder / part.marker).is_file()]
+    if not names:
+        raise BoxpaintError(f"{bundle}: there is no part of a bundle in this folder; looked for {_places()}")
+    return names
+
+
+def size_mb(bundle: Path, name: str) -> float:
+    """Megabytes (10^6 bytes) of a part's files, those of parts within its folder left out."""
+    folder = bundle / PARTS[name].folder
+    inner = [bundle / part.folder for part in PARTS.values() if folder in (bundle / part.folder).parents]
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.name.endswith((".pt", ".part")))
+    return sum(path.stat().st_size for path in files if not set(inner) & set(path.parents)) / BYTES_PER_MB
+
+
+def _places() -> str:
+    return ", ".join(f"{part.folder}/{part.marker}" for part in PARTS.values())

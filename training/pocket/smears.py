@@ -1,0 +1,192 @@
+"""Stained blood smears with Pascal VOC boxes -> photos, cells with measured attributes, and square crops of them.
+
+The photos are those of BCCD (MIT, https://github.com/Shenggan/BCCD_Dataset): red and white blood cells and platelets,
+640 x 480 px. Attributes are measured, not guessed: a cell is large or small within its own kind, and dark or pale
+against the background of its photo.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import cv2
+import numpy as np
+
+from generator.errors import BoxpaintError
+from generator.geometry import Box, intersection_area
+
+KINDS = {"WBC": "white blood cell", "Platelets": "platelet", "RBC": "red blood cell"}
+STAINED = ("white blood cell", "platelet")
+BACKGROUND, SCENE = "background", "scene"
+MIN_SIDE_PX = 8
+# Middle part of a box in which the stain is measured: its corners hold no cell.
+CORE_SHARE = 0.6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One labelled cell. `size` is "large", "small" or "" (between), `tone` "dark", "pale" or ""; `purple` says that it
+    is one of the more strongly coloured half of its kind."""
+
+    kind: str
+    box: Box
+    size: str = ""
+    tone: str = ""
+    purple: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Smear:
+    """One photo (HWC uint8 RGB) and its cells."""
+
+    name: str
+    image: np.ndarray
+    cells: tuple[Cell, ...]
+
+    def of_kind(self, kind: str) -> list[Cell]:
+        """Cells of one kind."""
+        return [cell for cell in self.cells if cell.kind == kind]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What counts as small or large, pale or dark (lower and upper third of each kind in the training photos), and as
+    purple (upper half)."""
+
+    side_px: dict[str, tuple[float, float]]
+    darkness: dict[str, tuple[float, float]]
+    saturation: dict[str, float]
+
+
+def read_smears(data: Path, splits: Iterable[str]) -> list[Smear]:
+    """Read the photos that `<split>.txt` lists. Raises BoxpaintError when the folder is not laid out so."""
+    smears = []
+    for split in splits:
+        listing = data / f"{split}.txt"
+        if not listing.is_file():
+            raise BoxpaintError(
+                f"{data}: there is no {split}.txt; --data is a folder with images/, annotations/ (Pascal VOC) and "
+                "train.txt, val.txt, test.txt"
+            )
+        for name in listing.read_text(encoding="utf-8").split():
+            stem = Path(name).stem
+            image = cv2.imread(str(data / "images" / f"{stem}.jpg"))
+            if image is None:
+                raise BoxpaintError(f"{listing} lists {name!r}, but {data / 'images' / stem}.jpg cannot be read")
+            height, width = image.shape[:2]
+            cells = tuple(_read_cells(data / "annotations" / f"{stem}.xml", (width, height)))
+            smears.append(Smear(name=stem, image=cv2.cvtColor(image, cv2.COLOR_BGR2RGB), cells=cells))
+    return smears
+
+
+def _read_cells(path: Path, size_wh: tuple[int, int]) -> Iterable[Cell]:
+    """Cells of one annotation file, clipped to the photo; degenerate boxes are passed over."""
+    for item in ElementTree.parse(path).getroot().iter("object"):
+        corners = [int(float(item.findtext(f"bndbox/{name}", "0"))) for name in ("xmin", "ymin", "xmax", "ymax")]
+        # VOC counts pixels from 1 and includes the last one.
+        x_min, y_min = max(0, corners[0] - 1), max(0, corners[1] - 1)
+        x_max, y_max = min(size_wh[0], corners[2]), min(size_wh[1], corners[3])
+        kind = KINDS.get(item.findtext("name", ""))
+        if kind and min(x_max - x_min, y_max - y_min) >= MIN_SIDE_PX:
+            yield Cell(kind=kind, box=Box.from_xyxy(x_min, y_min, x_max, y_max))
+
+
+def measure_limits(smears: Sequence[Smear]) -> Limits:
+    """Find the limits of "small", "large", "dark", "pale" and "purple" for each kind."""
+    sides: defaultdict[str, list[float]] = defaultdict(list)
+    darkness: defaultdict[str, list[float]] = defaultdict(list)
+    saturation: defaultdict[str, list[float]] = defaultdict(list)
+    for smear in smears:
+        light = _light_of(smear.image)
+        for cell in smear.cells:
+            core = _core(smear.image, cell)
+            sides[cell.kind].append(_side_px(cell))
+            darkness[cell.kind].append(_darkness(core, light))
+            saturation[cell.kind].append(_saturation(core))
+    return Limits(
+        side_px=_thirds(sides),
+        darkness=_thirds(darkness),
+        saturation={kind: float(np.median(values)) for kind, values in saturation.items()},
+    )
+
+
+def with_attributes(smears: Sequence[Smear], limits: Limits) -> list[Smear]:
+    """Name size, tone and colour of every cell."""
+    described = []
+    for smear in smears:
+        light = _light_of(smear.image)
+        cells = []
+        for cell in smear.cells:
+            low, high = limits.side_px[cell.kind]
+            pale, dark = limits.darkness[cell.kind]
+            core = _core(smear.image, cell)
+            side, darkness = _side_px(cell), _darkness(core, light)
+            size = "small" if side <= low else "large" if side >= high else ""
+            tone = "pale" if darkness <= pale else "dark" if darkness >= dark else ""
+            purple = cell.kind in STAINED and _saturation(core) > limits.saturation[cell.kind]
+            cells.append(replace(cell, size=size, tone=tone, purple=purple))
+        described.append(replace(smear, cells=tuple(cells)))
+    return described
+
+
+def cells_in_view(smear: Smear, box: Box) -> tuple[int, tuple[str, ...]]:
+    """Count the red cells whose centre lies in a part of a photo, and list the other kinds of which a part shows."""
+    red = sum(
+        box.x_min <= (cell.box.x_min + cell.box.x_max) / 2 < box.x_max
+        and box.y_min <= (cell.box.y_min + cell.box.y_max) / 2 < box.y_max
+        for cell in smear.of_kind("red blood cell")
+    )
+    shown = {cell.kind for cell in smear.cells if intersection_area(cell.box, box)}
+    return red, tuple(kind for kind in STAINED if kind in shown)
+
+
+def _thirds(values: dict[str, list[float]]) -> dict[str, tuple[float, float]]:
+    return {kind: (float(np.quantile(v, 1 / 3)), float(np.quantile(v, 2 / 3))) for kind, v in values.items()}
+
+
+def _side_px(cell: Cell) -> float:
+    return float(np.sqrt(cell.box.width * cell.box.height))
+
+
+def _light_of(image: np.ndarray) -> float:
+    """Grey value of the empty background of a photo."""
+    return float(np.quantile(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), 0.9))
+
+
+def _core(image: np.ndarray, cell: Cell) -> np.ndarray:
+    box = cell.box
+    inset_x, inset_y = (round(side * (1 - CORE_SHARE) / 2) for side in (box.width, box.height))
+    return image[box.y_min + inset_y : box.y_max - inset_y, box.x_min + inset_x : box.x_max - inset_x]
+
+
+def _darkness(core: np.ndarray, light: float) -> float:
+    """Median darkness of the middle of a cell, 0 as bright as the background, 1 black."""
+    return 1 - float(np.median(cv2.cvtColor(core, cv2.COLOR_RGB2GRAY))) / light
+
+
+def _saturation(core: np.ndarray) -> float:
+    """Median saturation of the middle of a cell, 0 grey to 255."""
+    return float(np.median(cv2.cvtColor(core, cv2.COLOR_RGB2HSV)[..., 1]))
+
+
+def empty_square(smear: Smear, side: int, rng: np.random.Generator, tries: int = 20) -> Box | None:
+    """Find a random square that touches no white cell and no platelet."""
+    height, width = smear.image.shape[:2]
+    taken = [cell.box for cell in smear.cells if cell.kind != "red blood cell"]
+    for _ in range(tries):
+        x, y = (int(rng.integers(0, room - side, endpoint=True)) for room in (width, height))
+        box = Box.from_xywh(x, y, side, side)
+        if not any(intersection_area(box, other) for other in taken):
+            return box
+    return None
+
+
+def cut(smear: Smear, box: Box, side_px: int) -> np.ndarray:
+    """Cut a square out of a photo and bring it to side_px (HWC uint8 RGB)."""
+    crop = smear.image[box.slices]
+    shrinks = box.width > side_px
+    return cv2.resize(crop, (side_px, side_px), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
