@@ -1,6 +1,6 @@
 """Do the book's prompts vary the pictures? Spread of CLIP embeddings with the book and with the bare class prompts.
 
-    python -m benchmarks.variety [--objects 64] [--out runs/variety]
+    python -m benchmarks.variety [--objects 64] [--classes classes.csv] [--out runs/variety]
 
 The same scenes are painted twice with the same backgrounds, boxes and seeds: each object from its class's own prompt,
 and from a text of the prompt book. Every object is cut out with a margin and embedded by the bundle's CLIP; the spread
@@ -11,6 +11,7 @@ all crops, in the same order, are written to --out.
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,11 +28,13 @@ from generator.painting.painter import Painter
 from generator.pictures import tile
 from generator.prompts.book import PromptBook
 from generator.prompts.make import make_book
+from generator.spec import Spec
 from generator.storage import make_folder
 
 MARGIN = 0.25
 SIDE_PX = 112
 BOOTSTRAPS = 2000
+MAX_SCENES = 100
 
 Crops = dict[tuple[str, int, int], tuple[np.ndarray, str]]
 
@@ -39,11 +42,12 @@ Crops = dict[tuple[str, int, int], tuple[np.ndarray, str]]
 def main() -> None:
     """Paint, embed, print the table, write the sheets."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--objects", type=int, default=64, help="of all classes together")
+    parser.add_argument("--objects", type=int, default=64, help="of each class")
+    parser.add_argument("--classes", type=Path, default=Path("classes.csv"))
     parser.add_argument("--out", type=Path, default=Path("runs/variety"))
     arguments = parser.parse_args()
     config = Config()
-    spec = load_spec(canvas_wh=config.canvas_wh)
+    spec = _endless(load_spec(classes=arguments.classes, canvas_wh=config.canvas_wh))
     book = _for_classes_only(make_book(spec, config))
     painter = Painter(config)
     if config.models.clip is None:
@@ -67,6 +71,13 @@ def main() -> None:
     Console().print(f"sheets: {folder}")
 
 
+def _endless(spec: Spec) -> Spec:
+    """Ask for more scenes than will be painted."""
+    return replace(
+        spec, backgrounds=tuple(replace(row, num_imgs=MAX_SCENES * row.num_imgs) for row in spec.backgrounds)
+    )
+
+
 def _for_classes_only(book: PromptBook) -> PromptBook:
     """Leave the backgrounds with their own prompts, so that nothing but the objects differs."""
     rows = tuple(row for row in book.enriched.rows if row.table == "classes")
@@ -74,18 +85,22 @@ def _for_classes_only(book: PromptBook) -> PromptBook:
 
 
 def _paint(plan: Plan, painter: Painter, wanted: int) -> Crops:
-    """Paint scenes until there are `wanted` objects: (class, scene, object) -> crop and prompt."""
+    """Paint scenes until there are `wanted` objects of each class: (class, scene, object) -> crop and prompt."""
     crops: Crops = {}
+    counts = Counter[str]()
     for start in range(0, len(plan), plan.config.chunk):
         scenes = [plan.scene(index) for index in range(start, min(start + plan.config.chunk, len(plan)))]
         for scene in paint_chunk(scenes, painter, plan.config, watch=Stopwatch()):
             for item in scene.objects:
                 if item.label is not None:
                     square = square_around(item.placement.box, margin=MARGIN, size_wh=plan.config.canvas_wh)
-                    key = (item.placement.category, scene.plan.index, item.placement.object_index)
-                    crops[key] = (scene.image[square.slices].copy(), item.placement.prompt)
-        if len(crops) >= wanted:
-            return dict(list(crops.items())[:wanted])
+                    name = item.placement.category
+                    counts[name] += 1
+                    if counts[name] <= wanted:
+                        key = (name, scene.plan.index, item.placement.object_index)
+                        crops[key] = (scene.image[square.slices].copy(), item.placement.prompt)
+        if all(counts[name] >= wanted for name in plan.spec.categories):
+            break
     return crops
 
 

@@ -38,7 +38,7 @@ ClassesOption = Annotated[
 ]
 AttributesOption = Annotated[
     Path | None,
-    typer.Option("--attributes", help="CSV of light, pose, weather ... [default: attributes.csv beside the classes]"),
+    typer.Option("--attributes", help="CSV of light, pose, weather ... (default: attributes.csv beside the classes)"),
 ]
 PromptsOption = Annotated[
     Path | None, typer.Option("--prompts", help="Prompt book to use: enriched.json or its folder, made or edited.")
@@ -46,7 +46,7 @@ PromptsOption = Annotated[
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
-        "--config", help="YAML of how to paint [default: config.yaml if there, else the embedded pocket bundle]"
+        "--config", help="YAML of how to paint (default: config.yaml if there, else the embedded pocket bundle)"
     ),
 ]
 SeedOption = Annotated[

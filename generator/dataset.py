@@ -23,7 +23,7 @@ from typing import Any
 
 from generator.errors import RunMismatchError, StorageError
 from generator.plan import Plan, write_plan
-from generator.prompts.book import ENRICHED_FILE, PromptBook, read_book
+from generator.prompts.book import ENRICHED_FILE, PromptBook, read_book, write_book
 from generator.provenance import encode_image, xmp_packet
 from generator.record import SceneRecord, read_record, record_of
 from generator.storage import make_folder, remove_leftovers, translate_os_errors, write_bytes, write_json
@@ -114,7 +114,8 @@ class RunFolder:
         Raises RunMismatchError when the finished scenes were painted from other texts.
         """
         if self._finished:
-            before = _read_json(self.folder / "run.json").get("prompts", {}).get("digest")
+            prompts = _read_json(self.folder / "run.json").get("prompts")
+            before = prompts.get("digest") if isinstance(prompts, dict) else None
             if before != book.digest:
                 raise RunMismatchError(
                     f"{self.folder} was painted from another prompt book ({before} before, {book.digest} now): leave "
@@ -153,8 +154,10 @@ class RunFolder:
         for name in _OWN_FOLDERS:
             remove_leftovers(make_folder(self.folder / name))
         remove_leftovers(self.folder)
+        if self.plan.book and not self._finished:
+            write_book(self.plan.book, self.folder / "prompts", overwrite=True)
         for name, data in (self.plan.book.files() if self.plan.book else {}).items():
-            if not self._finished or not (self.folder / "prompts" / name).exists():
+            if not (self.folder / "prompts" / name).exists():
                 write_bytes(self.folder / "prompts" / name, data)
         if not self._finished or not (self.folder / "plan.jsonl").exists():
             write_plan(self.plan, self.folder / "plan.jsonl")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -218,6 +219,17 @@ def tiny_language_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, save in (("gpt2", save_gpt2), ("blip", save_blip), ("clip", save_clip), ("sentences", save_sentences)):
         save(folder / name)
     return folder
+
+
+@pytest.fixture()
+def one_thread() -> Iterator[None]:
+    """Models this small wait for each other's threads a hundred times longer than they compute."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture()

@@ -184,14 +184,15 @@ def read_book(path: Path, spec: Spec | None = None) -> PromptBook:
 def write_book(book: PromptBook, folder: Path, *, overwrite: bool = False) -> list[Path]:
     """Write the book's files into a folder and return their paths.
 
-    Raises StorageError rather than replace a file that holds something else: somebody may have edited it.
+    Raises StorageError rather than replace, or leave as the captions of another book, a file that holds something
+    else: somebody may have edited it.
     """
     files = book.files()
     make_folder(folder)
-    for name, data in files.items():
+    for name in (ENRICHED_FILE, CAPTIONS_FILE):
         path = folder / name
         with translate_os_errors(path):
-            differs = path.exists() and path.read_bytes() != data
+            differs = path.exists() and path.read_bytes() != files.get(name)
         if differs and not overwrite:
             raise StorageError(
                 f"{path} holds another book, perhaps an edited one, and stays as it is; use another --out, --overwrite "
@@ -199,6 +200,9 @@ def write_book(book: PromptBook, folder: Path, *, overwrite: bool = False) -> li
             )
     for name, data in files.items():
         write_bytes(folder / name, data)
+    if CAPTIONS_FILE not in files:
+        with translate_os_errors(folder / CAPTIONS_FILE):
+            (folder / CAPTIONS_FILE).unlink(missing_ok=True)
     return [folder / name for name in files]
 
 

@@ -35,7 +35,6 @@ def caption_references(
         _ = models.captioner  # only the download tells its commit, which the cache and captions.json go by
     captioner = models.fingerprint("captioner")
     cache = CaptionCache({"captioner": captioner, "prefix": config.prompts.caption_prefix})
-    models.used["captioner"] = captioner
     captioned = tuple(_caption_row(row, spec, config, models, cache, on_warning) for row in rows)
     return Captions(model=captioner, parameters=parameters, rows=captioned)
 
@@ -62,7 +61,7 @@ def _caption_row(
             try:
                 digest = content_hash(reference)
                 if cache.get(digest) is None:
-                    unknown[digest] = np.asarray(open_reference(reference))
+                    unknown[digest] = np.array(open_reference(reference))
                 digests.append((reference.name, digest))
             except ValueError as error:
                 skipped.append(Skipped(picture=reference.name, reason=str(error)))

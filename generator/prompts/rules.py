@@ -16,6 +16,7 @@ from pathlib import Path
 from generator.spec import BackgroundSpec, ClassSpec, Spec
 
 _BLOCKED_FILE = Path(__file__).parent / "blocked_words.txt"
+_OPPOSITES_FILE = Path(__file__).parent / "opposites.txt"
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 # A sentence ends here, if what follows begins another; "3.5 mm" and "e.g. a" do not.
 _SENTENCE_END = re.compile(r"[.!?]+(?=\s+[A-Z\"“]|\s*$)")
@@ -58,6 +59,7 @@ class Rules:
             self._length_fault(words),
             _repetition_fault(words),
             self._class_fault(text),
+            self._contradiction(words),
             self._emptiness_fault(text),
             self._blocked_fault(text),
             self._vocabulary_fault(text),
@@ -88,6 +90,19 @@ class Rules:
             return f"speaks of several: {mine[0].found}"
         if len(mine) > max(1, len(asked)):
             return f"speaks of several: {mine[0].found}, {mine[1].found}"
+        return ""
+
+    def _contradiction(self, words: Sequence[str]) -> str:
+        # "white" in "white blood cell" is a name, not a colour.
+        names = {word.lower() for phrase in (*self.own, *self.others) for word in _WORD.findall(phrase)}
+        asked = [word.lower() for word in _WORD.findall(self.prompt)]
+        for group in opposites():
+            for side in group:
+                denied = set().union(*(other for other in group if other is not side)) - names - set(asked)
+                said = next((word for word in asked if word in side and word not in names), None)
+                found = next((word for word in words if word in denied), None)
+                if said and found:
+                    return f"contradicts the prompt: '{found}' against '{said}'"
         return ""
 
     def _emptiness_fault(self, text: str) -> str:
@@ -188,6 +203,17 @@ def blocked_words() -> tuple[str, ...]:
     """Words that should not be painted."""
     lines = _BLOCKED_FILE.read_text(encoding="utf-8").splitlines()
     return tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+
+
+@functools.cache
+def opposites() -> tuple[tuple[frozenset[str], ...], ...]:
+    """Groups of sides, each a set of words; words of two sides of a group contradict each other."""
+    lines = _OPPOSITES_FILE.read_text(encoding="utf-8").splitlines()
+    return tuple(
+        tuple(frozenset(side.strip().split("/")) for side in line.split(","))
+        for line in lines
+        if line.strip() and not line.startswith("#")
+    )
 
 
 @functools.lru_cache(maxsize=4096)

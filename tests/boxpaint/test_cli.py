@@ -82,7 +82,12 @@ def test_an_unknown_scenario_names_the_known_ones(tmp_path: Path) -> None:
         (["generate"], {"config.yaml": "bundel: pocket\n"}, ["config.yaml:1", "bundel", "did you mean 'bundle'"]),
         (["generate"], {"config.yaml": "bundle: nowhere\n"}, ["nowhere", "pocket, sd21"]),
         (["generate", "--device", "toaster"], {}, ["toaster", "device: auto"]),
-        (["generate"], {"config.yaml": "bundle: sd21\noffline: true\n"}, ["sd2-community", "offline: false", "folder"]),
+        (
+            ["generate"],
+            {"config.yaml": "bundle: sd21\noffline: true\nprompts: {enrich: none}\n"},
+            ["sd2-community", "offline: false", "folder"],
+        ),
+        (["generate"], {"config.yaml": "bundle: sd21\noffline: true\n"}, ["models.enricher", "gpt2", "offline: false"]),
         (["generate", "--out", "classes.csv"], {}, ["classes.csv", "--out"]),
         (["validate", "nothing"], {}, ["nothing", "no such file or folder"]),
         (["validate", "."], {}, ["no COCO file"]),

@@ -147,3 +147,11 @@ def test_any_damage_to_a_file_is_a_picture_or_one_error(tmp_path_factory, kind, 
         assert str(error)
     else:
         assert result.mode == "RGB"
+
+
+def test_sixteen_bits_are_scaled_not_clipped(tmp_path):
+    values = np.array([[1000, 3000], [5000, 9000]], np.uint16)
+    Image.fromarray(values).save(tmp_path / "camera.png")
+    pixels = np.asarray(open_reference(Reference(path=tmp_path / "camera.png")))
+    assert pixels[..., 0].tolist() == [[0, 63], [127, 255]]  # (v - 1000) * 255 / 8000, cut off
+    assert (pixels == pixels[..., :1]).all()

@@ -85,7 +85,11 @@ def read_smears(data: Path, splits: Iterable[str]) -> list[Smear]:
 
 def _read_cells(path: Path, size_wh: tuple[int, int]) -> Iterable[Cell]:
     """Cells of one annotation file, clipped to the photo; degenerate boxes are passed over."""
-    for item in ElementTree.parse(path).getroot().iter("object"):
+    try:
+        root = ElementTree.parse(path).getroot()
+    except (OSError, ElementTree.ParseError) as error:
+        raise BoxpaintError(f"{path}: cannot be read as a Pascal VOC annotation ({error})") from None
+    for item in root.iter("object"):
         corners = [int(float(item.findtext(f"bndbox/{name}", "0"))) for name in ("xmin", "ymin", "xmax", "ymax")]
         # VOC counts pixels from 1 and includes the last one.
         x_min, y_min = max(0, corners[0] - 1), max(0, corners[1] - 1)

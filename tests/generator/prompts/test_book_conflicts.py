@@ -133,6 +133,16 @@ def test_an_edited_file_is_not_replaced_unless_one_says_so(tmp_path, name):
     assert contents(tmp_path) == {name: BOOK.files()[name] for name in (ENRICHED_FILE, CAPTIONS_FILE)}
 
 
+def test_the_captions_of_another_book_are_not_left_beside(tmp_path):
+    write_book(BOOK, tmp_path)
+    before = contents(tmp_path)
+    with pytest.raises(StorageError, match=r"captions\.json holds another book"):
+        write_book(book_of(), tmp_path)
+    assert contents(tmp_path) == before
+    write_book(book_of(), tmp_path, overwrite=True)
+    assert contents(tmp_path) == book_of().files()
+
+
 @pytest.mark.parametrize("place", ["file", "file/below"])
 def test_a_file_in_place_of_the_folder(tmp_path, place):
     (tmp_path / "file").write_text("mine")

@@ -8,9 +8,8 @@ from generator.prompts.rules import (
     Limits,
     Rules,
     blocked_words,
-    class_phrases,
-    clean,
     find_phrases,
+    opposites,
     rules_for_background,
     rules_for_class,
 )
@@ -48,124 +47,6 @@ def rules(
 
 def thing(prompt: str, name: str, *synonyms: str) -> ClassSpec:
     return ClassSpec(prompt=prompt, name=name, synonyms=synonyms, min_appear=0, max_appear=1)
-
-
-# What a model wrote, made into a text.
-
-
-@pytest.mark.parametrize(
-    ("raw", "expected"),
-    [
-        ("", ""),
-        ("   \n\t", ""),
-        ("...", ""),
-        ("a cow", "a cow"),
-        ("a cow.", "a cow"),
-        ("  a   cow\n in a\tfield ", "a cow in a field"),
-        (' "a cow in a field. It is', "a cow in a field"),
-        ("a cow in a field. A wolf", "a cow in a field"),
-        ("a cow in a field! “Look", "a cow in a field"),
-        ("a cow in a field. it is", "a cow in a field. it is"),  # no new sentence: "approx. 3 m" goes on so, too
-        ("a cow, 3.5 m long", "a cow, 3.5 m long"),
-        ("a cow, e.g. a brown one", "a cow, e.g. a brown one"),
-        ("1. a cow", "a cow"),
-        ("2) a cow", "a cow"),
-        ("- a cow", "a cow"),
-        ("• a cow,", "a cow"),
-        ("1. 2. a cow", "a cow"),
-        ('"1. a cow"', "a cow"),
-        ("- - 'a cow' -", "a cow"),
-        ("1.5 litres of milk", "1.5 litres of milk"),
-        ("a cow's calf", "a cow's calf"),
-        ("“a cow”", "a cow"),
-        ("a cow:", "a cow"),
-    ],
-)
-def test_clean(raw, expected):
-    assert clean(raw) == expected
-
-
-@PROPERTY
-@given(TEXTS)
-def test_clean_takes_anything_and_twice_is_once(text):
-    once = clean(text)
-    assert clean(once) == once
-    assert once == " ".join(once.split())
-    assert len(once) <= len(text)
-
-
-# Classes named in a text.
-
-
-@pytest.mark.parametrize(
-    ("text", "phrases", "expected"),
-    [
-        ("", ["cow"], []),
-        ("a cow", [], []),
-        ("a cow", ["cow"], [("cow", "cow", False)]),
-        ("a Cow and a COW", ["cow"], [("cow", "Cow", False), ("cow", "COW", False)]),
-        ("two cows", ["cow"], [("cow", "cows", True)]),
-        ("a red cow, red cows", ["red  cow"], [("red  cow", "red cow", False), ("red  cow", "red cows", True)]),
-        ("a cowboy and a scow", ["cow"], []),
-        ("two butterflies", ["butterfly"], [("butterfly", "butterflies", True)]),
-        ("a pack of wolves", ["wolf"], [("wolf", "wolves", True)]),
-        ("two knives", ["knife"], [("knife", "knives", True)]),
-        ("three foxes", ["fox"], [("fox", "foxes", True)]),
-        ("one burn mark", ["burn marks"], [("burn marks", "burn mark", False)]),  # a name in the plural
-        ("two red blood cells", ["cell", "red blood cell"], [("red blood cell", "red blood cells", True)]),
-        (
-            "a cell beside a red blood cell",
-            ["cell", "red blood cell"],
-            [("cell", "cell", False), ("red blood cell", "red blood cell", False)],
-        ),
-        ("a white\n blood   cell", ["white blood cell"], [("white blood cell", "white blood cell", False)]),
-        ("a white-blood-cell", ["white blood cell"], []),
-        ("a cow-like dog", ["cow"], [("cow", "cow", False)]),  # doubtful, but never a cow unseen
-        ("a T-junction", ["t-junction"], [("t-junction", "T-junction", False)]),
-        ("a c++ book", ["c++"], [("c++", "c++", False)]),
-        ("wolf, cow, wolf", ["cow", "wolf"], [("wolf", "wolf", False), ("cow", "cow", False), ("wolf", "wolf", False)]),
-        ("a cow", ["cow", "cow"], [("cow", "cow", False)]),
-        ("une vache née", ["née"], [("née", "née", False)]),
-    ],
-)
-def test_find_phrases(text, phrases, expected):
-    assert [(item.phrase, item.found, item.is_plural) for item in find_phrases(text, phrases)] == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "negated"),
-    [
-        ("no wolves", True),
-        ("a field without wolves", True),
-        ("free of any wolves", True),
-        ("never a wolf", True),
-        ("No big bad wolf", True),
-        ("no big bad grey wolf", False),  # at most two words may stand between
-        ("no trees, a wolf", False),
-        ("a wolf, no trees", False),
-        ("piano wolf", False),
-        ("a wolf", False),
-    ],
-)
-def test_what_is_said_not_to_be_there(text, negated):
-    (mention,) = find_phrases(text, ["wolf"])
-    assert mention.negated is negated
-
-
-@pytest.mark.parametrize(
-    ("row", "expected"),
-    [
-        (thing("a white blood cell", "white blood cell"), ("white blood cell",)),
-        (thing("a purple leukocyte", "white blood cell", "leukocyte"), ("white blood cell", "leukocyte")),
-        (thing("grey wolves in snow", "wolf"), ("wolf",)),
-        (thing("black scorch marks, burnt cables", "burn damage"), ("black scorch marks",)),
-        (thing("black scorch marks", "burn damage", "soot"), ("black scorch marks",)),
-        (thing(", 3, black scorch marks", "burn damage"), ("black scorch marks",)),  # no words before the comma
-        (thing("scorch\n marks, black", "burn damage"), ("scorch marks",)),
-    ],
-)
-def test_class_phrases(row, expected):
-    assert class_phrases(row) == expected
 
 
 # Why a text cannot be used.
@@ -246,6 +127,58 @@ def test_a_background_may_only_say_that_a_class_is_not_there(text, expected):
     assert rules_for_background(spec.backgrounds[0], spec, limits()).fault_of(text) == expected
 
 
+@pytest.mark.parametrize(
+    ("prompt", "text", "expected"),
+    [
+        ("a field, no animals", "a field with no trees", ""),
+        ("a field, no animals", "an empty field", ""),
+        ("a field, No animals", "a field with flowers", "no longer empty: the prompt says 'no'"),
+        ("an Empty street", "a street at night", "no longer empty: the prompt says 'empty'"),
+        ("a notable field", "a field with flowers", ""),
+    ],
+)
+def test_a_background_that_was_empty_stays_empty(prompt, text, expected):
+    assert rules(prompt, own=()).fault_of(text) == expected
+    # What a class is without says nothing of the scene.
+    assert not rules(prompt, own=("field", "street")).fault_of(text).startswith("no longer")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text", "expected"),
+    [
+        ("a large wolf", "a small wolf", "contradicts the prompt: 'small' against 'large'"),
+        ("a Large wolf", "a huge wolf", ""),  # equals
+        ("a LARGE wolf", "a wolf, Tiny", "contradicts the prompt: 'tiny' against 'large'"),
+        ("a wolf", "a small wolf", ""),  # nothing was said
+        ("a large wolf beside a small tree", "a small wolf", ""),  # both were
+        ("a sitting wolf", "a wolf running", "contradicts the prompt: 'running' against 'sitting'"),  # one of many
+        ("a sitting wolf at night", "a wolf sitting at noon", "contradicts the prompt: 'noon' against 'night'"),
+        ("a large wolf", "a smallish wolf", ""),
+    ],
+)
+def test_what_the_prompt_says_is_not_denied(prompt, text, expected):
+    assert rules(prompt).fault_of(text) == expected
+
+
+def test_words_of_names_are_no_claims():
+    cell = ("white blood cell",)
+    assert rules("a white blood cell", own=cell, others=()).fault_of("a dark white blood cell") == ""
+    fault = rules("a pale white blood cell", own=cell, others=()).fault_of("a dark white blood cell")
+    assert fault == "contradicts the prompt: 'dark' against 'pale'"
+    smear = rules("a white field", own=(), others=("black wolf",))
+    assert smear.fault_of("a field without black wolf") == ""
+
+
+def test_the_list_of_opposites():
+    groups = opposites()
+    assert len(groups) > 10
+    for group in groups:
+        words = [word for side in group for word in side]
+        assert len(group) >= 2
+        assert len(words) == len(set(words))
+        assert all(word.isalpha() and word == word.lower() for word in words)
+
+
 def test_rows_of_one_class_are_not_others_to_each_other():
     wolf, grey, cow = thing("a wolf", "wolf"), thing("a grey wolf", "wolf"), thing("a cow", "cow", "calf")
     spec = Spec(backgrounds=(), classes=(wolf, grey, cow))
@@ -278,20 +211,3 @@ def test_any_text_is_judged_and_one_that_passes_holds_the_noun_and_no_other(prom
         mentions = find_phrases(text, ("wolf", "cow"))
         assert {item.phrase for item in mentions} == {"wolf"}
         assert sum(letter.isalpha() for letter in text) >= 2
-
-
-@PROPERTY
-@given(TEXTS, TEXTS, TEXTS)
-def test_any_class_has_phrases(prompt, name, synonym):
-    row = thing(f"x{prompt}", f"x{name}".strip(), f"x{synonym}".strip())
-    assert all(phrase.strip() for phrase in class_phrases(row))
-    rules_for_class(row, Spec(backgrounds=(), classes=(row,)), limits()).fault_of(prompt)
-
-
-@PROPERTY
-@given(TEXTS, TEXTS)
-def test_mentions_are_in_the_text_and_come_in_its_order(text, phrase):
-    mentions = find_phrases(text, ["wolf", "cow", f"x{phrase}".strip()])
-    flat = " ".join(text.split())
-    places = [flat.find(item.found) for item in mentions]
-    assert all(place >= 0 for place in places)

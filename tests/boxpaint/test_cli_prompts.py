@@ -1,0 +1,196 @@
+"""The prompt book on the command line: made, shown, edited, given on."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from boxpaint import cli
+from boxpaint.__main__ import main
+
+CLASSES = "prompt,min_appear,max_appear,name,references\na brown cow [Bos],1,2,cow,photos\na grey wolf,0,1,wolf,\n"
+
+
+@pytest.fixture()
+def farm(tmp_path: Path, tiny_language_models: Path) -> Path:
+    """A folder with CSV files, photos, attributes and a config of tiny models."""
+    from PIL import Image
+
+    (tmp_path / "background.csv").write_text("prompt,num_imgs\na green field,20\n")
+    (tmp_path / "classes.csv").write_text(CLASSES)
+    (tmp_path / "attributes.csv").write_text("attribute,text\nlight,at dusk\nlight,at noon\n")
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (40, 30), (120, 80, 40)).save(tmp_path / "photos" / "one.png")
+    (tmp_path / "photos" / "bad.png").write_bytes(b"no picture")
+    names = {"captioner": "blip", "enricher": "gpt2", "embedder": "sentences"}
+    config = {
+        "bundle": "sd21",
+        "offline": True,
+        "device": "cpu",
+        "canvas": {"width": 96, "height": 64},
+        "models": {role: {"folder": str(tiny_language_models / name)} for role, name in names.items()},
+        "prompts": {"variants": 4, "min_similarity": -1.0, "max_similarity": 1.0, "max_words": 12},
+    }
+    (tmp_path / "config.yaml").write_text(json.dumps(config))
+    return tmp_path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Boxpaint = Callable[..., Result]
+
+
+@pytest.fixture()
+def boxpaint(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], one_thread: None) -> Boxpaint:
+    """Return a function: arguments, cwd -> what the command gave; in this process, where the libraries are loaded."""
+
+    def run(*arguments: str, cwd: Path) -> Result:
+        monkeypatch.chdir(cwd)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(cwd / "cache"))
+        monkeypatch.setattr(sys, "argv", ["boxpaint", *arguments])
+        monkeypatch.setattr(cli, "console", Console(width=200, highlight=False, markup=False))
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        output = capsys.readouterr()
+        return Result(returncode=int(ended.value.code or 0), stdout=output.out, stderr=output.err)
+
+    return run
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_a_book_is_made_shown_edited_and_given_on(farm: Path, boxpaint: Boxpaint) -> None:
+    made = boxpaint("prompts", cwd=farm)
+    assert made.returncode == 0, made.stderr
+    book = contents(farm / "prompts")
+    assert list(book) == ["captions.json", "enriched.json"]
+    for words in (
+        "scene: a green field",
+        "cow: a brown cow [Bos]",  # brackets are no markup
+        "wolf: a grey wolf",
+        "in use, rejected:",
+        "cow: 1 captions of photos, 1 pictures skipped",
+        "bad.png: skipped, is no picture",
+        "wrote prompts/enriched.json",
+        "boxpaint generate --prompts prompts",
+    ):
+        assert words in made.stdout
+    rows = json.loads(book["enriched.json"])["rows"]
+    for text in (item["text"] for row in rows for item in row["texts"] if not item["rejected"]):
+        assert text.split(",")[0] in made.stdout
+
+    # A second time it is the same, and no conflict.
+    assert boxpaint("prompts", cwd=farm).returncode == 0
+    assert contents(farm / "prompts") == book
+
+    # A person's work is not replaced.
+    rows[2]["texts"] = [{"text": "a lone wolf of my own"}]
+    edited = json.dumps({**json.loads(book["enriched.json"]), "rows": rows})
+    (farm / "prompts" / "enriched.json").write_text(edited)
+    refused = boxpaint("prompts", cwd=farm)
+    assert refused.returncode == 2
+    assert "Traceback" not in refused.stderr
+    for words in ("enriched.json", "holds another book", "--out", "--overwrite", "--prompts prompts"):
+        assert words in refused.stderr
+    assert (farm / "prompts" / "enriched.json").read_text() == edited
+
+    # It can be shown and planned from without a model.
+    shown = boxpaint("prompts", "--prompts", "prompts", cwd=farm)
+    assert shown.returncode == 0, shown.stderr
+    assert "a lone wolf of my own" in shown.stdout
+    assert "edited" in shown.stdout
+    assert "wrote" not in shown.stdout
+    planned = boxpaint("plan", "--prompts", "prompts/enriched.json", cwd=farm)
+    assert planned.returncode == 0, planned.stderr
+    lines = [json.loads(line) for line in (farm / "plan" / "plan.jsonl").read_text().splitlines()]
+    wolves = {one["prompt"] for line in lines for one in line["placements"] if one["category"] == "wolf"}
+    assert wolves == {"a lone wolf of my own"}
+    cows = {one["prompt"] for line in lines for one in line["placements"] if one["category"] == "cow"}
+    assert len(cows) == 4
+
+    assert boxpaint("prompts", "--overwrite", cwd=farm).returncode == 0
+    assert contents(farm / "prompts") == book
+
+
+def test_showing_and_planning_load_no_torch(farm: Path) -> None:
+    row = '{"table": "%s", "name": "%s", "prompt": "%s", "texts": [{"text": "%s"}]}'
+    rows = [
+        ("background", "", "a green field"),
+        ("classes", "cow", "a brown cow [Bos]"),
+        ("classes", "wolf", "a grey wolf"),
+    ]
+    page = ", ".join(row % (*key, key[2]) for key in rows)
+    (farm / "book.json").write_text(f'{{"models": {{}}, "seed": 0, "parameters": {{}}, "rows": [{page}]}}')
+    code = (
+        "import sys\n"
+        "from boxpaint.cli import app\n"
+        "app(['prompts', '--prompts', 'book.json'], standalone_mode=False)\n"
+        "app(['plan', '--prompts', 'book.json'], standalone_mode=False)\n"
+        "assert not {'torch', 'transformers'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=farm, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "files", "words"),
+    [
+        (["prompts", "--prompts", "none.json"], {}, ["none.json", "no such file", "boxpaint prompts makes it"]),
+        (["prompts", "--prompts", "bad.json"], {"bad.json": "{\n]"}, ["bad.json:2", "is not JSON"]),
+        (["plan", "--prompts", "bad.json"], {"bad.json": "[]"}, ["bad.json", "dictionary"]),
+        (
+            ["generate", "--prompts", "bad.json"],
+            {"bad.json": '{"seed": "x"}'},
+            ["faults:", "bad.json", "'seed'", "'rows'"],
+        ),
+        (
+            ["generate", "--prompts", "book.json"],
+            {"book.json": '{"models": {}, "seed": 0, "parameters": {}, "rows": []}'},
+            ["book.json", "wolf: a grey wolf", "has no texts in the book"],
+        ),
+        (["check-spec", "--attributes", "none.csv"], {}, ["none.csv", "no such file"]),
+        (
+            ["check-spec", "--attributes", "mine.csv"],
+            {"mine.csv": "attribute,text,applies_to\nlight,at dusk,cows\n"},
+            ["mine.csv:2", "applies_to", "'cows'", "background, objects, cow, wolf"],
+        ),
+        (
+            ["check-spec"],
+            {"classes.csv": CLASSES.replace("photos", "foto")},
+            ["classes.csv:2", "'foto'", "no such folder"],
+        ),
+        (["prompts", "--out", "classes.csv"], {}, ["classes.csv", "--out"]),
+        (
+            ["prompts"],
+            {
+                "config.yaml": "bundle: sd21\ndevice: cpu\nmodels: {embedder: null}\n",
+                "classes.csv": CLASSES.replace("photos", ""),
+            },
+            ["models.embedder", "needs an embedder"],
+        ),
+    ],
+)
+def test_a_users_mistake_is_one_message_and_exit_code_2(
+    farm: Path, boxpaint: Boxpaint, arguments: list[str], files: dict[str, str], words: list[str]
+) -> None:
+    for name, text in files.items():
+        (farm / name).write_text(text)
+    before = {path.name: path.read_bytes() for path in farm.iterdir() if path.is_file()}
+    result = boxpaint(*arguments, cwd=farm)
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+    for word in words:
+        assert word in result.stderr
+    assert {path.name: path.read_bytes() for path in farm.iterdir() if path.is_file()} == before
