@@ -99,8 +99,12 @@ def evaluate(folder: Path, data: Path, seed: int, device: torch.device) -> dict[
     cells = [(text.split(), crop) for text, crop in zip(said, crops, strict=True) if crop.kind != BACKGROUND]
     size = np.mean([_word(words, ("small", "large")) == crop.size for words, crop in cells])
     tone = np.mean([_word(words, ("dark", "pale")) == crop.tone for words, crop in cells])
+    of_kind = {
+        f"BLIP class words, {name}": float(kind[[crop.kind == name for crop in crops]].mean()) for name in KINDS
+    }
     return {
         "BLIP exact class words": float(kind.mean()),
+        **of_kind,
         "BLIP size word of three": float(size),
         "BLIP tone word of three": float(tone),
         "BLIP crops": float(len(crops)),
