@@ -104,20 +104,23 @@ def _paint(plan: Plan, painter: Painter, wanted: int) -> Crops:
     return crops
 
 
-def _spread(products: np.ndarray) -> float:
-    """Mean cosine distance between two different objects; (N, N) products of unit vectors."""
-    count = len(products)
-    return float((count * count - products.sum() - (count - np.trace(products))) / (count * (count - 1)))
+def _spread(products: np.ndarray, counts: np.ndarray | None = None) -> float:
+    """Mean cosine distance of two different objects; (N, N) products of unit vectors, each object counted so often."""
+    counts = np.ones(len(products)) if counts is None else counts
+    weights = np.outer(counts, counts)
+    np.fill_diagonal(weights, 0.0)
+    return float((weights * (1 - products)).sum() / weights.sum())
 
 
 def _interval(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
-    """95 % interval of the ratio of spreads, the same objects drawn on both sides."""
+    """95 % interval of the ratio of spreads: objects drawn with replacement, the same on both sides."""
     rng = np.random.default_rng(0)
+    count = len(before)
     products = before @ before.T, after @ after.T
     ratios = []
     for _ in range(BOOTSTRAPS):
-        drawn = np.unique(rng.integers(0, len(before), len(before)))
-        a, b = (_spread(item[np.ix_(drawn, drawn)]) for item in products)
+        counts = np.bincount(rng.integers(0, count, count), minlength=count).astype(float)
+        a, b = (_spread(item, counts) for item in products)
         ratios.append(b / a)
     low, high = np.quantile(ratios, [0.025, 0.975])
     return float(low), float(high)

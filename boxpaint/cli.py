@@ -64,7 +64,7 @@ def init(
         "blood_smear"
     ),
 ) -> None:
-    """Lay down the two CSV files and a config to edit."""
+    """Lay down the CSV files and a config to edit."""
     from boxpaint.scenarios import lay_down
 
     for path in lay_down(scenario, folder):
@@ -79,8 +79,8 @@ def check_spec(
     attributes: AttributesOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Check the two CSV files, report every fault at once, and do nothing else."""
-    settings, spec = _load(background, classes, attributes, config)
+    """Check the CSV files, report every fault at once, and do nothing else."""
+    settings, spec = _load(background, classes, attributes, config, find_references=True)
     for warning in settings.card.warnings(spec):
         console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
     console.print(
@@ -131,6 +131,9 @@ def prompts(
     attributes: AttributesOption = None,
     config: ConfigOption = None,
     given: PromptsOption = None,
+    captions: Annotated[
+        Path | None, typer.Option("--captions", help="captions.json to go on from, made or edited; no photo is read.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for enriched.json and captions.json.")] = Path("prompts"),
     seed: SeedOption = None,
     device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")] = None,
@@ -138,30 +141,34 @@ def prompts(
 ) -> None:
     """Make the prompt book and show it: many faithful texts for each row, to be read, edited and given to generate.
 
-    With --prompts an existing book is checked against the CSV files and shown; nothing is made.
+    With --prompts an existing book is checked, shown, and left as it is.
     """
     from boxpaint.prompts_view import show_book
-    from generator.prompts.book import read_book, write_book
-    from generator.prompts.make import make_book
-
-    settings, spec = _load(background, classes, attributes, config, seed, None, device)
-    if given is not None:
-        show_book(read_book(given, spec), console)
-        return
+    from generator.prompts.book import read_book, read_captions, write_book
+    from generator.prompts.make import complaints, make_book
 
     def warn(text: str) -> None:
         console.print(f"warning: {text}", style="yellow", soft_wrap=True)
+
+    needs_photos = given is None and captions is None
+    settings, spec = _load(background, classes, attributes, config, seed, None, device, find_references=needs_photos)
+    if given is not None:
+        book = read_book(given, spec)
+        show_book(book, console)
+        for complaint in complaints(book, spec, settings):
+            warn(complaint)
+        return
 
     with console.status("looking for prompts") as status:
         book = make_book(
             spec,
             settings,
+            captions=read_captions(captions) if captions is not None else None,
             on_row=lambda row: status.update(f"found {len(row.kept)} prompts for {escape(row.prompt)}"),
             on_warning=warn,
         )
-    paths = write_book(book, out, overwrite=overwrite)
     show_book(book, console)
-    for path in paths:
+    for path in write_book(book, out, overwrite=overwrite):
         console.print(f"wrote {path}")
     console.print(f"edit it if you like, then: boxpaint generate --prompts {out}")
 
@@ -251,6 +258,8 @@ def _load(
     seed: int | None = None,
     chunk: int | None = None,
     device: str | None = None,
+    *,
+    find_references: bool = False,
 ) -> tuple[Config, Spec]:
     """Read the config first (it gives the canvas), then the CSV files against it."""
     from generator.config import Config
@@ -259,4 +268,5 @@ def _load(
     if config is None and Path("config.yaml").is_file():
         config = Path("config.yaml")
     settings = Config.load(config, seed=seed, chunk=chunk, device=device)
-    return settings, load_spec(background, classes, attributes, canvas_wh=settings.canvas_wh)
+    spec = load_spec(background, classes, attributes, canvas_wh=settings.canvas_wh, find_references=find_references)
+    return settings, spec

@@ -21,7 +21,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from generator.prompts.book import PromptBook
+from generator.prompts.book import BookRow, PromptBook
 from generator.run import Listener
 
 
@@ -65,6 +65,10 @@ class RunProgress(Listener):
             )
             self._task = self._bar.add_task("scenes", total=total, completed=finished, rate="")
             self._bar.start()
+
+    def on_row(self, row: BookRow) -> None:
+        """Say that the book grows."""
+        self.console.print(f"{len(row.kept)} prompts for: {row.prompt}", soft_wrap=True)
 
     def on_prompts(self, book: PromptBook) -> None:
         """Say how many texts there are."""
@@ -118,7 +122,10 @@ class StopRequest:
             raise KeyboardInterrupt
         self.requested = True
         # Not through rich: the signal may have come in the middle of its own printing.
-        os.write(sys.stderr.fileno(), b"\nstopping when this chunk is finished (Ctrl-C again: at once)\n")
+        os.write(
+            sys.stderr.fileno(),
+            b"\nstopping when this chunk, or this row of the prompt book, is finished (Ctrl-C again: at once)\n",
+        )
 
     @contextmanager
     def listening(self) -> Iterator[StopRequest]:

@@ -94,7 +94,7 @@ class OutputConfig(_Section):
 
 
 class PromptsConfig(_Section):
-    """How the prompt book is made: many faithful texts for each row of the two CSV files."""
+    """How the prompt book is made: many faithful texts for each row of the CSV files."""
 
     enrich: Literal["gpt2", "none"] = "gpt2"
     """none: only captions of reference photos and attributes.csv vary the prompts."""
@@ -135,9 +135,16 @@ class ModelsConfig(_Section):
     embedder: ModelRef | None = None
     clip: ModelRef | None = None
 
+    @field_validator("captioner", "enricher", "embedder", "clip")
+    @classmethod
+    def _has_no_dtype(cls, model: ModelRef | None) -> ModelRef | None:
+        if model is not None and model.dtype is not None:
+            raise ValueError("leave dtype out: models that read or write words compute in float32, for equal bytes")
+        return model
+
 
 class Config(_Section):
-    """Everything but the two CSV files. Keys left out come from the bundle's card.
+    """Everything but the CSV files. Keys left out come from the bundle's card.
 
     `Config()` is the embedded pocket bundle; `Config.load(path)` reads YAML. Raises pydantic's ValidationError from
     Python, ConfigError (with file and line) from a file.

@@ -17,23 +17,21 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from generator.errors import RunMismatchError, StorageError
+from generator.errors import RunMismatchError
 from generator.plan import Plan, write_plan
 from generator.prompts.book import ENRICHED_FILE, PromptBook, read_book, write_book
 from generator.provenance import encode_image, xmp_packet
 from generator.record import SceneRecord, read_record, record_of
+from generator.run_identity import compare, differences_between, identity_of, read_json, read_run
 from generator.storage import make_folder, remove_leftovers, translate_os_errors, write_bytes, write_json
 from generator.types import Scene
 from generator.version import __version__
 
-RUN_SCHEMA_VERSION = 1
 _OWN_FOLDERS = ("images", "records", "annotations", "logs", "prompts")
 _OWN_FILES = ("run.json", "plan.jsonl", "README.md", "contact_sheet.jpg", "report.html")
-_RUN_KEYS = {"schema_version", "spec_digest", "config"}
 # Of what the painter says of itself: with another of these, one data set would hold pictures of two models.
 _MODEL_KEYS = ("inpaint", "background")
 
@@ -85,12 +83,12 @@ class RunFolder:
         visible = sorted(name for name in present if not name.startswith("."))
         if not visible:
             return cls(folder, plan, finished=set(), stale=False)
-        before = _read_run(folder, overwrite=overwrite) if "run.json" in visible else None
+        before = read_run(folder, overwrite=overwrite) if "run.json" in visible else None
         if before is None:
             what = ", ".join(visible[:3])
             raise RunMismatchError(f"{folder} is not a boxpaint run folder: it holds {what}; choose another with --out")
         started = any(any((folder / name).glob("[!.]*")) for name in ("images", "records"))
-        differences = _differences(before, _identity(plan))
+        differences = differences_between(before, identity_of(plan))
         if differences and started and not overwrite:
             raise RunMismatchError(
                 f"{folder} was started with another spec, config or seed; use another --out, or --overwrite to "
@@ -111,18 +109,43 @@ class RunFolder:
     def with_book(self, book: PromptBook) -> RunFolder:
         """Return the folder for the same plan with prompts drawn from `book`.
 
-        Raises RunMismatchError when the finished scenes were painted from other texts.
+        Raises RunMismatchError when the finished scenes were painted from other texts, or when an edited book in the
+        folder would be lost.
         """
-        if self._finished:
-            prompts = _read_json(self.folder / "run.json").get("prompts")
-            before = prompts.get("digest") if isinstance(prompts, dict) else None
-            if before != book.digest:
-                raise RunMismatchError(
-                    f"{self.folder} was painted from another prompt book ({before} before, {book.digest} now): leave "
-                    "the one in its folder prompts/ as it was, use another --out, or --overwrite to start again"
-                )
+        stored = self.folder / "prompts" / ENRICHED_FILE
+        before = self._book_digest()
+        if self._finished and before != book.digest:
+            raise RunMismatchError(
+                f"{self.folder} was painted from another prompt book ({before} before, {book.digest} now): use another "
+                f"--out, or start again with the book as it is now: --prompts {stored} --overwrite"
+            )
+        if self._stale and stored.is_file() and (lost := read_book(stored).digest) not in (before, book.digest):
+            raise RunMismatchError(
+                f"{stored} was edited ({lost}) after the scenes were painted ({before}), and would be replaced: paint "
+                "from it with --prompts, or move it away"
+            )
         plan = replace(self.plan, book=book)
         return RunFolder(self.folder, plan, finished=self._finished, stale=self._stale)
+
+    def keep_book(self) -> None:
+        """Lay down the book as soon as it is made, before models of several gigabytes are loaded.
+
+        Not where another run is to be overwritten: that stays until painting begins.
+        """
+        if not self._stale and not self._finished:
+            make_folder(self.folder)
+            self._write_run({})
+            self._write_book()
+
+    def _book_digest(self) -> str | None:
+        path = self.folder / "run.json"
+        prompts = read_json(path).get("prompts") if path.is_file() else None
+        return prompts.get("digest") if isinstance(prompts, dict) else None
+
+    def _write_book(self) -> None:
+        # Where scenes are finished, the book that is there says the same; reasons and scores may have been edited.
+        if self.plan.book is not None and not (self._finished and (self.folder / "prompts" / ENRICHED_FILE).exists()):
+            write_book(self.plan.book, self.folder / "prompts", overwrite=True)
 
     @property
     def finished(self) -> frozenset[int]:
@@ -141,32 +164,28 @@ class RunFolder:
         path = make_folder(self.folder) / "run.json"
         differences: list[str] = []
         if self._finished:
-            before = _read_json(path).get("painter", {})
-            others = [line for key in _MODEL_KEYS for line in _compare(key, before.get(key), painter.get(key))]
+            before = read_json(path).get("painter", {})
+            others = [line for key in _MODEL_KEYS for line in compare(key, before.get(key), painter.get(key))]
             if others:
                 raise RunMismatchError(
                     f"{self.folder} was painted by other models; use another --out, or --overwrite to start again:",
                     others,
                 )
-            differences = _compare("painter", before, dict(painter))
+            differences = compare("painter", before, dict(painter))
         else:
-            self._write_run(path, painter)
+            self._write_run(painter)
         for name in _OWN_FOLDERS:
             remove_leftovers(make_folder(self.folder / name))
         remove_leftovers(self.folder)
-        if self.plan.book and not self._finished:
-            write_book(self.plan.book, self.folder / "prompts", overwrite=True)
-        for name, data in (self.plan.book.files() if self.plan.book else {}).items():
-            if not (self.folder / "prompts" / name).exists():
-                write_bytes(self.folder / "prompts" / name, data)
+        self._write_book()
         if not self._finished or not (self.folder / "plan.jsonl").exists():
             write_plan(self.plan, self.folder / "plan.jsonl")
         return differences
 
-    def _write_run(self, path: Path, painter: Mapping[str, str]) -> None:
+    def _write_run(self, painter: Mapping[str, str]) -> None:
         book = self.plan.book
         prompts = {"digest": book.digest, "models": book.enriched.models} if book else {}
-        write_json(path, {**_identity(self.plan), "painter": dict(painter), "prompts": prompts})
+        write_json(self.folder / "run.json", {**identity_of(self.plan), "painter": dict(painter), "prompts": prompts})
 
     def image_path(self, index: int) -> Path:
         """Where the picture of a scene lies."""
@@ -217,63 +236,11 @@ class RunFolder:
     def _clear(self) -> None:
         """Remove what is ours and nothing else; run.json last, so that a kill in between leaves a folder of ours."""
         for name in _OWN_FOLDERS:
+            if name == "prompts":
+                continue  # replaced file by file: it may be the only copy of what somebody edited
             with translate_os_errors(self.folder / name):
                 if (self.folder / name).exists():
                     shutil.rmtree(self.folder / name)
         for name in reversed(_OWN_FILES):
             with translate_os_errors(self.folder / name):
                 (self.folder / name).unlink(missing_ok=True)
-
-
-def _identity(plan: Plan) -> dict[str, Any]:
-    return {
-        "schema_version": RUN_SCHEMA_VERSION,
-        "boxpaint": __version__,
-        "spec_digest": plan.spec.digest,
-        "spec": json.loads(json.dumps(plan.spec.to_json())),  # tuples become lists, as they come back from the file
-        "config": plan.config.identity(),
-    }
-
-
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    keys = ("schema_version", "spec", "config")
-    return [line for key in keys for line in _compare(key, before.get(key), now[key])]
-
-
-def _read_run(folder: Path, *, overwrite: bool) -> dict[str, Any] | None:
-    """Read run.json; None when it is somebody else's. A damaged one of ours may be overwritten."""
-    try:
-        content = _read_json(folder / "run.json")
-    except StorageError:
-        if overwrite and (folder / "records").is_dir():
-            return {}
-        raise
-    return content if content.keys() >= _RUN_KEYS else None
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_bytes())
-    except ValueError:
-        raise StorageError(f"{path}: is damaged (not JSON); use another --out, or --overwrite to start again") from None
-    if not isinstance(data, dict):
-        raise StorageError(f"{path}: is damaged; use another --out, or --overwrite to start again")
-    return data
-
-
-def _compare(where: str, before: Any, now: Any) -> list[str]:
-    """One line for each leaf that differs."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        keys = dict.fromkeys([*before, *now])
-        return [line for key in keys for line in _compare(f"{where}.{key}", before.get(key), now.get(key))]
-    if isinstance(before, list) and isinstance(now, list):
-        pairs = enumerate(zip_longest(before, now), start=1)
-        return [line for number, (old, new) in pairs for line in _compare(f"{where}[{number}]", old, new)]
-    return [] if before == now else [f"{where}: {_short(before)} before, {_short(now)} now"]
-
-
-def _short(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 80 else f"{text[:77]}..."

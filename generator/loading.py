@@ -74,7 +74,8 @@ def load_from(
         except _BROKEN as error:
             if is_out_of_memory(error):
                 raise ModelError(
-                    f"models.{role}: not enough memory on {device} for this model; try dtype: bfloat16 or device: cpu"
+                    f"models.{role}: not enough memory on {device} for this model; try device: cpu, or for a diffusion "
+                    "model dtype: bfloat16"
                 ) from error
             raise ModelError(f"models.{role}: the files of {source!r} cannot be loaded: {error}") from error
     if ref.folder:

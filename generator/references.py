@@ -6,6 +6,7 @@ folder with annotations/*.json in it. Relative paths count from the CSV file's o
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import json
@@ -123,23 +124,24 @@ def _find_in_folder(cell: str, folder: Path) -> list[Reference]:
 
 
 def _find_in_coco(cell: str, folder: Path) -> list[Reference]:
-    place, separator, category = cell.removeprefix(COCO_PREFIX).partition("#")
+    place, separator, category = cell.removeprefix(COCO_PREFIX).rpartition("#")
     if not separator or not place or not category:
         raise ValueError("the form is coco:FILE#category")
     path = folder / place
-    files = sorted((path / "annotations").glob("*.json")) if path.is_dir() else [path]
+    files = [path]
+    if path.is_dir():
+        # Beside the boxes, COCO's own folder holds captions and keypoints of the same pictures.
+        names = sorted((path / "annotations").glob("instances_*.json"))
+        files = names or sorted((path / "annotations").glob("*.json"))
     if not files or not all(file.is_file() for file in files):
         raise ValueError(f"there is no COCO file {str(path)!r} (nor annotations/*.json below it)")
-    root = path if path.is_dir() else path.parent.parent if path.parent.name == "annotations" else path.parent
     found: list[Reference] = []
     known: dict[str, None] = {}
     for file in files:
-        try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-            known.update(dict.fromkeys(str(item["name"]) for item in content["categories"]))
-            found += _crops(content, category, root)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-            raise ValueError(f"{file} cannot be read as COCO ({type(error).__name__}: {error})") from None
+        status = file.stat()
+        for name, references in _read_coco(file, status.st_mtime_ns, status.st_size).items():
+            known[name] = None
+            found += references if name == category else ()
     if category not in known:
         raise ValueError(f"there is no category {category!r}; known: {', '.join(known) or 'none'}")
     if not found:
@@ -147,17 +149,33 @@ def _find_in_coco(cell: str, folder: Path) -> list[Reference]:
     return sorted(found, key=lambda item: (str(item.path), item.box.xyxy if item.box else ()))
 
 
-def _crops(content: dict[str, Any], category: str, root: Path) -> list[Reference]:
-    ids = {item["id"] for item in content["categories"] if item["name"] == category}
-    names = {item["id"]: item["file_name"] for item in content["images"]}
-    crops = []
-    for item in content["annotations"]:
-        if item["category_id"] not in ids or item["image_id"] not in names:
-            continue
-        x, y, width, height = (float(value) for value in item["bbox"])
-        box = (max(0, round(x)), max(0, round(y)), round(x + width), round(y + height))
-        if box[2] > box[0] and box[3] > box[1]:
-            name = names[item["image_id"]]
-            path = next((path for path in (root / "images" / name, root / name) if path.is_file()), root / name)
-            crops.append(Reference(path=path, box=Box.from_xyxy(*box)))
-    return crops
+@functools.lru_cache(maxsize=4)
+def _read_coco(file: Path, _mtime_ns: int, _size: int) -> dict[str, tuple[Reference, ...]]:
+    """Category -> its crops. Kept, because each class of a scenario asks for the same file."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        names = {item["id"]: str(item["name"]) for item in content["categories"]}
+        pictures = {item["id"]: Path(item["file_name"]) for item in content["images"]}
+        root = _picture_folder(file, next(iter(pictures.values()), Path()))
+        crops: dict[str, list[Reference]] = {name: [] for name in names.values()}
+        for item in content["annotations"]:
+            box = _pixel_box(item["bbox"])
+            if box is not None and item["category_id"] in names and item["image_id"] in pictures:
+                crops[names[item["category_id"]]].append(Reference(path=root / pictures[item["image_id"]], box=box))
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise ValueError(f"{file} cannot be read as COCO ({type(error).__name__}: {error})") from None
+    return {name: tuple(references) for name, references in crops.items()}
+
+
+def _pixel_box(xywh: Any) -> Box | None:
+    x, y, width, height = (float(value) for value in xywh)
+    box = (max(0, round(x)), max(0, round(y)), round(x + width), round(y + height))
+    return Box.from_xyxy(*box) if box[2] > box[0] and box[3] > box[1] else None
+
+
+def _picture_folder(file: Path, picture: Path) -> Path:
+    """Find the folder that a COCO file's names count from: ours, COCO's own (images/val2017, val2017), or beside it."""
+    root = file.parent.parent if file.parent.name == "annotations" else file.parent
+    split = file.stem.removeprefix("instances_")
+    places = (root / "images", root, root / "images" / split, root / split, file.parent)
+    return next((place for place in places if (place / picture).is_file()), root)

@@ -14,7 +14,7 @@ from generator.dataset import Dataset, RunFolder
 from generator.errors import BoxpaintError, StorageError
 from generator.exporters import EXPORTERS
 from generator.plan import Plan
-from generator.prompts.book import PromptBook, read_book
+from generator.prompts.book import BookRow, PromptBook, read_book
 from generator.prompts.make import make_book
 from generator.report import write_report
 from generator.spec import Spec
@@ -29,6 +29,9 @@ class Listener:
 
     def on_start(self, total: int, finished: int) -> None:
         """`total` scenes are asked for, `finished` of them are on disk already."""
+
+    def on_row(self, row: BookRow) -> None:
+        """Texts were found for one row of the CSV files."""
 
     def on_prompts(self, book: PromptBook) -> None:
         """The prompt book is there: made, given, or that of the run's first part."""
@@ -70,6 +73,12 @@ def generate(
         raise BoxpaintError(f"limit: {limit} scenes cannot be painted; 1 or more, or None for all")
     plan = Plan(spec=spec, config=config)
     given = read_book(Path(prompts), spec) if prompts is not None else None
+
+    def on_row(row: BookRow) -> None:
+        listener.on_row(row)
+        if should_stop():
+            raise KeyboardInterrupt
+
     folder = make_folder(Path(out))
     lock = FileLock(folder / ".lock")
     with translate_os_errors(folder):
@@ -84,9 +93,11 @@ def generate(
             listener.on_warning(warning)
         book = given or run.stored_book()
         if book is None:
-            book = make_book(spec, config, on_warning=listener.on_warning)
+            book = make_book(spec, config, on_row=on_row, on_warning=listener.on_warning)
+        run = run.with_book(book)
+        run.keep_book()
         listener.on_prompts(book)
-        return _generate(run.with_book(book), limit, listener, should_stop)
+        return _generate(run, limit, listener, should_stop)
     finally:
         lock.release()
 

@@ -43,6 +43,7 @@ class BackgroundSpec:
     prompt: str
     num_imgs: int
     negative_prompt: str = ""
+    references: str = ""
     line: int = 0
 
 
@@ -129,11 +130,13 @@ def load_spec(
     attributes: str | Path | None = None,
     *,
     canvas_wh: tuple[int, int],
+    find_references: bool = True,
 ) -> Spec:
     """Read the CSV files and check them against a canvas of (width, height) pixels.
 
-    `attributes` None: the file attributes.csv beside `classes`, if there is one. Raises SpecError with every fault of
-    all files at once.
+    `attributes` None: the file attributes.csv beside `classes`, if there is one. Reference photos are looked for unless
+    `find_references` is False: a prompt book that is there needs none. Raises SpecError with every fault of all files
+    at once.
     """
     faults: list[Fault] = []
     rows: dict[str, Sequence[TableRow]] = {"attributes": ()}
@@ -162,11 +165,12 @@ def load_spec(
             faults += background_faults(path, sound)
         elif key == "classes":
             faults += class_faults(path, sound, canvas_wh)
-            checked = [reference_fault(str(path), row.line, row.cells["references"], folder) for row in sound]
-            faults += [fault for fault in checked if fault is not None]
-        elif "classes" in rows:  # else nobody knows which names are right
+        elif not any(fault.file == str(tables[1][1]) for fault in faults):  # else nobody knows which names are right
             names = {row.cells["name"] or category_name(row.cells["prompt"]): None for row in rows["classes"]}
             faults += attribute_faults(path, sound, names)
+        if find_references and key != "attributes":
+            checked = [reference_fault(str(path), row.line, row.cells["references"], folder) for row in sound]
+            faults += [fault for fault in checked if fault is not None]
     if faults:
         raise SpecError(faults)
     return Spec(
@@ -192,6 +196,7 @@ def _to_background(row: TableRow) -> BackgroundSpec:
         prompt=row.cells["prompt"],
         num_imgs=int(row.cells["num_imgs"]),
         negative_prompt=row.cells["negative_prompt"],
+        references=row.cells["references"],
         line=row.line,
     )
 

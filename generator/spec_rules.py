@@ -16,7 +16,7 @@ from generator.tables import TableRow
 SIZE_COLUMNS = ("width_min", "height_min", "width_max", "height_max")
 ASPECT_COLUMNS = ("aspect_ratio_min", "aspect_ratio_max")
 BAND_COLUMNS = ("y_min", "y_max")
-BACKGROUND_COLUMNS = {"prompt": True, "num_imgs": True, "negative_prompt": False}
+BACKGROUND_COLUMNS = {"prompt": True, "num_imgs": True, "negative_prompt": False, "references": False}
 CLASS_COLUMNS = {
     "prompt": True,
     "min_appear": True,

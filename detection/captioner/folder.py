@@ -26,6 +26,7 @@ from generator.storage import atomic_writer, make_folder, remove_leftovers, tran
 KIND = "boxpaint captioner"
 CHECKPOINT, SCORES, PLOT, MODEL = "checkpoint.pt", "scores.json", "loss.png", "model"
 _UNFINISHED_MODEL = ".model.part"
+_NO_CHECKPOINT = (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, TypeError)
 
 
 class TuningFolder:
@@ -64,7 +65,7 @@ class TuningFolder:
             with translate_os_errors(path):
                 state = torch.load(path, map_location="cpu", weights_only=True)
             self._check(json.loads(state["identity"]))
-        except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, TypeError) as error:
+        except _NO_CHECKPOINT as error:
             raise _damaged(path, error) from None
         return state
 
@@ -90,6 +91,10 @@ class TuningFolder:
             (self.folder / _UNFINISHED_MODEL).rename(place)
         head = {"schema_version": SCHEMA_VERSION, "kind": KIND}
         write_json(self.folder / SCORES, {**head, **self.identity, **about, **result.to_json()})
+        self.remove_checkpoint()
+
+    def remove_checkpoint(self) -> None:
+        """Remove what only an unfinished run needs; raises StorageError."""
         _remove(self.folder / CHECKPOINT)
 
     def clear(self) -> None:
@@ -113,23 +118,55 @@ class TuningFolder:
             )
 
 
-def check_is_ours(folder: Path) -> None:
+def check_is_ours(folder: Path, *, overwrite: bool) -> None:
     """Look at a folder that is to be written to, without changing it.
 
-    Raises RunMismatchError when it holds files of something else, StorageError when it cannot be read.
+    Ours is what scores.json or checkpoint.pt show to be ours, other files beside them or not, and what holds nothing
+    but files of our names, damaged as they may be. Raises RunMismatchError when it holds something else, or remains of
+    a run that only `overwrite` can begin anew; StorageError when it cannot be read.
     """
     with translate_os_errors(folder):
         visible = (
             sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")) if folder.exists() else []
         )
-    if not visible or CHECKPOINT in visible:
+    scores = _scores_are_ours(folder / SCORES)
+    if not visible or scores:
         return
-    if SCORES in visible:
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            if json.loads((folder / SCORES).read_text(encoding="utf-8")).get("kind") == KIND:
-                return
     what = ", ".join(visible[:3])
-    raise RunMismatchError(f"{folder} is not a folder of `train captioner`: it holds {what}; choose another with --out")
+    if scores is False or not {*visible} <= {CHECKPOINT, SCORES, PLOT, MODEL}:
+        if scores is None and _is_our_checkpoint(folder / CHECKPOINT):
+            return
+        message = f"{folder} is not a folder of `train captioner`: it holds {what}; choose another with --out"
+        raise RunMismatchError(message)
+    # Of a damaged scores.json or checkpoint.pt, reading it says what is wrong.
+    if not overwrite and not {CHECKPOINT, SCORES} & {*visible}:
+        raise RunMismatchError(
+            f"{folder} holds {what}, but neither {SCORES} nor {CHECKPOINT} to go on from; choose another with --out, "
+            "or --overwrite starts again"
+        )
+
+
+def _scores_are_ours(path: Path) -> bool | None:
+    """Say whether a scores.json is of a fine-tuning; None when there is none, or it is damaged."""
+    if not path.exists():
+        return None
+    try:
+        with translate_os_errors(path):
+            content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
+    return isinstance(content, dict) and content.get("kind") == KIND
+
+
+def _is_our_checkpoint(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    try:
+        with translate_os_errors(path):
+            # Mapped, not read: it may be gigabytes.
+            return "identity" in torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except _NO_CHECKPOINT:
+        return False
 
 
 @contextlib.contextmanager

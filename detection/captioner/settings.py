@@ -30,8 +30,6 @@ class CaptionerSettings:
     max_tokens: int = 40
     """Longer captions are cut."""
     seed: int = 0
-    freeze_vision: bool = False
-    """Train the text decoder only: about half the time and memory."""
 
     def __post_init__(self) -> None:
         rules = {
@@ -85,6 +83,3 @@ class Listener:
 
     def on_epoch(self, loss: EpochLoss, *, is_best: bool) -> None:
         """An epoch is finished and kept on disk."""
-
-    def on_warning(self, text: str) -> None:
-        """Something that the user should know, but that does not stop it."""

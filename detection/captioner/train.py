@@ -52,7 +52,7 @@ def fine_tune(
     """
     listener = listener or Listener()
     split = split_pictures(table, val_share=settings.val_share, seed=settings.seed)
-    check_is_ours(out)
+    check_is_ours(out, overwrite=overwrite)
     if ref.folder and Path(ref.folder).resolve().is_relative_to(out.resolve()):
         raise BoxpaintError(f"{out}: the base model lies in this folder ({ref.folder}); choose another with --out")
     captioner = Captioner(ref, device=device, offline=offline)
@@ -67,6 +67,7 @@ def fine_tune(
             folder.clear()
         finished = folder.read_result()
         if finished is not None:
+            folder.remove_checkpoint()  # a kill may have come between the result and its removal
             return finished
         job = _Job(
             table=table,

@@ -48,13 +48,11 @@ class Trainer:
         self.reader = reader
         self.settings = settings
         self.device = device
-        if settings.freeze_vision:
-            model.vision_model.requires_grad_(False)
         self.text_config = model.config.text_config
         self.max_tokens = min(settings.max_tokens, int(self.text_config.max_position_embeddings))
         self.learning_rate = settings.learning_rate or default_learning_rate(model)
         self.steps = math.ceil(pairs / settings.batch_size)
-        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        trained = list(model.parameters())
         # Decay pulls weights to zero; a bias, or the scale of a norm, has no business there.
         self.optimiser = torch.optim.AdamW(
             [
@@ -72,8 +70,6 @@ class Trainer:
         order = derive_rng(self.settings.seed, _ORDER, epoch).permutation(len(pairs))
         torch.manual_seed(derive_seed(self.settings.seed, _NOISE, epoch))
         self.model.train()
-        if self.settings.freeze_vision:
-            self.model.vision_model.eval()
         total, tokens = 0.0, 0
         with _deterministic(self.device), _memory_explained(self.device, self.settings.batch_size):
             batches = self.reader.batches(self._cut([pairs[position] for position in order]))

@@ -1,1 +1,1 @@
-"""The prompt book: for each row of the two CSV files many different, faithful texts, made once and kept as JSON."""
+"""The prompt book: for each row of the CSV files many different, faithful texts, made once and kept as JSON."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -35,7 +34,7 @@ class _Part(BaseModel):
 
 
 class _Page(_Part):
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1]
 
 
 class Caption(_Part):
@@ -54,13 +53,19 @@ class Skipped(_Part):
 
 
 class CaptionRow(_Part):
-    """The captions of one class."""
+    """The captions of one row of a CSV file."""
 
+    table: Table
     name: str
     prompt: str
     references: str
     captions: tuple[Caption, ...]
     skipped: tuple[Skipped, ...] = ()
+
+    @property
+    def key(self) -> RowKey:
+        """What a row is found by."""
+        return (self.table, self.name, self.prompt)
 
 
 class Captions(_Page):
@@ -112,7 +117,7 @@ class BookRow(_Part):
 
 
 class Enriched(_Page):
-    """enriched.json: models (fingerprints), seed, parameters, and one entry for each row of the two CSV files."""
+    """enriched.json: models (fingerprints), seed, parameters, and an entry for each background and class."""
 
     models: dict[str, str]
     seed: int
@@ -164,21 +169,38 @@ def row_keys(spec: Spec) -> list[RowKey]:
 def read_book(path: Path, spec: Spec | None = None) -> PromptBook:
     """Read enriched.json (or the folder that holds it) and captions.json beside it, as written or edited.
 
-    With a spec, every row of it must be there. Raises PromptsError with file, line and place of every fault.
+    With a spec, every row of it must be there; rows of other specs do not matter. Raises PromptsError with file, line
+    and place of every fault.
     """
     path = path / ENRICHED_FILE if path.is_dir() else path
     enriched = _read_page(path, Enriched)
     beside = path.with_name(CAPTIONS_FILE)
-    captions = _read_page(beside, Captions) if beside.is_file() and beside != path else None
-    faults = [] if spec is None else list(_missing_rows(path, enriched, spec))
-    faults += [
-        Fault(file=str(path), column=f"{row.table}: {row.prompt}", expected="no text of this row is left to paint from")
-        for row in enriched.rows
-        if not row.kept
-    ]
+    captions = _read_page(beside, Captions) if beside.is_file() else None
+    wanted = row_keys(spec) if spec is not None else [row.key for row in enriched.rows]
+    counts = Counter(row.key for row in enriched.rows)
+    kept = {row.key: row.kept for row in enriched.rows}
+    faults = []
+    for key in dict.fromkeys(wanted):
+        table, name, prompt = key
+        if not counts[key]:
+            wrong = "this row of the CSV file has no texts in the book; make it again (boxpaint prompts) or add it"
+        elif counts[key] > 1:
+            wrong = "this row stands in the book twice; leave one"
+        elif not kept[key]:
+            wrong = "no text of this row is left to paint from"
+        else:
+            continue
+        faults.append(
+            Fault(file=str(path), column=table, found=f"{name}: {prompt}" if name else prompt, expected=wrong)
+        )
     if faults:
         raise PromptsError(faults)
     return PromptBook(enriched=enriched, captions=captions)
+
+
+def read_captions(path: Path) -> Captions:
+    """Read captions.json (or the folder that holds it), as written or edited. Raises PromptsError."""
+    return _read_page(path / CAPTIONS_FILE if path.is_dir() else path, Captions)
 
 
 def write_book(book: PromptBook, folder: Path, *, overwrite: bool = False) -> list[Path]:
@@ -206,19 +228,6 @@ def write_book(book: PromptBook, folder: Path, *, overwrite: bool = False) -> li
     return [folder / name for name in files]
 
 
-def _missing_rows(path: Path, enriched: Enriched, spec: Spec) -> Iterable[Fault]:
-    present = {row.key for row in enriched.rows}
-    for table, name, prompt in row_keys(spec):
-        if (table, name, prompt) not in present:
-            yield Fault(
-                file=str(path),
-                column=table,
-                found=f"{name}: {prompt}" if name else prompt,
-                expected="this row of the CSV file has no texts in the book; make the book again (boxpaint prompts) "
-                "or add the row",
-            )
-
-
 def _read_page(path: Path, kind: type[Page]) -> Page:
     file = str(path)
     try:
@@ -232,6 +241,15 @@ def _read_page(path: Path, kind: type[Page]) -> Page:
         raise PromptsError([Fault(file=file, line=error.lineno, expected=f"is not JSON: {error.msg}")]) from None
     except (ValueError, RecursionError) as error:  # another encoding
         raise PromptsError([Fault(file=file, expected=f"is not JSON in UTF-8: {error}")]) from None
+    if isinstance(data, dict) and kind is Enriched and "model" in data and "models" not in data:
+        wrong = (
+            f"this is {CAPTIONS_FILE}; give {ENRICHED_FILE}, or make one from it: boxpaint prompts --captions {file}"
+        )
+        raise PromptsError([Fault(file=file, expected=wrong)])
+    if isinstance(data, dict) and isinstance(version := data.get("schema_version"), int) and version > 1:
+        wrong = "a newer boxpaint wrote this; this one reads version 1"
+        line = lines_of(text).get(("schema_version",))
+        raise PromptsError([Fault(file=file, line=line, column="schema_version", found=str(version), expected=wrong)])
     try:
         page = kind.model_validate(data)
         page.model_dump_json()

@@ -15,6 +15,9 @@ import platformdirs
 from generator.errors import StorageError
 from generator.storage import make_folder, write_json
 
+# How captions are written: part of the key, so that another setting is another cache.
+CAPTION_SETTINGS = {"num_beams": 3, "max_new_tokens": 30}
+
 
 class CaptionCache:
     """Content hash -> caption, for one captioner."""

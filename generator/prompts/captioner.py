@@ -11,12 +11,11 @@ from transformers import BlipForConditionalGeneration, BlipProcessor
 
 from generator.bundles import ModelRef
 from generator.loading import load_from, with_words
+from generator.prompts.caption_cache import CAPTION_SETTINGS
 
 # Rows of every batch: short ones are filled up, because kernels differ in the last bit between shapes, so that the
 # caption of a picture does not depend on its company.
 BATCH_SIZE = 8
-NUM_BEAMS = 3
-MAX_NEW_TOKENS = 30
 
 
 class Captioner:
@@ -61,9 +60,8 @@ class Captioner:
             given = {"input_ids": tokens.input_ids, "attention_mask": tokens.attention_mask}
         output = self.model.generate(
             pixel_values=pixels.to(self.device),
-            max_new_tokens=MAX_NEW_TOKENS,
-            num_beams=NUM_BEAMS,
             do_sample=False,
+            **CAPTION_SETTINGS,
             **given,
         )
         return [" ".join(text.split()) for text in self.processor.batch_decode(output, skip_special_tokens=True)]

@@ -9,11 +9,11 @@ import numpy as np
 
 from generator.config import Config
 from generator.errors import Fault, SpecError
-from generator.prompts.book import Caption, CaptionRow, Captions, Skipped
-from generator.prompts.caption_cache import CaptionCache
+from generator.prompts.book import Caption, CaptionRow, Captions, RowKey, Skipped, background_key, class_key
+from generator.prompts.caption_cache import CAPTION_SETTINGS, CaptionCache
 from generator.prompts.models import PromptModels
 from generator.references import content_hash, find_references, open_reference, reference_fault, sample
-from generator.spec import ClassSpec, Spec
+from generator.spec import BackgroundSpec, ClassSpec, Spec
 
 # Pictures decoded at a time: a folder of large photos does not fit into memory.
 GROUP = 32
@@ -22,25 +22,29 @@ GROUP = 32
 def caption_references(
     spec: Spec, config: Config, models: PromptModels, on_warning: Callable[[str], None]
 ) -> Captions | None:
-    """Caption the reference photos of every class; None when no class has any.
+    """Caption the reference photos of every row; None when no row has any.
 
-    A picture that cannot be read is skipped, with a line to `on_warning`. Raises SpecError when a class has references
+    A picture that cannot be read is skipped, with a line to `on_warning`. Raises SpecError when a row has references
     and none of them can be read.
     """
-    rows = [row for row in spec.classes if row.references]
+    rows: dict[RowKey, BackgroundSpec | ClassSpec] = {background_key(row): row for row in spec.backgrounds}
+    rows.update((class_key(row), row) for row in spec.classes)
+    rows = {key: row for key, row in rows.items() if row.references}
     if not rows:
         return None
     parameters = {"prefix": config.prompts.caption_prefix, "max_references": config.prompts.max_references}
-    if models.is_elsewhere("captioner"):
-        _ = models.captioner  # only the download tells its commit, which the cache and captions.json go by
+    if models.ref("captioner").folder is None:
+        # Of a hub model only the loading tells the commit, which the cache and captions.json go by.
+        _ = models.captioner
     captioner = models.fingerprint("captioner")
-    cache = CaptionCache({"captioner": captioner, "prefix": config.prompts.caption_prefix})
-    captioned = tuple(_caption_row(row, spec, config, models, cache, on_warning) for row in rows)
-    return Captions(model=captioner, parameters=parameters, rows=captioned)
+    cache = CaptionCache({"captioner": captioner, "prefix": config.prompts.caption_prefix, **CAPTION_SETTINGS})
+    captioned = tuple(_caption_row(key, row, spec, config, models, cache, on_warning) for key, row in rows.items())
+    return Captions(schema_version=1, model=captioner, parameters=parameters, rows=captioned)
 
 
 def _caption_row(
-    row: ClassSpec,
+    key: RowKey,
+    row: BackgroundSpec | ClassSpec,
     spec: Spec,
     config: Config,
     models: PromptModels,
@@ -48,7 +52,7 @@ def _caption_row(
     on_warning: Callable[[str], None],
 ) -> CaptionRow:
     folder = Path(spec.folder)
-    fault = reference_fault("classes", row.line, row.references, folder)
+    fault = reference_fault(key[0], row.line, row.references, folder)
     if fault is not None:
         raise SpecError([fault])
     captions: list[Caption] = []
@@ -74,7 +78,7 @@ def _caption_row(
         raise SpecError(
             [
                 Fault(
-                    file="classes",
+                    file=key[0],
                     line=row.line or None,
                     column="references",
                     found=row.references,
@@ -83,8 +87,9 @@ def _caption_row(
             ]
         )
     return CaptionRow(
-        name=row.name,
-        prompt=row.prompt,
+        table=key[0],
+        name=key[1],
+        prompt=key[2],
         references=row.references,
         captions=tuple(captions),
         skipped=tuple(skipped),

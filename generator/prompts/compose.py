@@ -11,6 +11,8 @@ from generator.spec_rules import BACKGROUNDS, EVERYTHING, OBJECTS
 
 # An attribute is left out at times, so that no text needs to say everything.
 USE_SHARE = 0.75
+# Draws without a new text before all are taken to have come up.
+PATIENCE = 100
 
 
 def attributes_for(attributes: Sequence[AttributeSpec], category: str) -> dict[str, tuple[str, ...]]:
@@ -24,11 +26,19 @@ def attributes_for(attributes: Sequence[AttributeSpec], category: str) -> dict[s
 
 
 def compose(prompt: str, values: dict[str, tuple[str, ...]], rng: np.random.Generator) -> Iterator[str]:
-    """Yield endless texts: the prompt with one value each of some attributes, in the order of the file.
+    """Yield texts, each once: the prompt with one value each of some attributes, in the order of the file.
+
+    Ends when nothing new has come up for a while.
 
     With light ("at dusk", "at noon") and weather ("in fog"), "a cow" may become "a cow, at dusk, in fog".
     """
-    while values:
+    seen: set[str] = set()
+    idle = 0
+    while values and idle < PATIENCE:
         chosen = [str(rng.choice(texts)) for texts in values.values() if rng.random() < USE_SHARE]
-        if chosen:
-            yield ", ".join([prompt, *chosen])
+        text = ", ".join([prompt, *chosen])
+        idle += 1
+        if chosen and text not in seen:
+            idle = 0
+            seen.add(text)
+            yield text

@@ -11,12 +11,12 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from generator.config import Config, PromptsConfig
-from generator.prompts.book import BookRow, Enriched, PromptBook, RowKey, Text, background_key, class_key
+from generator.prompts.book import BookRow, Captions, Enriched, PromptBook, RowKey, Text, background_key, class_key
 from generator.prompts.captions import caption_references
 from generator.prompts.compose import attributes_for, compose
 from generator.prompts.models import PromptModels
@@ -58,22 +58,28 @@ def make_book(
     spec: Spec,
     config: Config,
     *,
+    captions: Captions | None = None,
     on_row: Callable[[BookRow], None] = lambda _: None,
     on_warning: Callable[[str], None] = lambda _: None,
 ) -> PromptBook:
     """Make the book of a spec: the same bytes for the same spec, config, seed and photos on one kind of machine.
 
-    `on_row` hears of every row that is done. Raises ConfigError when the bundle lacks a model that is needed,
+    `captions` of reference photos, as made or edited, are taken instead of captioning the photos. `on_row` hears of
+    every row that is done. Raises ConfigError when the bundle lacks a model that is needed,
     ModelError when one cannot be loaded, SpecError when no reference photo of a class can be read.
     """
     models = PromptModels(config)
-    captions = caption_references(spec, config, models, on_warning)
-    wishes = _wishes(spec, config)
+    if captions is None:
+        captions = caption_references(spec, config, models, on_warning)
+    else:
+        models.used["captioner"] = captions.model
+    wishes = {key: _Wish(key=key, rules=rules) for key, rules in rules_of(spec, config).items()}
     for row in captions.rows if captions else ():
-        key: RowKey = ("classes", row.name, row.prompt)
+        if row.key not in wishes:
+            continue
         # The commonest first: what is said once may be a slip of the captioner.
         texts = Counter(text for item in row.captions if (text := clean(item.text)))
-        wishes[key] = _Wish(key=key, rules=wishes[key].rules, captions=tuple(text for text, _ in texts.most_common()))
+        wishes[row.key] = replace(wishes[row.key], captions=tuple(text for text, _ in texts.most_common()))
     rows: list[BookRow] = []
     for wish in wishes.values():
         row_texts = tuple(_find_texts(wish, spec, config, models))
@@ -85,11 +91,12 @@ def make_book(
                 "(prompts.max_similarity), or add references or attributes.csv"
             )
     parameters = config.prompts.model_dump(mode="json")
-    enriched = Enriched(models=models.used, seed=config.seed, parameters=parameters, rows=tuple(rows))
+    enriched = Enriched(schema_version=1, models=models.used, seed=config.seed, parameters=parameters, rows=tuple(rows))
     return PromptBook(enriched=enriched, captions=captions)
 
 
-def _wishes(spec: Spec, config: Config) -> dict[RowKey, _Wish]:
+def rules_of(spec: Spec, config: Config) -> dict[RowKey, Rules]:
+    """Rules for the texts of every row."""
     limits = Limits(
         max_words=config.prompts.max_words,
         blocked=blocked_words() if config.prompts.block_words else (),
@@ -100,7 +107,19 @@ def _wishes(spec: Spec, config: Config) -> dict[RowKey, _Wish]:
         rules[background_key(background)] = rules_for_background(background, spec, limits)
     for row in spec.classes:
         rules[class_key(row)] = rules_for_class(row, spec, limits)
-    return {key: _Wish(key=key, rules=rule) for key, rule in rules.items()}
+    return rules
+
+
+def complaints(book: PromptBook, spec: Spec, config: Config) -> list[str]:
+    """Say which texts in use break the rules: a person may have good reasons for them, or have slipped."""
+    rules = rules_of(spec, config)
+    return [
+        f"{row.name or 'scene'}: {text!r}: {fault}"
+        for row in book.enriched.rows
+        if row.key in rules
+        for text in row.kept
+        if text != row.prompt and (fault := rules[row.key].fault_of(text))
+    ]
 
 
 def _find_texts(wish: _Wish, spec: Spec, config: Config, models: PromptModels) -> list[Text]:

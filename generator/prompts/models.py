@@ -74,11 +74,6 @@ class PromptModels:
             raise ConfigError([Fault(file="config", column=f"models.{role}", expected=expected + _WITHOUT[role])])
         return ref
 
-    def is_elsewhere(self, role: str) -> bool:
-        """Say whether a model must be downloaded first."""
-        ref = self.ref(role)
-        return not ref.folder and ref.hub_snapshot() is None
-
     def fingerprint(self, role: str) -> str:
         """What identifies the weights of a role; from now on it counts as used."""
         from generator.loading import fingerprint

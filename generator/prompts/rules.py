@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from generator.prompts.phrases import find_phrases, holds
 from generator.spec import BackgroundSpec, ClassSpec, Spec
 
 _BLOCKED_FILE = Path(__file__).parent / "blocked_words.txt"
@@ -25,6 +26,12 @@ _LOOSE_END = re.compile(
     r"an?|the|of|in|on|at|to|for|with|without|and|or|but|nor|from|by|as|is|are|was|were|be|being|that|which|who|whose|"
     r"its|his|her|their|this|these|those|very|into|onto|over|under|near|next|than|while|when|where|if|it|he|she|they|"
     r"has|have|had|not|no|some|any|each|every|between|behind|beside"
+)
+# What a model that has read the web writes where a caption ends.
+_JUNK = re.compile(
+    r"[\ufffd\x00-\x1f<>|{}\[\]@#\\^~*_=]|https?:|www\.|\.com\b|\b(?:photo|image|picture) (?:by|credit|courtesy)\b|"
+    r"\b(?:getty|shutterstock|reuters|flickr|instagram|copyright)\b|©",
+    re.IGNORECASE,
 )
 _SMALL_WORDS = frozenset({"a", "an", "the", "of", "in", "on", "at", "to", "with", "and", "or", "its", "is", "are"})
 # What keeps a background free of what is to be painted into it.
@@ -53,8 +60,9 @@ class Rules:
 
     def fault_of(self, text: str) -> str:
         """Say why a text cannot be used; "" when it can. The part before a colon is the kind of fault."""
-        words = [word.lower() for word in _WORD.findall(text)]
+        words = _words(text)
         for fault in (
+            _junk_fault(text),
             _fragment_fault(text, words),
             self._length_fault(words),
             _repetition_fault(words),
@@ -85,8 +93,10 @@ class Rules:
         mine = [mention for mention in mentions if mention.phrase in self.own]
         if not mine:
             return f"lacks the class noun: {self.own[0]}"
+        if any(mention.negated for mention in mine):
+            return f"denies its class: {mine[0].found}"
         asked = find_phrases(self.prompt, self.own)
-        if any(mention.is_plural for mention in mine) and not any(mention.is_plural for mention in asked):
+        if any(mention.is_several for mention in mine) and not any(mention.is_several for mention in asked):
             return f"speaks of several: {mine[0].found}"
         if len(mine) > max(1, len(asked)):
             return f"speaks of several: {mine[0].found}, {mine[1].found}"
@@ -95,14 +105,16 @@ class Rules:
     def _contradiction(self, words: Sequence[str]) -> str:
         # "white" in "white blood cell" is a name, not a colour.
         names = {word.lower() for phrase in (*self.own, *self.others) for word in _WORD.findall(phrase)}
-        asked = [word.lower() for word in _WORD.findall(self.prompt)]
-        for group in opposites():
-            for side in group:
-                denied = set().union(*(other for other in group if other is not side)) - names - set(asked)
-                said = next((word for word in asked if word in side and word not in names), None)
-                found = next((word for word in words if word in denied), None)
-                if said and found:
-                    return f"contradicts the prompt: '{found}' against '{said}'"
+        asked = [word for word in _words(self.prompt) if word not in names]
+        free = [word for word in words if word not in names]
+        for sides in opposites():
+            said = [(word, side) for word in asked for side in sides if word in side]
+            found = [(word, side) for word in free for side in sides if word in side]
+            for word, side in found:
+                against = next((other for other, its in (*said, *found) if its is not side), None)
+                # A prompt may itself hold both: a black and white cat.
+                if against and word not in asked:
+                    return f"contradicts the prompt: '{word}' against '{against}'"
         return ""
 
     def _emptiness_fault(self, text: str) -> str:
@@ -112,47 +124,13 @@ class Rules:
         return f"no longer empty: the prompt says '{asked.group().lower()}'"
 
     def _blocked_fault(self, text: str) -> str:
-        found = next(
-            (word for word in self.limits.blocked if _holds(text, word) and not _holds(self.prompt, word)), None
-        )
+        found = next((word for word in self.limits.blocked if holds(text, word) and not holds(self.prompt, word)), None)
         return f"blocked word: {found}" if found else ""
 
     def _vocabulary_fault(self, text: str) -> str:
         asked = set(self.limits.unknown_words([self.prompt]))
         strange = [word for word in self.limits.unknown_words([text]) if word not in asked]
         return f"word unknown to the bundle: {', '.join(strange[:3])}" if strange else ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mention:
-    """A class named in a text."""
-
-    phrase: str
-    found: str
-    is_plural: bool
-    negated: bool
-
-
-def find_phrases(text: str, phrases: Iterable[str]) -> list[Mention]:
-    """Find phrases in singular or plural, the longest first, so that "red blood cell" does not count as "cell".
-
-    find_phrases("two red blood cells", ["cell", "red blood cell"]) finds one plural "red blood cell".
-    """
-    mentions: list[tuple[int, Mention]] = []
-    taken: list[tuple[int, int]] = []
-    for phrase in sorted(dict.fromkeys(phrases), key=lambda item: (-len(item), item)):
-        for match in _pattern(phrase).finditer(text):
-            if any(match.start() < end and match.end() > start for start, end in taken):
-                continue
-            taken.append(match.span())
-            before = text[: match.start()].lower()
-            negated = re.search(r"\b(?:no|without|free of|not|never)\s+(?:\w+\s+){0,2}$", before) is not None
-            found = " ".join(match.group().split())
-            mention = Mention(
-                phrase=phrase, found=found, is_plural=len(found) > len(" ".join(phrase.split())), negated=negated
-            )
-            mentions.append((match.start(), mention))
-    return [mention for _, mention in sorted(mentions, key=lambda item: item[0])]
 
 
 def class_phrases(row: ClassSpec) -> tuple[str, ...]:
@@ -216,22 +194,13 @@ def opposites() -> tuple[tuple[frozenset[str], ...], ...]:
     )
 
 
-@functools.lru_cache(maxsize=4096)
-def _pattern(phrase: str) -> re.Pattern[str]:
-    *head, last = phrase.split()
-    forms = {last, f"{last}s", f"{last}es"}
-    if last.endswith("y"):
-        forms.add(f"{last[:-1]}ies")
-    if last.endswith(("f", "fe")):
-        forms.add(last.removesuffix("e").removesuffix("f") + "ves")
-    if last.endswith("s"):
-        forms.add(last[:-1])
-    body = r"\s+".join([*map(re.escape, head), f"(?:{'|'.join(map(re.escape, sorted(forms, key=len, reverse=True)))})"])
-    return re.compile(rf"(?<!\w){body}(?!\w)", re.IGNORECASE)
+def _words(text: str) -> list[str]:
+    return [word.lower() for word in _WORD.findall(text)]
 
 
-def _holds(text: str, phrase: str) -> bool:
-    return bool(_pattern(phrase).search(text))
+def _junk_fault(text: str) -> str:
+    found = _JUNK.search(text)
+    return f"junk: {found.group()!r}" if found else ""
 
 
 def _fragment_fault(text: str, words: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,12 +15,13 @@ from generator.dataset import RunFolder
 from generator.pictures import category_colours, draw_record, spread, tile
 from generator.record import SceneRecord
 from generator.report.plots import box_plots
-from generator.report.statistics import collect, count_prompts
+from generator.report.statistics import collect, list_prompts
 from generator.storage import write_bytes
 from generator.version import __version__
 
 SHEET_SCENES, SHEET_COLUMNS, SHEET_CELL_PX = 24, 4, 420
 MAX_REJECTED_ROWS = 200
+_MARKUP = re.compile(r"[|<\[`]")
 
 
 def write_report(run: RunFolder) -> None:
@@ -37,8 +39,7 @@ def write_report(run: RunFolder) -> None:
         "statistics": statistics,
         "version": __version__,
         "colours": colours,
-        "prompt_rows": plan.book.enriched.rows if plan.book else (),
-        "uses": count_prompts(records),
+        "prompts": list_prompts(plan.book, records) if plan.book else (),
     }
     write_bytes(run.folder / "README.md", _render("card.md.j2", **context).encode())
     rejected = _rejections(records)
@@ -69,8 +70,8 @@ def _render(template: str, **context: Any) -> str:
 
 
 def _markdown_cell(text: str) -> str:
-    """Keep a name from breaking out of its table cell."""
-    return " ".join(text.split()).replace("|", "\\|")
+    """Keep a text from breaking out of its table cell, and from being read as a tag, a link or a picture."""
+    return _MARKUP.sub(r"\\\g<0>", " ".join(text.split()))
 
 
 def _contact_sheet(records: list[SceneRecord], run: RunFolder, colours: Mapping[str, str]) -> Image.Image:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from generator.geometry import Box, box_iou
+from generator.prompts.book import PromptBook
 from generator.record import SceneRecord
 
 
@@ -89,10 +90,29 @@ def _median(values: Sequence[float]) -> float:
     return float(median(values)) if values else 0.0
 
 
-def count_prompts(records: Iterable[SceneRecord]) -> Counter[tuple[str, str]]:
-    """Count how often each text was painted from: (category, or "" for a background; text) -> pictures or labels."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptUse:
+    """One text that is painted from: for which category ("" a scene), where it came from, how often it was used."""
+
+    name: str
+    text: str
+    source: str
+    similarity: float | None
+    used: int
+
+
+def list_prompts(book: PromptBook, records: Iterable[SceneRecord]) -> tuple[PromptUse, ...]:
+    """List the texts in use, each once a category, with the pictures or labels that came from it."""
     uses: Counter[tuple[str, str]] = Counter()
     for record in records:
         uses["", record.background.prompt] += 1
         uses.update((item.category, item.prompt) for item in record.objects if item.painted_box is not None)
-    return uses
+    found: dict[tuple[str, str], PromptUse] = {}
+    for row in book.enriched.rows:
+        for item in row.texts:
+            key = (row.name, item.text)
+            if not item.rejected and key not in found:
+                found[key] = PromptUse(
+                    name=row.name, text=item.text, source=item.source, similarity=item.similarity, used=uses[key]
+                )
+    return tuple(found.values())

@@ -38,7 +38,7 @@ def book_of(*cells: str, rejected: str = "", captions: Captions | None = None) -
             texts=(*(Text(text=text) for text in cells), Text(text="a red cell", rejected=rejected or "by me")),
         ),
     )
-    enriched = Enriched(models={"enricher": "sha256:1"}, seed=7, parameters={}, rows=rows)
+    enriched = Enriched(schema_version=1, models={"enricher": "sha256:1"}, seed=7, parameters={}, rows=rows)
     return PromptBook(enriched=enriched, captions=captions)
 
 
@@ -74,7 +74,7 @@ def edit(folder: Path, old: str, new: str) -> None:
 
 
 def test_a_run_keeps_its_book(tmp_path: Path) -> None:
-    captions = Captions(model="sha256:2", parameters={}, rows=())
+    captions = Captions(schema_version=1, model="sha256:2", parameters={}, rows=())
     book = book_of("a white cell", "a pale cell", captions=captions)
     run = begun(tmp_path, book)
     assert {path.name: path.read_bytes() for path in (tmp_path / "prompts").iterdir()} == book.files()
@@ -152,7 +152,9 @@ def test_before_the_first_scene_another_book_is_taken(tmp_path: Path) -> None:
 
 
 def test_captions_of_a_book_that_was_replaced_do_not_stay(tmp_path: Path) -> None:
-    begun(tmp_path, book_of("a white cell", captions=Captions(model="sha256:2", parameters={}, rows=())))
+    begun(
+        tmp_path, book_of("a white cell", captions=Captions(schema_version=1, model="sha256:2", parameters={}, rows=()))
+    )
     RunFolder.open(tmp_path, plan_of()).with_book(OTHER).begin(PAINTER)
     assert not (tmp_path / "prompts" / CAPTIONS_FILE).exists()
 

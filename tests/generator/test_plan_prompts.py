@@ -30,7 +30,7 @@ def book_of(variants: int, *, rejected: int = 0, rows: list[tuple[str, str, str]
         return (*kept, *[Text(text=f"{prompt} bad {number}", rejected="x") for number in range(rejected)])
 
     page = [BookRow(table=table, name=name, prompt=prompt, texts=texts(prompt)) for table, name, prompt in rows]
-    return PromptBook(enriched=Enriched(models={}, seed=0, parameters={}, rows=tuple(page)))
+    return PromptBook(enriched=Enriched(schema_version=1, models={}, seed=0, parameters={}, rows=tuple(page)))
 
 
 def plan_of(book: PromptBook | None = None, spec: Spec = SPEC, **config: object) -> Plan:

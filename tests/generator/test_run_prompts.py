@@ -41,7 +41,7 @@ def book(spec: Spec) -> PromptBook:
         )
         for table, name, prompt in row_keys(spec)
     )
-    return PromptBook(enriched=Enriched(models={}, seed=0, parameters={}, rows=rows))
+    return PromptBook(enriched=Enriched(schema_version=1, models={}, seed=0, parameters={}, rows=rows))
 
 
 @pytest.fixture()

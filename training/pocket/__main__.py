@@ -1,7 +1,7 @@
 """How the pocket bundle is made and measured: `python -m training.pocket all`.
 
-A training that was stopped goes on with the same command. A part is finished when `<part>.numbers.json` lies in the
-work folder: remove it to train that part again.
+A training that was stopped goes on with the same command; another seed, recipe or data is refused. A part is finished
+when `<part>.numbers.json` lies in the work folder: remove it to train that part again.
 """
 
 from __future__ import annotations
@@ -109,13 +109,22 @@ def _train(
 ) -> None:
     from generator.painting.device import choose_device
     from training.pocket.loop import Budget
-    from training.pocket.parts import Sources, numbers_file, parts_in, read_numbers, train_part
+    from training.pocket.parts import (
+        Sources,
+        is_finished,
+        numbers_file,
+        parts_in,
+        read_numbers,
+        remove_checkpoint,
+        train_part,
+    )
 
     given = Sources(data=data, captions=captions)
     given.check()
     where = choose_device(device)
     for name in names:
-        if numbers_file(out, name).exists():
+        if is_finished(out, name, given, seed):
+            remove_checkpoint(out, name)  # a kill may have come between the numbers and its removal
             console.print(f"{name}: finished before; remove {numbers_file(out, name)} to train it again")
         else:
             train_part(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,20 +78,22 @@ def fill_bank(
     return Bank(latents=latents, masked=masked, masks=small, captions=captions, seconds=time.monotonic() - start)
 
 
-def save_bank(bank: Bank, path: Path, made_from: dict[str, Any]) -> None:
+def save_bank(bank: Bank, path: Path, made_from: Mapping[str, str]) -> None:
     """Save as `path` (safetensors) and a JSON of captions beside it, which names what it was made from."""
     tensors = {"latents": bank.latents, "masked": bank.masked, "masks": bank.masks}
     write_bytes(path, save({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}))
-    write_json(path.with_suffix(".json"), {"made_from": made_from, "seconds": bank.seconds, "captions": bank.captions})
+    write_json(
+        path.with_suffix(".json"), {"made_from": dict(made_from), "seconds": bank.seconds, "captions": bank.captions}
+    )
 
 
-def load_bank(path: Path, made_from: dict[str, Any], device: torch.device) -> Bank | None:
+def load_bank(path: Path, made_from: Mapping[str, str], device: torch.device) -> Bank | None:
     """Load a bank, or None where there is none or it was made from something else."""
     listing = path.with_suffix(".json")
     if not path.exists() or not listing.exists():
         return None
     told = json.loads(listing.read_text(encoding="utf-8"))
-    if told["made_from"] != json.loads(json.dumps(made_from)):
+    if told["made_from"] != dict(made_from):
         return None
     tensors = load_file(path, device=str(device))
     return Bank(**tensors, captions=told["captions"], seconds=told["seconds"])

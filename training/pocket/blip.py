@@ -19,6 +19,7 @@ from detection.captioner.batches import caption_inputs
 from generator.seeds import derive_rng
 from training.pocket.crops import CELL_KINDS, Crop, held_out_crops, training_crop
 from training.pocket.grammar import name_cell
+from training.pocket.identity import identify
 from training.pocket.loop import Budget, Player, autocast, fit
 from training.pocket.smears import BACKGROUND, measure_limits, read_smears, with_attributes
 from training.pocket.texts import OBJECT_KINDS, domain_line, read_captions
@@ -45,6 +46,11 @@ class BlipRecipe:
     learning_rate: float = 1e-3
 
 
+def made_from(data: Path, captions: Path, recipe: BlipRecipe, seed: int) -> dict[str, str]:
+    """Name what the training is made from."""
+    return identify("blip", seed, recipe, files={"captions": captions}, photos=data)
+
+
 def train(
     data: Path, captions: Path, out: Path, recipe: BlipRecipe, budget: Budget, *, say: Callable[[str], None]
 ) -> None:
@@ -52,6 +58,7 @@ def train(
     smears = read_smears(data, ("train", "val"))
     smears = with_attributes(smears, measure_limits(smears))
     tokenizer = _tokenizer(read_captions(captions), recipe, budget.seed)
+    origin = made_from(data, captions, recipe, budget.seed)
     processor = BlipImageProcessor(size={"height": recipe.side_px, "width": recipe.side_px})
     torch.manual_seed(budget.seed)
     model: Any = BlipForConditionalGeneration(_config(recipe, tokenizer))
@@ -69,7 +76,7 @@ def train(
         return output.loss.float()
 
     player = Player(modules={"blip": model}, loss=loss, learning_rate=recipe.learning_rate, weight_decay=0.05)
-    trained: Any = fit("blip", [player], budget, out.parent, say=say)["blip"]
+    trained: Any = fit("blip", [player], budget, out.parent, made_from=origin, say=say)["blip"]
     trained.half().save_pretrained(out)
     BlipProcessor(image_processor=processor, tokenizer=tokenizer).save_pretrained(out)
 
@@ -99,9 +106,7 @@ def evaluate(folder: Path, data: Path, seed: int, device: torch.device) -> dict[
     cells = [(text.split(), crop) for text, crop in zip(said, crops, strict=True) if crop.kind != BACKGROUND]
     size = np.mean([_word(words, ("small", "large")) == crop.size for words, crop in cells])
     tone = np.mean([_word(words, ("dark", "pale")) == crop.tone for words, crop in cells])
-    of_kind = {
-        f"BLIP class words, {name}": float(kind[[crop.kind == name for crop in crops]].mean()) for name in KINDS
-    }
+    of_kind = {f"BLIP class words, {name}": float(kind[[crop.kind == name for crop in crops]].mean()) for name in KINDS}
     return {
         "BLIP exact class words": float(kind.mean()),
         **of_kind,

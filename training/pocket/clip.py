@@ -25,6 +25,7 @@ from training.pocket.grammar import (
     name_cell,
     scene_caption,
 )
+from training.pocket.identity import identify
 from training.pocket.loop import Budget, Player, autocast, fit
 from training.pocket.smears import BACKGROUND, SCENE, measure_limits, read_smears, with_attributes
 from training.pocket.tokenizers import clip_tokenizer
@@ -78,10 +79,16 @@ class Saying:
         return attributes and (crop.purple or not self.purple)
 
 
+def made_from(data: Path, recipe: ClipRecipe, seed: int) -> dict[str, str]:
+    """Name what the training is made from."""
+    return identify("clip", seed, recipe, files={}, photos=data)
+
+
 def train(data: Path, out: Path, recipe: ClipRecipe, budget: Budget, *, say: Callable[[str], None]) -> None:
     """Train on the training and validation photos and save to `out`."""
     smears = read_smears(data, ("train", "val"))
     smears = with_attributes(smears, measure_limits(smears))
+    origin = made_from(data, recipe, budget.seed)
     tokenizer = clip_tokenizer(recipe.vocabulary, recipe.positions, budget.seed)
     processor = CLIPImageProcessor(
         size={"shortest_edge": recipe.side_px}, crop_size={"height": recipe.side_px, "width": recipe.side_px}
@@ -100,7 +107,7 @@ def train(data: Path, out: Path, recipe: ClipRecipe, budget: Budget, *, say: Cal
         return (_spread_loss(logits, true) + _spread_loss(logits.T, true.T)) / 2
 
     player = Player(modules={"clip": model}, loss=loss, learning_rate=recipe.learning_rate, weight_decay=0.05)
-    trained: Any = fit("clip", [player], budget, out.parent, say=say)["clip"]
+    trained: Any = fit("clip", [player], budget, out.parent, made_from=origin, say=say)["clip"]
     trained.half().save_pretrained(out)
     CLIPProcessor(image_processor=processor, tokenizer=tokenizer).save_pretrained(out)
 

@@ -17,6 +17,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, GPT2Tokenizer
 
 from generator.seeds import derive_rng
+from training.pocket.identity import identify
 from training.pocket.loop import Budget, Player, autocast, fit
 from training.pocket.texts import OBJECT_KINDS, documents, domain_line, read_captions, split_captions
 
@@ -38,9 +39,15 @@ class Gpt2Recipe:
     learning_rate: float = 2e-3
 
 
+def made_from(captions: Path, recipe: Gpt2Recipe, seed: int) -> dict[str, str]:
+    """Name what the training is made from."""
+    return identify("gpt2", seed, recipe, files={"captions": captions})
+
+
 def train(captions: Path, out: Path, recipe: Gpt2Recipe, budget: Budget, *, say: Callable[[str], None]) -> None:
     """Train and save to `out`."""
     lines, _ = split_captions(read_captions(captions), budget.seed)
+    origin = made_from(captions, recipe, budget.seed)
     rng = derive_rng(budget.seed, 1)
     domain = [domain_line(rng, kind) for kind in (*OBJECT_KINDS, "scene") for _ in range(500)]
     tokenizer = GPT2Tokenizer().train_new_from_iterator(
@@ -70,7 +77,7 @@ def train(captions: Path, out: Path, recipe: Gpt2Recipe, budget: Budget, *, say:
             return model(input_ids=rows, labels=rows).loss.float()
 
     player = Player(modules={"gpt2": model}, loss=loss, learning_rate=recipe.learning_rate, weight_decay=0.1)
-    trained: Any = fit("gpt2", [player], budget, out.parent, say=say)["gpt2"]
+    trained: Any = fit("gpt2", [player], budget, out.parent, made_from=origin, say=say)["gpt2"]
     trained.half().save_pretrained(out)
     tokenizer.save_pretrained(out)
 

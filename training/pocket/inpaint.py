@@ -7,8 +7,8 @@ schedule that ends in pure noise (Lin et al. 2023, arXiv 2305.08891), weighted b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,9 @@ from generator.bundles import ModelRef
 from generator.errors import BoxpaintError
 from generator.painting.models import load_model
 from generator.seeds import derive_seed
-from generator.storage import sha256_of
 from training.pocket.bank import Bank, fill_bank, load_bank, save_bank, stream_samples
-from training.pocket.loop import Budget, Player, autocast, fit
+from training.pocket.identity import identify
+from training.pocket.loop import Budget, Player, autocast, checkpoint_file, fit, read_checkpoint
 from training.pocket.samples import SampleRecipe
 from training.pocket.smears import measure_limits, read_smears, with_attributes
 from training.pocket.tokenizers import clip_tokenizer
@@ -76,17 +76,26 @@ class InpaintRecipe:
     weight_inside: float = 2.0
 
 
+def made_from(data: Path, out: Path, recipe: InpaintRecipe, seed: int) -> dict[str, str]:
+    """Name what the training is made from, the VAE in `out` included. Raises BoxpaintError when there is none."""
+    weights = out / "vae" / WEIGHTS_FILE
+    if not weights.is_file():
+        raise BoxpaintError(
+            f"{out / 'vae'}: there is no VAE to paint with; train it first: python -m training.pocket vae"
+        )
+    return identify("inpaint", seed, recipe, files={"vae": weights}, photos=data)
+
+
 def train(data: Path, out: Path, recipe: InpaintRecipe, budget: Budget, *, say: Callable[[str], None]) -> None:
     """Train on the training and validation photos; `out` holds `vae/` and becomes a whole pipeline's folder.
 
     Raises BoxpaintError when there is no VAE.
     """
-    if not (out / "vae" / WEIGHTS_FILE).is_file():
-        raise BoxpaintError(
-            f"{out / 'vae'}: there is no VAE to paint with; train it first: python -m training.pocket vae"
-        )
+    origin = made_from(data, out, recipe, budget.seed)
+    # Before the bank of the other training is written over
+    read_checkpoint(checkpoint_file(out.parent, "inpaint"), origin, torch.device("cpu"))
     vae = AutoencoderKL.from_pretrained(out / "vae", dtype=torch.float32).to(budget.device).eval()
-    bank = _bank(data, out, vae, recipe, budget, say=say)
+    bank = _bank(data, out, vae, recipe, budget, origin, say=say)
     tokenizer = clip_tokenizer(recipe.vocabulary, recipe.positions, budget.seed)
     torch.manual_seed(budget.seed)
     unet: Any = UNet2DConditionModel(**_unet_config(recipe, bank.latents))
@@ -116,7 +125,7 @@ def train(data: Path, out: Path, recipe: InpaintRecipe, budget: Budget, *, say: 
         ema_decay=recipe.ema_decay,
     )
     left = replace(budget, minutes=budget.minutes - bank.seconds / 60)
-    trained: Any = fit("inpaint", [player], left, out.parent, say=say)
+    trained: Any = fit("inpaint", [player], left, out.parent, made_from=origin, say=say)
     pipeline: Any = StableDiffusionInpaintPipeline(
         vae=vae.half(),
         text_encoder=trained["text_encoder"].half(),
@@ -181,24 +190,26 @@ def weights_of(levels: torch.Tensor, recipe: InpaintRecipe) -> torch.Tensor:
 
 
 def _bank(
-    data: Path, out: Path, vae: Any, recipe: InpaintRecipe, budget: Budget, *, say: Callable[[str], None]
+    data: Path,
+    out: Path,
+    vae: Any,
+    recipe: InpaintRecipe,
+    budget: Budget,
+    origin: Mapping[str, str],
+    *,
+    say: Callable[[str], None],
 ) -> Bank:
-    """The bank of an earlier start with the same VAE, recipe and seed, or a new one."""
+    """The bank of an earlier start with the same VAE, photos, recipe of samples and seed, or a new one."""
     path = out.parent / BANK_FILE
-    made_from = {
-        "vae": sha256_of(out / "vae" / WEIGHTS_FILE),
-        "samples": asdict(recipe.samples),
-        "size": recipe.bank_size,
-        "seed": budget.seed,
-    }
-    bank = load_bank(path, made_from, budget.device)
+    decisive = {name: origin[name] for name in ("vae", "data", "seed", "recipe.samples", "recipe.bank_size")}
+    bank = load_bank(path, decisive, budget.device)
     if bank is None:
         smears = read_smears(data, ("train", "val"))
         smears = with_attributes(smears, measure_limits(smears))
         drawn = stream_samples(smears, int(vae.config.sample_size), recipe.samples, derive_seed(budget.seed, 9))
         seconds = 60 * budget.minutes * recipe.bank_share
         bank = fill_bank(drawn, vae, budget.device, size=recipe.bank_size, seconds=seconds, say=say)
-        save_bank(bank, path, made_from)
+        save_bank(bank, path, decisive)
     say(f"inpaint: a bank of {len(bank)} samples, encoded in {bank.seconds / 60:.1f} min")
     return bank
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import pickle
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +15,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from generator.errors import BoxpaintError
 from generator.seeds import derive_rng, derive_seed
-from generator.storage import atomic_writer, make_folder
+from generator.storage import atomic_writer, make_folder, translate_os_errors
+from training.pocket.identity import differences
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 SECONDS_BETWEEN_LINES = 15.0
@@ -70,17 +73,24 @@ class Player:
 
 
 def fit(
-    part: str, players: Sequence[Player], budget: Budget, folder: Path, *, say: Callable[[str], None]
+    part: str,
+    players: Sequence[Player],
+    budget: Budget,
+    folder: Path,
+    *,
+    made_from: Mapping[str, str],
+    say: Callable[[str], None],
 ) -> dict[str, nn.Module]:
     """Train until the budget is spent; returns the averaged modules of the first player, in evaluation mode.
 
     A checkpoint in `folder` is gone on from: its seconds count as spent. Every step draws from a generator of its own,
-    so that a stop does not shift the random numbers.
+    so that a stop does not shift the random numbers. Raises BoxpaintError when the checkpoint was made from something
+    else than `made_from` (identity.py).
     """
-    path = make_folder(folder) / f"{part}.checkpoint.pt"
+    path = checkpoint_file(make_folder(folder), part)
     spent, step, loss_mean = 0.0, 0, math.nan
-    if path.exists():
-        state = torch.load(path, map_location=budget.device, weights_only=True)
+    state = read_checkpoint(path, made_from, budget.device)
+    if state is not None:
         for player, saved in zip(players, state["players"], strict=True):
             player.load(saved)
         spent, step, loss_mean = state["seconds"], state["steps"], state["loss"]
@@ -103,8 +113,8 @@ def fit(
             say(f"{part}: {progress:4.0%}, step {step}, loss {loss_mean:.4f}, {(total - spent) / 60:.1f} min left")
         if now - saved_at > SECONDS_BETWEEN_CHECKPOINTS:
             saved_at = now
-            _save(path, players, spent, step, loss_mean)
-    _save(path, players, spent, step, loss_mean)
+            _save(path, players, made_from, spent, step, loss_mean)
+    _save(path, players, made_from, spent, step, loss_mean)
     say(f"{part}: {step} steps in {spent / 60:.1f} min, loss {loss_mean:.4f}")
     return {name: module.eval() for name, module in players[0].averaged.items()}
 
@@ -132,8 +142,42 @@ def _step(player: Player, rng: np.random.Generator, progress: float, step: int) 
     return float(loss.detach())
 
 
-def _save(path: Path, players: Sequence[Player], seconds: float, steps: int, loss: float) -> None:
-    state = {"players": [player.state() for player in players], "seconds": seconds, "steps": steps, "loss": loss}
+def checkpoint_file(folder: Path, part: str) -> Path:
+    """File from which the training of a part goes on."""
+    return folder / f"{part}.checkpoint.pt"
+
+
+def read_checkpoint(path: Path, made_from: Mapping[str, str], device: torch.device) -> dict[str, Any] | None:
+    """Read where a training was stopped; None when it has not begun.
+
+    Raises BoxpaintError when it was made from something else, or cannot be read.
+    """
+    if not path.exists():
+        return None
+    advice = "remove it, or choose another --out"
+    try:
+        with translate_os_errors(path):
+            state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+            before = dict(state.get("made_from", {}))
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise BoxpaintError(f"{path} cannot be read ({reason}); {advice}") from None
+    differing = differences(before, made_from)
+    if differing:
+        raise BoxpaintError(f"{path} is of another training; {advice}. {differing}")
+    return state
+
+
+def _save(
+    path: Path, players: Sequence[Player], made_from: Mapping[str, str], seconds: float, steps: int, loss: float
+) -> None:
+    state = {
+        "made_from": dict(made_from),
+        "players": [player.state() for player in players],
+        "seconds": seconds,
+        "steps": steps,
+        "loss": loss,
+    }
     with atomic_writer(path) as stream:
         torch.save(state, stream)
 

@@ -14,7 +14,8 @@ from generator.storage import make_folder, write_json
 from training.pocket import blip, clip, gpt2, inpaint, vae
 from training.pocket.bank import remove_bank
 from training.pocket.crops import CELL_KINDS
-from training.pocket.loop import Budget
+from training.pocket.identity import differences
+from training.pocket.loop import Budget, checkpoint_file
 from training.pocket.sheet import save_samples
 from training.pocket.smears import read_smears
 from training.pocket.texts import read_captions
@@ -41,11 +42,15 @@ class Sources:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One part: its folder in the bundle, the file in it that says that the part is there, and what to do with it."""
+    """One part: its folder in the bundle, the file in it that says that the part is there, and what to do with it.
+
+    `made_from` names what the part in a folder would be trained from, with a seed (identity.py).
+    """
 
     folder: str
     marker: str
     train: Callable[[Sources, Path, Budget, Say], None]
+    made_from: Callable[[Sources, Path, int], dict[str, str]]
     evaluate: Callable[[Path, Sources, int, torch.device], dict[str, float]]
 
 
@@ -54,18 +59,21 @@ PARTS: dict[str, Part] = {
         folder="inpaint/vae",
         marker="config.json",
         train=lambda given, out, budget, say: vae.train(given.data, out, vae.VaeRecipe(), budget, say=say),
+        made_from=lambda given, _out, seed: vae.made_from(given.data, vae.VaeRecipe(), seed),
         evaluate=lambda folder, given, seed, device: vae.evaluate(folder, given.data, seed, device),
     ),
     "inpaint": Part(
         folder="inpaint",
         marker="unet/config.json",
         train=lambda given, out, budget, say: inpaint.train(given.data, out, inpaint.InpaintRecipe(), budget, say=say),
+        made_from=lambda given, out, seed: inpaint.made_from(given.data, out, inpaint.InpaintRecipe(), seed),
         evaluate=lambda folder, given, seed, device: inpaint.evaluate(folder, given.data, seed, device),
     ),
     "gpt2": Part(
         folder="gpt2",
         marker="config.json",
         train=lambda given, out, budget, say: gpt2.train(given.captions, out, gpt2.Gpt2Recipe(), budget, say=say),
+        made_from=lambda given, _out, seed: gpt2.made_from(given.captions, gpt2.Gpt2Recipe(), seed),
         evaluate=lambda folder, given, seed, device: gpt2.evaluate(folder, given.captions, seed, device),
     ),
     "blip": Part(
@@ -74,12 +82,14 @@ PARTS: dict[str, Part] = {
         train=lambda given, out, budget, say: blip.train(
             given.data, given.captions, out, blip.BlipRecipe(), budget, say=say
         ),
+        made_from=lambda given, _out, seed: blip.made_from(given.data, given.captions, blip.BlipRecipe(), seed),
         evaluate=lambda folder, given, seed, device: blip.evaluate(folder, given.data, seed, device),
     ),
     "clip": Part(
         folder="clip",
         marker="config.json",
         train=lambda given, out, budget, say: clip.train(given.data, out, clip.ClipRecipe(), budget, say=say),
+        made_from=lambda given, _out, seed: clip.made_from(given.data, clip.ClipRecipe(), seed),
         evaluate=lambda folder, given, seed, device: clip.evaluate(folder, given.data, seed, device),
     ),
 }
@@ -100,16 +110,44 @@ def train_part(bundle: Path, name: str, given: Sources, budget: Budget, say: Say
     if name == "inpaint":
         save_samples(folder, bundle / "samples.png", budget.seed, budget.device)
         remove_bank(folder.parent / inpaint.BANK_FILE)
-    write_json(numbers_file(bundle, name), numbers)
-    (folder.parent / f"{name}.checkpoint.pt").unlink(missing_ok=True)
+    write_json(
+        numbers_file(bundle, name), {"made_from": part.made_from(given, folder, budget.seed), "numbers": numbers}
+    )
+    remove_checkpoint(bundle, name)
+
+
+def remove_checkpoint(bundle: Path, name: str) -> None:
+    """Remove what the training of a part would go on from."""
+    checkpoint_file((bundle / PARTS[name].folder).parent, name).unlink(missing_ok=True)
+
+
+def is_finished(bundle: Path, name: str, given: Sources, seed: int) -> bool:
+    """Say whether a part is trained. Raises BoxpaintError when it is, but from something else than is asked for."""
+    path = numbers_file(bundle, name)
+    if not path.exists():
+        return False
+    before, _ = _read_numbers_file(path)
+    differing = differences(before, PARTS[name].made_from(given, bundle / PARTS[name].folder, seed))
+    if differing:
+        advice = f"remove it to train {name} again, or choose another --out"
+        raise BoxpaintError(f"{path} is of another training; {advice}. {differing}")
+    return True
 
 
 def read_numbers(bundle: Path, name: str) -> dict[str, float]:
     """Read the numbers of a part; empty when it is not finished, or came from another bundle."""
-    if not numbers_file(bundle, name).exists():
-        return {}
-    numbers: dict[str, float] = json.loads(numbers_file(bundle, name).read_text(encoding="utf-8"))
-    return numbers
+    path = numbers_file(bundle, name)
+    return _read_numbers_file(path)[1] if path.exists() else {}
+
+
+def _read_numbers_file(path: Path) -> tuple[dict[str, str], dict[str, float]]:
+    """What a part was made from, and its numbers."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return dict(content["made_from"]), dict(content["numbers"])
+    except (ValueError, KeyError, TypeError):
+        message = f"{path} does not say what its part was made from; remove it to train the part again"
+        raise BoxpaintError(message) from None
 
 
 def parts_in(bundle: Path) -> list[str]:

@@ -66,21 +66,31 @@ def read_smears(data: Path, splits: Iterable[str]) -> list[Smear]:
     """Read the photos that `<split>.txt` lists. Raises BoxpaintError when the folder is not laid out so."""
     smears = []
     for split in splits:
-        listing = data / f"{split}.txt"
-        if not listing.is_file():
-            raise BoxpaintError(
-                f"{data}: there is no {split}.txt; --data is a folder with images/, annotations/ (Pascal VOC) and "
-                "train.txt, val.txt, test.txt"
-            )
-        for name in listing.read_text(encoding="utf-8").split():
-            stem = Path(name).stem
-            image = cv2.imread(str(data / "images" / f"{stem}.jpg"))
+        for photo, annotation in _listed(data, split):
+            image = cv2.imread(str(photo))
             if image is None:
-                raise BoxpaintError(f"{listing} lists {name!r}, but {data / 'images' / stem}.jpg cannot be read")
+                raise BoxpaintError(f"{data / split}.txt lists {photo.stem!r}, but {photo} cannot be read")
             height, width = image.shape[:2]
-            cells = tuple(_read_cells(data / "annotations" / f"{stem}.xml", (width, height)))
-            smears.append(Smear(name=stem, image=cv2.cvtColor(image, cv2.COLOR_BGR2RGB), cells=cells))
+            cells = tuple(_read_cells(annotation, (width, height)))
+            smears.append(Smear(name=photo.stem, image=cv2.cvtColor(image, cv2.COLOR_BGR2RGB), cells=cells))
     return smears
+
+
+def files_of(data: Path, splits: Iterable[str]) -> list[Path]:
+    """Name the files that `read_smears` reads, photo by photo. Raises BoxpaintError when a list is missing."""
+    return [path for split in splits for files in _listed(data, split) for path in files]
+
+
+def _listed(data: Path, split: str) -> list[tuple[Path, Path]]:
+    """Photo and annotation of each line of `<split>.txt`."""
+    listing = data / f"{split}.txt"
+    if not listing.is_file():
+        raise BoxpaintError(
+            f"{data}: there is no {split}.txt; --data is a folder with images/, annotations/ (Pascal VOC) and "
+            "train.txt, val.txt, test.txt"
+        )
+    stems = [Path(name).stem for name in listing.read_text(encoding="utf-8").split()]
+    return [(data / "images" / f"{stem}.jpg", data / "annotations" / f"{stem}.xml") for stem in stems]
 
 
 def _read_cells(path: Path, size_wh: tuple[int, int]) -> Iterable[Cell]:

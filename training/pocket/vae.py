@@ -20,6 +20,7 @@ from torch import nn
 from torch.nn import functional
 
 from generator.seeds import derive_rng
+from training.pocket.identity import identify
 from training.pocket.loop import Budget, Player, autocast, fit
 from training.pocket.samples import random_square
 from training.pocket.smears import Smear, cut, read_smears
@@ -48,9 +49,15 @@ class VaeRecipe:
     critic_from: float = 0.3
 
 
+def made_from(data: Path, recipe: VaeRecipe, seed: int) -> dict[str, str]:
+    """Name what the training is made from."""
+    return identify("vae", seed, recipe, files={}, photos=data)
+
+
 def train(data: Path, out: Path, recipe: VaeRecipe, budget: Budget, *, say: Callable[[str], None]) -> None:
     """Train on the training and validation photos and save to `out`, with the scale that gives latents a std of 1."""
     smears = read_smears(data, ("train", "val"))
+    origin = made_from(data, recipe, budget.seed)
     torch.manual_seed(budget.seed)
     vae: Any = AutoencoderKL(**_config(recipe))
     critic: Any = _critic(recipe.critic_channels)
@@ -84,7 +91,7 @@ def train(data: Path, out: Path, recipe: VaeRecipe, budget: Budget, *, say: Call
         Player(modules={"vae": vae}, loss=loss, learning_rate=recipe.learning_rate),
         Player(modules={"critic": critic}, loss=critic_loss, learning_rate=recipe.critic_learning_rate),
     ]
-    trained: Any = fit("vae", players, budget, out.parent, say=say)["vae"]
+    trained: Any = fit("vae", players, budget, out.parent, made_from=origin, say=say)["vae"]
     rng = derive_rng(budget.seed, 6)
     crops = [_random_crop(smears, recipe.crop_sides_px, recipe.side_px, rng) for _ in range(SCALING_CROPS)]
     std = float(encode(trained, to_tensor(crops, budget.device)).std())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 
 import pytest
 
+from boxpaint.cli_train import captioner
 from detection.captioner.settings import CaptionerSettings, EpochLoss, best_epoch, is_over
 from generator.errors import BoxpaintError
 
@@ -45,3 +47,8 @@ def test_it_stops_early(val: list[float], best: int, over: bool) -> None:
 def test_settings_that_cannot_be_used_are_named(name: str, value: float) -> None:
     with pytest.raises(BoxpaintError, match=f"{name}: found {value}"):
         dataclasses.replace(CaptionerSettings(), **{name: value})
+
+
+def test_every_setting_is_an_option_or_the_librarys() -> None:
+    names = {field.name for field in dataclasses.fields(CaptionerSettings)}
+    assert names - set(inspect.signature(captioner).parameters) == {"max_tokens", "weight_decay"}

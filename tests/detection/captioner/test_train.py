@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -136,6 +137,26 @@ def test_a_finished_run_is_read_not_trained_again(discs: Path, tiny_blip: Path, 
     assert files_of(tmp_path / "out") == before
 
 
+def test_a_kill_before_the_checkpoint_was_removed_is_made_good(discs: Path, tiny_blip: Path, tmp_path: Path) -> None:
+    out, once = tmp_path / "out", dataclasses.replace(SHORT, epochs=1)
+    first = tune(discs, tiny_blip, out, once)
+    (out / "checkpoint.pt").write_bytes(b"of the last epoch")
+    assert tune(discs, tiny_blip, out, once) == first
+    assert not (out / "checkpoint.pt").exists()
+
+
+def test_every_call_of_the_listener_is_made(discs: Path, tiny_blip: Path, tmp_path: Path) -> None:
+    told: set[str] = set()
+
+    class Recorder(Listener):
+        def __getattribute__(self, name: str) -> Any:
+            told.add(name)
+            return super().__getattribute__(name)
+
+    tune(discs, tiny_blip, tmp_path / "out", dataclasses.replace(SHORT, epochs=1), listener=Recorder())
+    assert told == {name for name in vars(Listener) if name.startswith("on_")}
+
+
 def test_another_run_in_the_folder_is_refused_until_overwrite(discs: Path, tiny_blip: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     other = dataclasses.replace(SHORT, epochs=2)
@@ -163,6 +184,59 @@ def test_a_folder_of_something_else_is_never_touched(discs: Path, tiny_blip: Pat
         with pytest.raises(RunMismatchError, match=r"thesis\.tex"):
             tune(discs, tiny_blip, out, overwrite=overwrite)
     assert sorted(files_of(out)) == ["scores.json", "thesis.tex"]
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [{"model/config.json": "{}"}, {"checkpoint.pt": "torn"}, {"scores.json": '["of something else"]'}],
+)
+def test_a_file_of_ours_by_name_makes_no_other_folder_ours(
+    discs: Path, tiny_blip: Path, tmp_path: Path, beside: dict[str, str]
+) -> None:
+    out = tmp_path / "out"
+    for name, text in {"thesis.tex": "mine", **beside}.items():
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text(text)
+    before = files_of(out)
+    for overwrite in (False, True):
+        with pytest.raises(RunMismatchError, match="is not a folder of `train captioner`"):
+            tune(discs, tiny_blip, out, overwrite=overwrite)
+    assert files_of(out) == before
+
+
+def test_notes_beside_a_stopped_run_stay(discs: Path, tiny_blip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(StoppedError):
+        tune(discs, tiny_blip, out, listener=StopAfter(1))
+    (out / "notes.txt").write_text("mine")
+    listener = StopAfter(0)
+    tune(discs, tiny_blip, out, listener=listener)
+    assert listener.told == ["1 of 4"]
+    assert (out / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"scores.json": '{"kind": "boxpaint'}, r"scores\.json cannot be read .*--overwrite starts again"),
+        ({"scores.json": "", "model/config.json": "{}"}, r"scores\.json cannot be read .*--overwrite starts again"),
+        ({"model/config.json": "{}"}, r"out holds model, but neither .* to go on from; .*--overwrite starts again"),
+        ({"loss.png": "", "model/config.json": "{}"}, r"out holds loss\.png, model, but .*--overwrite starts again"),
+        ({"checkpoint.pt": "torn"}, r"checkpoint\.pt cannot be read .*--overwrite starts again"),
+    ],
+)
+def test_remains_of_a_run_are_named_and_overwrite_starts_again(
+    discs: Path, tiny_blip: Path, tmp_path: Path, files: dict[str, str], message: str
+) -> None:
+    out = tmp_path / "out"
+    for name, text in files.items():
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text(text)
+    before = files_of(out)
+    with pytest.raises(RunMismatchError, match=message):
+        tune(discs, tiny_blip, out)
+    assert files_of(out) == before
+    assert len(tune(discs, tiny_blip, out, dataclasses.replace(SHORT, epochs=1), overwrite=True).losses) == 1
 
 
 @pytest.mark.parametrize("name", ["checkpoint.pt", "scores.json"])
@@ -216,16 +290,6 @@ def test_the_base_model_is_not_overwritten(discs: Path, tiny_blip: Path, tmp_pat
     with pytest.raises(BoxpaintError, match="base model lies in this folder"):
         tune(discs, result.model, tmp_path / "out", overwrite=True)
     assert (result.model / "model.safetensors").is_file()
-
-
-def test_freezing_vision_leaves_its_weights(discs: Path, tiny_blip: Path, tmp_path: Path) -> None:
-    from safetensors.torch import load_file
-
-    result = tune(discs, tiny_blip, tmp_path / "out", dataclasses.replace(SHORT, epochs=1, freeze_vision=True))
-    before, after = (load_file(folder / "model.safetensors") for folder in (tiny_blip, result.model))
-    changed = {name for name in before if not torch.equal(before[name], after[name])}
-    assert changed
-    assert not any(name.startswith("vision_model") for name in changed)
 
 
 def test_a_learning_rate_that_breaks_the_training_is_said(discs: Path, tiny_blip: Path, tmp_path: Path) -> None:

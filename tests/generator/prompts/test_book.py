@@ -30,10 +30,12 @@ COW = ClassSpec(prompt="a brown cow", name="cow", min_appear=1, max_appear=2)
 SPEC = Spec(backgrounds=(FIELD,), classes=(COW,))
 
 CAPTIONS = Captions(
+    schema_version=1,
     model="sha256:1",
     parameters={"prefix": ""},
     rows=(
         CaptionRow(
+            table="classes",
             name="cow",
             prompt="a brown cow",
             references="photos/cows",
@@ -48,7 +50,7 @@ def book_of(*texts: Text, captions: Captions | None = None, **given: object) -> 
     cow = BookRow(table="classes", name="cow", prompt="a brown cow", texts=(Text(text="a brown cow"), *texts))
     field = BookRow(table="background", prompt="a green field", texts=(Text(text="a green field", source="prompt"),))
     page = {"models": {"enricher": "sha256:2"}, "seed": 7, "parameters": {"variants": 4}, "rows": (field, cow), **given}
-    return PromptBook(enriched=Enriched(**page), captions=captions)
+    return PromptBook(enriched=Enriched(schema_version=1, **page), captions=captions)
 
 
 BOOK = book_of(
@@ -163,7 +165,7 @@ def test_an_editor_may_add_a_byte_order_mark_and_crlf(tmp_path):
 
 FILE = """\
 {
- "models": {},
+ "schema_version": 1, "models": {},
  "seed": 7,
  "parameters": {},
  "rows": [
@@ -201,7 +203,7 @@ FILE = """\
         ('"similarity": 0.9', '"similarity": "high"', [(15, "rows[0].texts[1].similarity", "high", "valid number")]),
         ('"similarity": 0.9', '"similar": 0.9', [(15, "rows[0].texts[1].similar", "0.9", "Extra inputs")]),
         ('{"text": "a brown cow"}', '"a brown cow"', [(11, "rows[0].texts[0]", "a brown cow", "valid dictionary")]),
-        ('"models": {}', '"schema_version": 2, "models": {}', [(2, "schema_version", "2", "should be 1")]),
+        ('"models": {}', '"schema_version": 2, "models": {}', [(2, "schema_version", "2", "a newer boxpaint")]),
         ('"seed": 7', '"seed": 7\n "x": 1', [(4, None, None, "is not JSON: Expecting ',' delimiter")]),
         ("a cow in snow", "a cow\nin snow", [(13, None, None, "is not JSON: Invalid control character")]),
         ("}\n ]\n}\n", "}\n ]\n", [(20, None, None, "is not JSON")]),

@@ -38,14 +38,17 @@ ROWS = (
 )
 CAPTION = Caption(picture="a.png", sha256="00", text="a cow")
 CAPTIONS = Captions(
+    schema_version=1,
     model="sha256:1",
     parameters={},
-    rows=(CaptionRow(name="cow", prompt="a brown cow", references="cows", captions=(CAPTION,)),),
+    rows=(CaptionRow(table="classes", name="cow", prompt="a brown cow", references="cows", captions=(CAPTION,)),),
 )
 
 
 def book_of(*rows: BookRow, captions: Captions | None = None) -> PromptBook:
-    return PromptBook(enriched=Enriched(models={}, seed=0, parameters={}, rows=rows or ROWS), captions=captions)
+    return PromptBook(
+        enriched=Enriched(schema_version=1, models={}, seed=0, parameters={}, rows=rows or ROWS), captions=captions
+    )
 
 
 BOOK = book_of(captions=CAPTIONS)
@@ -63,7 +66,7 @@ def test_every_row_of_the_csv_files_must_be_there(tmp_path):
         ("background", "a green field"),
         ("classes", "cattle: a brown cow"),
     ]
-    assert "make the book again (boxpaint prompts) or add the row" in caught.value.faults[0].expected
+    assert "make it again (boxpaint prompts) or add it" in caught.value.faults[0].expected
     assert read_book(tmp_path) == book_of(ROWS[1])  # without a spec it is a book
 
 
@@ -82,10 +85,8 @@ def test_a_row_without_a_text_to_paint_from(tmp_path, texts):
             read_book(tmp_path, spec)
         (fault,) = caught.value.faults
         assert fault.file == str(tmp_path / ENRICHED_FILE)
-        assert (fault.column, fault.expected) == (
-            "classes: a brown cow",
-            "no text of this row is left to paint from",
-        )
+        assert (fault.column, fault.found) == ("classes", "cow: a brown cow")
+        assert fault.expected == "no text of this row is left to paint from"
 
 
 def test_captions_are_read_from_beside(tmp_path):

@@ -10,7 +10,7 @@ from generator.config import Config
 from generator.errors import ConfigError, SpecError
 from generator.loading import fingerprint
 from generator.prompts.book import PromptBook, Skipped, read_book, write_book
-from generator.prompts.caption_cache import CaptionCache
+from generator.prompts.caption_cache import CAPTION_SETTINGS, CaptionCache
 from generator.prompts.captions import caption_references
 from generator.prompts.make import make_book
 from generator.prompts.models import PromptModels
@@ -36,7 +36,7 @@ def remember(config: Config, captions: dict[Path, str]) -> None:
     """Put captions into the cache as if the captioner had said them: one of random weights says nothing of use."""
     ref = config.models.captioner
     assert ref is not None
-    cache = CaptionCache({"captioner": fingerprint(ref), "prefix": config.prompts.caption_prefix})
+    cache = CaptionCache({"captioner": fingerprint(ref), "prefix": config.prompts.caption_prefix, **CAPTION_SETTINGS})
     cache.add({content_hash(Reference(path=path)): text for path, text in captions.items()})
 
 

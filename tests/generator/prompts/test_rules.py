@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from generator.prompts.phrases import find_phrases
 from generator.prompts.rules import (
     Limits,
     Rules,
     blocked_words,
-    find_phrases,
     opposites,
     rules_for_background,
     rules_for_class,

@@ -1,4 +1,5 @@
 import dataclasses
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,7 @@ def test_all_trains_what_is_not_finished_and_shows_the_numbers(
     given = ["--data", str(bccd), "--captions", str(captions), "--device", "cpu"]
     command = ["all", "--only", "gpt2", "--minutes", "0.02", "--out", str(tmp_path), *given]
     for _ in range(2):
+        (tmp_path / "gpt2.checkpoint.pt").unlink(missing_ok=True)
         done = CliRunner().invoke(app, command, env={"COLUMNS": "120"})
         assert done.exit_code == 0, done.output
         assert "GPT-2 perplexity, held-out captions" in done.output
@@ -81,6 +83,11 @@ def test_all_trains_what_is_not_finished_and_shows_the_numbers(
     assert "finished before" in done.output
     assert trained == [tmp_path / "gpt2"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["gpt2", "gpt2.numbers.json"]
+    asked = CliRunner().invoke(app, [*command, "--seed", "1"])
+    assert isinstance(asked.exception, BoxpaintError)
+    assert re.search(
+        r"gpt2\.numbers\.json is of another training; remove it .* seed: 0 before, 1 now$", str(asked.exception)
+    )
     measured = CliRunner().invoke(app, ["evaluate", str(tmp_path), *given], env={"COLUMNS": "120"})
     numbers = parts.read_numbers(tmp_path, "gpt2")
     assert f"{numbers['GPT-2 perplexity, held-out captions']:,.3f}" in measured.output
