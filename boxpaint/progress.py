@@ -68,7 +68,7 @@ class RunProgress(Listener):
 
     def on_row(self, row: BookRow) -> None:
         """Say that the book grows."""
-        self.console.print(f"{len(row.kept)} prompts for: {row.prompt}", soft_wrap=True)
+        self.console.print(f"prompts for {row.prompt!r}: {len(row.kept)} of {len(row.texts)} tried", soft_wrap=True)
 
     def on_prompts(self, book: PromptBook) -> None:
         """Say how many texts there are."""

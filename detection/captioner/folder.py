@@ -26,7 +26,8 @@ from generator.storage import atomic_writer, make_folder, remove_leftovers, tran
 KIND = "boxpaint captioner"
 CHECKPOINT, SCORES, PLOT, MODEL = "checkpoint.pt", "scores.json", "loss.png", "model"
 _UNFINISHED_MODEL = ".model.part"
-_NO_CHECKPOINT = (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, TypeError)
+# What torch.load raises depends on where a file is torn.
+_NO_CHECKPOINT = (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, LookupError, TypeError, AttributeError)
 
 
 class TuningFolder:

@@ -85,11 +85,6 @@ def make_book(
         row_texts = tuple(_find_texts(wish, spec, config, models))
         rows.append(BookRow(table=wish.key[0], name=wish.category, prompt=wish.prompt, texts=row_texts))
         on_row(rows[-1])
-        if len(row_texts) > len(rows[-1].kept) == 1:
-            on_warning(
-                f"no prompt but its own was found for {wish.prompt!r} among {len(row_texts)}; allow nearer ones "
-                "(prompts.max_similarity), or add references or attributes.csv"
-            )
     parameters = config.prompts.model_dump(mode="json")
     enriched = Enriched(schema_version=1, models=models.used, seed=config.seed, parameters=parameters, rows=tuple(rows))
     return PromptBook(enriched=enriched, captions=captions)

@@ -23,6 +23,8 @@ from training.pocket.identity import differences
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 SECONDS_BETWEEN_LINES = 15.0
 WARMUP_SHARE = 0.03
+# What torch.load raises depends on where a file is torn.
+_NO_CHECKPOINT = (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, LookupError, TypeError, AttributeError)
 
 # (random numbers of this step, share of the budget that is spent) -> scalar loss
 Loss = Callable[[np.random.Generator, float], torch.Tensor]
@@ -159,7 +161,7 @@ def read_checkpoint(path: Path, made_from: Mapping[str, str], device: torch.devi
         with translate_os_errors(path):
             state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
             before = dict(state.get("made_from", {}))
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError) as error:
+    except _NO_CHECKPOINT as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise BoxpaintError(f"{path} cannot be read ({reason}); {advice}") from None
     differing = differences(before, made_from)

@@ -211,3 +211,40 @@ def test_any_text_is_judged_and_one_that_passes_holds_the_noun_and_no_other(prom
         mentions = find_phrases(text, ("wolf", "cow"))
         assert {item.phrase for item in mentions} == {"wolf"}
         assert sum(letter.isalpha() for letter in text) >= 2
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("a field without a cow", "denies its class: cow"),
+        ("two cow", "speaks of several: cow"),
+        ("a herd of brown cow", "speaks of several: cow"),
+        ("a cow with two people", "names another class: person"),
+        ("a cow http://t.co/x", "junk: 'http:'"),
+        ("a cow <b>bold</b>", "junk: '<'"),
+        ("a cow, photo by John", "junk: 'photo by'"),
+        ("a large small cow", "contradicts the prompt: 'large' against 'small'"),
+        ("a white cow", "contradicts the prompt: 'white' against 'black'"),
+        ("a cow among some trees", ""),
+    ],
+)
+def test_what_a_language_model_gets_wrong(text, fault):
+    limits = Limits(max_words=24, blocked=(), unknown_words=lambda _: [])
+    rules = Rules(prompt="a black cow", own=("cow",), others=("person",), limits=limits)
+    assert rules.fault_of(text) == fault
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("a savanna with many trees, no zebras", ""),
+        ("a savanna, not far from zebras", "names another class: zebra"),
+        ("a savanna with no trees and zebra", "names another class: zebra"),
+        ("a wide savanna", "no longer empty: the prompt says 'empty'"),
+        ("an empty savanna with few trees", "contradicts the prompt: 'few' against 'many'"),
+    ],
+)
+def test_what_keeps_a_background_free(text, fault):
+    limits = Limits(max_words=24, blocked=(), unknown_words=lambda _: [])
+    rules = Rules(prompt="an empty savanna with many trees", own=(), others=("zebra",), limits=limits)
+    assert rules.fault_of(text) == fault

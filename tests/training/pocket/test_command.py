@@ -74,8 +74,9 @@ def test_all_trains_what_is_not_finished_and_shows_the_numbers(
     monkeypatch.setitem(parts.PARTS, "gpt2", dataclasses.replace(parts.PARTS["gpt2"], train=train))
     given = ["--data", str(bccd), "--captions", str(captions), "--device", "cpu"]
     command = ["all", "--only", "gpt2", "--minutes", "0.02", "--out", str(tmp_path), *given]
-    for _ in range(2):
-        (tmp_path / "gpt2.checkpoint.pt").unlink(missing_ok=True)
+    for number in range(2):
+        if number:
+            (tmp_path / "gpt2.checkpoint.pt").touch()  # as a kill after the numbers leaves it
         done = CliRunner().invoke(app, command, env={"COLUMNS": "120"})
         assert done.exit_code == 0, done.output
         assert "GPT-2 perplexity, held-out captions" in done.output
@@ -91,6 +92,16 @@ def test_all_trains_what_is_not_finished_and_shows_the_numbers(
     measured = CliRunner().invoke(app, ["evaluate", str(tmp_path), *given], env={"COLUMNS": "120"})
     numbers = parts.read_numbers(tmp_path, "gpt2")
     assert f"{numbers['GPT-2 perplexity, held-out captions']:,.3f}" in measured.output
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"GPT-2 perplexity, held-out captions": 20.5}'])
+def test_numbers_that_do_not_say_what_they_are_of_are_named(
+    bccd: Path, captions: Path, tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "gpt2.numbers.json").write_text(text)
+    given = parts.Sources(data=bccd, captions=captions)
+    with pytest.raises(BoxpaintError, match=r"gpt2\.numbers\.json does not say what .*; remove it"):
+        parts.is_finished(tmp_path, "gpt2", given, 0)
 
 
 def test_the_embedded_bundle_is_recognised_and_weighed_without_counting_twice() -> None:
