@@ -193,7 +193,7 @@ def generate(
     from generator.run import generate as run
 
     try:
-        with StopRequest().listening() as stop, RunProgress(console) as progress:
+        with StopRequest().listening() as stop, RunProgress(console, stop) as progress:
             dataset = run(
                 spec,
                 settings,

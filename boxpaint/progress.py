@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 
@@ -28,8 +28,9 @@ from generator.run import Listener
 class RunProgress(Listener):
     """Shows scenes done, pictures a minute and time left. Use as a context manager."""
 
-    def __init__(self, console: Console):
+    def __init__(self, console: Console, should_stop: Callable[[], bool] = lambda: False):
         self.console = console
+        self._should_stop = should_stop
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._total = 0
@@ -67,7 +68,9 @@ class RunProgress(Listener):
             self._bar.start()
 
     def on_row(self, row: BookRow) -> None:
-        """Say that the book grows."""
+        """Say that the book grows; nothing is lost when it is stopped here."""
+        if self._should_stop():
+            raise KeyboardInterrupt
         self.console.print(f"prompts for {row.prompt!r}: {len(row.kept)} of {len(row.texts)} tried", soft_wrap=True)
 
     def on_prompts(self, book: PromptBook) -> None:

@@ -74,11 +74,6 @@ def generate(
     plan = Plan(spec=spec, config=config)
     given = read_book(Path(prompts), spec) if prompts is not None else None
 
-    def on_row(row: BookRow) -> None:
-        listener.on_row(row)
-        if should_stop():
-            raise KeyboardInterrupt
-
     folder = make_folder(Path(out))
     lock = FileLock(folder / ".lock")
     with translate_os_errors(folder):
@@ -93,7 +88,7 @@ def generate(
             listener.on_warning(warning)
         book = given or run.stored_book()
         if book is None:
-            book = make_book(spec, config, on_row=on_row, on_warning=listener.on_warning)
+            book = make_book(spec, config, on_row=listener.on_row, on_warning=listener.on_warning)
         run = run.with_book(book)
         run.keep_book()
         listener.on_prompts(book)
