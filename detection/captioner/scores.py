@@ -87,6 +87,6 @@ def words_of(caption: str) -> list[str]:
     """Words in lower case, without marks.
 
     >>> words_of("A dog's ball, left.")
-    ["a", "dog's", 'ball', 'left']
+    ['a', "dog's", 'ball', 'left']
     """
     return _WORD.findall(caption.lower())

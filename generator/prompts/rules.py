@@ -62,7 +62,7 @@ class Rules:
         """Say why a text cannot be used; "" when it can. The part before a colon is the kind of fault."""
         words = _words(text)
         for fault in (
-            _junk_fault(text),
+            self._junk_fault(text),
             _fragment_fault(text, words),
             self._length_fault(words),
             _repetition_fault(words),
@@ -75,6 +75,10 @@ class Rules:
             if fault:
                 return fault
         return ""
+
+    def _junk_fault(self, text: str) -> str:
+        found = next((match.group() for match in _JUNK.finditer(text) if match.group() not in self.prompt), "")
+        return f"junk: {found!r}" if found else ""
 
     def _length_fault(self, words: Sequence[str]) -> str:
         most = max(self.limits.max_words, len(_WORD.findall(self.prompt)))
@@ -196,11 +200,6 @@ def opposites() -> tuple[tuple[frozenset[str], ...], ...]:
 
 def _words(text: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(text)]
-
-
-def _junk_fault(text: str) -> str:
-    found = _JUNK.search(text)
-    return f"junk: {found.group()!r}" if found else ""
 
 
 def _fragment_fault(text: str, words: Sequence[str]) -> str:

@@ -195,3 +195,39 @@ def test_overwrite_takes_the_book_away_with_the_rest(tmp_path: Path) -> None:
     assert run.finished == frozenset()
     assert contents(tmp_path)[f"prompts/{ENRICHED_FILE}"] == OTHER.files()[ENRICHED_FILE]
     assert planned(tmp_path) == {"a white cell", "a dark cell"}
+
+
+def test_a_book_is_kept_before_anything_is_painted(tmp_path):
+    run = RunFolder.open(tmp_path, plan_of()).with_book(BOOK)
+    run.keep_book()
+    again = RunFolder.open(tmp_path, plan_of())  # a run folder of ours, although no model was ever loaded
+    assert again.stored_book() == BOOK
+    again.with_book(BOOK).begin(PAINTER)
+    assert json.loads((tmp_path / "run.json").read_text())["painter"] == PAINTER
+
+
+def test_nothing_is_laid_down_where_another_run_would_be_overwritten(tmp_path):
+    begun(tmp_path, scenes=1)
+    before = contents(tmp_path)
+    RunFolder.open(tmp_path, plan_of(), overwrite=True).with_book(OTHER).keep_book()
+    assert contents(tmp_path) == before
+
+
+def test_an_edited_book_is_not_lost_to_overwrite(tmp_path):
+    begun(tmp_path, scenes=1)
+    edited = book_of("a white cell", "a cell that I know")
+    path = tmp_path / "prompts" / ENRICHED_FILE
+    path.write_bytes(edited.files()[ENRICHED_FILE])
+    before = contents(tmp_path)
+    with pytest.raises(RunMismatchError, match=r"was edited .* paint from it with --prompts, or move it away"):
+        RunFolder.open(tmp_path, plan_of(), overwrite=True).with_book(BOOK)
+    assert contents(tmp_path) == before
+    RunFolder.open(tmp_path, plan_of(), overwrite=True).with_book(edited).begin(PAINTER)  # --prompts gives it
+    assert path.read_bytes() == edited.files()[ENRICHED_FILE]
+    assert not list((tmp_path / "records").iterdir())
+
+
+def test_a_book_that_nobody_edited_may_be_overwritten(tmp_path):
+    begun(tmp_path, scenes=1)
+    RunFolder.open(tmp_path, plan_of(), overwrite=True).with_book(OTHER).begin(PAINTER)
+    assert (tmp_path / "prompts" / ENRICHED_FILE).read_bytes() == OTHER.files()[ENRICHED_FILE]

@@ -99,6 +99,9 @@ def test_faults_of_a_cell(tmp_path, cell, words):
         ("set/annotations/train.json", "set/images/one.png", "coco:set/annotations/train.json#cow"),
         ("set/_annotations.coco.json", "set/one.png", "coco:set/_annotations.coco.json#cow"),
         ("set/instances.json", "set/images/one.png", "coco:set/instances.json#cow"),
+        # COCO's own layout, both ways in which people unpack it.
+        ("set/annotations/instances_val2017.json", "set/images/val2017/one.png", "coco:set#cow"),
+        ("set/annotations/instances_val2017.json", "set/val2017/one.png", "coco:set#cow"),
     ],
 )
 def test_where_the_pictures_of_a_coco_set_lie(tmp_path, file, image, cell):
@@ -107,6 +110,14 @@ def test_where_the_pictures_of_a_coco_set_lie(tmp_path, file, image, cell):
     (found,) = find_references(cell, tmp_path)
     assert found == Reference(path=tmp_path / image, box=Box.from_xyxy(10, 5, 18, 9))
     assert found.name == "one.png@10,5,18,9"
+
+
+def test_captions_and_keypoints_beside_the_boxes_do_no_harm(tmp_path):
+    put(tmp_path / "set/val2017/one.png")
+    put_coco(tmp_path / "set/annotations/instances_val2017.json", coco([10, 5, 8, 4]))
+    put_coco(tmp_path / "set/annotations/captions_val2017.json", {"images": [], "annotations": []})
+    put_coco(tmp_path / "set/annotations/person_keypoints_val2017.json", coco([10, 5, 8, 4]))
+    assert len(find_references("coco:set#cow", tmp_path)) == 1
 
 
 def test_several_files_of_a_set_and_boxes_of_one_category(tmp_path):

@@ -20,6 +20,7 @@ from generator.prompts.book import (
     PromptBook,
     Text,
     read_book,
+    read_captions,
     write_book,
 )
 from generator.spec import BackgroundSpec, ClassSpec, Spec
@@ -212,3 +213,16 @@ def test_any_damage_is_a_book_or_faults_of_it(tmp_path_factory, damages):
         assert set(book.texts()) >= {row.key for row in ROWS}
         assert all(text.strip() for texts in book.texts().values() for text in texts)
         assert json.loads(book.files()[ENRICHED_FILE])
+
+
+def test_a_row_that_stands_in_the_book_twice(tmp_path):
+    write_book(book_of(*ROWS, ROWS[0]), tmp_path)
+    with pytest.raises(PromptsError, match="stands in the book twice; leave one"):
+        read_book(tmp_path, SPEC)
+
+
+def test_captions_in_place_of_a_book(tmp_path):
+    write_book(BOOK, tmp_path)
+    with pytest.raises(PromptsError, match=r"this is captions\.json; give enriched\.json, or make one"):
+        read_book(tmp_path / CAPTIONS_FILE)
+    assert read_captions(tmp_path) == read_captions(tmp_path / CAPTIONS_FILE) == BOOK.captions
