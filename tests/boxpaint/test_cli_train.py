@@ -136,6 +136,8 @@ def test_ctrl_c_keeps_the_finished_epochs(workplace: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         env=ENVIRONMENT,
+        # A background job of a shell inherits an ignored SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     checkpoint = workplace / "runs/captioner/checkpoint.pt"
     deadline = time.monotonic() + 120
