@@ -18,7 +18,7 @@ import numpy as np
 from generator.config import Config
 from generator.errors import Fault, SpecError
 from generator.geometry import Box, overlap_share
-from generator.prompts.book import PromptBook, RowKey, background_key, class_key
+from generator.prompts.book import PromptBook, RowKey, background_key, class_key, key_position
 from generator.seeds import derive_rng, derive_seed
 from generator.spec import ClassSpec, Spec
 from generator.spec_rules import MIN_SIDE_PX
@@ -26,9 +26,8 @@ from generator.storage import atomic_writer
 
 # Second position of every seed below the run's seed; the first is the scene, or RUN for what spans scenes.
 RUN = 2**32 - 1
-_ORDER, _SPLIT = 0, 1
-_COUNTS, _BACKGROUND, _OBJECTS, _PROMPTS = 0, 1, 2, 3
-_BACKGROUND_PROMPT, _OBJECT_PROMPT = 0, 1
+_ORDER, _SPLIT, _PROMPTS = 0, 1, 2
+_COUNTS, _BACKGROUND, _OBJECTS = 0, 1, 2
 
 LONG_SIDE_SHARES = (0.25, 0.5)
 # Width and height follow one draw of the size, each off by at most this share of its range: a large animal is
@@ -129,17 +128,23 @@ class Plan:
         return ScenePlan(
             index=index,
             split=self._split(index),
-            prompt=self._draw_prompt(background_key(background), index, _BACKGROUND_PROMPT),
+            prompt=self._draw_prompt(background_key(background), index, 0),
             negative_prompt=background.negative_prompt or self.config.painting.background_negative_prompt,
             seed=derive_seed(self.config.seed, index, _BACKGROUND),
             placements=placements,
             unplaced=unplaced,
         )
 
-    def _draw_prompt(self, key: RowKey, index: int, *position: int) -> str:
-        """Draw a text of a row; from a stream of its own, so that a longer book moves no box."""
+    def _draw_prompt(self, key: RowKey, index: int, number: int) -> str:
+        """Draw a text for the `number`-th background or object of a row in a scene, each as often as the others.
+
+        Of as many scenes in a row as there are texts, each scene takes another one, in an order drawn for these scenes;
+        from a stream of its own, so that a longer book moves no box.
+        """
         texts = self._texts.get(key) or (key[2],)
-        return texts[int(derive_rng(self.config.seed, index, _PROMPTS, *position).integers(len(texts)))]
+        block, place = divmod(index, len(texts))
+        order = _text_order(self.config.seed, key_position(key), block, len(texts))
+        return texts[order[(place + number) % len(texts)]]
 
     def _split(self, index: int) -> str:
         """Systematic sampling with a random start: any run of scenes holds its exact share of validation pictures."""
@@ -149,16 +154,16 @@ class Plan:
 
     def _place_objects(self, index: int) -> tuple[tuple[Placement, ...], tuple[Unplaced, ...]]:
         rng = derive_rng(self.config.seed, index, _COUNTS)
-        wishes: list[tuple[int, int, ClassSpec, tuple[int, int]]] = []
+        wishes: list[tuple[int, int, ClassSpec, int, tuple[int, int]]] = []
         for row in self.spec.classes:
-            for _ in range(int(rng.integers(row.min_appear, row.max_appear, endpoint=True))):
+            for number in range(int(rng.integers(row.min_appear, row.max_appear, endpoint=True))):
                 size_wh = draw_size(row, self.config.canvas_wh, rng)
-                wishes.append((size_wh[0] * size_wh[1], len(wishes), row, size_wh))
+                wishes.append((size_wh[0] * size_wh[1], len(wishes), row, number, size_wh))
         placements: list[Placement] = []
         unplaced: list[Unplaced] = []
         # Large first: what has few places left to go takes its place first, and small objects are painted
         # over large ones, not the other way round.
-        for _, object_index, row, size_wh in sorted(wishes, key=lambda wish: (-wish[0], wish[1])):
+        for _, object_index, row, number, size_wh in sorted(wishes, key=lambda wish: (-wish[0], wish[1])):
             taken = [placement.box for placement in placements]
             box, reason = self._find_place(row, size_wh, taken, rng)
             if box is None:
@@ -170,7 +175,7 @@ class Plan:
                 Placement(
                     object_index=object_index,
                     category=row.name,
-                    prompt=self._draw_prompt(class_key(row), index, _OBJECT_PROMPT, object_index),
+                    prompt=self._draw_prompt(class_key(row), index, number),
                     negative_prompt=row.negative_prompt or self.config.painting.object_negative_prompt,
                     box=box,
                     seed=seed,
@@ -261,3 +266,8 @@ def _background_rows(spec: Spec, seed: int) -> np.ndarray:
 @functools.lru_cache(maxsize=4)
 def _split_start(seed: int) -> float:
     return float(derive_rng(seed, RUN, _SPLIT).random())
+
+
+@functools.lru_cache(maxsize=256)
+def _text_order(seed: int, row: int, block: int, count: int) -> tuple[int, ...]:
+    return tuple(derive_rng(seed, RUN, _PROMPTS, row, block).permutation(count).tolist())

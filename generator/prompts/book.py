@@ -160,6 +160,11 @@ def background_key(row: BackgroundSpec) -> RowKey:
     return ("background", "", row.prompt)
 
 
+def key_position(key: RowKey) -> int:
+    """Where the random numbers of a row come from: its words, so that another row changes nothing for it."""
+    return int.from_bytes(hashlib.sha256("\0".join(key).encode()).digest()[:4])
+
+
 def row_keys(spec: Spec) -> list[RowKey]:
     """Keys of all rows, each once."""
     rows = [*map(background_key, spec.backgrounds), *map(class_key, spec.classes)]

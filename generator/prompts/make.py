@@ -8,7 +8,6 @@ For each row three sources take turns, its captions, its attributes and GPT-2, u
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -16,7 +15,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from generator.config import Config, PromptsConfig
-from generator.prompts.book import BookRow, Captions, Enriched, PromptBook, RowKey, Text, background_key, class_key
+from generator.prompts.book import (
+    BookRow,
+    Captions,
+    Enriched,
+    PromptBook,
+    RowKey,
+    Text,
+    background_key,
+    class_key,
+    key_position,
+)
 from generator.prompts.captions import caption_references
 from generator.prompts.compose import attributes_for, compose
 from generator.prompts.models import PromptModels
@@ -50,8 +59,7 @@ class _Wish:
 
     @property
     def seed_position(self) -> int:
-        """Where the row's random numbers come from: its words, so that another row changes nothing here."""
-        return int.from_bytes(hashlib.sha256("\0".join(self.key).encode()).digest()[:4])
+        return key_position(self.key)
 
 
 def make_book(

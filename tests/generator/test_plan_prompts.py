@@ -113,3 +113,25 @@ def test_the_plan_file_holds_the_drawn_prompts(tmp_path):
     assert [[one["prompt"] for one in line["placements"]] for line in lines] == [
         [one.prompt for one in scene.placements] for scene in plan
     ]
+
+
+def test_each_text_is_used_as_often_as_the_others():
+    spec = Spec(
+        backgrounds=(BackgroundSpec(prompt="a field", num_imgs=64),),
+        classes=(ClassSpec(prompt="a cow", name="cow", min_appear=1, max_appear=1),),
+    )
+    plan = plan_of(book_of(16), spec)
+    drawn = [(plan.scene(index).prompt, plan.scene(index).placements[0].prompt) for index in range(64)]
+    for texts in zip(*drawn, strict=True):
+        for start in range(0, 64, 16):
+            assert len(set(texts[start : start + 16])) == 16
+        assert texts[:16] != texts[16:32]  # another order in each run of scenes
+
+
+def test_several_objects_of_a_row_in_a_scene_have_different_texts():
+    spec = Spec(
+        backgrounds=(BackgroundSpec(prompt="a field", num_imgs=20),),
+        classes=(ClassSpec(prompt="a cow", name="cow", min_appear=3, max_appear=3),),
+    )
+    plan = plan_of(book_of(4), spec, placement={"max_overlap": 1.0})
+    assert all(len({one.prompt for one in scene.placements}) == 3 for scene in plan)
