@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from generator.config import Config
 from generator.dataset import Dataset, RunFolder
 from generator.errors import BoxpaintError, StorageError
@@ -18,7 +16,7 @@ from generator.prompts.book import BookRow, PromptBook, read_book
 from generator.prompts.make import make_book
 from generator.report import write_report
 from generator.spec import Spec
-from generator.storage import make_folder, translate_os_errors
+from generator.storage import locked
 
 # Annotations are written again after a chunk unless that would take more than this share of the time.
 EXPORT_TIME_SHARE = 0.05
@@ -73,16 +71,8 @@ def generate(
         raise BoxpaintError(f"limit: {limit} scenes cannot be painted; 1 or more, or None for all")
     plan = Plan(spec=spec, config=config)
     given = read_book(Path(prompts), spec) if prompts is not None else None
-
-    folder = make_folder(Path(out))
-    lock = FileLock(folder / ".lock")
-    with translate_os_errors(folder):
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:  # an OSError, too
-            message = f"{folder}: another boxpaint run is writing there; wait for it or choose another --out"
-            raise StorageError(message) from None
-    try:
+    folder = Path(out)
+    with locked(folder):
         run = RunFolder.open(folder, plan, overwrite=overwrite)
         for warning in config.card.warnings(spec):
             listener.on_warning(warning)
@@ -93,8 +83,6 @@ def generate(
         run.keep_book()
         listener.on_prompts(book)
         return _generate(run, limit, listener, should_stop)
-    finally:
-        lock.release()
 
 
 def _generate(run: RunFolder, limit: int | None, listener: Listener, should_stop: Callable[[], bool]) -> Dataset:

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from filelock import FileLock, Timeout
+
 from generator.errors import StorageError
 
 _MEANINGS = {
@@ -45,6 +47,22 @@ def make_folder(path: Path) -> Path:
     with translate_os_errors(path):
         path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Make a folder and keep other runs out of it; raises StorageError when one is there."""
+    lock = FileLock(make_folder(folder) / ".lock")
+    with translate_os_errors(folder):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:  # an OSError, too
+            message = f"{folder}: another boxpaint run is writing there; wait for it or choose another --out"
+            raise StorageError(message) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextlib.contextmanager

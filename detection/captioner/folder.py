@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 
 from detection.captioner.result import SCHEMA_VERSION, CaptionerResult
-from generator.errors import RunMismatchError, StorageError
-from generator.storage import atomic_writer, make_folder, remove_leftovers, translate_os_errors, write_json
+from generator.errors import RunMismatchError
+from generator.storage import atomic_writer, locked, remove_leftovers, translate_os_errors, write_json
 
 KIND = "boxpaint captioner"
 CHECKPOINT, SCORES, PLOT, MODEL = "checkpoint.pt", "scores.json", "loss.png", "model"
@@ -171,24 +170,18 @@ def _is_our_checkpoint(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Make a folder and keep other runs out of it; raises StorageError. It is gone again if nothing was written."""
-    lock = FileLock(make_folder(folder) / ".lock")
-    with translate_os_errors(folder):
+def tuning(folder: Path) -> Iterator[None]:
+    """Keep other runs out of a folder, and clear up after a killed one; it is gone again if nothing was written."""
+    with locked(folder):
         try:
-            lock.acquire(timeout=0)
-        except Timeout:  # an OSError, too
-            message = f"{folder}: another boxpaint run is writing there; wait for it or choose another --out"
-            raise StorageError(message) from None
-    try:
-        remove_leftovers_of_a_kill(folder)
-        yield
-    finally:
-        lock.release()
-        if {path.name for path in folder.iterdir()} <= {".lock"}:
-            with contextlib.suppress(OSError):
-                (folder / ".lock").unlink(missing_ok=True)
-                folder.rmdir()
+            remove_leftovers_of_a_kill(folder)
+            yield
+        finally:
+            # While the lock is held: another run's folder must not go.
+            if {path.name for path in folder.iterdir()} <= {".lock"}:
+                with contextlib.suppress(OSError):
+                    (folder / ".lock").unlink(missing_ok=True)
+                    folder.rmdir()
 
 
 def remove_leftovers_of_a_kill(folder: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from detection.captioner.folder import PLOT, TuningFolder, check_is_ours, locked
+from detection.captioner.folder import PLOT, TuningFolder, check_is_ours, tuning
 from detection.captioner.reader import PictureReader
 from detection.captioner.report import draw_losses
 from detection.captioner.result import CaptionerResult, Counts, Example
@@ -61,7 +61,7 @@ def fine_tune(
         "base": fingerprint(ref),
         "captions": _digest(table),
     }
-    with locked(out):
+    with tuning(out):
         folder = TuningFolder(out, identity)
         if overwrite:
             folder.clear()
