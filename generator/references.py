@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import io
 import json
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
+from generator.decoding import decode_rgb
 from generator.errors import Fault
 from generator.geometry import Box, square_around
 
@@ -82,28 +80,16 @@ def content_hash(reference: Reference) -> str:
 def open_reference(reference: Reference) -> Image.Image:
     """Decode to RGB, upright, cut to the box with a margin. Raises ValueError with the reason when it cannot be."""
     try:
-        picture = _to_rgb(ImageOps.exif_transpose(Image.open(io.BytesIO(reference.path.read_bytes()))))
-    except UnidentifiedImageError:  # its own words hold an address in memory, another one in every run
-        raise ValueError("is no picture, or a damaged one") from None
-    # Pillow raises SyntaxError, ValueError and struct.error for damaged files, DecompressionBombError for huge ones.
-    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
-        raise ValueError(str(error).split("\n", 1)[0] or type(error).__name__) from None
+        data = reference.path.read_bytes()
+    except OSError as error:
+        raise ValueError(str(error)) from None
+    picture = decode_rgb(data)
     if reference.box is None:
         return picture
     inside = _clipped(reference.box, picture.size)
     if inside is None:
         raise ValueError(f"the box {list(reference.box.xyxy)} lies outside of the picture")
     return picture.crop(square_around(inside, margin=COCO_MARGIN, size_wh=picture.size).xyxy)
-
-
-def _to_rgb(picture: Image.Image) -> Image.Image:
-    """Convert to RGB; what has more than eight bits, as cameras of microscopes write it, is scaled to its range."""
-    if picture.mode not in ("I", "F") and not picture.mode.startswith("I;16"):
-        return picture.convert("RGB")
-    values = np.nan_to_num(np.asarray(picture, np.float64))
-    low, high = float(values.min()), float(values.max())
-    scaled = (values - low) * (255 / (high - low) if high > low else 0)
-    return Image.fromarray(scaled.astype(np.uint8)).convert("RGB")
 
 
 def _clipped(box: Box, size_wh: tuple[int, int]) -> Box | None:

@@ -54,15 +54,11 @@ def validate_dataset(path: str | Path) -> ValidationReport:
     listed: dict[str, str] = {}
     for file in files:
         try:
-            content = _read(file)
+            content = read_annotations(file)
         except DatasetError as error:
             faults += error.faults
             continue
         shown = str(file)
-        found = list(_structure_faults(shown, content))
-        faults += found
-        if found:
-            continue
         names = {category["id"]: str(category["name"]) for category in content["categories"]}
         for item in content["images"]:
             other = listed.setdefault(item["file_name"], shown)
@@ -96,6 +92,21 @@ def find_annotation_files(path: Path) -> list[Path]:
             return instances or files
     unfinished = " (the run is unfinished: run `boxpaint generate` again)" if (path / "run.json").exists() else ""
     raise DatasetError([Fault(file=str(path), expected=f"no COCO file is in it or in its annotations/{unfinished}")])
+
+
+def read_annotations(file: Path) -> dict[str, Any]:
+    """Read a COCO file whose images, annotations and categories have all that they need. Raises DatasetError."""
+    content = _read(file)
+    faults = list(_structure_faults(str(file), content))
+    if faults:
+        raise DatasetError(_shortened(faults))
+    return content
+
+
+def locate_picture(file: Path, name: str) -> Path | None:
+    """Find a picture that a COCO file names: in images/, a folder of its split, or beside the annotations."""
+    root = file.parent.parent if file.parent.name == "annotations" else file.parent
+    return next((path for path in _candidates(root, name) if path.is_file()), None)
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -206,7 +217,7 @@ def _annotation_faults(file: str, content: dict[str, Any]) -> Iterator[Fault]:
 
 def _mask_faults(file: str, what: str, item: dict[str, Any], size_hw: tuple[int, int]) -> Iterator[Fault]:
     try:
-        mask = _decode(item["segmentation"], size_hw)
+        mask = decode_segmentation(item["segmentation"], size_hw)
     except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
         yield _fault(file, what, f"the segmentation is neither polygons nor a run-length encoding: {error}")
         return
@@ -229,7 +240,11 @@ def _mask_faults(file: str, what: str, item: dict[str, Any], size_hw: tuple[int,
         yield _fault(file, what, f"the mask covers {area:.0f} px", f"area {item['area']}")
 
 
-def _decode(segmentation: Any, size_hw: tuple[int, int]) -> np.ndarray:
+def decode_segmentation(segmentation: Any, size_hw: tuple[int, int]) -> np.ndarray:
+    """Draw COCO polygons or decode a run-length encoding: a mask, HW bool.
+
+    Raises ValueError, TypeError, KeyError, IndexError or OverflowError when it is neither.
+    """
     height, width = size_hw
     if isinstance(segmentation, list):
         if not all(isinstance(polygon, list) and len(polygon) >= 6 for polygon in segmentation):

@@ -1,0 +1,98 @@
+"""COCO files -> a DetectionSet. Whatever training could choke on is refused or left out, never passed on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from detection.datasets.types import DetectionSet, Sample
+from generator.decoding import decode_rgb
+from generator.errors import DatasetError, Fault
+from generator.validation import find_annotation_files, locate_picture, read_annotations
+
+
+def read_detection_set(
+    path: str | Path,
+    *,
+    split: str | None = None,
+    categories: Sequence[str] | None = None,
+    rename: Mapping[str, str] | None = None,
+) -> DetectionSet:
+    """Read a data set in COCO form: a folder with annotations/*.json, or one such file.
+
+    `split` chooses instances_<split>.json of a folder; None joins all. `categories` are the ones to keep, in the order
+    of the labels; None keeps all in the order of their ids. `rename` gives a category another name first. Crowds
+    (iscrowd 1) and boxes without an area are left out. Raises DatasetError when a file, picture or category is missing.
+    """
+    path = Path(path)
+    files = find_annotation_files(path)
+    if split is not None and path.is_dir():
+        named = [file for file in files if file.stem in (f"instances_{split}", split)]
+        if not named:
+            known = ", ".join(file.stem.removeprefix("instances_") for file in files)
+            raise DatasetError([Fault(file=str(path), expected=f"there is no split '{split}'; splits: {known}")])
+        files = named
+    contents = {file: read_annotations(file) for file in files}
+    renamed = rename or {}
+    ids: dict[Path, dict[int, str]] = {
+        file: {item["id"]: renamed.get(str(item["name"]), str(item["name"])) for item in content["categories"]}
+        for file, content in contents.items()
+    }
+    known_names = list(dict.fromkeys(name for names in ids.values() for _, name in sorted(names.items())))
+    chosen = list(categories) if categories is not None else known_names
+    missing = [name for name in chosen if name not in known_names]
+    if missing:
+        expected = f"there is no category {', '.join(map(repr, missing))}; known: {', '.join(known_names)}"
+        raise DatasetError([Fault(file=str(path), expected=expected)])
+    numbers = {name: number for number, name in enumerate(chosen, start=1)}
+    samples: list[Sample] = []
+    for file, content in contents.items():
+        of_image: dict[int, list[dict[str, Any]]] = {item["id"]: [] for item in content["images"]}
+        for item in content["annotations"]:
+            if not item["iscrowd"] and ids[file].get(item["category_id"]) in numbers and item["image_id"] in of_image:
+                of_image[item["image_id"]].append(item)
+        for image in content["images"]:
+            labels = {item["id"]: numbers[ids[file][item["category_id"]]] for item in of_image[image["id"]]}
+            samples.append(_sample(file, image, of_image[image["id"]], labels))
+    return DetectionSet(categories=tuple(chosen), samples=tuple(samples))
+
+
+def read_rgb(path: Path) -> np.ndarray:
+    """Read a picture as (H, W, 3) uint8 RGB, upright. Raises DatasetError naming the file."""
+    return np.asarray(open_rgb(path))
+
+
+def open_rgb(path: Path) -> Image.Image:
+    """Read a picture as RGB, upright. Raises DatasetError naming the file."""
+    try:
+        return decode_rgb(path.read_bytes())
+    except OSError as error:
+        raise DatasetError([Fault(file=str(path), expected=f"cannot be read: {error.strerror}")]) from None
+    except ValueError as error:
+        raise DatasetError([Fault(file=str(path), expected=str(error))]) from None
+
+
+def _sample(file: Path, image: dict[str, Any], items: list[dict[str, Any]], labels: dict[int, int]) -> Sample:
+    path = locate_picture(file, str(image["file_name"]))
+    if path is None:
+        expected = "this picture is neither in images/ nor beside the annotations"
+        raise DatasetError(
+            [Fault(file=str(file), column=f"image {image['id']}", found=image["file_name"], expected=expected)]
+        )
+    size_wh = int(image["width"]), int(image["height"])
+    limits = np.array([*size_wh, *size_wh], np.float32)
+    boxes = np.clip(_xyxy([item["bbox"] for item in items]), 0, limits)
+    unknown = [np.nan] * 4
+    asked = _xyxy([item.get("requested_bbox", unknown) for item in items])
+    whole = np.all(boxes[:, 2:] > boxes[:, :2], axis=1)
+    segmentations = [item.get("segmentation") or None for item in items]
+    return Sample.of(path, size_wh, boxes, [labels[item["id"]] for item in items], segmentations, asked).choose(whole)
+
+
+def _xyxy(boxes_xywh: list[list[float]]) -> np.ndarray:
+    boxes = np.array(boxes_xywh, np.float32).reshape(-1, 4)
+    return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)

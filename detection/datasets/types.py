@@ -1,0 +1,106 @@
+"""Labelled pictures in memory: what trainers, importers and the proof pass to each other. Pixels stay on disk."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sample:
+    """One picture and its labels.
+
+    `boxes_xyxy`: (N, 4) float32, pixels, x_min y_min x_max y_max, inside the picture, of positive area; (0, 4) without
+    objects. `labels`: (N,) int64, 1 is the first category of its set; 0 is left to the background. `segmentations`:
+    for each box COCO polygons or a run-length encoding, or None. `requested_xyxy`: of painted objects the box that was
+    asked for, as `boxes_xyxy`; NaN where there is none. Arrays are read-only.
+    """
+
+    path: Path
+    width: int
+    height: int
+    boxes_xyxy: np.ndarray
+    labels: np.ndarray
+    segmentations: tuple[Any, ...]
+    requested_xyxy: np.ndarray
+
+    def __post_init__(self) -> None:
+        count = len(self.labels)
+        shapes = self.boxes_xyxy.shape, self.requested_xyxy.shape
+        if shapes != ((count, 4), (count, 4)) or len(self.segmentations) != count:
+            raise ValueError(f"{self.path}: {count} labels, but boxes of shapes {shapes}")
+        for array in (self.boxes_xyxy, self.labels, self.requested_xyxy):
+            array.setflags(write=False)
+
+    @classmethod
+    def of(
+        cls,
+        path: Path,
+        size_wh: tuple[int, int],
+        boxes_xyxy: np.ndarray | Sequence[Sequence[float]],
+        labels: np.ndarray | Sequence[int],
+        segmentations: Sequence[Any] | None = None,
+        requested_xyxy: np.ndarray | None = None,
+    ) -> Sample:
+        """Make a sample from lists or arrays; copies them."""
+        boxes = np.array(boxes_xyxy, np.float32).reshape(-1, 4)
+        asked = np.full_like(boxes, np.nan) if requested_xyxy is None else np.array(requested_xyxy, np.float32)
+        return cls(
+            path=path,
+            width=size_wh[0],
+            height=size_wh[1],
+            boxes_xyxy=boxes,
+            labels=np.array(labels, np.int64).reshape(-1),
+            segmentations=tuple(segmentations) if segmentations is not None else (None,) * len(boxes),
+            requested_xyxy=asked.reshape(-1, 4),
+        )
+
+    def choose(self, keep: np.ndarray) -> Sample:
+        """Keep the objects that a mask (N,) bool or positions name."""
+        positions = np.arange(len(self.labels))[keep]
+        return replace(
+            self,
+            boxes_xyxy=self.boxes_xyxy[positions],
+            labels=self.labels[positions],
+            segmentations=tuple(self.segmentations[position] for position in positions),
+            requested_xyxy=self.requested_xyxy[positions],
+        )
+
+    def with_boxes(self, boxes_xyxy: np.ndarray) -> Sample:
+        """Give it other boxes ((N, 4), pixels), cut to the picture; a box that leaves nothing is an error."""
+        limits = np.array([self.width, self.height, self.width, self.height], np.float32)
+        boxes = np.clip(np.asarray(boxes_xyxy, np.float32), 0, limits)
+        if np.any(boxes[:, 2:] <= boxes[:, :2]):
+            raise ValueError(f"{self.path}: a box without an area")
+        return replace(self, boxes_xyxy=boxes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DetectionSet:
+    """Pictures with labels of the same categories; label k means `categories[k - 1]`."""
+
+    categories: tuple[str, ...]
+    samples: tuple[Sample, ...]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def choose(self, positions: Iterable[int]) -> DetectionSet:
+        """Keep the pictures at these positions, in their order; a position may come more than once."""
+        return replace(self, samples=tuple(self.samples[position] for position in positions))
+
+    def joined(self, other: DetectionSet) -> DetectionSet:
+        """Put the pictures of both together. Raises ValueError when the categories differ."""
+        if other.categories != self.categories:
+            raise ValueError(f"{self.categories} and {other.categories} are not the same categories")
+        return replace(self, samples=(*self.samples, *other.samples))
+
+    def counts(self) -> dict[str, int]:
+        """Objects of each category."""
+        found = Counter(int(label) for sample in self.samples for label in sample.labels)
+        return {name: found[number] for number, name in enumerate(self.categories, start=1)}

@@ -1,0 +1,114 @@
+"""What every detector takes and gives. A new one is one file, one line in registry.py, and passes the contract tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from detection.datasets.types import DetectionSet
+from detection.detectors.settings import FitSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Detections:
+    """What was found in one picture, best first.
+
+    `boxes_xyxy`: (N, 4) float32 in pixels of the picture as given; `labels`: (N,) int64, 1 is the first category;
+    `scores`: (N,) float32 in [0, 1]; `masks`: (N, H, W) bool, or None where the model gives none.
+    """
+
+    boxes_xyxy: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
+    masks: np.ndarray | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrainingMix:
+    """Data sets to draw batches from, and the share of pictures that comes from each.
+
+    Shares are above 0 and sum to 1. Each set is gone through in shuffled rounds, so that a small set repeats.
+    """
+
+    sets: tuple[DetectionSet, ...]
+    shares: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.sets or len(self.sets) != len(self.shares):
+            raise ValueError("a mix needs data sets and a share for each")
+        if any(share <= 0 for share in self.shares) or abs(sum(self.shares) - 1) > 1e-6:
+            raise ValueError(f"shares must be above 0 and sum to 1, not {self.shares}")
+        if any(data.categories != self.sets[0].categories for data in self.sets):
+            raise ValueError("the data sets of a mix need the same categories")
+        if any(not data.samples for data in self.sets):
+            raise ValueError("a data set of the mix has no pictures")
+
+    @classmethod
+    def of(cls, data: DetectionSet) -> TrainingMix:
+        """One data set alone."""
+        return cls(sets=(data,), shares=(1.0,))
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Categories of all the sets."""
+        return self.sets[0].categories
+
+
+class FitListener:
+    """What a training tells; override what is of interest. An error raised here stops it, and it can go on later."""
+
+    def on_start(self, steps: int, finished: int) -> None:
+        """At most `steps` will be trained, `finished` of them were trained before."""
+
+    def on_step(self, step: int, loss: float) -> None:
+        """Step number `step`, from 1, was trained; `loss` is its total loss."""
+
+    def on_validation(self, step: int, ap: float, *, is_best: bool) -> None:
+        """The validation pictures were scored after this step: AP over IoU 0.50:0.95."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitResult:
+    """A finished training: `losses` of every step, `validations` as (step, AP), and the step whose weights are kept."""
+
+    steps: int
+    best_step: int
+    losses: tuple[float, ...]
+    validations: tuple[tuple[int, float], ...]
+
+
+class Detector(Protocol):
+    """A detector of some categories. Pictures are (H, W, 3) uint8 RGB of any size."""
+
+    categories: tuple[str, ...]
+
+    def fit(
+        self,
+        mix: TrainingMix,
+        settings: FitSettings,
+        *,
+        seed: int,
+        validation: DetectionSet | None = None,
+        checkpoint: Path | None = None,
+        listener: FitListener | None = None,
+    ) -> FitResult:
+        """Train for `settings.steps` steps, from the weights it has.
+
+        The same weights, mix, settings and seed on the same machine give the same weights. With `validation` the
+        weights with the best AP are kept, and `settings.patience` may stop it early. With `checkpoint` (a folder of its
+        own) an interrupted call goes on where it stopped and ends with the very same weights. Raises ModelError when
+        the loss is no number or memory runs out.
+        """
+        ...
+
+    def predict(self, pictures: Sequence[np.ndarray]) -> list[Detections]:
+        """Find objects; one answer for each picture, in order. Deterministic."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write model.json (name, categories, options) and weights that load without running code."""
+        ...

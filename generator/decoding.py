@@ -1,0 +1,30 @@
+"""Picture files of other people -> RGB, upright."""
+
+from __future__ import annotations
+
+import io
+import struct
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+
+def decode_rgb(data: bytes) -> Image.Image:
+    """Decode a picture file to RGB, turned upright by its EXIF tag. Raises ValueError with the reason in one line."""
+    try:
+        return _to_rgb(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
+    except UnidentifiedImageError:  # its own words hold an address in memory, another one in every run
+        raise ValueError("is no picture, or a damaged one") from None
+    # Pillow raises SyntaxError, ValueError and struct.error for damaged files, DecompressionBombError for huge ones.
+    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
+        raise ValueError(str(error).split("\n", 1)[0] or type(error).__name__) from None
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    """Convert to RGB; what has more than eight bits, as cameras of microscopes write it, is scaled to its range."""
+    if picture.mode not in ("I", "F") and not picture.mode.startswith("I;16"):
+        return picture.convert("RGB")
+    values = np.nan_to_num(np.asarray(picture, np.float64))
+    low, high = float(values.min()), float(values.max())
+    scaled = (values - low) * (255 / (high - low) if high > low else 0)
+    return Image.fromarray(scaled.astype(np.uint8)).convert("RGB")
