@@ -1,4 +1,4 @@
-"""What every detector takes and gives. A new one is one file, one line in registry.py, and passes the contract tests."""
+"""What every detector takes and gives. A new one is one file and one line in registry.py; contract tests cover all."""
 
 from __future__ import annotations
 
