@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,8 @@ import torch
 from detection.captioner.batches import IGNORED, caption_inputs
 from detection.captioner.reader import PictureReader
 from detection.captioner.settings import CaptionerSettings
-from generator.errors import ModelError
-from generator.loading import is_out_of_memory
+from detection.optimisation import decayed_groups, deterministic, finite, memory_explained, rate_share
+from generator.painting.device import autocast
 from generator.seeds import derive_rng, derive_seed
 
 Pair = tuple[Path, str]
@@ -52,15 +50,8 @@ class Trainer:
         self.max_tokens = min(settings.max_tokens, int(self.text_config.max_position_embeddings))
         self.learning_rate = settings.learning_rate or default_learning_rate(model)
         self.steps = math.ceil(pairs / settings.batch_size)
-        trained = list(model.parameters())
-        # Decay pulls weights to zero; a bias, or the scale of a norm, has no business there.
-        self.optimiser = torch.optim.AdamW(
-            [
-                {"params": [each for each in trained if each.ndim >= 2], "weight_decay": settings.weight_decay},
-                {"params": [each for each in trained if each.ndim < 2], "weight_decay": 0.0},
-            ],
-            lr=self.learning_rate,
-        )
+        groups = decayed_groups(model.parameters(), settings.weight_decay)
+        self.optimiser = torch.optim.AdamW(groups, lr=self.learning_rate)
 
     def train_epoch(self, pairs: Sequence[Pair], epoch: int, on_step: Callable[[int, int], None]) -> float:
         """Train on every pair once, in an order of this epoch's own; returns the mean loss a token.
@@ -71,7 +62,7 @@ class Trainer:
         torch.manual_seed(derive_seed(self.settings.seed, _NOISE, epoch))
         self.model.train()
         total, tokens = 0.0, 0
-        with _deterministic(self.device), _memory_explained(self.device, self.settings.batch_size):
+        with deterministic(self.device), memory_explained(self.device, self.settings.batch_size):
             batches = self.reader.batches(self._cut([pairs[position] for position in order]))
             for step, (pixels, captions) in enumerate(batches):
                 self._set_rate((epoch - 1) * self.steps + step)
@@ -89,7 +80,7 @@ class Trainer:
         """Mean loss a token over pairs that are not trained on; NaN when no picture could be read."""
         self.model.eval()
         total, tokens = 0.0, 0
-        with _memory_explained(self.device, self.settings.batch_size):
+        with memory_explained(self.device, self.settings.batch_size):
             for pixels, captions in self.reader.batches(self._cut(pairs)):
                 loss, count = self._loss(pixels, captions)
                 total, tokens = total + float(loss) * count, tokens + count
@@ -115,8 +106,7 @@ class Trainer:
     def _loss(self, pixels: torch.Tensor, captions: list[str]) -> tuple[Any, int]:
         """Mean loss a token of a batch, and how many tokens that are."""
         inputs = caption_inputs(self.tokenizer, self.text_config, captions, max_tokens=self.max_tokens)
-        # float16 overflows in BLIP's attention; a CPU gains nothing from bfloat16 unless it computes in it.
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda"):
+        with autocast(self.device):
             output = self.model(
                 pixel_values=pixels.to(self.device),
                 input_ids=inputs["input_ids"].to(self.device),
@@ -124,56 +114,17 @@ class Trainer:
                 labels=inputs["labels"].to(self.device),
             )
         loss = output.loss.float()
-        if not torch.isfinite(loss):
-            advice = f"try a --learning-rate below {self.learning_rate:g}"
-            raise ModelError(f"the loss became {float(loss.detach())}: the training has broken down; {advice}")
+        finite(loss, self.learning_rate)
         return loss, int((inputs["labels"][:, 1:] != IGNORED).sum())
 
     def _set_rate(self, step: int) -> None:
-        share = rate_share(step, self.steps * self.settings.epochs)
+        total = self.steps * self.settings.epochs
+        share = rate_share(step, total, max(1, round(WARMUP_SHARE * total)))
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate * share
-
-
-def rate_share(step: int, steps: int) -> float:
-    """Share of the highest learning rate at a step (from 0): up in a line, then down by a cosine.
-
-    >>> [round(rate_share(step, 40), 2) for step in (0, 1, 2, 21, 39)]
-    [0.5, 1.0, 1.0, 0.5, 0.0]
-    """
-    warmup = max(1, round(WARMUP_SHARE * steps))
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
 def default_learning_rate(model: Any) -> float:
     """The highest rate for a model of this size."""
     small = sum(parameter.numel() for parameter in model.parameters()) < SMALL_PARAMETERS
     return SMALL_LEARNING_RATE if small else LEARNING_RATE
-
-
-@contextlib.contextmanager
-def _deterministic(device: torch.device) -> Iterator[None]:
-    """Ask CUDA for kernels that add in a fixed order, so that a seed gives the same bytes on the same machine."""
-    if device.type != "cuda":
-        yield
-        return
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-
-
-@contextlib.contextmanager
-def _memory_explained(device: torch.device, batch_size: int) -> Iterator[None]:
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if is_out_of_memory(error):
-            advice = "a smaller --batch-size" if batch_size > 1 else "--device cpu"
-            raise ModelError(f"not enough memory on {device} for batches of {batch_size}; try {advice}") from error
-        raise

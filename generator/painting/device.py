@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from generator.config import Config
@@ -41,6 +43,15 @@ def choose_batch_size(config: Config, device: torch.device) -> int:
     if isinstance(config.batch_size, int):
         return config.batch_size
     return {"cuda": CUDA_BATCH, "mps": MPS_BATCH}.get(device.type, CPU_BATCH)
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """bfloat16 for training where the device computes in it: twice as fast on CPUs that have AVX512-BF16."""
+    if device.type == "cuda":
+        return torch.autocast("cuda", dtype=torch.bfloat16)
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    capable = capabilities.get("avx512_bf16", False)
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=bool(capable))
 
 
 def free_cached_memory(device: torch.device) -> None:

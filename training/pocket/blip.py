@@ -16,11 +16,12 @@ import torch
 from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration, BlipImageProcessor, BlipProcessor
 
 from detection.captioner.batches import caption_inputs
+from generator.painting.device import autocast
 from generator.seeds import derive_rng
 from training.pocket.crops import CELL_KINDS, Crop, held_out_crops, training_crop
 from training.pocket.grammar import name_cell
 from training.pocket.identity import identify
-from training.pocket.loop import Budget, Player, autocast, fit
+from training.pocket.loop import Budget, Player, fit
 from training.pocket.smears import BACKGROUND, measure_limits, read_smears, with_attributes
 from training.pocket.texts import OBJECT_KINDS, domain_line, read_captions
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor
 
+from generator.painting.device import autocast
 from generator.seeds import derive_rng
 from training.pocket.crops import Crop, held_out_crops, training_crop
 from training.pocket.grammar import (
@@ -26,7 +27,7 @@ from training.pocket.grammar import (
     scene_caption,
 )
 from training.pocket.identity import identify
-from training.pocket.loop import Budget, Player, autocast, fit
+from training.pocket.loop import Budget, Player, fit
 from training.pocket.smears import BACKGROUND, SCENE, measure_limits, read_smears, with_attributes
 from training.pocket.tokenizers import clip_tokenizer
 

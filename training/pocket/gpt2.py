@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, GPT2Tokenizer
 
+from generator.painting.device import autocast
 from generator.seeds import derive_rng
 from training.pocket.identity import identify
-from training.pocket.loop import Budget, Player, autocast, fit
+from training.pocket.loop import Budget, Player, fit
 from training.pocket.texts import OBJECT_KINDS, documents, domain_line, read_captions, split_captions
 
 END = "<|endoftext|>"

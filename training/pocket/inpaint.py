@@ -24,11 +24,12 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from generator.bundles import ModelRef
 from generator.errors import BoxpaintError
+from generator.painting.device import autocast
 from generator.painting.models import load_model
 from generator.seeds import derive_seed
 from training.pocket.bank import Bank, fill_bank, load_bank, save_bank, stream_samples
 from training.pocket.identity import identify
-from training.pocket.loop import Budget, Player, autocast, checkpoint_file, fit, read_checkpoint
+from training.pocket.loop import Budget, Player, checkpoint_file, fit, read_checkpoint
 from training.pocket.samples import SampleRecipe
 from training.pocket.smears import measure_limits, read_smears, with_attributes
 from training.pocket.tokenizers import clip_tokenizer

@@ -182,12 +182,3 @@ def _save(
     }
     with atomic_writer(path) as stream:
         torch.save(state, stream)
-
-
-def autocast(device: torch.device) -> torch.autocast:
-    """bfloat16 where the device computes in it: twice as fast on CPUs that have AVX512-BF16."""
-    if device.type == "cuda":
-        return torch.autocast("cuda", dtype=torch.bfloat16)
-    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    capable = capabilities.get("avx512_bf16", False)
-    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=bool(capable))
