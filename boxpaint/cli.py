@@ -11,6 +11,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from boxpaint.cli_detect import refine_app, train_detector
+from boxpaint.cli_evaluate import evaluate, predict
+from boxpaint.cli_experiment import experiment
+from boxpaint.cli_import import import_command
+from boxpaint.cli_segmenter import segment
 from boxpaint.cli_train import app as train_app
 
 if TYPE_CHECKING:
@@ -25,6 +30,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(train_app, name="train")
+app.add_typer(refine_app, name="refine")
+train_app.command("detector")(train_detector)
+app.command()(predict)
+app.command()(evaluate)
+app.command("import")(import_command)
+app.command()(experiment)
+app.command()(segment)
 # No markup: a path or a name may hold square brackets.
 console = Console(highlight=False, markup=False)
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from boxpaint.cli_classifier import classifier
+from boxpaint.cli_segmenter import segmenter
+from boxpaint.training_progress import StepBar
 from detection.captioner.settings import CaptionerSettings, EpochLoss, Listener
 from generator.seeds import MAX_SEED
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from generator.errors import Fault
 
 app = typer.Typer(help="Fine-tune a model on data of your own.", no_args_is_help=True)
+app.command()(classifier)
+app.command()(segmenter)
 # No markup: a path or a caption may hold square brackets.
 console = Console(highlight=False, markup=False)
 
@@ -113,34 +117,22 @@ class TuningProgress(Listener):
 
     def __init__(self, console: Console):
         self.console = console
-        self._bar: Progress | None = None
-        self._task: TaskID | None = None
+        self._bar = StepBar(console)
         self._epochs = 0
         self._epoch = 1
 
     def __enter__(self) -> TuningProgress:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+    def __exit__(self, *details: object) -> None:
+        self._bar.__exit__(*details)
 
     def on_start(self, epochs: int, finished: int) -> None:
         """Begin; epochs that were trained before count."""
         self._epochs, self._epoch = epochs, finished + 1
         if finished:
             self.console.print(f"{finished} of at most {epochs} epochs are finished already")
-        if self.console.is_terminal:
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                console=self.console,
-                transient=True,
-            )
-            self._task = self._bar.add_task("", total=None)
-            self._bar.start()
+        self._bar.start()
 
     def on_stage(self, text: str) -> None:
         """Say what begins."""
@@ -148,9 +140,7 @@ class TuningProgress(Listener):
 
     def on_step(self, step: int, steps: int) -> None:
         """Move the bar."""
-        if self._bar is not None and self._task is not None:
-            description = f"epoch {self._epoch}/{self._epochs}"
-            self._bar.update(self._task, description=description, completed=step, total=steps)
+        self._bar.move(f"epoch {self._epoch}/{self._epochs}", step, steps)
 
     def on_epoch(self, loss: EpochLoss, *, is_best: bool) -> None:
         """Print a line, above the bar where there is one."""

@@ -7,18 +7,17 @@ A key that nobody knows is refused with the nearest right one, at its line.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from generator.bundles import BundleCard, ModelRef, load_card
-from generator.errors import ConfigError, Fault
+from generator.errors import ConfigError
 from generator.seeds import MAX_SEED
+from generator.typed_yaml import fill_model
 from generator.yaml_lines import Lines, read_yaml
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -195,11 +194,7 @@ class Config(_Section):
         name = str(path) if path is not None else "config"
         given = {key: value for key, value in overrides.items() if value is not None}
         try:
-            return cls.model_validate({**data, **given})
-        except ValidationError as error:
-            faults = [_to_fault(name, item, lines) for item in error.errors()]
-            # A value that fits neither of two types gives an error for each: the first says it.
-            raise ConfigError({(fault.line, fault.column): fault for fault in reversed(faults)}.values()) from None
+            return fill_model(cls, {**data, **given}, file=name, lines=lines)
         except ConfigError as error:  # the bundle's card; where the bundle is named is where the mend is
             raise ConfigError(
                 replace(fault, file=name, line=lines.get(("bundle",))) if fault.column == "bundle" else fault
@@ -236,50 +231,3 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
         old = merged.get(key)
         merged[key] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return merged
-
-
-def _to_fault(file: str, item: Any, lines: Lines) -> Fault:
-    """Turn one pydantic error into a fault at its line."""
-    where = _named_path(item)
-    line = next((lines[where[:end]] for end in range(len(where), 0, -1) if where[:end] in lines), None)
-    dotted = ".".join(str(part) for part in where)
-    if item["type"] == "extra_forbidden":
-        known = _known_keys(where[:-1])
-        near = difflib.get_close_matches(str(where[-1]), known, n=1, cutoff=0.5)
-        hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(sorted(known))}"
-        return Fault(file=file, line=line, column=dotted, expected=f"unknown key; {hint}")
-    message = item["msg"].removeprefix("Value error, ")
-    found = None if isinstance(item["input"], Mapping) else str(item["input"])
-    return Fault(file=file, line=line, column=dotted or None, found=found, expected=message)
-
-
-def _named_path(item: Any) -> tuple[str | int, ...]:
-    """Keep of pydantic's location what the user wrote: keys and positions, not the members of a union."""
-    path: list[str | int] = []
-    model: type[BaseModel] | None = Config
-    for part in item["loc"]:
-        field = model.model_fields.get(str(part)) if model is not None else None
-        if field is not None:
-            model = _model_of(field.annotation)
-            path.append(part)
-        elif isinstance(part, int):
-            path.append(part)
-    unknown = [item["loc"][-1]] if item["type"] == "extra_forbidden" else []
-    return (*path, *unknown)
-
-
-def _known_keys(where: tuple[str | int, ...]) -> list[str]:
-    model: type[BaseModel] = Config
-    for part in where:
-        field = model.model_fields.get(str(part))
-        inner = _model_of(field.annotation) if field is not None else None
-        if inner is None:
-            return []
-        model = inner
-    return list(model.model_fields)
-
-
-def _model_of(annotation: Any) -> type[BaseModel] | None:
-    if get_origin(annotation) in (Union, UnionType):
-        return next((model for model in map(_model_of, get_args(annotation)) if model is not None), None)
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None

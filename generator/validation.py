@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ BOX_TOLERANCE_PX, BOX_TOLERANCE_SHARE = 2.0, 0.02
 AREA_TOLERANCE_SHARE, AREA_TOLERANCE_PX = 0.1, 16.0
 MAX_FAULTS_OF_A_KIND = 20
 MAX_NAME = 255
+MAX_COORDINATE = 1e6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,15 +230,21 @@ def _mask_faults(file: str, what: str, item: dict[str, Any], size_hw: tuple[int,
     if not mask.any():
         yield _fault(file, what, "the mask is empty")
         return
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    tight = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], float)
-    x, y, width, height = item["bbox"]
-    off = float(np.abs(tight - np.array([x, y, x + width, y + height])).max())
-    if off > BOX_TOLERANCE_PX + BOX_TOLERANCE_SHARE * max(width, height):
+    off = distance_from_mask(item["bbox"], mask)
+    if off > 0:
         yield _fault(file, what, f"the box is up to {off:.0f} px off its mask", item["bbox"])
     area = float(mask.sum())
     if abs(area - item["area"]) > AREA_TOLERANCE_PX + AREA_TOLERANCE_SHARE * area:
         yield _fault(file, what, f"the mask covers {area:.0f} px", f"area {item['area']}")
+
+
+def distance_from_mask(bbox: Sequence[float], mask: np.ndarray) -> float:
+    """Pixels from the edges of a box (x, y, width, height) to its mask (HW bool, not empty); 0 where they fit."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    tight = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], float)
+    x, y, width, height = bbox
+    off = float(np.abs(tight - np.array([x, y, x + width, y + height])).max())
+    return off if off > BOX_TOLERANCE_PX + BOX_TOLERANCE_SHARE * max(width, height) else 0.0
 
 
 def decode_segmentation(segmentation: Any, size_hw: tuple[int, int]) -> np.ndarray:
@@ -249,6 +256,8 @@ def decode_segmentation(segmentation: Any, size_hw: tuple[int, int]) -> np.ndarr
     if isinstance(segmentation, list):
         if not all(isinstance(polygon, list) and len(polygon) >= 6 for polygon in segmentation):
             raise ValueError("a polygon needs three points or more")
+        if not all(_is_number(value) and abs(value) <= MAX_COORDINATE for polygon in segmentation for value in polygon):
+            raise ValueError("a polygon has points that are no numbers, or too far away")  # pycocotools would crash
         rle = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
     elif isinstance(segmentation["counts"], list):
         rle = coco_mask.frPyObjects(segmentation, height, width)

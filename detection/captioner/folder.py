@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import json
 import pickle
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,9 @@ from typing import Any
 import torch
 
 from detection.captioner.result import SCHEMA_VERSION, CaptionerResult
+from detection.work_folder import remove, working_in
 from generator.errors import RunMismatchError
-from generator.storage import atomic_writer, locked, remove_leftovers, translate_os_errors, write_json
+from generator.storage import atomic_writer, translate_os_errors, write_json
 
 KIND = "boxpaint captioner"
 CHECKPOINT, SCORES, PLOT, MODEL = "checkpoint.pt", "scores.json", "loss.png", "model"
@@ -77,7 +77,7 @@ class TuningFolder:
     def save_model(self, model: Any, processor: Any) -> Path:
         """Save the model beside its place, from where `finish` moves it; returns its folder for now."""
         part = self.folder / _UNFINISHED_MODEL
-        _remove(part)
+        remove(part)
         with translate_os_errors(part):
             model.save_pretrained(part)
             processor.save_pretrained(part)
@@ -86,7 +86,7 @@ class TuningFolder:
     def finish(self, result: CaptionerResult, about: Mapping[str, Any]) -> None:
         """Put the saved model in its place and write scores.json, with `about` for people to read, last."""
         place = self.folder / MODEL
-        _remove(place)
+        remove(place)
         with translate_os_errors(place):
             (self.folder / _UNFINISHED_MODEL).rename(place)
         head = {"schema_version": SCHEMA_VERSION, "kind": KIND}
@@ -95,12 +95,12 @@ class TuningFolder:
 
     def remove_checkpoint(self) -> None:
         """Remove what only an unfinished run needs; raises StorageError."""
-        _remove(self.folder / CHECKPOINT)
+        remove(self.folder / CHECKPOINT)
 
     def clear(self) -> None:
         """Remove what a run leaves; other files stay. scores.json is last: until then the folder is known as ours."""
         for name in (_UNFINISHED_MODEL, MODEL, PLOT, CHECKPOINT, SCORES):
-            _remove(self.folder / name)
+            remove(self.folder / name)
 
     def _check(self, before: Mapping[str, Any]) -> None:
         differences = []
@@ -172,30 +172,9 @@ def _is_our_checkpoint(path: Path) -> bool:
 @contextlib.contextmanager
 def tuning(folder: Path) -> Iterator[None]:
     """Keep other runs out of a folder, and clear up after a killed one; it is gone again if nothing was written."""
-    with locked(folder):
-        try:
-            remove_leftovers_of_a_kill(folder)
-            yield
-        finally:
-            # While the lock is held: another run's folder must not go.
-            if {path.name for path in folder.iterdir()} <= {".lock"}:
-                with contextlib.suppress(OSError):
-                    (folder / ".lock").unlink(missing_ok=True)
-                    folder.rmdir()
-
-
-def remove_leftovers_of_a_kill(folder: Path) -> None:
-    """Remove what a killed run was in the middle of writing."""
-    _remove(folder / _UNFINISHED_MODEL)
-    remove_leftovers(folder)
-
-
-def _remove(path: Path) -> None:
-    with translate_os_errors(path):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+    with working_in(folder):
+        remove(folder / _UNFINISHED_MODEL)
+        yield
 
 
 def _damaged(path: Path, error: Exception) -> RunMismatchError:

@@ -1,10 +1,26 @@
-"""How to train a detector or segmenter: plain numbers, checked, the same for every model."""
+"""Which detector, and how to train it: plain numbers, checked, the same for every model."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+
+class ModelOptions(BaseModel):
+    """What is chosen when a detector is made; it is saved with the weights."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    input_wh: tuple[Annotated[int, Field(ge=32, le=4096)], Annotated[int, Field(ge=32, le=4096)]] | None = None
+    """Width and height in pixels that pictures are resized to; None takes the detector's own, see registry.py."""
+    variant: str | None = None
+    """Which member of a family, for detectors that have several (yolo: yolo11n, ...); None takes the smallest."""
+    pretrained: str = "none"
+    """none; imagenet (weights of the backbone) or coco (of all), from the cache of torch hub; or the path of a
+    checkpoint: a folder that a detector was saved to, or a file of torchvision weights (.pth, .pt, .safetensors)."""
+    download: bool = False
+    """Fetch imagenet or coco weights when they are not in the cache; nothing is fetched without it."""
 
 
 class FitSettings(BaseModel):
@@ -24,6 +40,8 @@ class FitSettings(BaseModel):
     """Train only what comes after the feature extractor; its normalisation keeps its statistics, too."""
     augment: Literal["standard", "none"] = "standard"
     """standard: flips, shift and scale, brightness, colour, blur; the same for every arm of an experiment."""
+    vertical_flip: bool = False
+    """Turn pictures upside down, too: right for what has no up, such as a smear, wrong for streets."""
     validate_every: Annotated[int, Field(ge=1)] = 200
     """Steps between scores on the validation pictures, where there are some."""
     patience: Annotated[int, Field(ge=1)] | None = None

@@ -1,9 +1,21 @@
 import json
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from detection.coco_metrics import score_against_itself, score_detections
+from detection.coco_metrics import (
+    CocoScores,
+    mean_average_precision,
+    score_against_itself,
+    score_detections,
+    score_sets,
+)
+from detection.datasets.types import DetectionSet, Sample
+from detection.detectors.types import Detections
+from generator.validation import decode_segmentation
+from tests.detection.discs import disc_set, disc_splits, found_as_labelled
 
 
 @pytest.fixture()
@@ -68,3 +80,157 @@ def test_a_shifted_box_loses_the_strict_thresholds(truth: Path) -> None:
     scores = score_detections(truth, moved)
     assert scores.ap50 == 1.0
     assert scores.ap < 1.0
+
+
+def test_a_picture_of_more_objects_than_coco_counts(tmp_path: Path) -> None:
+    boxes = [[5 * number, 0, 4, 4] for number in range(120)]
+    content = {
+        "images": [{"id": 1, "file_name": "1.png", "width": 600, "height": 10}],
+        "annotations": [
+            {"id": number, "image_id": 1, "category_id": 1, "bbox": box, "area": 16, "iscrowd": 0}
+            for number, box in enumerate(boxes, start=1)
+        ],
+        "categories": [{"id": 1, "name": "a"}],
+    }
+    path = tmp_path / "many.json"
+    path.write_text(json.dumps(content))
+    assert score_against_itself(path) == CocoScores(ap=1.0, ap50=1.0, ap75=1.0, recall=1.0)
+
+
+def test_no_labels_are_no_score(tmp_path: Path) -> None:
+    content = {"images": [{"id": 1, "file_name": "1.png", "width": 9, "height": 9}], "annotations": []}
+    path = tmp_path / "empty.json"
+    path.write_text(json.dumps({**content, "categories": [{"id": 1, "name": "a"}]}))
+    found = [{"image_id": 1, "category_id": 1, "bbox": [0, 0, 4, 4], "score": 1.0}]
+    assert score_detections(path, found).ap == score_detections(path, []).ap == -1.0
+
+
+@pytest.fixture()
+def squares() -> DetectionSet:
+    """Two pictures of 200 x 200 px: 20 px squares of a, a 40 px and a 100 px square of b, nothing of c."""
+    samples = (
+        Sample.of(Path("1.png"), (200, 200), [[0, 0, 20, 20], [50, 50, 90, 90]], [1, 2]),
+        Sample.of(Path("2.png"), (200, 200), [[30, 30, 50, 50], [90, 90, 190, 190]], [1, 2]),
+    )
+    return DetectionSet(categories=("a", "b", "c"), samples=samples)
+
+
+def answers(*of_pictures: list[tuple[list[float], int, float]]) -> list[Detections]:
+    return [
+        Detections(
+            boxes_xyxy=np.array([box for box, _, _ in items], np.float32).reshape(-1, 4),
+            labels=np.array([label for _, label, _ in items], np.int64),
+            scores=np.array([score for _, _, score in items], np.float32),
+        )
+        for items in of_pictures
+    ]
+
+
+def test_scores_of_a_set_by_category_and_size(squares: DetectionSet) -> None:
+    # Of a, one of two is found and a wrong one is surer: precision 1/2 up to recall 1/2, 51 of 101 recall thresholds.
+    # Of b, both are found, the small one with IoU 32 / 40 = 0.8: a hit at seven of ten thresholds (0.50 to 0.80).
+    found = answers(
+        [([100, 100, 120, 120], 1, 0.9), ([0, 0, 20, 20], 1, 0.8), ([50, 50, 90, 82], 2, 0.9)],
+        [([90, 90, 190, 190], 2, 0.95), ([0, 0, 9, 9], 3, 0.5)],
+    )
+    scores = score_sets(squares, found)
+    a, b, c = scores.of_category.values()
+    assert (a.objects, b.objects, c.objects, scores.whole.objects) == (2, 2, 0, 4)
+    assert a.ap == a.ap50 == a.ap75 == pytest.approx(0.5 * 51 / 101)
+    assert a.recall == 0.5
+    assert (b.ap50, b.ap75) == (1.0, 1.0)
+    # Above 0.80 the surer, large one alone is a hit.
+    assert b.ap == pytest.approx(0.7 + 0.3 * 51 / 101)
+    assert b.recall == pytest.approx(0.7 + 0.3 * 0.5)
+    assert math.isnan(c.ap)
+    assert math.isnan(c.recall)
+    assert scores.ap == scores.whole.ap == pytest.approx((a.ap + b.ap) / 2)
+    assert scores.whole.ap_small == a.ap_small == pytest.approx(0.5 * 51 / 101)
+    assert (b.ap_medium, b.ap_large) == (pytest.approx(0.7), pytest.approx(1.0))
+    assert scores.whole.ap_large == pytest.approx(1.0)
+    assert math.isnan(a.ap_large)
+    assert mean_average_precision(squares, found) == scores.ap
+
+
+def test_curves_and_json(squares: DetectionSet) -> None:
+    found = answers([([0, 0, 20, 20], 1, 0.8)], [])
+    scores = score_sets(squares, found)
+    assert scores.precision.shape == (10, 101, 3)
+    at_half = scores.precision[0]
+    assert at_half[:, 0] == pytest.approx([1.0] * 51 + [0.0] * 50)
+    assert at_half[:, 1].tolist() == [0.0] * 101
+    assert np.isnan(at_half[:, 2]).all()
+    data = json.loads(json.dumps(scores.to_json(), allow_nan=False))
+    assert (data["pictures"], data["objects"]) == (2, 4)
+    assert data["categories"]["c"]["ap"] is None
+    assert data["categories"]["a"]["ap50"] == pytest.approx(51 / 101)
+
+
+def test_nothing_found_and_nothing_there(squares: DetectionSet) -> None:
+    assert score_sets(squares, answers([], [])).ap == 0.0
+    empty = DetectionSet(categories=("a",), samples=(Sample.of(Path("1.png"), (9, 9), [], []),))
+    assert math.isnan(score_sets(empty, answers([([0, 0, 4, 4], 1, 0.5)])).ap)
+    assert math.isnan(mean_average_precision(empty, answers([])))
+
+
+def test_a_set_scores_as_its_file_does(tmp_path: Path) -> None:
+    splits = disc_splits(tmp_path, {"train": 9}, seed=3)
+    moved = [
+        Detections(boxes_xyxy=item.boxes_xyxy + 1, labels=item.labels, scores=item.scores)
+        for item in found_as_labelled(splits["train"], score=0.9)
+    ]
+    results = [
+        {
+            "image_id": number,
+            "category_id": int(label),
+            "bbox": [*box[:2].tolist(), *(box[2:] - box[:2]).tolist()],
+            "score": 0.9,
+        }
+        for number, item in enumerate(moved, start=1)
+        for box, label in zip(item.boxes_xyxy, item.labels, strict=True)
+    ]
+    of_file = score_detections(tmp_path / "annotations" / "instances_train.json", results)
+    of_set = score_sets(splits["train"], moved)
+    assert (of_set.ap, of_set.whole.ap50, of_set.whole.recall) == (of_file.ap, of_file.ap50, of_file.recall)
+    assert 0 < of_set.ap < 1
+
+
+def test_masks(tmp_path: Path) -> None:
+    data = disc_set(tmp_path, 3, seed=5)
+    boxes = found_as_labelled(data)
+    with pytest.raises(ValueError, match="a detector without masks"):
+        score_sets(data, boxes, iou_type="segm")
+    masks = [
+        np.stack([decode_segmentation(each, (sample.height, sample.width)) for each in sample.segmentations])
+        for sample in data.samples
+    ]
+    right = [
+        Detections(boxes_xyxy=item.boxes_xyxy, labels=item.labels, scores=item.scores, masks=mask.astype(bool))
+        for item, mask in zip(boxes, masks, strict=True)
+    ]
+    assert score_sets(data, right, iou_type="segm").ap == 1.0
+    # A disc fills pi / 4 = 0.785 of its box: a hit at six of ten thresholds.
+    filled = [
+        Detections(
+            boxes_xyxy=item.boxes_xyxy,
+            labels=item.labels,
+            scores=item.scores,
+            masks=np.stack([_fill(box, mask.shape[1:]) for box in item.boxes_xyxy.astype(int)]),
+        )
+        for item, mask in zip(boxes, masks, strict=True)
+    ]
+    assert score_sets(data, filled, iou_type="segm").ap == pytest.approx(0.6)
+    bare = DetectionSet(categories=data.categories, samples=(Sample.of(Path("a.png"), (9, 9), [[0, 0, 4, 4]], [1]),))
+    with pytest.raises(ValueError, match=r"a\.png: an object without a mask"):
+        score_sets(bare, right[:1], iou_type="segm")
+
+
+def test_an_answer_for_each_picture_is_needed(squares: DetectionSet) -> None:
+    with pytest.raises(ValueError, match="detections of 1 pictures for a data set of 2"):
+        score_sets(squares, answers([]))
+
+
+def _fill(box: np.ndarray, size_hw: tuple[int, ...]) -> np.ndarray:
+    mask = np.zeros(size_hw, bool)
+    mask[box[1] : box[3], box[0] : box[2]] = True
+    return mask

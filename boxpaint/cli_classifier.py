@@ -1,0 +1,236 @@
+"""`boxpaint train classifier`: crops of real objects, with and without painted ones, and what the painted ones add."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from boxpaint.training_progress import StepBar
+from detection.classifier.settings import Arm, ClassifierSettings, Listener
+from generator.seeds import MAX_SEED
+
+if TYPE_CHECKING:
+    from detection.classifier.comparison import Comparison
+    from detection.classifier.statistics import Gain
+
+# No markup: a path or a class may hold square brackets.
+console = Console(highlight=False, markup=False)
+
+INTERRUPTED = 130
+_OUT = Path("runs/classifier")
+_DEFAULTS = ClassifierSettings()
+
+
+def classifier(
+    real: Annotated[Path, typer.Option("--real", help="Real data set in COCO form; see boxpaint import.")],
+    synthetic: Annotated[
+        Path | None, typer.Option("--synthetic", help="Painted data set; without it only real crops are trained on.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder; the same command again goes on where it stopped.")] = _OUT,
+    test: Annotated[
+        str | None,
+        typer.Option(help="Split of --real, or another data set (default: its split test, else held-out pictures)."),
+    ] = None,
+    validation: Annotated[
+        str | None,
+        typer.Option(help="The same for early stopping and curves (default: the split val, if there)."),
+    ] = None,
+    classes: Annotated[
+        list[str] | None, typer.Option("--class", help="A class to tell apart; again for each (default: all).")
+    ] = None,
+    rename: Annotated[
+        list[str] | None, typer.Option("--rename", help="OLD=NEW: another name for a category; again for each.")
+    ] = None,
+    per_class: Annotated[
+        int | None, typer.Option(min=0, help="At most so many real crops of a class, others for each seed.")
+    ] = None,
+    limit: Annotated[
+        list[str] | None, typer.Option("--limit", help="NAME=N: the same for one class; again for each.")
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="resnet50, resnet18, or small: quick on a CPU, 64 px crops.")
+    ] = _DEFAULTS.model,
+    weights: Annotated[
+        str, typer.Option(help="none, imagenet (from torch's cache, never downloaded), or a .pth or .safetensors file.")
+    ] = _DEFAULTS.weights,
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Trainings of each arm.")] = _DEFAULTS.seeds,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of each training, the same in both arms.")] = _DEFAULTS.steps,
+    batch_size: Annotated[int, typer.Option(min=2, max=4096, help="Crops in a step.")] = _DEFAULTS.batch_size,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Highest rate (default: 3e-3 for small, 5e-4 for the others).")
+    ] = None,
+    real_share: Annotated[
+        float, typer.Option(help="Share of real crops in a batch with painted ones, class by class.")
+    ] = _DEFAULTS.real_share,
+    margin: Annotated[
+        float, typer.Option(help="What a crop shows around its box, as a share of its longer side.")
+    ] = _DEFAULTS.margin,
+    background: Annotated[
+        bool, typer.Option("--background/--no-background", help="A class more: places without an object.")
+    ] = _DEFAULTS.background,
+    boxes: Annotated[
+        str, typer.Option(help="Boxes of painted objects: tight, or requested where the set says it.")
+    ] = _DEFAULTS.boxes,
+    augment: Annotated[str, typer.Option(help="standard or none; the same in both arms.")] = _DEFAULTS.augment,
+    upright: Annotated[bool, typer.Option("--upright", help="Objects have an up and a down.")] = _DEFAULTS.upright,
+    patience: Annotated[
+        int | None,
+        typer.Option(min=1, help="Stop after so many validations without a gain, keep the best (default: train on)."),
+    ] = None,
+    onnx: Annotated[bool, typer.Option("--onnx/--no-onnx", help="Export the best model of each arm.")] = _DEFAULTS.onnx,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Another seed: other crops, weights, batches.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Trainings side by side, one thread each.")] = 1,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start the folder again.")] = False,
+) -> None:
+    """Train a classifier of crops on real objects alone, and with painted ones added; same steps, several seeds."""
+    settings = _settings(
+        model=model,
+        weights=weights,
+        margin=margin,
+        background=background,
+        boxes=boxes,
+        per_class=per_class,
+        limits={name: _number(text, number) for text in limit or () for name, number in [_pair("--limit", text)]},
+        real_share=real_share,
+        augment=augment,
+        upright=upright,
+        seed=seed,
+        seeds=seeds,
+        steps=steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        patience=patience,
+        onnx=onnx,
+    )
+    renamed = dict(_pair("--rename", text) for text in rename or ())
+    from detection.classifier.data import Sources
+    from detection.classifier.run import compare_classifiers
+
+    sources = Sources(
+        real=real,
+        synthetic=synthetic,
+        test=test,
+        validation=validation,
+        classes=tuple(classes) if classes else None,
+        rename=renamed,
+    )
+    try:
+        with ComparisonProgress(console, settings.steps) as progress:
+            comparison = compare_classifiers(
+                sources,
+                out,
+                settings,
+                device=device,
+                workers=workers,
+                overwrite=overwrite,
+                command=shlex.join(["boxpaint", *sys.argv[1:]]),
+                listener=progress,
+            )
+    except KeyboardInterrupt:
+        console.print("stopped; the same command goes on from the last checkpoints", style="yellow")
+        raise typer.Exit(INTERRUPTED) from None
+    _show(comparison, out)
+
+
+class ComparisonProgress(Listener):
+    """A bar for each training; a line for each where there is no terminal. Use as a context manager."""
+
+    def __init__(self, console: Console, steps: int):
+        self.console = console
+        self.steps = steps
+        self._bar = StepBar(console)
+        self._jobs = self._finished = 0
+
+    def __enter__(self) -> ComparisonProgress:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._bar.__exit__(*details)
+
+    def on_start(self, jobs: int, finished: int) -> None:
+        """Begin; models that were trained before count."""
+        self._jobs, self._finished = jobs, finished
+        if finished:
+            self.console.print(f"{finished} of {jobs} models are trained already")
+        if finished < jobs:
+            self._bar.start()
+
+    def on_stage(self, text: str) -> None:
+        """Say what begins."""
+        self.console.print(text)
+
+    def on_step(self, arm: Arm, number: int, step: int, loss: float) -> None:
+        """Move the bar."""
+        self._bar.move(f"{arm}, seed {number}, loss {loss:.2f}", step, self.steps)
+
+    def on_job(self, arm: Arm, number: int, macro_f1: float) -> None:
+        """Print a line, above the bar where there is one."""
+        self._finished += 1
+        self.console.print(f"{self._finished}/{self._jobs} {arm}, seed {number}: macro F1 {macro_f1:.3f}")
+
+
+def _settings(**values: Any) -> ClassifierSettings:
+    """Check the options. Raises BoxpaintError with every fault."""
+    from pydantic import ValidationError
+
+    from generator.errors import BoxpaintError
+
+    try:
+        return ClassifierSettings.model_validate(values)
+    except ValidationError as error:
+        lines = []
+        for item in error.errors():
+            name = str(item["loc"][0]).replace("_", "-") if item["loc"] else "options"
+            lines.append(f"--{name}: found {item['input']!r}; {item['msg'][0].lower()}{item['msg'][1:]}")
+        raise BoxpaintError("\n".join(lines)) from None
+
+
+def _pair(option: str, text: str) -> tuple[str, str]:
+    """Split NAME=VALUE at the last sign. Raises BoxpaintError."""
+    from generator.errors import BoxpaintError
+
+    name, sign, value = text.rpartition("=")
+    if not sign or not name.strip() or not value.strip():
+        raise BoxpaintError(f"{option}: found {text!r}; NAME=VALUE is needed, such as platelet=10")
+    return name.strip(), value.strip()
+
+
+def _number(text: str, number: str) -> int:
+    from generator.errors import BoxpaintError
+
+    if not number.isdecimal():
+        raise BoxpaintError(f"--limit: found {text!r}; NAME=N is needed, N a whole number, such as platelet=10")
+    return int(number)
+
+
+def _show(comparison: Comparison, out: Path) -> None:
+    from detection.classifier.comparison import show_gain
+
+    gains = comparison.gains
+    table = Table(title=f"{len(comparison.data.test)} test crops of {comparison.test_pictures} pictures")
+    table.add_column("mean over seeds")
+    for arm in comparison.arms:
+        table.add_column(arm.arm, justify="right")
+    table.add_column("gain, 95 % interval", justify="right")
+    rows: list[tuple[str, int | None, Gain | None]] = [
+        ("accuracy", None, gains.accuracy if gains else None),
+        ("macro_f1", None, gains.macro_f1 if gains else None),
+        *(("recall", label, gains.recall[label] if gains else None) for label in range(len(comparison.data.classes))),
+    ]
+    for score, label, gain in rows:
+        name = score.replace("_", " ") if label is None else f"{score}, {comparison.data.classes[label]}"
+        values = [arm.mean(score, label) for arm in comparison.arms]
+        shown = [f"{value:.3f}" if value == value else "–" for value in values]
+        table.add_row(name, *shown, show_gain(gain) if gain else "–")
+    console.print(table)
+    for note in comparison.data.notes:
+        console.print(note, style="yellow", soft_wrap=True)
+    console.print(comparison.headline, soft_wrap=True)
+    console.print(f"report: {out / 'report.html'}; models: {out / 'models'}", soft_wrap=True)

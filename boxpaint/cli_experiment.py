@@ -1,0 +1,48 @@
+"""`boxpaint experiment`: does painting help a detector on real pictures? A table that survives a sceptic."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+# No markup: a path or a name may hold square brackets.
+console = Console(highlight=False, markup=False)
+
+INTERRUPTED = 130
+_OUT = Path("runs/experiment")
+
+
+def experiment(
+    file: Annotated[Path, typer.Argument(help="YAML of the experiment, such as configs/experiments/quick.yaml.")],
+    out: Annotated[Path, typer.Option(help="Folder; the same command again goes on where it stopped.")] = _OUT,
+    real: Annotated[Path | None, typer.Option("--real", help="Real data set, instead of the file's.")] = None,
+    synthetic: Annotated[
+        Path | None, typer.Option("--synthetic", help="Painted data set, instead of painting one.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Processes; the numbers are the same with any number.")
+    ] = None,
+) -> None:
+    """Train with and without painted images, over numbers of real images and seeds, and write the proof card."""
+    from boxpaint.experiment_progress import ExperimentProgress
+    from detection.experiment.card import write_card
+    from detection.experiment.config import ExperimentConfig
+    from detection.experiment.run import run_experiment
+
+    config = ExperimentConfig.load(file, real=real, synthetic=synthetic, workers=workers)
+    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    try:
+        with ExperimentProgress(console) as progress:
+            outcome = run_experiment(config, out, listener=progress)
+    except KeyboardInterrupt:
+        console.print(f"stopped; what is finished is in {out}, the same command goes on from there", style="yellow")
+        raise typer.Exit(INTERRUPTED) from None
+    card = write_card(outcome, out, command=command)
+    for line in card.headlines:
+        console.print(line, soft_wrap=True)
+    console.print(f"proof card: {card.path}", soft_wrap=True)

@@ -1,0 +1,237 @@
+"""`boxpaint train segmenter` and `boxpaint segment`: objects with their outlines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from boxpaint.cli_detect import (
+    ConfigOption,
+    DeviceOption,
+    NoValidationOption,
+    OverwriteOption,
+    PatienceOption,
+    RenameOption,
+    SeedOption,
+    WorkersOption,
+)
+from boxpaint.detect_inputs import (
+    check_patience,
+    command_line,
+    parse_names,
+    parse_renames,
+    parse_size,
+    read_inputs,
+    show_inputs,
+)
+from boxpaint.training_progress import FitProgress, StepBar
+
+if TYPE_CHECKING:
+    from detection.datasets.types import DetectionSet
+
+# No markup and no emoji: a path or a class may hold square brackets, and ":train:" is a tram otherwise.
+console = Console(highlight=False, markup=False, emoji=False)
+
+INTERRUPTED = 130
+SHOWN_UNREADABLE = 5
+_OUT, _SEGMENTS = Path("runs/segmenter"), Path("segments")
+_DETECTOR, _STEPS, _RATE = "mask_rcnn_small", 1000, 2e-3
+
+
+def segmenter(
+    data: Annotated[
+        str, typer.Option(metavar="DATASET[:SPLIT]", help="Painted or real pictures with masks (default: train).")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder; the same command again goes on where it stopped.")] = _OUT,
+    detector: Annotated[
+        str | None, typer.Option(help="mask_rcnn_small (minutes on a CPU; default) or mask_rcnn (ResNet-50, a GPU).")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="WIDTHxHEIGHT", help="Pictures are resized to it, such as 320x240.")
+    ] = None,
+    pretrained: Annotated[
+        str | None, typer.Option(help="none, imagenet, coco, or a checkpoint (default: none).")
+    ] = None,
+    download: Annotated[
+        bool | None, typer.Option("--download", help="Fetch pretrained weights when they are not here yet.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help=f"Batches to train (default: {_STEPS}).")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Pictures in a batch (default: 8).")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help=f"Highest rate (default: {_RATE:g}).")] = None,
+    vertical_flip: Annotated[
+        bool | None, typer.Option("--vertical-flip", help="Pictures have no up and down, such as smears.")
+    ] = None,
+    validation: Annotated[
+        str | None,
+        typer.Option(metavar="DATASET[:SPLIT]", help="Score on these (default: the split val of --data, if there)."),
+    ] = None,
+    no_validation: NoValidationOption = False,
+    validate_every: Annotated[int | None, typer.Option(help="Steps between validations (default: 200).")] = None,
+    patience: PatienceOption = None,
+    categories: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Classes to learn (default: those of the data).")
+    ] = None,
+    rename: RenameOption = None,
+    config: ConfigOption = None,
+    seed: SeedOption = 0,
+    workers: WorkersOption = None,
+    device: DeviceOption = "auto",
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Train Mask R-CNN on the masks of a data set, and score them: mask AP, mean IoU."""
+    from detection.runs.config import TrainConfig, read_config
+
+    options = {
+        "detector": detector,
+        "input_wh": parse_size(size) if size is not None else None,
+        "pretrained": pretrained,
+        "download": download,
+        "steps": steps,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "vertical_flip": vertical_flip,
+        "validate_every": validate_every,
+        "patience": patience,
+        "workers": workers,
+    }
+    defaults = TrainConfig(detector=_DETECTOR, steps=_STEPS, learning_rate=_RATE)
+    chosen = read_config(TrainConfig, config, options, defaults)
+    inputs = read_inputs(
+        data,
+        None,
+        validation,
+        no_validation=no_validation,
+        categories=parse_names(categories),
+        rename=rename,
+        role="trained",
+    )
+    check_patience(chosen.patience, inputs)
+    show_inputs(inputs, console)
+    from detection.runs.run import RunPlan
+    from detection.segmenter.train import train_segmenter
+    from generator.painting.device import choose_device
+
+    plan = RunPlan(
+        detector=chosen.detector,
+        options=chosen.options,
+        settings=chosen.settings,
+        seed=seed,
+        sources=inputs.trained,
+        shares=(1.0,),
+        validation=inputs.validation,
+    )
+    where = choose_device(device)
+    try:
+        with FitProgress(console) as progress:
+            result = train_segmenter(
+                plan, out, device=where, command=command_line(), overwrite=overwrite, listener=progress
+            )
+    except KeyboardInterrupt:
+        console.print("stopped; the same command goes on from the last checkpoint", style="yellow")
+        raise typer.Exit(INTERRUPTED) from None
+    if result.run.was_finished:
+        console.print(f"{out} is finished already, nothing was trained; --overwrite starts again")
+    console.print(f"weights of step {result.run.best_step} of {result.run.steps}")
+    if result.masks is not None:
+        console.print(mask_table(result.masks))
+        console.print(f"validation pictures and what was found in them: {out / 'overlays.png'}", soft_wrap=True)
+    console.print(f"loss: {out / 'loss.png'}; next: boxpaint segment {out} PICTURES", soft_wrap=True)
+
+
+def segment(
+    run: Annotated[Path, typer.Argument(help="Folder of `boxpaint train segmenter`.")],
+    source: Annotated[
+        str, typer.Argument(metavar="SRC", help="A picture, a folder of pictures, or a data set: DATASET[:SPLIT].")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for overlays, masks and the page index.html.")] = _SEGMENTS,
+    min_score: Annotated[float, typer.Option(min=0, max=1, help="Objects with a lower score are left out.")] = 0.5,
+    rename: RenameOption = None,
+    device: DeviceOption = "auto",
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Outline the objects of pictures: overlays, instance and semantic masks; scores where SRC has masks."""
+    from detection.segmenter.pictures import find_pictures, is_data_set, labelled_pictures
+    from detection.segmenter.segment import ABOUT, load_segmenter
+    from detection.segmenter.segment import segment as segment_all
+    from generator.painting.device import choose_device
+
+    detector = load_segmenter(run, choose_device(device))
+    labels = None
+    if is_data_set(source):
+        data, labels = _read_labels(source, detector.categories, parse_renames(rename))
+        pictures = labelled_pictures(data)
+    else:
+        pictures = find_pictures(Path(source), skip=out)
+    try:
+        with StepBar(console) as bar:
+            bar.start()
+            result = segment_all(
+                detector,
+                pictures,
+                out,
+                about={"run": str(run), "source": source},
+                min_score=min_score,
+                labels=labels,
+                overwrite=overwrite,
+                on_picture=lambda done: bar.move("pictures", done, len(pictures)),
+            )
+    except KeyboardInterrupt:
+        console.print("stopped; the same command starts again", style="yellow")
+        raise typer.Exit(INTERRUPTED) from None
+    if result.unreadable:
+        console.print(f"{len(result.unreadable)} pictures could not be read:", style="yellow")
+        for name, reason in [*result.unreadable.items()][:SHOWN_UNREADABLE]:
+            console.print(f"  {name}: {reason}", style="yellow", soft_wrap=True)
+        if len(result.unreadable) > SHOWN_UNREADABLE:
+            rest = len(result.unreadable) - SHOWN_UNREADABLE
+            console.print(f"  and {rest} more, see {out / ABOUT}", style="yellow", soft_wrap=True)
+    if result.scores is not None:
+        console.print(mask_table(result.scores.to_json()))
+    counts = ", ".join(f"{count} {name}" for name, count in result.counts.items())
+    console.print(f"{result.pictures} pictures: {counts}, with a score of {min_score:g} or better", soft_wrap=True)
+    console.print(f"look: {result.page}", soft_wrap=True)
+
+
+def mask_table(masks: dict[str, Any]) -> Table:
+    """A row for each category of MaskScores.to_json, the background, and their mean."""
+    instances, semantic = masks["instances"], masks["semantic"]
+    table = Table(title=f"{instances['pictures']} pictures with masks", title_justify="left")
+    table.add_column("class")
+    for column in ("objects", "mask AP", "AP50", "AP75", "recall", "semantic IoU"):
+        table.add_column(column, justify="right")
+
+    def shown(value: float | None) -> str:
+        return "–" if value is None else f"{value:.3f}"
+
+    def row(name: str, figures: dict[str, Any], iou: float | None) -> None:
+        values = (figures[each] for each in ("ap", "ap50", "ap75", "recall"))
+        table.add_row(name, str(figures["objects"]), *map(shown, values), shown(iou))
+
+    for name, figures in instances["categories"].items():
+        row(name, figures, semantic["categories"][name])
+    table.add_row("background", *[""] * 5, shown(semantic["background"]))
+    row("mean", instances, semantic["mean_iou"])
+    return table
+
+
+def _read_labels(
+    text: str, categories: Sequence[str], renames: dict[str, str]
+) -> tuple[DetectionSet, DetectionSet | None]:
+    """Read a data set, and its labels where every object has a mask."""
+    from detection.runs.categories import choose_categories, rename_categories
+    from detection.runs.sources import read_source
+    from detection.segmenter.labels import check_masks
+    from generator.errors import DatasetError
+
+    source = read_source(text, "scored")
+    try:
+        check_masks(source.path, source.splits)
+    except DatasetError as error:
+        console.print(f"no scores: {error}", style="yellow", soft_wrap=True)
+        return source.data, None
+    return source.data, choose_categories(rename_categories(source.data, renames), categories, where=source.name)

@@ -1,0 +1,138 @@
+"""What the commands for detectors are given, checked: sizes, names, data sets that must fit together."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from generator.errors import BoxpaintError
+
+if TYPE_CHECKING:
+    from detection.runs.sources import Role, Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Inputs:
+    """Pictures of a training, all with the same categories."""
+
+    real: Source | None
+    synthetic: Source | None
+    validation: Source | None
+
+    @property
+    def trained(self) -> tuple[Source, ...]:
+        """Those that are trained on, real ones first."""
+        return tuple(source for source in (self.real, self.synthetic) if source is not None)
+
+
+def read_inputs(
+    real: str | None,
+    synthetic: str | None,
+    validation: str | None,
+    *,
+    no_validation: bool,
+    categories: Sequence[str] | None,
+    rename: Sequence[str] | None,
+    role: Role = "real",
+) -> Inputs:
+    """Read DATASET[:SPLIT] of each kind and bring them to the same categories. Raises BoxpaintError.
+
+    `role` is that of `real`: "trained" where its pictures may be painted as well.
+    """
+    from detection.runs.sources import default_validation, match_sources, read_source
+
+    if real is None and synthetic is None:
+        raise BoxpaintError("what to train on? Give --real, --synthetic, or both")
+    if validation is not None and no_validation:
+        raise BoxpaintError("--validation and --no-validation exclude each other")
+    found: dict[str, Source | None] = {
+        "real": read_source(real, role) if real is not None else None,
+        "synthetic": read_source(synthetic, "synthetic") if synthetic is not None else None,
+        "validation": None,
+    }
+    if validation is not None:
+        found["validation"] = read_source(validation, "validation")
+    elif real is not None and not no_validation:
+        found["validation"] = default_validation(real)
+    names = [name for name, source in found.items() if source is not None]
+    matched = match_sources(
+        [source for source in found.values() if source is not None], categories, parse_renames(rename)
+    )
+    inputs = Inputs(**{**found, **dict(zip(names, matched, strict=True))})
+    for name in matched[0].data.categories:
+        if not any(source.data.counts()[name] for source in inputs.trained):
+            where = " and ".join(source.name for source in inputs.trained)
+            raise BoxpaintError(f"{where}: there is no object of the class {name!r} to learn from")
+    return inputs
+
+
+def show_inputs(inputs: Inputs, console: Console) -> None:
+    """Say what is trained and validated on."""
+    for source in inputs.trained:
+        objects = ", ".join(f"{count} {name}" for name, count in source.data.counts().items())
+        console.print(f"{source.role}: {source.name}, {len(source.data)} pictures, {objects}", soft_wrap=True)
+    if inputs.validation is not None:
+        console.print(f"validation: {inputs.validation.name}, {len(inputs.validation.data)} pictures", soft_wrap=True)
+    else:
+        console.print("no validation pictures: the weights of the last step are kept")
+
+
+def command_line() -> list[str]:
+    """The words that this was started with, as a person would type them."""
+    return [Path(sys.argv[0]).name, *sys.argv[1:]]
+
+
+def parse_size(text: str) -> list[int]:
+    """'320x240' -> [320, 240]. Raises BoxpaintError."""
+    match = re.fullmatch(r"\s*(\d{1,5})\s*[x×]\s*(\d{1,5})\s*", text.lower())
+    if match is None:
+        raise BoxpaintError(f"--size: found {text!r}; width x height in pixels is needed, such as 320x240")
+    return [int(match[1]), int(match[2])]
+
+
+def parse_names(text: str | None) -> list[str] | None:
+    """'a, b' -> ['a', 'b']; None for None. Raises BoxpaintError for none at all, or one that stands there twice."""
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names or len({name.casefold() for name in names}) < len(names):
+        raise BoxpaintError(f"--categories: found {text!r}; names with commas between them are needed, each once")
+    return names
+
+
+def parse_renames(texts: Sequence[str] | None) -> dict[str, str]:
+    """['a=b'] -> {'a': 'b'}. Raises BoxpaintError."""
+    renames: dict[str, str] = {}
+    for text in texts or ():
+        old, equals, new = (part.strip() for part in text.partition("="))
+        if not (old and equals and new):
+            raise BoxpaintError(f"--rename: found {text!r}; OLD=NEW is needed, such as leukocyte=WBC")
+        renames[old] = new
+    return renames
+
+
+def shares_of(inputs: Inputs, mix: float | None) -> tuple[float, ...]:
+    """Share of each batch that comes from each of the trained data sets. Raises BoxpaintError."""
+    if len(inputs.trained) == 1:
+        if mix is not None:
+            raise BoxpaintError("--mix is the share of real pictures among painted ones: give --real and --synthetic")
+        return (1.0,)
+    share = 0.5 if mix is None else mix
+    if not 0 < share < 1:
+        advice = "for only one kind of pictures leave the other out"
+        raise BoxpaintError(f"--mix: found {share:g}; a share above 0 and below 1 is needed; {advice}")
+    return share, 1 - share
+
+
+def check_patience(patience: int | None, inputs: Inputs) -> None:
+    """Raise BoxpaintError when a training is to stop early by validation pictures that it does not have."""
+    if patience is not None and inputs.validation is None:
+        raise BoxpaintError(
+            "--patience: there are no validation pictures to stop by; give --validation DATASET[:SPLIT]"
+        )

@@ -1,0 +1,82 @@
+"""What an experiment looks like in a terminal: painting, then a bar of all training steps; else plain lines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from boxpaint.progress import RunProgress
+from detection.experiment.jobs import Job
+from detection.experiment.run import ExperimentListener
+
+
+class ExperimentProgress(RunProgress, ExperimentListener):
+    """Shows jobs done, their scores and the time left. Use as a context manager."""
+
+    def __init__(self, console: Console):
+        super().__init__(console)
+        self._steps_bar: Progress | None = None
+        self._steps_task: TaskID | None = None
+        self._all_steps = 0
+        self._steps: dict[Job, int] = {}
+        self._waiting = 0
+        self._begun = time.monotonic()
+
+    def __enter__(self) -> ExperimentProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        super().__exit__(None, None, None)
+        self._end_bar()
+
+    def on_stage(self, text: str) -> None:
+        """Say what begins."""
+        self.console.print(text)
+
+    def on_jobs(self, jobs: Sequence[Job], steps: int, finished: int) -> None:
+        """Begin with some jobs."""
+        super().__exit__(None, None, None)  # painting is over
+        self._end_bar()
+        if finished:
+            self.console.print(f"trainings that are finished already: {finished}")
+        self._steps, self._all_steps, self._waiting = {}, steps, len(jobs)
+        self._begun = time.monotonic()
+        if jobs:
+            self.console.print(f"trainings to do: {len(jobs)}, {steps} steps in all")
+        if jobs and self.console.is_terminal:
+            self._steps_bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.percentage:>3.0f} %"),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(elapsed_when_finished=True),
+                console=self.console,
+                transient=True,
+                # A step takes a fifth of a second and a prediction seconds: look at more than the last few.
+                speed_estimate_period=300,
+            )
+            self._steps_task = self._steps_bar.add_task("training", total=steps)
+            self._steps_bar.start()
+
+    def on_job_step(self, job: Job, steps: int) -> None:
+        """Move the bar."""
+        self._steps[job] = steps
+        if self._steps_bar is not None and self._steps_task is not None:
+            self._steps_bar.update(self._steps_task, completed=sum(self._steps.values()))
+
+    def on_job_end(self, job: Job, steps: int, ap: float | None) -> None:
+        """Print a line for a finished job, above the bar where there is one."""
+        self.on_job_step(job, steps)
+        self._waiting -= 1
+        done = sum(self._steps.values())
+        left = (time.monotonic() - self._begun) * (self._all_steps - done) / max(1, done)
+        score = f"mAP {100 * ap:.1f}" if ap is not None else "trained"
+        self.console.print(f"{job.name}: {score}; {self._waiting} to do, {left / 60:.1f} min left", soft_wrap=True)
+
+    def _end_bar(self) -> None:
+        if self._steps_bar is not None:
+            self._steps_bar.stop()
+            self._steps_bar = None

@@ -1,0 +1,39 @@
+"""Scores of detectors as tables in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+
+_COLUMNS = {
+    "AP": "ap",
+    "AP50": "ap50",
+    "AP75": "ap75",
+    "recall": "recall",
+    "AP small": "ap_small",
+    "AP medium": "ap_medium",
+    "AP large": "ap_large",
+}
+
+
+def score_table(scores: Mapping[str, Any], title: str, *, before: Mapping[str, Any] | None = None) -> Table:
+    """A row for all and for each category of SetScores.to_json; with a column of the AP `before`."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("class")
+    for name in ("objects", *(["AP before"] if before is not None else []), *_COLUMNS):
+        table.add_column(name, justify="right")
+    rows = {"all": (scores, before), **{name: (scores["categories"][name], None) for name in scores["categories"]}}
+    if before is not None:
+        rows |= {name: (scores["categories"][name], before["categories"][name]) for name in scores["categories"]}
+    for name, (figures, old) in rows.items():
+        earlier = [_shown(old["ap"])] if old is not None else []
+        table.add_row(
+            name, str(figures["objects"]), *earlier, *(_shown(figures[column]) for column in _COLUMNS.values())
+        )
+    return table
+
+
+def _shown(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

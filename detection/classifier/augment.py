@@ -1,0 +1,68 @@
+"""The one standard augmentation of crops, by albumentations: a pure function of crop and seed."""
+
+from __future__ import annotations
+
+import os
+
+# albumentations asks PyPI for a newer version when it is imported; this program fetches nothing in silence.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+import albumentations
+import cv2
+import numpy as np
+
+from detection.classifier.crops import ROOM, Crop
+from generator.geometry import square_around
+from generator.painting.crop import resize
+from generator.seeds import derive_rng, derive_seed
+
+# Boxes of people and of painters differ by some tenths: how much of its surroundings a crop shows must tell nothing.
+MARGIN_RANGE = (-0.1, ROOM)
+SHIFT_SHARE = 0.08
+UPRIGHT_DEGREES = 15
+# Positions below the seed of a batch.
+_VIEW, _PIXELS = 0, 1
+
+
+class Augmentation:
+    """Scale, shift, flips and rotation, light, colour, blur and noise, for crops of `side_px`."""
+
+    def __init__(self, *, margin: float, side_px: int, upright: bool):
+        self.margin = margin
+        self.side_px = side_px
+        turn = UPRIGHT_DEGREES if upright else 180
+        self._pipeline = albumentations.Compose(
+            [
+                albumentations.HorizontalFlip(p=0.5),
+                albumentations.Rotate(limit=(-turn, turn), border_mode=cv2.BORDER_REFLECT_101, p=0.8),
+                albumentations.ColorJitter(
+                    brightness=(0.75, 1.25), contrast=(0.75, 1.25), saturation=(0.6, 1.4), hue=(-0.04, 0.04), p=0.9
+                ),
+                albumentations.Downscale(
+                    scale_range=(0.35, 0.9),
+                    interpolation_pair={"downscale": cv2.INTER_AREA, "upscale": cv2.INTER_LINEAR},
+                    p=0.3,
+                ),
+                albumentations.GaussianBlur(blur_limit=0, sigma_limit=(0.3, 1.5), p=0.3),
+                albumentations.GaussNoise(std_range=(0.005, 0.03), p=0.3),
+            ],
+        )
+
+    def batch(self, crops: list[Crop], seed: int) -> np.ndarray:
+        """Vary the crops of one batch: (N, side_px, side_px, 3) uint8 RGB."""
+        rng = derive_rng(seed, _VIEW)
+        # Once a batch: seeding costs half of what varying a crop does.
+        self._pipeline.set_random_seed(derive_seed(seed, _PIXELS) % 2**32)
+        return np.stack([self._pipeline(image=self._view(crop, rng))["image"] for crop in crops])
+
+    def _view(self, crop: Crop, rng: np.random.Generator) -> np.ndarray:
+        margin = self.margin + float(rng.uniform(*MARGIN_RANGE))
+        height, width = crop.patch.shape[:2]
+        window = square_around(crop.box, margin=margin, size_wh=(width, height))
+        dx, dy = (round(float(value) * window.width) for value in rng.uniform(-SHIFT_SHARE, SHIFT_SHARE, 2))
+        x, y = (
+            min(max(0, window.x_min + dx), width - window.width),
+            min(max(0, window.y_min + dy), height - window.height),
+        )
+        window = window.shifted(x - window.x_min, y - window.y_min)
+        return resize(crop.patch[window.slices], (self.side_px, self.side_px))

@@ -1,0 +1,231 @@
+"""The trainings of a comparison: one for each arm and seed, each in a folder of its own, in one process or several.
+
+Every job runs on one thread of the CPU, so that its numbers do not depend on how many run side by side.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from detection.classifier.batches import Batches
+from detection.classifier.crops import Crops
+from detection.classifier.data import ClassifierData, choose_subset
+from detection.classifier.model_folder import load_classifier, save_classifier
+from detection.classifier.models import Classifier, build_classifier
+from detection.classifier.scores import Scores, score_predictions
+from detection.classifier.settings import AUGMENTED, ORIGINAL, Arm, ClassifierSettings, Listener
+from detection.classifier.trainer import predict, train
+from detection.work_folder import remove
+from generator.errors import BoxpaintError, ModelError, StorageError
+from generator.seeds import derive_seed
+from generator.storage import atomic_writer, make_folder, translate_os_errors, write_json
+
+CHECKPOINT, PROBABILITIES, HISTORY = "checkpoint.pt", "probabilities.npy", "history.json"
+# Position below the settings' seed; detection/classifier/data.py has the others.
+_TRAINING = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One training: the arm, and the number of its seed, from 0."""
+
+    arm: Arm
+    number: int
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return f"{self.arm}-{self.number}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Materials:
+    """What all jobs of a comparison have in common. `folder` holds one folder for each job."""
+
+    data: ClassifierData
+    settings: ClassifierSettings
+    device: str
+    identity: str
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Outcome:
+    """A finished job. `probabilities`: (N, K) float32 of the test crops; `train_counts`: real crops of each class."""
+
+    job: Job
+    probabilities: np.ndarray
+    losses: tuple[float, ...]
+    validations: tuple[tuple[int, float], ...]
+    best_step: int
+    train_counts: dict[str, int]
+
+    def scores(self, test: Crops) -> Scores:
+        """Score the predictions of the test crops."""
+        return score_predictions(test.labels, self.probabilities, len(test.classes))
+
+
+def list_jobs(data: ClassifierData, settings: ClassifierSettings) -> list[Job]:
+    """The jobs that can be trained: an arm needs crops of two classes at least.
+
+    Raises BoxpaintError when no arm has them.
+    """
+    jobs = []
+    for arm in (ORIGINAL, AUGMENTED) if data.synthetic is not None else (ORIGINAL,):
+        for number in range(settings.seeds):
+            sides = _train_sides(data, settings, Job(arm=arm, number=number))
+            if len({item.label for side in sides if side is not None for item in side.items}) >= 2:
+                jobs.append(Job(arm=arm, number=number))
+    if not jobs:
+        raise BoxpaintError("nothing can be trained: crops of two classes are needed; see --per-class and --limit")
+    return jobs
+
+
+def run_jobs(jobs: Iterable[Job], materials: Materials, *, workers: int, listener: Listener) -> list[Outcome]:
+    """Do the jobs that are not finished; returns the outcomes of all, in their order. Raises what a job raised."""
+    jobs = list(jobs)
+    waiting = [job for job in jobs if not (materials.folder / job.name / HISTORY).is_file()]
+    listener.on_start(len(jobs), len(jobs) - len(waiting))
+
+    def tell(job: Job) -> None:
+        outcome = read_outcome(job, materials.folder)
+        listener.on_job(job.arm, job.number, outcome.scores(materials.data.test).macro_f1)
+
+    if workers == 1 or len(waiting) < 2:
+        for job in waiting:
+            _run(job, materials, partial(listener.on_step, job.arm, job.number))
+            tell(job)
+    else:
+        for job in _run_side_by_side(waiting, materials, min(workers, len(waiting))):
+            tell(job)
+    return [read_outcome(job, materials.folder) for job in jobs]
+
+
+def read_outcome(job: Job, folder: Path) -> Outcome:
+    """Read what a finished job left. Raises StorageError when it is damaged."""
+    path = folder / job.name / HISTORY
+    try:
+        with translate_os_errors(path):
+            content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            probabilities = np.load(path.with_name(PROBABILITIES), allow_pickle=False)
+        return Outcome(
+            job=job,
+            probabilities=probabilities,
+            losses=tuple(content["losses"]),
+            validations=tuple((int(step), float(score)) for step, score in content["validations"]),
+            best_step=int(content["best_step"]),
+            train_counts=dict(content["train_counts"]),
+        )
+    except (ValueError, EOFError, LookupError, TypeError):
+        raise StorageError(f"{path} is damaged; remove the folder {path.parent} to train this model again") from None
+
+
+def read_model(job: Job, folder: Path) -> Classifier:
+    """Read the classifier of a finished job."""
+    return load_classifier(folder / job.name)[0]
+
+
+def _train_sides(data: ClassifierData, settings: ClassifierSettings, job: Job) -> tuple[Crops, Crops | None]:
+    return choose_subset(data.train, settings, job.number), data.synthetic if job.arm == AUGMENTED else None
+
+
+def _run(job: Job, materials: Materials, on_step: Callable[[int, float], None]) -> None:
+    """Train one classifier, predict the test crops, and leave both on disk, the history last."""
+    data, settings = materials.data, materials.settings
+    folder = make_folder(materials.folder / job.name)
+    # Of the number alone: both arms begin with the same weights.
+    seed = derive_seed(settings.seed, _TRAINING, job.number)
+    real, synthetic = _train_sides(data, settings, job)
+    with _one_thread():
+        model = build_classifier(settings.model, data.classes, settings.weights, seed=seed)
+        history = train(
+            model,
+            Batches(real, synthetic, settings, side_px=model.spec.crop_px, seed=seed),
+            settings,
+            device=torch.device(materials.device),
+            validation=data.validation,
+            checkpoint=folder / CHECKPOINT,
+            made_from={"comparison": materials.identity, "job": job.name},
+            on_step=on_step,
+        )
+        probabilities = predict(model, data.test, settings.margin)
+    save_classifier(model, folder, margin=settings.margin)
+    with atomic_writer(folder / PROBABILITIES) as stream:
+        np.save(stream, probabilities, allow_pickle=False)
+    content = {
+        "losses": history.losses,
+        "validations": history.validations,
+        "best_step": history.best[0] if settings.patience is not None else len(history.losses),
+        "train_counts": real.counts(),
+    }
+    write_json(folder / HISTORY, content, indent=None)
+    remove(folder / CHECKPOINT)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
+
+
+def _run_side_by_side(jobs: list[Job], materials: Materials, workers: int) -> Iterator[Job]:
+    """Yield jobs as they are finished. An error, or an interrupt, ends the processes; checkpoints stay."""
+    ours = set(multiprocessing.active_children())
+    # A forked child would inherit torch's threads in an unknown state.
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _prepare, (materials,))
+    try:
+        futures = {pool.submit(_run_here, job): job for job in jobs}
+        for future in as_completed(futures):
+            complaint = future.result()
+            if complaint is not None:
+                raise ModelError(complaint)
+            yield futures[future]
+    except BrokenProcessPool:
+        advice = "memory may have run out: try fewer --workers; the same command goes on"
+        raise ModelError(f"a training process ended by itself; {advice}") from None
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in set(multiprocessing.active_children()) - ours:
+            child.terminate()
+        raise
+    finally:
+        pool.shutdown()
+
+
+# What the jobs of a process need, sent to it once.
+_of_this_process: list[Materials] = []
+
+
+def _prepare(materials: Materials) -> None:
+    # Ctrl-C reaches the whole group; the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _of_this_process.append(materials)
+
+
+def _run_here(job: Job) -> str | None:
+    """Do a job in this process; returns what went wrong, as errors with own arguments do not travel."""
+    try:
+        _run(job, _of_this_process[0], lambda _step, _loss: None)
+    except BoxpaintError as error:
+        return f"{job.name}: {error}"
+    return None

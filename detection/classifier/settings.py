@@ -1,0 +1,75 @@
+"""What a comparison of classifiers is asked for, and what it tells while it runs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from generator.seeds import MAX_SEED
+
+Arm = Literal["original", "augmented"]
+ORIGINAL: Arm = "original"
+AUGMENTED: Arm = "augmented"
+
+
+class ClassifierSettings(BaseModel):
+    """How to train and compare; the same for both arms. Counted in steps, so that more crops get no more updates."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = "resnet50"
+    """A name of detection.classifier.models.MODELS."""
+    weights: str = "none"
+    """none, imagenet (from this machine's torch hub cache), or the path of a state dict (.pth or .safetensors)."""
+    margin: Annotated[float, Field(ge=0, le=2)] = 0.15
+    """What a crop shows around its box, as a share of the box's longer side."""
+    background: bool = True
+    """One more class: random boxes, of the sizes that objects have, whose crops show no object."""
+    boxes: Literal["tight", "requested"] = "requested"
+    """Boxes of painted objects: tight around what was painted, or what was asked for (where a set says it)."""
+    per_class: Annotated[int, Field(ge=0)] | None = None
+    """At most so many real training crops of a class, another choice for each seed; None takes all."""
+    limits: dict[str, Annotated[int, Field(ge=0)]] = {}
+    """The same for single classes: class -> crops; it goes before `per_class`."""
+    real_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Share of real crops in a batch of the augmented arm, class by class, where a class has both."""
+    augment: Literal["standard", "none"] = "standard"
+    upright: bool = False
+    """Objects have an up and a down: no upside-down flips and no turns beyond 15 degrees."""
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
+    seeds: Annotated[int, Field(ge=1, le=1000)] = 3
+    steps: Annotated[int, Field(ge=1, le=10_000_000)] = 600
+    batch_size: Annotated[int, Field(ge=2, le=4096)] = 64
+    learning_rate: Annotated[float, Field(gt=0, le=10)] | None = None
+    """Highest rate, reached after the warm-up, then down by a half cosine; None takes the model's own."""
+    weight_decay: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    warmup_steps: Annotated[int, Field(ge=0)] = 30
+    validate_every: Annotated[int, Field(ge=1)] = 100
+    """Steps between scores on the validation crops, where there are some."""
+    patience: Annotated[int, Field(ge=1)] | None = None
+    """Validations without a better macro F1 before it stops, and the best weights are kept; None trains all steps,
+    keeps the last weights, and uses no label of the validation crops."""
+    checkpoint_every: Annotated[int, Field(ge=1)] = 200
+    hold_out: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Share of the real pictures for each side that is not given: test, and validation where patience asks for it."""
+    onnx: bool = True
+    """Export the best model of each arm, too."""
+    bootstrap: Annotated[int, Field(ge=100, le=1_000_000)] = 2000
+    """Resamples of the test pictures behind an interval."""
+
+
+class Listener:
+    """What a comparison tells; override what is of interest. An error raised here stops it, and it can go on later."""
+
+    def on_start(self, jobs: int, finished: int) -> None:
+        """`jobs` models are trained in all, `finished` of them were before."""
+
+    def on_step(self, arm: Arm, number: int, step: int, loss: float) -> None:
+        """A step of seed `number` (from 0) was trained; not told by jobs in other processes."""
+
+    def on_job(self, arm: Arm, number: int, macro_f1: float) -> None:
+        """A model is finished and kept on disk; `macro_f1` on the test crops."""
+
+    def on_stage(self, text: str) -> None:
+        """Something other than training begins."""

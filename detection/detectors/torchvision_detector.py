@@ -1,0 +1,191 @@
+"""torchvision's detectors behind the interface of types.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import nn
+
+from detection.coco_metrics import mean_average_precision
+from detection.datasets.types import DetectionSet
+from detection.detectors.architectures import ARCHITECTURES, Architecture
+from detection.detectors.model_folder import ModelCard, write_card
+from detection.detectors.pictures import CACHE_BYTES, PictureStore, resize
+from detection.detectors.pretrained import load_pretrained
+from detection.detectors.settings import FitSettings
+from detection.detectors.training import Training, as_input, copied, identity
+from detection.detectors.types import Detections, FitListener, FitResult, TrainingMix
+from detection.optimisation import deterministic, memory_explained
+from generator.errors import ModelError, ModelNotFoundError
+from generator.storage import make_folder, translate_os_errors, write_bytes
+
+WEIGHTS = "model.safetensors"
+_PREDICT_BATCH = 16
+_NO_WEIGHTS = (SafetensorError, RuntimeError, ValueError, LookupError, TypeError)
+
+
+class TorchvisionDetector:
+    """A detector of architectures.ARCHITECTURES, or of another one that is called as torchvision's are.
+
+    Its weights are fresh until it is trained or some are loaded.
+    """
+
+    def __init__(self, card: ModelCard, device: torch.device, architecture: Architecture | None = None):
+        if card.options.input_wh is None:
+            raise ValueError("the card must say the size of the input")
+        if architecture is None and card.options.variant is not None:
+            raise ModelError(f"{card.name} has no variants, such as {card.options.variant!r}")
+        self.categories = card.categories
+        self._card = card
+        self._input_wh = card.options.input_wh
+        self._architecture = architecture or ARCHITECTURES[card.name]
+        self._device = device
+        self.model = self._architecture.build(len(card.categories), self._input_wh).to(device)
+        # Convolutions on a CPU take half the time so.
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def load_pretrained(self) -> None:
+        """Take the weights that the options name. Raises ModelError when they cannot be had or do not fit."""
+        load_pretrained(self.model, self._card, self._architecture)
+
+    def fit(
+        self,
+        mix: TrainingMix,
+        settings: FitSettings,
+        *,
+        seed: int,
+        validation: DetectionSet | None = None,
+        checkpoint: Path | None = None,
+        listener: FitListener | None = None,
+    ) -> FitResult:
+        """Train; see Detector.fit. When it is stopped by an error, the weights are those from before the call."""
+        self._check(mix, validation)
+        before = copied(self.model)
+        trained = [each for each in self.model.parameters() if each.requires_grad]
+        training = Training(
+            self.model,
+            mix,
+            settings,
+            PictureStore(
+                self._input_wh,
+                with_masks=self._architecture.gives_masks,
+                cache_bytes=CACHE_BYTES // max(1, settings.workers),  # each process has a store of its own
+            ),
+            seed=seed,
+            device=self._device,
+            frozen=self._frozen_parts(settings),
+            score=None if validation is None else self._scorer(validation),
+        )
+        made_from: dict[str, Any] = {}
+        if checkpoint is not None:
+            made_from = {
+                "model": self._card.name,
+                "options": self._card.options.model_dump_json(),
+                **identity(mix, validation, settings, before, seed=seed, device=self._device),
+            }
+        try:
+            return training.run(checkpoint, made_from, listener or FitListener())
+        except BaseException:
+            self.model.load_state_dict(before)
+            raise
+        finally:
+            for each in trained:
+                each.requires_grad_(True)
+
+    def predict(self, pictures: Sequence[np.ndarray]) -> list[Detections]:
+        """Find objects; see Detector.predict."""
+        found = []
+        for start in range(0, len(pictures), _PREDICT_BATCH):
+            batch = pictures[start : start + _PREDICT_BATCH]
+            for picture, answer in zip(
+                batch, self._find([resize(each, self._input_wh) for each in batch]), strict=True
+            ):
+                found.append(self._detections(answer, (picture.shape[1], picture.shape[0])))
+        return found
+
+    def save(self, folder: Path) -> None:
+        """Write model.json and model.safetensors (float32). Raises StorageError."""
+        weights = {name: value.detach().cpu().contiguous() for name, value in self.model.state_dict().items()}
+        write_bytes(make_folder(folder) / WEIGHTS, safetensors.torch.save(weights))
+        write_card(folder, self._card)
+
+    def load_weights(self, folder: Path) -> None:
+        """Take the weights that `save` wrote. Raises ModelError when they are missing, damaged or of another model."""
+        path = folder / WEIGHTS
+        if not path.is_file():
+            raise ModelNotFoundError(f"{path}: the weights of this detector are missing; copy the whole folder")
+        try:
+            with translate_os_errors(path):
+                self.model.load_state_dict(safetensors.torch.load(path.read_bytes()))
+        except _NO_WEIGHTS as error:
+            raise ModelError(f"{path} cannot be used: {str(error).splitlines()[0]}") from None
+
+    def _check(self, mix: TrainingMix, validation: DetectionSet | None) -> None:
+        for data in (*mix.sets, *([] if validation is None else [validation])):
+            if data.categories != self.categories:
+                theirs, ours = ", ".join(data.categories), ", ".join(self.categories)
+                raise ModelError(f"the detector finds {ours}, but the data set holds {theirs}")
+        if validation is not None and not any(validation.counts().values()):
+            raise ModelError("the validation pictures hold no object, so that nothing can be scored on them")
+
+    def _frozen_parts(self, settings: FitSettings) -> list[nn.Module]:
+        backbone = self.model.get_submodule("backbone")
+        body = getattr(backbone, "body", backbone)
+        if settings.freeze_backbone:
+            return [body]
+        if self._architecture.has_large_trunk and self._card.options.pretrained != "none":
+            return [module for module in body.modules() if isinstance(module, nn.BatchNorm2d)]
+        return []
+
+    def _scorer(self, validation: DetectionSet) -> Callable[[], float]:
+        store = PictureStore(self._input_wh, with_masks=False)
+
+        def score() -> float:
+            found = []
+            for start in range(0, len(validation), _PREDICT_BATCH):
+                samples = validation.samples[start : start + _PREDICT_BATCH]
+                answers = self._find([store.read(sample).image for sample in samples])
+                for sample, answer in zip(samples, answers, strict=True):
+                    answer.pop("masks", None)
+                    found.append(self._detections(answer, (sample.width, sample.height)))
+            return mean_average_precision(validation, found)
+
+        return score
+
+    def _find(self, images: Sequence[np.ndarray]) -> list[dict[str, torch.Tensor]]:
+        """What the model says of images (H, W, 3) of its size, in their pixels."""
+        self.model.eval()
+        batch = as_input(torch.from_numpy(np.stack(images)), self._device)
+        with torch.inference_mode(), deterministic(self._device), memory_explained(self._device, len(images)):
+            answers: list[dict[str, torch.Tensor]] = self.model(list(batch))
+        return [{name: value.float().cpu() for name, value in answer.items()} for answer in answers]
+
+    def _detections(self, answer: dict[str, torch.Tensor], size_wh: tuple[int, int]) -> Detections:
+        """Scale an answer to a picture; boxes without an area are left out."""
+        scale = np.array([size_wh[0] / self._input_wh[0], size_wh[1] / self._input_wh[1]] * 2, np.float32)
+        limits = np.array([*size_wh, *size_wh], np.float32)
+        boxes = np.clip(answer["boxes"].numpy().reshape(-1, 4) * scale, 0, limits)
+        scores = answer["scores"].numpy()
+        whole = np.flatnonzero(np.all(boxes[:, 2:] > boxes[:, :2], axis=1))
+        order = whole[np.argsort(-scores[whole], kind="stable")]
+        return Detections(
+            boxes_xyxy=boxes[order],
+            labels=answer["labels"].numpy().astype(np.int64)[order],
+            scores=scores[order],
+            masks=_masks(answer["masks"].numpy()[order, 0], size_wh) if "masks" in answer else None,
+        )
+
+
+def _masks(shares: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
+    """(N, h, w) float32 -> (N, H, W) bool: what is more likely object than not."""
+    masks = np.zeros((len(shares), size_wh[1], size_wh[0]), bool)
+    for number, share in enumerate(shares):
+        masks[number] = cv2.resize(share, size_wh, interpolation=cv2.INTER_LINEAR) > 0.5
+    return masks

@@ -1,0 +1,236 @@
+"""What an experiment file says, typed; an unknown key is refused with the nearest right one, at its line."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from detection.detectors.settings import FitSettings, ModelOptions
+from generator.seeds import MAX_SEED
+from generator.typed_yaml import fill_model
+from generator.yaml_lines import read_yaml
+
+Arm = Literal["real", "copy_paste", "synthetic", "refined", "mixed"]
+BoxMode = Literal["tight", "requested", "calibrated"]
+# Arms that see no painted picture, and those that see painted and real ones.
+BASELINE_ARMS: tuple[Arm, ...] = ("real", "copy_paste")
+COMBINED_ARMS: tuple[Arm, ...] = ("refined", "mixed")
+ALL_ARMS: tuple[Arm, ...] = (*BASELINE_ARMS, "synthetic", *COMBINED_ARMS)
+
+Share = Annotated[float, Field(gt=0.0, lt=1.0)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+def _distinct(items: tuple[Any, ...]) -> tuple[Any, ...]:
+    names = [getattr(item, "number", item) for item in items]
+    if not names:
+        raise ValueError("at least one is needed")
+    if len(set(names)) < len(names):
+        raise ValueError("the same one stands here twice")
+    return items
+
+
+# After the items, unlike a least length, which pydantic would also miss where an item is wrong.
+_Distinct = AfterValidator(_distinct)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RealConfig(_Section):
+    """Real pictures; paths are relative to the experiment file."""
+
+    data: Path
+    """A COCO set, or any form that `boxpaint import` reads."""
+    rename: dict[str, str] = {}
+    """Names of categories in the data -> names here."""
+    train: Annotated[tuple[str, ...], _Distinct] = ("train",)
+    """Splits that real training pictures come from."""
+    test: str = "test"
+    """The split that is only ever scored on."""
+
+    @model_validator(mode="after")
+    def _keeps_the_test_apart(self) -> RealConfig:
+        if self.test in self.train:
+            raise ValueError(f"the split '{self.test}' is both trained and tested on")
+        return self
+
+
+class SyntheticConfig(_Section):
+    """Painted pictures: a data set that is there, or what to paint."""
+
+    data: Path | None = None
+    """A painted data set's folder; without it, one is painted from the CSV files."""
+    background: Path | None = None
+    classes: Path | None = None
+    config: Path | None = None
+    """How to paint; without it, the embedded pocket bundle's defaults."""
+    num_images: Count | None = None
+    """How many to use, or to paint; all where nothing is said."""
+    boxes: BoxMode = "calibrated"
+    """tight: of the painted pixels; requested: as asked for; calibrated: tight, scaled to how people draw boxes."""
+
+    @model_validator(mode="after")
+    def _has_a_source(self) -> SyntheticConfig:
+        if (self.background is None) != (self.classes is None):
+            raise ValueError("background and classes go together")
+        return self
+
+
+class DetectorConfig(ModelOptions):
+    """Which detector, and what is chosen when it is made."""
+
+    name: str
+
+    @property
+    def options(self) -> ModelOptions:
+        """All but the name."""
+        return ModelOptions.model_validate(self.model_dump(exclude={"name"}))
+
+
+class RefineConfig(_Section):
+    """The second part of the arm `refined`: real pictures only, with a learning rate of its own."""
+
+    steps: Count
+    learning_rate: Annotated[float, Field(gt=0, le=10)] = 1e-3
+    warmup_steps: Annotated[int, Field(ge=0)] = 10
+    freeze_backbone: bool = False
+
+
+class MixedConfig(_Section):
+    """The arm `mixed`."""
+
+    real_share: Share = 0.5
+    """Share of each batch that is real."""
+
+
+class CopyPasteConfig(_Section):
+    """The arm `copy_paste`: objects of the real subset, cut out and pasted on pictures of the same subset."""
+
+    num_images: Count = 60
+    """Pictures made for each subset."""
+    share: Share = 0.5
+    """Share of each batch that is pasted pictures; the rest are the originals."""
+    objects: tuple[Count, Count] = (1, 4)
+    """Least and most objects pasted on a picture."""
+    scale: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (0.8, 1.25)
+    max_overlap: Annotated[float, Field(ge=0, le=1)] = 0.3
+    """Most of any object's box that a pasted one may cover."""
+
+    @field_validator("objects", "scale")
+    @classmethod
+    def _is_ordered(cls, pair: tuple[float, float]) -> tuple[float, float]:
+        if pair[0] > pair[1]:
+            raise ValueError(f"the first number ({pair[0]}) must not be above the second ({pair[1]})")
+        return pair
+
+
+class RealImages(_Section):
+    """A number of real training pictures, and how many subsets of that size are drawn."""
+
+    number: Count | Literal["all"]
+    subsets: Annotated[int, Field(ge=1, le=1000)] = 3
+
+
+class ValueCurveConfig(_Section):
+    """How the score grows with the number of painted pictures, next to a few real ones."""
+
+    numbers: tuple[Annotated[int, Field(ge=0)], ...]
+    real_images: Count = 5
+    subsets: Annotated[int, Field(ge=1, le=1000)] = 3
+    arm: Literal["refined", "mixed"] = "refined"
+    flat_below: Annotated[float, Field(ge=0)] = 0.02
+    """A step whose interval has its upper end below this (in AP) is called flat, not only unclear."""
+
+    @field_validator("numbers")
+    @classmethod
+    def _rises(cls, numbers: tuple[int, ...]) -> tuple[int, ...]:
+        if any(after <= before for before, after in itertools.pairwise(numbers)):
+            raise ValueError("the numbers must rise")
+        if len(numbers) < 2:
+            raise ValueError("two numbers or more are needed")
+        return numbers
+
+
+class ExperimentConfig(_Section):
+    """A whole experiment. `ExperimentConfig.load(path)` reads YAML."""
+
+    real: RealConfig
+    categories: Annotated[tuple[str, ...], _Distinct]
+    synthetic: SyntheticConfig
+    detector: DetectorConfig
+    fit: FitSettings
+    refine: RefineConfig
+    mixed: MixedConfig = MixedConfig()
+    copy_paste: CopyPasteConfig = CopyPasteConfig()
+    arms: Annotated[tuple[Arm, ...], _Distinct] = ALL_ARMS
+    claim: Literal["refined", "mixed"] = "refined"
+    """The arm that the verdict speaks of: named before the scores are known, not the one that came out best."""
+    real_images: Annotated[tuple[RealImages, ...], _Distinct]
+    synthetic_seeds: Annotated[int, Field(ge=1, le=1000)] = 3
+    """Trainings of the arm `synthetic`, which has no subsets."""
+    bootstrap: Annotated[int, Field(ge=100, le=1_000_000)] = 2000
+    """Resamples behind each interval."""
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    """Processes that train side by side, each on one thread; the numbers are the same with any number."""
+    device: str = "auto"
+    value_curve: ValueCurveConfig | None = None
+    keep_models: bool = False
+    """Keep the weights of every training, not only those that another one starts from."""
+    notes: tuple[str, ...] = ()
+    """Lines that the card repeats: what a reader must know to judge the numbers."""
+    seed: int = Field(default=0, ge=0, le=MAX_SEED)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> ExperimentConfig:
+        if not set(self.arms) & set(BASELINE_ARMS) and set(self.arms) & set(COMBINED_ARMS):
+            raise ValueError(
+                "arms: refined or mixed need an arm without painted pictures to be compared with: add real"
+            )
+        if self.refine.steps >= self.fit.steps:
+            raise ValueError(f"refine.steps are part of fit.steps ({self.fit.steps}); fewer than those are needed")
+        return self
+
+    @classmethod
+    def load(
+        cls, path: Path, *, real: Path | None = None, synthetic: Path | None = None, workers: int | None = None
+    ) -> ExperimentConfig:
+        """Read a YAML file; `real`, `synthetic` (data sets) and `workers` go before what it says. Raises ConfigError.
+
+        Paths in the file count from its folder.
+        """
+        data, lines = read_yaml(path)
+        config = fill_model(cls, data, file=str(path), lines=lines)
+        of_painted = {
+            key: path.parent / value
+            for key in ("data", "background", "classes", "config")
+            if (value := getattr(config.synthetic, key)) is not None
+        }
+        return config.model_copy(
+            update={
+                "real": config.real.model_copy(update={"data": real or path.parent / config.real.data}),
+                "synthetic": config.synthetic.model_copy(
+                    update={**of_painted, **({"data": synthetic} if synthetic else {})}
+                ),
+                "workers": workers or config.workers,
+            }
+        )
+
+    @property
+    def uses_painted(self) -> bool:
+        """Whether any part of it needs painted pictures."""
+        return bool(set(self.arms) - set(BASELINE_ARMS)) or self.value_curve is not None
+
+    @property
+    def pretraining(self) -> FitSettings:
+        """The first part of the arm `refined`: what `refine` leaves of the steps."""
+        return self.fit.model_copy(update={"steps": self.fit.steps - self.refine.steps})
+
+    @property
+    def refining(self) -> FitSettings:
+        """The second part of the arm `refined`."""
+        return self.fit.model_copy(update=self.refine.model_dump())

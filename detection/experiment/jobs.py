@@ -1,0 +1,146 @@
+"""What has to be trained: jobs that may start from each other, each known by everything that decides its numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from detection.datasets.types import DetectionSet
+from detection.detectors.settings import FitSettings
+from detection.experiment.config import BASELINE_ARMS, Arm, ExperimentConfig, ValueCurveConfig
+from detection.experiment.subsets import choose_subset
+from generator.version import __version__
+
+# To be raised when equal settings train otherwise than before: old results are then not taken for new ones.
+RECIPE = 1
+# Of the settings of a training, those that change nothing but its speed or safety.
+_INDIFFERENT = {"checkpoint_every", "workers", "validate_every", "patience"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One training.
+
+    `number`: real pictures that it sees; `painted`: painted pictures that it sees, the first so many; `subset`: which
+    real pictures, and its seed; `start`: the job whose weights it goes on from.
+    """
+
+    kind: Arm | Literal["pretrain"]
+    number: int
+    painted: int
+    subset: int
+    start: Job | None = None
+
+    @property
+    def name(self) -> str:
+        """Unique within an experiment."""
+        return f"{self.kind}-real{self.number}-painted{self.painted}-seed{self.subset}"
+
+    def settings(self, config: ExperimentConfig) -> FitSettings:
+        """How it trains: every arm as many steps in all."""
+        if self.kind == "pretrain":
+            return config.pretraining
+        return config.refining if self.kind == "refined" else config.fit
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data that says the same."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Materials:
+    """Everything that jobs are made from; sent once to every process."""
+
+    config: ExperimentConfig
+    train: DetectionSet
+    """All real training pictures."""
+    test: DetectionSet
+    painted: DetectionSet | None
+    """In the order in which a value curve takes them."""
+    digests: Mapping[str, str]
+    """SHA-256 of every picture's file, by its path."""
+
+    def real_of(self, job: Job) -> DetectionSet | None:
+        """The real pictures that a job may see."""
+        return choose_subset(self.train, self.config.seed, job.subset, job.number) if job.number else None
+
+    def painted_of(self, job: Job) -> DetectionSet | None:
+        """The painted pictures that a job may see, with the boxes that they came with."""
+        return self.painted.choose(range(job.painted)) if self.painted is not None and job.painted else None
+
+    def identity(self, job: Job) -> dict[str, Any]:
+        """Everything that decides the numbers of a job, as plain data."""
+        config, real, painted = self.config, self.real_of(job), self.painted_of(job)
+        identity: dict[str, Any] = {
+            "recipe": RECIPE,
+            "boxpaint": __version__,
+            "kind": job.kind,
+            "seed": [config.seed, job.subset],
+            "detector": config.detector.model_dump(mode="json"),
+            "device": config.device,
+            "fit": job.settings(config).model_dump(mode="json", exclude=_INDIFFERENT),
+            "test": data_digest(self.test, self.digests),
+        }
+        if real is not None:
+            identity["real"] = data_digest(real, self.digests)
+        if painted is not None:
+            identity["painted"] = data_digest(painted, self.digests)
+            identity["boxes"] = config.synthetic.boxes
+        if job.kind == "copy_paste":
+            identity["copy_paste"] = config.copy_paste.model_dump(mode="json")
+        if job.kind == "mixed":
+            identity["mixed"] = config.mixed.model_dump(mode="json")
+        if job.start is not None:
+            identity["start"] = self.digest(job.start)
+        return identity
+
+    def digest(self, job: Job) -> str:
+        """First 12 hex digits of the SHA-256 of a job's identity."""
+        return hashlib.sha256(json.dumps(self.identity(job), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def data_digest(data: DetectionSet, digests: Mapping[str, str]) -> str:
+    """First 16 hex digits of a SHA-256 over pictures and labels, in their order; where the files lie does not count."""
+    digest = hashlib.sha256(json.dumps(data.categories).encode())
+    for sample in data.samples:
+        digest.update(digests[str(sample.path)].encode())
+        for array in (sample.boxes_xyxy, sample.labels, sample.requested_xyxy):
+            digest.update(array.tobytes())
+        digest.update(json.dumps(sample.segmentations).encode())
+    return digest.hexdigest()[:16]
+
+
+def plan_grid(config: ExperimentConfig, available: int, painted: int) -> list[Job]:
+    """Jobs of the arms at every number of real pictures; `available` real ones and `painted` ones are there."""
+    jobs = []
+    if "synthetic" in config.arms:
+        jobs += [job_of("synthetic", 0, painted, seed) for seed in range(config.synthetic_seeds)]
+    for wish in config.real_images:
+        number = available if wish.number == "all" else wish.number
+        for arm in config.arms:
+            if arm != "synthetic":
+                of_arm = 0 if arm in BASELINE_ARMS else painted
+                jobs += [job_of(arm, number, of_arm, subset) for subset in range(wish.subsets)]
+    return jobs
+
+
+def plan_point(curve: ValueCurveConfig, painted: int) -> list[Job]:
+    """Jobs of one point of the value curve; without painted pictures it is the arm `real`."""
+    arm: Arm = curve.arm if painted else "real"
+    return [job_of(arm, curve.real_images, painted, subset) for subset in range(curve.subsets)]
+
+
+def job_of(arm: Arm, number: int, painted: int, subset: int) -> Job:
+    """Make a job; one that refines starts from the pretraining of its seed, which all numbers of pictures share."""
+    start = Job(kind="pretrain", number=0, painted=painted, subset=subset) if arm == "refined" else None
+    return Job(kind=arm, number=number, painted=painted, subset=subset, start=start)
+
+
+def with_starts(jobs: Iterable[Job]) -> list[Job]:
+    """All jobs and those that they start from, each once, those that others wait for first."""
+    wanted = list(jobs)
+    starts = [job.start for job in wanted if job.start is not None]
+    return list(dict.fromkeys([*starts, *wanted]))

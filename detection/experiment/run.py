@@ -1,0 +1,194 @@
+"""A whole experiment: pictures, jobs, value curve, card. The same call again goes on where the last one stopped.
+
+experiment.json          the settings
+real/ painted/           data sets that were imported or painted here
+jobs/<name>-<digest>/    one training each, see job_folder.py; other settings make other folders beside them
+card.md card.csv summary.csv card.png failures.jpg
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from detection.experiment.config import BASELINE_ARMS, COMBINED_ARMS, ExperimentConfig, ValueCurveConfig
+from detection.experiment.data import gather
+from detection.experiment.job_folder import JobFolder
+from detection.experiment.jobs import Job, Materials, plan_grid, plan_point, with_starts
+from detection.experiment.results import JobResult, cells_of, find_cell, read_results
+from detection.experiment.statistics import Cell, Gain, Interval, best_of, gain_of, share_of
+from detection.experiment.subsets import RESAMPLING
+from detection.experiment.value_curve import ValueCurve, curve_of
+from detection.experiment.workers import JobListener, Workers
+from generator.errors import BoxpaintError, RunMismatchError
+from generator.run import Listener
+from generator.seeds import derive_seed
+from generator.storage import locked, translate_os_errors, write_json
+
+EXPERIMENT = "experiment.json"
+_JOBS = "jobs"
+
+
+class ExperimentListener(Listener):
+    """What an experiment tells, next to what painting tells; override what is of interest."""
+
+    def on_stage(self, text: str) -> None:
+        """Something begins."""
+
+    def on_jobs(self, jobs: Sequence[Job], steps: int, finished: int) -> None:
+        """These jobs are to be done, of so many steps in all; `finished` others are on disk."""
+
+    def on_job_step(self, job: Job, steps: int) -> None:
+        """So many steps of a job are trained."""
+
+    def on_job_end(self, job: Job, steps: int, ap: float | None) -> None:
+        """A job of so many steps is finished; `ap` is its score, None of a pretraining."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Outcome:
+    """All that an experiment found, for the card."""
+
+    materials: Materials
+    results: tuple[JobResult, ...]
+    cells: tuple[Cell, ...]
+    """Of the grid of arms and numbers of real pictures."""
+    gains: tuple[Gain, ...]
+    """Of every arm with painted and real pictures, at every number, over the best arm without painted ones there."""
+    share: Interval | None
+    """mAP of painted pictures alone, as a share of that of all real ones."""
+    curve: ValueCurve | None
+    seconds: float
+    """Of all jobs together, whenever they ran."""
+
+
+def run_experiment(config: ExperimentConfig, out: Path, *, listener: ExperimentListener | None = None) -> Outcome:
+    """Do all that a config asks for and return what was found.
+
+    What is finished is not done again. The same config and pictures on the same machine give the same numbers, with
+    any number of workers and after any number of stops. Raises BoxpaintError; KeyboardInterrupt leaves what is
+    finished.
+    """
+    listener = listener or ExperimentListener()
+    _check_is_ours(out)
+    with locked(out):
+        write_json(out / EXPERIMENT, config.model_dump(mode="json"))
+        materials = gather(config, out, listener=listener)
+        grid = plan_grid(config, len(materials.train), len(materials.painted or ()))
+        _check_numbers(grid, materials)
+        with Workers(config.workers, materials, out / _JOBS) as workers:
+            _do(grid, materials, out / _JOBS, workers, listener)
+            curve_jobs = list(grid)
+            curve = None
+            if config.value_curve is not None:
+                curve, curve_jobs = _trace_curve(config.value_curve, materials, out / _JOBS, workers, listener)
+        results = read_results(grid, materials, out / _JOBS)
+        extra = read_results([job for job in curve_jobs if job not in grid], materials, out / _JOBS)
+        return summarise(materials, results, extra, curve)
+
+
+def summarise(
+    materials: Materials, results: Sequence[JobResult], extra: Sequence[JobResult], curve: ValueCurve | None
+) -> Outcome:
+    """Compare the arms. `results` are those of the grid, `extra` further ones of the value curve."""
+    config = materials.config
+    seed = derive_seed(config.seed, RESAMPLING, 1)
+    cells = cells_of(results, config.categories, config.bootstrap)
+    gains = []
+    for number in sorted({cell.number for cell in cells if cell.number}):
+        baselines = [cell for arm in BASELINE_ARMS if (cell := find_cell(cells, arm, number))]
+        for arm in COMBINED_ARMS:
+            cell = find_cell(cells, arm, number)
+            if cell is not None and baselines:
+                gains.append(gain_of(cell, best_of(baselines), seed=seed))
+    alone = find_cell(cells, "synthetic", 0)
+    whole = find_cell(cells, "real", len(materials.train))
+    return Outcome(
+        materials=materials,
+        results=(*results, *extra),
+        cells=tuple(cells),
+        gains=tuple(gains),
+        share=share_of(alone, whole, seed=seed) if alone and whole else None,
+        curve=curve,
+        seconds=sum(sum(result.report["seconds"].values()) for result in (*results, *extra)),
+    )
+
+
+def _trace_curve(
+    settings: ValueCurveConfig, materials: Materials, folder: Path, workers: Workers, listener: ExperimentListener
+) -> tuple[ValueCurve, list[Job]]:
+    """Train point after point until a step brings nothing that shows."""
+    config = materials.config
+    seed = derive_seed(config.seed, RESAMPLING, 2)
+    jobs: list[Job] = []
+    cells: list[Cell] = []
+    curve = curve_of(cells, settings, seed=seed)
+    for painted in settings.numbers:
+        listener.on_stage(f"value curve: {painted} painted images")
+        point = plan_point(settings, painted)
+        _do(point, materials, folder, workers, listener)
+        jobs += point
+        cells += cells_of(read_results(point, materials, folder), config.categories, config.bootstrap)
+        curve = curve_of(cells, settings, seed=seed)
+        if curve.is_over:
+            break
+    return curve, jobs
+
+
+def _do(
+    jobs: Sequence[Job], materials: Materials, folder: Path, workers: Workers, listener: ExperimentListener
+) -> None:
+    """Do those of some jobs that are not on disk yet, and what they start from."""
+    bootstrap = materials.config.bootstrap
+
+    def is_finished(job: Job) -> bool:
+        return JobFolder.of(folder, job.name, materials.digest(job)).is_finished(bootstrap)
+
+    waiting = [job for job in jobs if not is_finished(job)]
+    todo = [job for job in with_starts(waiting) if not is_finished(job)]
+    steps = sum(job.settings(materials.config).steps for job in todo)
+    listener.on_jobs(todo, steps, len(jobs) - len(waiting))
+    workers.run(todo, _Relay(materials, folder, listener))
+
+
+class _Relay(JobListener):
+    """Passes on what processes tell, with the score of a finished job."""
+
+    def __init__(self, materials: Materials, folder: Path, listener: ExperimentListener):
+        self._materials = materials
+        self._folder = folder
+        self._listener = listener
+
+    def on_step(self, job: Job, steps: int) -> None:
+        self._listener.on_job_step(job, steps)
+
+    def on_job(self, job: Job) -> None:
+        report = JobFolder.of(self._folder, job.name, self._materials.digest(job)).read_report()
+        ap = report["scores"]["ap"] if report["scores"] else None
+        self._listener.on_job_end(job, len(report["losses"]), ap)
+
+
+def _check_is_ours(out: Path) -> None:
+    """Raise RunMismatchError when the folder holds something else than an experiment."""
+    with translate_os_errors(out):
+        visible = sorted(path.name for path in out.iterdir() if not path.name.startswith(".")) if out.exists() else []
+    if visible and EXPERIMENT not in visible:
+        what = ", ".join(visible[:3])
+        raise RunMismatchError(f"{out} is not the folder of an experiment: it holds {what}; choose another with --out")
+
+
+def _check_numbers(jobs: Sequence[Job], materials: Materials) -> None:
+    """Raise BoxpaintError when more pictures are asked for than there are, or one number is meant twice."""
+    config = materials.config
+    available, painted = len(materials.train), len(materials.painted or ())
+    most = max(job.number for job in jobs)
+    curve = config.value_curve
+    if curve is not None:
+        most = max(most, curve.real_images)
+        if curve.numbers[-1] > painted:
+            raise BoxpaintError(f"value_curve.numbers: {curve.numbers[-1]} painted images; there are {painted}")
+    if most > available:
+        raise BoxpaintError(f"real_images: {most} real training pictures are asked for; there are {available}")
+    if len(set(jobs)) < len(jobs):
+        raise BoxpaintError(f"real_images: 'all' and {available} are the same number; leave one of them out")

@@ -1,0 +1,204 @@
+"""COCO instances: https://cocodataset.org/#format-data, and its look-alikes of Roboflow, CVAT, Label Studio and others.
+
+The pictures may lie in images/, in train2017/, beside the file, or anywhere else: they are found by name.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter, defaultdict
+from pathlib import PurePosixPath
+from typing import Any
+
+from detection.importers.files import SourceFiles, first_of, without_annotation
+from detection.importers.split_names import split_of_folders, split_of_name
+from detection.importers.types import Case, RawObject, RawPicture, RawSet
+from generator.errors import DatasetError, Fault
+
+LOOKS_FOR = 'JSON files with "images", "annotations" and "categories"'
+_MARKS = (b'"images"', b'"annotations"', b'"categories"')
+_PANOPTIC = b'"segments_info"'
+Id = int | str
+
+
+def matches(files: SourceFiles) -> str | None:
+    """Say what speaks for COCO; None when nothing does."""
+    found = _annotation_files(files)
+    return ", ".join(str(path) for path in found) if found else None
+
+
+def read(files: SourceFiles) -> RawSet:
+    """Read every file. Raises DatasetError when one is no JSON."""
+    found = _annotation_files(files)
+    # COCO's own folder also holds keypoints, of the same pictures.
+    instances = [path for path in found if path.name.startswith("instances")] or found
+    cases = [
+        Case(file=str(path), what="labels of another kind beside instances", done="dropped")
+        for path in found
+        if path not in instances
+    ]
+    pictures: list[RawPicture] = []
+    names: dict[str, None] = {}
+    for path in instances:
+        content = _parse(files, path)
+        categories, faults = _categories(content, str(path))
+        names.update(dict.fromkeys(categories.values()))
+        cases += faults
+        objects, faults = _objects(content, str(path), categories)
+        cases += faults
+        read_pictures, faults = _pictures(files, content, path, objects)
+        pictures += read_pictures
+        cases += faults
+    used = {picture.path for picture in pictures if picture.path is not None}
+    _, left_out = without_annotation(files, used, keep=False)
+    return RawSet(categories=tuple(names), pictures=tuple(pictures), cases=(*cases, *left_out))
+
+
+def _annotation_files(files: SourceFiles) -> list[PurePosixPath]:
+    found = []
+    for path in files.with_suffix(".json"):
+        data = files.read_bytes(path)
+        if all(mark in data for mark in _MARKS) and _PANOPTIC not in data:
+            found.append(path)
+    return found
+
+
+def _parse(files: SourceFiles, path: PurePosixPath) -> dict[str, list[Any]]:
+    try:
+        content = json.loads(files.read_bytes(path))
+    except (ValueError, RecursionError) as error:
+        raise DatasetError([Fault(file=str(files.root / path), expected=f"is not JSON: {error}")]) from None
+    sections = ("images", "annotations", "categories")
+    if not isinstance(content, dict) or not all(isinstance(content.get(name), list) for name in sections):
+        expected = "an object with lists named images, annotations and categories is needed"
+        raise DatasetError([Fault(file=str(files.root / path), expected=expected)])
+    return content
+
+
+def _categories(content: dict[str, list[Any]], file: str) -> tuple[dict[Id, str], list[Case]]:
+    found = [item for item in content["categories"] if _id_of(item) is not None]
+    found.sort(key=lambda item: (isinstance(item["id"], str), item["id"]))
+    names: dict[Id, str] = {item["id"]: str(item.get("name", "")).strip() for item in found}
+    headings = {str(item.get("supercategory", "")) for item in found}
+    in_use = {str(item.get("category_id")) for item in content["annotations"] if isinstance(item, dict)}
+    cases = []
+    for number, name in list(names.items()):
+        # Roboflow puts the name of the project first: a category that nothing is of, and all others are below.
+        if name in headings and str(number) not in in_use and len(names) > 1 and number == 0:
+            del names[number]
+            what = "a heading, not a category"
+            cases.append(Case(file=file, place=f"category {number}", what=what, found=name, done="dropped"))
+    return names, cases
+
+
+def _objects(
+    content: dict[str, list[Any]], file: str, categories: dict[Id, str]
+) -> tuple[dict[Id, list[RawObject]], list[Case]]:
+    images = {number for item in content["images"] if (number := _id_of(item)) is not None}
+    objects: dict[Id, list[RawObject]] = defaultdict(list)
+    cases = []
+    for position, item in enumerate(content["annotations"]):
+        place = f"annotation {item['id']}" if isinstance(item, dict) and "id" in item else f"annotations[{position}]"
+        what, found = _fault(item, images, categories)
+        if what:
+            cases.append(Case(file=file, place=place, what=what, found=found, done="dropped", lost_objects=1))
+            continue
+        segmentation = item.get("segmentation") or None
+        box = _box(item.get("bbox"))
+        if box is None:
+            box = _box_around(segmentation)
+            if math.isfinite(sum(box)):
+                what = "no box: taken from the polygons"
+                cases.append(Case(file=file, place=place, what=what, found=str(item.get("bbox")), done="mended"))
+        objects[item["image_id"]].append(
+            RawObject(category=categories[item["category_id"]], box=box, place=place, segmentation=segmentation)
+        )
+    return objects, cases
+
+
+def _fault(item: Any, images: set[Id], categories: dict[Id, str]) -> tuple[str, str]:
+    if not isinstance(item, dict):
+        return "an annotation that is no object", str(item)[:80]
+    if not _is_id(item.get("image_id")) or item["image_id"] not in images:
+        return "an annotation of no picture", f"image_id {item.get('image_id')}"
+    if not _is_id(item.get("category_id")) or item["category_id"] not in categories:
+        return "an unknown class", f"category_id {item.get('category_id')}"
+    if item.get("iscrowd") == 1:
+        return "a crowd, not one object", categories[item["category_id"]]
+    return "", ""
+
+
+def _pictures(
+    files: SourceFiles, content: dict[str, list[Any]], path: PurePosixPath, objects: dict[Id, list[RawObject]]
+) -> tuple[list[RawPicture], list[Case]]:
+    counts = Counter(_id_of(item) for item in content["images"])
+    split = split_of_name(path.stem) or split_of_folders(path)
+    pictures: list[RawPicture] = []
+    cases: list[Case] = []
+    for position, item in enumerate(content["images"]):
+        number = _id_of(item)
+        name = item.get("file_name") if isinstance(item, dict) else None
+        place = f"images[{position}]" if number is None else f"image {number}"
+        if number is None or not isinstance(name, str) or counts[number] > 1:
+            doubled = "an id that two pictures have: nobody knows whose labels these are"
+            cases.append(
+                Case(
+                    file=str(path),
+                    place=place,
+                    what="a picture without id or file_name" if number is None or counts[number] == 1 else doubled,
+                    found=str(name),
+                    done="dropped",
+                    lost_pictures=1,
+                    lost_objects=len(objects.pop(number, [])) if number is not None else 0,
+                )
+            )
+            continue
+        chosen, choices = first_of(files.find_pictures(name, path), str(path), place)
+        cases += choices
+        pictures.append(
+            RawPicture(
+                name=name,
+                path=chosen,
+                file=str(path),
+                place=place,
+                size_wh=_size(item),
+                split=split,
+                objects=tuple(objects.get(number, ())),
+            )
+        )
+    return pictures, cases
+
+
+def _id_of(item: Any) -> Id | None:
+    return item["id"] if isinstance(item, dict) and _is_id(item.get("id")) else None
+
+
+def _size(item: dict[str, Any]) -> tuple[int, int] | None:
+    sides = item.get("width"), item.get("height")
+    if not all(isinstance(side, int | float) and math.isfinite(side) for side in sides):
+        return None
+    return int(item["width"]), int(item["height"])
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int | str) and not isinstance(value, bool)
+
+
+def _box(value: Any) -> tuple[float, float, float, float] | None:
+    if not isinstance(value, list) or len(value) != 4:
+        return None
+    try:
+        x, y, width, height = (float(number) for number in value)
+    except (TypeError, ValueError):
+        return (math.nan,) * 4
+    return x, y, x + width, y + height
+
+
+def _box_around(segmentation: Any) -> tuple[float, float, float, float]:
+    try:
+        xs = [float(x) for polygon in segmentation for x in polygon[::2]]
+        ys = [float(y) for polygon in segmentation for y in polygon[1::2]]
+        return min(xs), min(ys), max(xs), max(ys)
+    except (TypeError, ValueError, KeyError):  # none, or a run-length encoding
+        return (math.nan,) * 4

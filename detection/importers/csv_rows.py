@@ -1,0 +1,116 @@
+"""CSV files of boxes, one row an object -> pictures. See csv_columns.py for the forms."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from detection.importers.csv_columns import BoxRow, BoxTable, read_box_table
+from detection.importers.files import SourceFiles, first_of, without_annotation
+from detection.importers.split_names import split_of_folders, split_of_name, split_of_word
+from detection.importers.types import Case, RawObject, RawPicture, RawSet
+
+LOOKS_FOR = "CSV files with columns such as filename, class, xmin, ymin, xmax, ymax"
+_SUFFIXES = (".csv", ".tsv")
+# A box may stick out a little.
+_MOST_SHARE = 1.5
+_NO_BOX = (math.nan,) * 4
+
+
+def matches(files: SourceFiles) -> str | None:
+    """Say what speaks for CSV; None when nothing does."""
+    found = [str(path) for path in files.with_suffix(*_SUFFIXES) if _table(files, path) is not None]
+    return ", ".join(found) if found else None
+
+
+def read(files: SourceFiles) -> RawSet:
+    """Read every file of boxes. A row whose box is empty is a picture without objects."""
+    pictures: list[RawPicture] = []
+    cases: list[Case] = []
+    for path in files.with_suffix(*_SUFFIXES):
+        table = _table(files, path)
+        if table is None:
+            continue
+        rows: defaultdict[str, list[BoxRow]] = defaultdict(list)
+        for row in table.rows:
+            rows[row.cells["picture"]].append(row)
+        boxes = {row.line: _box(row, table) for row in table.rows}
+        relative = _are_shares([box for box in boxes.values() if box is not None])
+        for name, of_picture in rows.items():
+            if not name:
+                cases += [_nameless(path, row, is_object=boxes[row.line] is not None) for row in of_picture]
+                continue
+            picture, choices = _picture(files, path, name, of_picture, boxes, relative=relative)
+            pictures.append(picture)
+            cases += choices
+    used = {picture.path for picture in pictures if picture.path is not None}
+    empty, left_out = without_annotation(files, used)
+    categories = {item.category for picture in pictures for item in picture.objects} - {""}
+    return RawSet(categories=tuple(sorted(categories)), pictures=(*pictures, *empty), cases=(*cases, *left_out))
+
+
+def _picture(
+    files: SourceFiles,
+    path: PurePosixPath,
+    name: str,
+    rows: Sequence[BoxRow],
+    boxes: dict[int, tuple[float, float, float, float] | None],
+    *,
+    relative: bool,
+) -> tuple[RawPicture, list[Case]]:
+    chosen, cases = first_of(files.find_pictures(name, path), str(path), f"line {rows[0].line}")
+    width, height = (_number(rows[0].cells.get(side, "")) for side in ("width", "height"))
+    word = rows[0].cells.get("split", "")
+    split = split_of_word(word) or split_of_name(path.stem) or split_of_folders(path)
+    objects = []
+    for row in rows:
+        box = boxes[row.line]
+        if box is not None:
+            objects.append(RawObject(category=row.cells["class"], box=box, place=f"line {row.line}"))
+    picture = RawPicture(
+        name=name,
+        path=chosen,
+        file=str(path),
+        place=f"line {rows[0].line}",
+        size_wh=(int(width), int(height)) if math.isfinite(width) and math.isfinite(height) else None,
+        split=split or (split_of_folders(chosen) if chosen is not None else None),
+        objects=tuple(objects),
+        relative=relative,
+    )
+    return picture, cases
+
+
+def _nameless(path: PurePosixPath, row: BoxRow, *, is_object: bool) -> Case:
+    what, found = "a row that names no picture", row.cells["class"]
+    place = f"line {row.line}"
+    return Case(file=str(path), place=place, what=what, found=found, done="dropped", lost_objects=int(is_object))
+
+
+def _box(row: BoxRow, table: BoxTable) -> tuple[float, float, float, float] | None:
+    """Read the box of a row, NaN where a number is missing; None where no cell of it is filled."""
+    names = ("x", "y", "box_width", "box_height") if table.has_sides else ("x_min", "y_min", "x_max", "y_max")
+    cells = [row.cells.get(name, "") for name in names]
+    if not any(cells):
+        return None
+    decimal = "," if table.delimiter == ";" else "."
+    a, b, c, d = (_number(cell.replace(decimal, ".")) for cell in cells)
+    return (a, b, a + c, b + d) if table.has_sides else (a, b, c, d)
+
+
+def _are_shares(boxes: Sequence[tuple[float, float, float, float]]) -> bool:
+    """Say whether numbers are shares of the sides, as some of TensorFlow's tables have them: none is large."""
+    numbers = [abs(value) for box in boxes for value in box if math.isfinite(value)]
+    return bool(numbers) and max(numbers) <= _MOST_SHARE and any(not value.is_integer() for value in numbers)
+
+
+def _number(cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        return math.nan
+
+
+def _table(files: SourceFiles, path: PurePosixPath) -> BoxTable | None:
+    return read_box_table(files.read_bytes(path).decode("utf-8-sig", errors="replace"))

@@ -1,0 +1,48 @@
+"""The formats that can be imported. A new one is one file with `matches` and `read`, and one line here."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from typing import NamedTuple
+
+from detection.importers import coco, csv_rows, voc, yolo
+from detection.importers.files import SourceFiles
+from detection.importers.types import RawSet
+from generator.errors import DatasetError, Fault
+
+
+class Importer(NamedTuple):
+    """`matches` says what speaks for the format, None for nothing; `read` reads the source."""
+
+    matches: Callable[[SourceFiles], str | None]
+    read: Callable[[SourceFiles], RawSet]
+    looks_for: str
+
+
+# In the order in which they are believed where a source has several: the more a format says, the earlier.
+IMPORTERS = {
+    "coco": Importer(coco.matches, coco.read, coco.LOOKS_FOR),
+    "voc": Importer(voc.matches, voc.read, voc.LOOKS_FOR),
+    "yolo": Importer(yolo.matches, yolo.read, yolo.LOOKS_FOR),
+    "csv": Importer(csv_rows.matches, csv_rows.read, csv_rows.LOOKS_FOR),
+}
+
+
+def find_formats(files: SourceFiles, asked: str | None = None) -> dict[str, str]:
+    """Find the formats that a source may be read as, the one to take first: name -> what speaks for it.
+
+    Raises DatasetError when there is none, or when there is no format of the name that was asked for.
+    """
+    if asked is not None and asked not in IMPORTERS:
+        near = difflib.get_close_matches(asked.lower(), IMPORTERS, n=1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        expected = f"unknown format; {hint}known: {', '.join(IMPORTERS)}"
+        raise DatasetError([Fault(file="--format", found=asked, expected=expected)])
+    names = [asked] if asked is not None else list(IMPORTERS)
+    found = {name: evidence for name in names if (evidence := IMPORTERS[name].matches(files)) is not None}
+    if not found:
+        looked = "; ".join(f"{name}: {IMPORTERS[name].looks_for}" for name in names)
+        expected = f"no data set of a known format is here. Looked for {looked}. Found {files.summary()}"
+        raise DatasetError([Fault(file=str(files.root), expected=expected)])
+    return found

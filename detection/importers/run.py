@@ -1,0 +1,185 @@
+"""A data set of other people -> one of ours: read, mend, split, write, and say what became of everything."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from detection.datasets.types import DetectionSet, Sample
+from detection.datasets.write import write_coco
+from detection.importers.categories import choose_objects, find_categories
+from detection.importers.files import SourceFiles
+from detection.importers.folder import REPORT, check_folder, import_folder
+from detection.importers.mending import MendedObject, mend_objects
+from detection.importers.pictures import BroughtPicture, bring_picture, unique_stems
+from detection.importers.registry import IMPORTERS, find_formats
+from detection.importers.report import Found, ImportReport
+from detection.importers.split_names import rank_of_split
+from detection.importers.splitting import compile_pattern, split_pictures
+from detection.importers.types import Case, ImportOptions, RawPicture, RawSet
+from generator.errors import DatasetError, Fault
+from generator.storage import write_json
+
+_THREADS = 8
+OnPicture = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Imported:
+    """A picture that came in, with its objects."""
+
+    raw: RawPicture
+    brought: BroughtPicture
+    objects: list[MendedObject]
+
+
+def import_set(
+    source: str | Path, out: str | Path, options: ImportOptions | None = None, *, on_picture: OnPicture | None = None
+) -> ImportReport:
+    """Import a folder, or one annotation file with the pictures around it, into `out` in COCO form.
+
+    `on_picture` is told (pictures read, pictures in all). Raises DatasetError when there is nothing to import or a
+    category of the options does not exist, ConfigError for options that cannot be, RunMismatchError when `out` is
+    taken, StorageError. Until the very end `out` stays as it was.
+    """
+    options = options or ImportOptions()
+    source, out = Path(source), Path(out)
+    check_folder(out, overwrite=options.overwrite)
+    if options.group_by is not None:
+        compile_pattern(options.group_by)
+    files = SourceFiles.open(source, skip=out)
+    formats = find_formats(files, options.format)
+    name = next(iter(formats))
+    raw = IMPORTERS[name].read(files)
+    categories = find_categories(raw, options)
+    with import_folder(out, overwrite=options.overwrite) as folder:
+        pictures, cases = _choose_pictures(raw)
+        imported, found = _bring(files, pictures, folder / "images", _first_pixel(raw, options), on_picture)
+        cases = [*raw.cases, *cases, *found, *_first_pixel_cases(raw, options)]
+        if not imported:
+            raise DatasetError([_nothing_fault(source, name, cases)])
+        objects, dropped = choose_objects([item.objects for item in imported], categories, options)
+        data = DetectionSet(
+            categories=categories,
+            samples=tuple(
+                _sample(item.brought, chosen, categories) for item, chosen in zip(imported, objects, strict=True)
+            ),
+        )
+        hashes = np.array([item.brought.hash for item in imported])
+        splits, splits_are, found = split_pictures(data, [item.raw for item in imported], hashes, options)
+        report = ImportReport(
+            folder=out,
+            source=str(source),
+            format=name,
+            evidence=formats.pop(name),
+            other_formats=formats,
+            options=options,
+            splits_are=splits_are,
+            splits=splits,
+            pictures=Found(source=raw.num_pictures, written=len(imported)),
+            objects=Found(source=raw.num_objects, written=sum(data.counts().values())),
+            cases=(*cases, *dropped, *found),
+        )
+        write_json(folder / REPORT, report.to_json())
+        write_coco(splits, folder, description=f"Imported by boxpaint from {source} ({name})")
+    return report
+
+
+def _choose_pictures(raw: RawSet) -> tuple[list[RawPicture], list[Case]]:
+    """Leave out pictures that are not there, and all but one of the annotations that claim the same picture."""
+    best: dict[object, RawPicture] = {}
+    for picture in sorted(raw.pictures, key=lambda picture: rank_of_split(picture.split)):
+        best.setdefault(picture.path, picture)
+    chosen, cases = [], []
+    for picture in raw.pictures:
+        if picture.path is not None and best[picture.path] is picture:
+            chosen.append(picture)
+            continue
+        what = "a picture that is missing"
+        found = picture.name
+        if picture.path is not None:
+            what = "a picture annotated twice: the other annotation is taken"
+            found = f"{picture.path}, also in {best[picture.path].file}"
+        cases.append(_lost(picture, what, found))
+    return chosen, cases
+
+
+def _bring(
+    files: SourceFiles, pictures: Sequence[RawPicture], folder: Path, first_pixel: int, on_picture: OnPicture | None
+) -> tuple[list[_Imported], list[Case]]:
+    paths = [picture.path for picture in pictures if picture.path is not None]
+    stems = unique_stems(paths)
+
+    def bring(number: int) -> BroughtPicture | ValueError:
+        try:
+            return bring_picture(files.root / paths[number], stems[number], folder)
+        except ValueError as error:
+            return error
+
+    imported, cases = [], []
+    pool = ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1))
+    try:
+        for number, brought in enumerate(pool.map(bring, range(len(paths)))):
+            picture = pictures[number]
+            if on_picture is not None:
+                on_picture(number + 1, len(paths))
+            if isinstance(brought, ValueError):
+                cases.append(_lost(picture, "a picture that cannot be read", f"{paths[number]}: {brought}"))
+                continue
+            path = str(paths[number])
+            cases += [Case(file=path, what=what, found=found, done="mended") for what, found in brought.changes]
+            if brought.path.stem != paths[number].stem:
+                what = "a name that two pictures have: the folder is put before it"
+                cases.append(Case(file=path, what=what, found=brought.path.name, done="mended"))
+            objects, found = mend_objects(picture, brought, first_pixel=first_pixel)
+            cases += found
+            imported.append(_Imported(raw=picture, brought=brought, objects=objects))
+    finally:
+        pool.shutdown(cancel_futures=True)  # not all of a large set after Ctrl-C
+    return imported, cases
+
+
+def _lost(picture: RawPicture, what: str, found: str) -> Case:
+    return Case(
+        file=picture.file,
+        place=picture.place,
+        what=what,
+        found=found,
+        done="dropped",
+        lost_pictures=1,
+        lost_objects=len(picture.objects),
+    )
+
+
+def _first_pixel(raw: RawSet, options: ImportOptions) -> int:
+    return int(raw.one_based) if options.first_pixel is None else options.first_pixel
+
+
+def _first_pixel_cases(raw: RawSet, options: ImportOptions) -> list[Case]:
+    if not _first_pixel(raw, options):
+        return []
+    what = "pixels counted from 1: one taken off the left and upper edges"
+    return [Case(file=".", what=what, found=f"all {raw.num_objects} objects", done="mended")]
+
+
+def _nothing_fault(source: Path, name: str, cases: Sequence[Case]) -> Fault:
+    kinds = Counter(case.what for case in cases if case.lost_pictures)
+    reasons = "; ".join(f"{count} x {what}" for what, count in kinds.most_common(3)) or "it names none"
+    example = next((f", such as {case.found}" for case in cases if case.lost_pictures), "")
+    return Fault(file=str(source), expected=f"no picture could be imported as {name}: {reasons}{example}")
+
+
+def _sample(brought: BroughtPicture, objects: Sequence[MendedObject], categories: Sequence[str]) -> Sample:
+    return Sample.of(
+        brought.path,
+        brought.size_wh,
+        [item.box_xyxy for item in objects],
+        [categories.index(item.category) + 1 for item in objects],
+        [item.segmentation for item in objects],
+    )

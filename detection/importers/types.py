@@ -1,0 +1,104 @@
+"""What readers of foreign data sets hand on, before anything of it is trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+Done = Literal["mended", "dropped", "kept"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One thing in a source that is not as it should be, and what became of it.
+
+    `what` is the same words for the same kind of case; `found` is what was there. Of what was dropped, `lost_pictures`
+    and `lost_objects` say how many: summed over all cases they are all that did not come in. "kept" is worth knowing,
+    but nothing was changed.
+    """
+
+    file: str
+    what: str
+    done: Done
+    place: str = ""
+    found: str = ""
+    lost_pictures: int = 0
+    lost_objects: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawObject:
+    """An object as the source has it.
+
+    `box` is x_min, y_min, x_max, y_max in pixels, or in shares of the picture's sides where the picture is `relative`;
+    numbers that could not be read are NaN. `segmentation` is in COCO's form and the same unit. `place` says where in
+    the file it stands.
+    """
+
+    category: str
+    box: tuple[float, float, float, float]
+    place: str
+    segmentation: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawPicture:
+    """A picture that the source names or holds, and what it says of it.
+
+    `path` is relative to the source; None where there is no such picture. `file` and `place` say where it is named.
+    `size_wh` is what the source claims.
+    """
+
+    name: str
+    path: PurePosixPath | None
+    file: str
+    place: str = ""
+    size_wh: tuple[int, int] | None = None
+    split: str | None = None
+    objects: tuple[RawObject, ...] = ()
+    relative: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawSet:
+    """All that a source holds: every picture and object is in `pictures`, or lost in one of the `cases`.
+
+    `categories` are those that the source declares, in its order. `one_based` where pixels are counted from 1.
+    """
+
+    categories: tuple[str, ...]
+    pictures: tuple[RawPicture, ...]
+    cases: tuple[Case, ...]
+    one_based: bool = False
+
+    @property
+    def num_pictures(self) -> int:
+        """Pictures in the source, also those that could not be read."""
+        return len(self.pictures) + sum(case.lost_pictures for case in self.cases)
+
+    @property
+    def num_objects(self) -> int:
+        """Objects in the source, also those that could not be read."""
+        return sum(len(picture.objects) for picture in self.pictures) + sum(case.lost_objects for case in self.cases)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportOptions:
+    """How to import.
+
+    `rename` gives categories other names first; of those names `keep` are kept, in this order (none: all). `shares`
+    are name -> share of each split; None takes the splits that the source has, without any 0.8 train and 0.2 val.
+    `group_by` is a regular expression over file names: what it finds the same in (its first group, if it has one) stays
+    on one side. `first_pixel` 0 or 1 is what the source calls the first pixel of a row; None finds out.
+    """
+
+    format: str | None = None
+    rename: Mapping[str, str] = field(default_factory=dict)
+    keep: tuple[str, ...] = ()
+    shares: Mapping[str, float] | None = None
+    seed: int = 0
+    group_by: str | None = None
+    first_pixel: Literal[0, 1] | None = None
+    overwrite: bool = False

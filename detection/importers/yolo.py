@@ -1,0 +1,193 @@
+"""YOLO: one text file a picture, and the names of the classes elsewhere.
+
+Ultralytics (https://docs.ultralytics.com/datasets/detect/): data.yaml with path, train, val, test, names;
+images/<split> and labels/<split>, or <split>/images and <split>/labels as Roboflow lays them out. Darknet
+(https://github.com/AlexeyAB/darknet#how-to-train-to-detect-your-custom-objects): obj.data with train, valid, names;
+labels beside the pictures; lists of paths. LabelImg: classes.txt among the labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import yaml
+
+from detection.importers.files import SourceFiles, first_of, without_annotation
+from detection.importers.lists import Claim, apply_claims, claims_of_folder, claims_of_list, find_lists
+from detection.importers.split_names import split_of_folders, split_of_word
+from detection.importers.types import Case, RawPicture, RawSet
+from detection.importers.yolo_lines import looks_like_labels, read_lines
+from generator.errors import DatasetError, Fault
+
+LOOKS_FOR = "text files of numbers named as the pictures are (data.yaml, classes.txt or obj.names beside them)"
+_NAME_FILES = ("classes.txt", "obj.names", "_darknet.labels", "predefined_classes.txt")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Description:
+    """What data.yaml, obj.data or classes.txt say: names by number, and (split, folder or list) pairs."""
+
+    file: PurePosixPath
+    names: Mapping[int, str]
+    splits: tuple[tuple[str, str], ...] = ()
+    has_keypoints: bool = False
+
+
+def matches(files: SourceFiles) -> str | None:
+    """Say what speaks for YOLO; None when nothing does."""
+    labels = [path for path in _text_files(files) if files.find_pictures(path.stem, path)]
+    if not any(looks_like_labels(_text(files, path)) for path in labels):
+        return None
+    return f"{len(labels)} label files"
+
+
+def read(files: SourceFiles) -> RawSet:
+    """Read the names, every label file, and the splits. Raises DatasetError when the names cannot be read."""
+    described = _describe(files)
+    names = described.names if described is not None else None
+    has_keypoints = described is not None and described.has_keypoints
+    pictures: list[RawPicture] = []
+    cases: list[Case] = []
+    for path in _text_files(files):
+        text = _text(files, path)
+        found = files.find_pictures(path.stem, path)
+        in_labels = any(part.lower() == "labels" for part in path.parent.parts)
+        if not found and not in_labels and not looks_like_labels(text):
+            continue  # a list, a licence, a note
+        objects, faults = read_lines(text, str(path), names, has_keypoints=has_keypoints)
+        chosen, choices = first_of(found, str(path))
+        cases += [*faults, *choices]
+        split = split_of_folders(path) or (split_of_folders(chosen) if chosen else None)
+        pictures.append(
+            RawPicture(name=path.stem, path=chosen, file=str(path), split=split, objects=tuple(objects), relative=True)
+        )
+    claims, folders, faults = _claims(files, described, pictures)
+    used = {picture.path for picture in pictures if picture.path is not None}
+    empty, left_out = without_annotation(files, used, kept_below=folders)
+    pictures, doubled = apply_claims(files, [*pictures, *empty], claims)
+    if names is None:
+        what = "no names of the classes: they are called by their numbers"
+        cases.append(Case(file=".", what=what, found="neither data.yaml nor classes.txt nor obj.names", done="kept"))
+        observed = {item.category for picture in pictures for item in picture.objects}
+        categories = tuple(sorted(observed, key=int))
+    else:
+        categories = tuple(name for _, name in sorted(names.items()))
+    return RawSet(categories=categories, pictures=tuple(pictures), cases=(*cases, *faults, *left_out, *doubled))
+
+
+def _claims(
+    files: SourceFiles, described: _Description | None, pictures: list[RawPicture]
+) -> tuple[list[Claim], list[PurePosixPath], list[Case]]:
+    """Find out which pictures are of which split: as described, else by lists named train.txt, val.txt ..."""
+    claims: list[Claim] = []
+    places: dict[PurePosixPath, str] = {}
+    cases: list[Case] = []
+    for split, value in described.splits if described is not None else ():
+        place = _locate(files, value)
+        file = str(described.file) if described is not None else "."
+        if place is None:
+            what = "a folder or list of pictures that is not there"
+            cases.append(Case(file=file, place=split, what=what, found=value, done="dropped"))
+        elif place in places:
+            what = "one folder or list for two splits: it is the first one's"
+            cases.append(Case(file=file, place=split, what=what, found=f"{place}: {places[place]}", done="mended"))
+        else:
+            places[place] = split
+            read_claims = claims_of_list if place in files.files else claims_of_folder
+            claims += read_claims(files, place, split)
+    if not claims:
+        for path in find_lists(files, (picture.name for picture in pictures)):
+            claims += claims_of_list(files, path, split_of_word(path.stem) or "")
+    return claims, [place for place in places if place not in files.files], cases
+
+
+def _locate(files: SourceFiles, value: str) -> PurePosixPath | None:
+    """Find the folder or list that data.yaml means by a path: its end is looked for.
+
+    It was written on another machine, and Roboflow writes `../train/images` for what lies in train/images. What says
+    train or val is never cut off.
+    """
+    parts = tuple(part for part in value.replace("\\", "/").split("/") if part not in ("", ".", ".."))
+    if not parts:
+        return PurePosixPath()
+    folders = {folder for path in files.pictures for folder in path.parents}
+    lists = {path for path in files.files if path.suffix.lower() == ".txt"}
+    places = sorted(folders | lists, key=lambda place: (len(place.parts), place))
+    for start in range(len(parts)):
+        end = parts[start:]
+        found = next((place for place in places if place.parts[-len(end) :] == end), None)
+        if found is not None or split_of_word(parts[start]):
+            return found
+    return None
+
+
+def _describe(files: SourceFiles) -> _Description | None:
+    """Read the names from the file nearest to the top. Raises DatasetError when two class lists differ."""
+    asked = files.with_suffix(".yaml", ".yml")
+    by_depth = sorted(asked, key=lambda path: len(path.parts))
+    for path in by_depth:
+        content = _yaml(files, path)
+        if isinstance(content, dict) and isinstance(content.get("names"), list | dict):
+            return _from_yaml(path, content)
+    found: dict[tuple[str, ...], PurePosixPath] = {}
+    for path in files.files:
+        if path.name.lower() in _NAME_FILES or path.suffix.lower() == ".names":
+            names = tuple(line.strip() for line in _text(files, path).splitlines() if line.strip())
+            found.setdefault(names, path)
+    if len(found) > 1:
+        shown = " and ".join(str(path) for path in found.values())
+        expected = f"{shown} list different classes; leave the right one only"
+        raise DatasetError([Fault(file=str(files.root), expected=expected)])
+    for names, path in found.items():
+        return _Description(file=path, names=dict(enumerate(names)), splits=_splits_of_darknet(files))
+    return None
+
+
+def _from_yaml(path: PurePosixPath, content: dict[str, Any]) -> _Description:
+    names = content["names"]
+    pairs = list(names.items()) if isinstance(names, dict) else list(enumerate(names))
+    try:
+        by_number = {int(number): str(name).strip() for number, name in pairs}
+    except (ValueError, TypeError):
+        expected = "names maps numbers to names, as in `0: cat`, or is a list of names"
+        raise DatasetError([Fault(file=str(path), column="names", found=str(names)[:80], expected=expected)]) from None
+    splits = []
+    for key, value in content.items():
+        split = split_of_word(str(key))
+        if split is not None:
+            splits += [(split, str(item)) for item in (value if isinstance(value, list) else [value]) if item]
+    return _Description(file=path, names=by_number, splits=tuple(splits), has_keypoints="kpt_shape" in content)
+
+
+def _yaml(files: SourceFiles, path: PurePosixPath) -> Any:
+    try:
+        return yaml.safe_load(files.read_bytes(path))
+    except yaml.YAMLError as error:
+        expected = f"is not YAML: {str(error).splitlines()[0]}"
+        raise DatasetError([Fault(file=str(files.root / path), expected=expected)]) from None
+
+
+def _splits_of_darknet(files: SourceFiles) -> tuple[tuple[str, str], ...]:
+    splits = []
+    for path in files.files:
+        if path.suffix.lower() == ".data":
+            for line in _text(files, path).splitlines():
+                key, _, value = (part.strip() for part in line.partition("="))
+                split = split_of_word(key)
+                if split is not None and value:
+                    splits.append((split, value))
+    return tuple(splits)
+
+
+def _text_files(files: SourceFiles) -> list[PurePosixPath]:
+    """List the text files that may hold labels, wherever the user pointed to."""
+    if files.only is not None and files.only.suffix.lower() not in (".yaml", ".yml", ".data", ".names"):
+        return []
+    return [path for path in files.files if path.suffix.lower() == ".txt" and path.name.lower() not in _NAME_FILES]
+
+
+def _text(files: SourceFiles, path: PurePosixPath) -> str:
+    return files.read_bytes(path).decode("utf-8-sig", errors="replace")

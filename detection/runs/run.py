@@ -1,0 +1,251 @@
+"""Train a detector in a folder of its own, or refine a trained one on real pictures."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from detection.coco_metrics import score_sets
+from detection.detectors.model_folder import read_card
+from detection.detectors.registry import load_detector, make_detector
+from detection.detectors.settings import FitSettings, ModelOptions
+from detection.detectors.types import Detector, FitListener, TrainingMix
+from detection.evaluation.finding import find_objects
+from detection.experiment.machine import describe_machine
+from detection.runs.folder import RUN, RunFolder, UsedPicture, find_model, read_used
+from detection.runs.sources import Source, check_validation
+from detection.work_folder import working_in
+from generator.errors import BoxpaintError, StorageError
+from generator.run_identity import read_json
+from generator.storage import sha256_of
+from generator.version import __version__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RunPlan:
+    """What a run is asked for. `sources` hold the same categories; `shares` of each batch sum to 1."""
+
+    detector: str
+    options: ModelOptions
+    settings: FitSettings
+    seed: int
+    sources: tuple[Source, ...]
+    shares: tuple[float, ...]
+    validation: Source | None = None
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """What it learns to find."""
+        return self.sources[0].data.categories
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartingRun:
+    """A trained detector to go on from; `settings` it was trained with, the defaults where it does not say."""
+
+    folder: Path
+    model: Path
+    detector: str
+    categories: tuple[str, ...]
+    options: ModelOptions
+    settings: FitSettings
+
+    @classmethod
+    def read(cls, folder: Path) -> StartingRun:
+        """Read a finished run, or a folder that a detector was saved to. Raises ModelError, StorageError."""
+        model = find_model(folder)
+        card = read_card(model)
+        settings = FitSettings()
+        if (folder / RUN).is_file():
+            try:
+                settings = FitSettings.model_validate(read_json(folder / RUN)["settings"])
+            except (ValueError, KeyError):
+                raise StorageError(f"{folder / RUN}: is damaged: its settings cannot be used") from None
+        return cls(
+            folder=folder,
+            model=model,
+            detector=card.name,
+            categories=card.categories,
+            options=card.options,
+            settings=settings,
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """What run.json says of it."""
+        files = sorted(path for path in self.model.iterdir() if path.is_file())
+        return {"path": str(self.folder), "files": {path.name: f"sha256:{sha256_of(path)}" for path in files}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RunResult:
+    """A finished run. `scores` and, of the detector it was refined from, `before` on the validation pictures, as
+    SetScores.to_json; None without any. `was_finished`: nothing was trained by this call."""
+
+    folder: Path
+    steps: int
+    best_step: int
+    scores: dict[str, Any] | None
+    before: dict[str, Any] | None
+    was_finished: bool
+
+
+def train_run(
+    plan: RunPlan,
+    out: Path,
+    *,
+    device: torch.device,
+    command: Sequence[str],
+    overwrite: bool = False,
+    listener: FitListener | None = None,
+) -> RunResult:
+    """Train a detector in `out`; the same call again goes on after a stop, and of a finished run says what came of it.
+
+    Raises BoxpaintError: RunMismatchError when `out` holds another run, DatasetError, ModelError, StorageError.
+    """
+
+    def make() -> Detector:
+        return make_detector(plan.detector, plan.categories, plan.options, seed=plan.seed, device=device)
+
+    return _run(plan, None, make, out, device=device, command=command, overwrite=overwrite, listener=listener)
+
+
+def refine_run(
+    start: StartingRun,
+    plan: RunPlan,
+    out: Path,
+    *,
+    device: torch.device,
+    command: Sequence[str],
+    overwrite: bool = False,
+    listener: FitListener | None = None,
+) -> RunResult:
+    """Train a trained detector further, in a folder of its own; see `train_run`."""
+    if start.folder.resolve().is_relative_to(out.resolve()):
+        raise BoxpaintError(f"{out}: the run to refine lies in this folder ({start.folder}); choose another with --out")
+
+    def load() -> Detector:
+        return load_detector(start.model, device)
+
+    return _run(plan, start, load, out, device=device, command=command, overwrite=overwrite, listener=listener)
+
+
+def _run(
+    plan: RunPlan,
+    start: StartingRun | None,
+    get_detector: Callable[[], Detector],
+    out: Path,
+    *,
+    device: torch.device,
+    command: Sequence[str],
+    overwrite: bool,
+    listener: FitListener | None,
+) -> RunResult:
+    if plan.validation is not None:
+        check_validation(plan.sources, plan.validation)
+    with working_in(out):
+        folder = RunFolder(out, _identity(plan, start))
+        finished = folder.check(overwrite=overwrite)
+        if finished is not None:
+            folder.remove_checkpoint()  # a kill may have come between the scores and its removal
+            return _result(out, finished, was_finished=True)
+        detector = get_detector()
+        if overwrite:
+            folder.clear()
+        about = {
+            "boxpaint": __version__,
+            "command": shlex.join(command),
+            "machine": {**describe_machine(), "device": str(device), "torch_threads": torch.get_num_threads()},
+        }
+        before = _scores(detector, plan.validation) if start is not None else None
+        try:
+            fitted = detector.fit(
+                TrainingMix(sets=tuple(source.data for source in plan.sources), shares=plan.shares),
+                plan.settings,
+                seed=plan.seed,
+                validation=plan.validation.data if plan.validation is not None else None,
+                checkpoint=folder.checkpoint,
+                listener=_Beginning(listener or FitListener(), lambda: folder.begin(about, _used(plan, start))),
+            )
+        finally:
+            if not folder.is_begun():
+                folder.remove_checkpoint()
+        scores = {
+            "steps": fitted.steps,
+            "best_step": fitted.best_step,
+            "validations": [{"step": step, "ap": ap} for step, ap in fitted.validations],
+            "before": before,
+            "scores": _scores(detector, plan.validation),
+        }
+        folder.finish(detector, fitted, scores)
+        return _result(out, scores, was_finished=False)
+
+
+class _Beginning(FitListener):
+    """Passes on what it is told; before the first step, `begin` is called."""
+
+    def __init__(self, listener: FitListener, begin: Callable[[], None]):
+        self._listener = listener
+        self._begin: Callable[[], None] | None = begin
+
+    def on_start(self, steps: int, finished: int) -> None:
+        self._listener.on_start(steps, finished)
+
+    def on_step(self, step: int, loss: float) -> None:
+        if self._begin is not None:
+            self._begin()
+            self._begin = None
+        self._listener.on_step(step, loss)
+
+    def on_validation(self, step: int, ap: float, *, is_best: bool) -> None:
+        self._listener.on_validation(step, ap, is_best=is_best)
+
+
+def _identity(plan: RunPlan, start: StartingRun | None) -> dict[str, Any]:
+    return {
+        "detector": plan.detector,
+        "categories": list(plan.categories),
+        "options": plan.options.model_dump(mode="json"),
+        "settings": plan.settings.model_dump(mode="json"),
+        "seed": plan.seed,
+        "data": [
+            {**source.describe(), "share": share} for source, share in zip(plan.sources, plan.shares, strict=True)
+        ],
+        "validation": plan.validation.describe() if plan.validation is not None else None,
+        "refined_from": start.describe() if start is not None else None,
+    }
+
+
+def _used(plan: RunPlan, start: StartingRun | None) -> list[UsedPicture]:
+    """Pictures of this run and of those before it."""
+    sources = [*plan.sources, *([plan.validation] if plan.validation is not None else [])]
+    used = [
+        UsedPicture(role=source.role, picture=str(sample.path), sha256=digest)
+        for source in sources
+        for sample, digest in zip(source.data.samples, source.digests, strict=True)
+    ]
+    return used + (read_used(start.folder) if start is not None else [])
+
+
+def _scores(detector: Detector, validation: Source | None) -> dict[str, Any] | None:
+    if validation is None:
+        return None
+    return score_sets(validation.data, find_objects(detector, validation.data)).to_json()
+
+
+def _result(out: Path, content: dict[str, Any], *, was_finished: bool) -> RunResult:
+    try:
+        return RunResult(
+            folder=out,
+            steps=int(content["steps"]),
+            best_step=int(content["best_step"]),
+            scores=content["scores"],
+            before=content["before"],
+            was_finished=was_finished,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise StorageError(f"{out}: its scores.json is damaged ({error}); --overwrite starts again") from None

@@ -1,0 +1,100 @@
+"""Pictures to segment: a folder of them, or those of a data set with labels; and what is found in them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from detection.datasets.read import read_rgb
+from detection.datasets.types import DetectionSet
+from detection.detectors.types import Detections, Detector
+from generator.errors import DatasetError, Fault
+from generator.references import SUFFIXES
+from generator.storage import translate_os_errors
+
+# Pictures that are in memory at once, each with a mask for every object.
+_BATCH = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedPicture:
+    """A picture on disk; `name` is relative to where it was found, `size_wh` what its labels say, if it has some."""
+
+    name: str
+    path: Path
+    size_wh: tuple[int, int] | None = None
+
+
+def is_data_set(source: str) -> bool:
+    """Whether this means a data set in COCO form: such a file, a folder with annotations/*.json, or FOLDER:SPLIT."""
+    path = Path(source)
+    if path.is_dir():
+        return any((path / "annotations").glob("*.json"))
+    folder, colon, _ = source.rpartition(":")
+    return path.suffix == ".json" or (bool(colon) and not path.exists() and Path(folder).is_dir())
+
+
+def find_pictures(source: Path, *, skip: Path | None = None) -> list[NamedPicture]:
+    """The picture, or all of a folder and the folders below it, by name; not hidden ones, nor those below `skip`.
+
+    Raises DatasetError when there is none.
+    """
+    if source.is_file():
+        return [NamedPicture(name=source.name, path=source)]
+    if not source.is_dir():
+        raise DatasetError([Fault(file=str(source), expected="there is no such picture or folder")])
+    with translate_os_errors(source):
+        paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    found = [NamedPicture(name=path.relative_to(source).as_posix(), path=path) for path in paths]
+    visible = [each for each in found if not any(part.startswith(".") for part in each.name.split("/"))]
+    if skip is not None:
+        visible = [each for each in visible if not each.path.resolve().is_relative_to(skip.resolve())]
+    if not visible:
+        raise DatasetError([Fault(file=str(source), expected=f"no pictures are in it ({', '.join(SUFFIXES)})")])
+    return visible
+
+
+def labelled_pictures(data: DetectionSet) -> list[NamedPicture]:
+    """The pictures of a data set (one or more), by name below the folder that holds them all."""
+    root = os.path.commonpath([sample.path.parent for sample in data.samples])
+    return [
+        NamedPicture(
+            name=sample.path.relative_to(root).as_posix(), path=sample.path, size_wh=(sample.width, sample.height)
+        )
+        for sample in data.samples
+    ]
+
+
+def find_masks(
+    detector: Detector, pictures: Sequence[NamedPicture], unreadable: dict[str, str]
+) -> Iterator[tuple[NamedPicture, np.ndarray, Detections]]:
+    """Find objects in one picture after the other: the picture, its pixels (H, W, 3) uint8, and what is on it.
+
+    A picture that cannot be read is left out and put into `unreadable`, name and reason; one with labels is an error,
+    for it would be missing from scores. Raises DatasetError, ModelError.
+    """
+    for start in range(0, len(pictures), _BATCH):
+        sound: list[tuple[NamedPicture, np.ndarray]] = []
+        for picture in pictures[start : start + _BATCH]:
+            try:
+                sound.append((picture, _read(picture)))
+            except DatasetError as error:
+                if picture.size_wh is not None:
+                    raise
+                unreadable[picture.name] = error.faults[0].expected
+        answers = detector.predict([pixels for _, pixels in sound])
+        for (picture, pixels), answer in zip(sound, answers, strict=True):
+            yield picture, pixels, answer
+
+
+def _read(picture: NamedPicture) -> np.ndarray:
+    pixels = read_rgb(picture.path)
+    size_wh = pixels.shape[1], pixels.shape[0]
+    if picture.size_wh is not None and size_wh != picture.size_wh:
+        found, expected = (f"{width} x {height}" for width, height in (size_wh, picture.size_wh))
+        raise DatasetError([Fault(file=str(picture.path), found=found, expected=f"its labels are for {expected} px")])
+    return pixels

@@ -1,0 +1,87 @@
+"""Train a segmenter: a detector's run, then scores and overlays of masks on the validation pictures beside it.
+
+mask_scores.json       mask AP and mean IoU of the kept weights on the validation pictures
+overlays.png           some of these pictures, each beside what was found in it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from detection.detectors.registry import DETECTORS, load_detector
+from detection.detectors.types import Detector, FitListener
+from detection.evaluation.finding import confident
+from detection.runs.folder import MODEL
+from detection.runs.run import RunPlan, RunResult, train_run
+from detection.runs.sources import Source
+from detection.segmenter.labels import check_masks
+from detection.segmenter.overlay import counts_of
+from detection.segmenter.packed import PackedDetections
+from detection.segmenter.page import SHEET, ContactSheet
+from detection.segmenter.pictures import find_masks, labelled_pictures
+from detection.segmenter.scores import MIN_SCORE, score_masks
+from detection.segmenter.segment import SCORES
+from detection.work_folder import remove, working_in
+from generator.errors import ModelError
+from generator.run_identity import read_json
+from generator.storage import sha256_of, write_json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SegmenterResult:
+    """A finished training; `masks` as MaskScores.to_json, None without validation pictures."""
+
+    run: RunResult
+    masks: dict[str, Any] | None
+
+
+def train_segmenter(
+    plan: RunPlan,
+    out: Path,
+    *,
+    device: torch.device,
+    command: Sequence[str],
+    overwrite: bool = False,
+    listener: FitListener | None = None,
+) -> SegmenterResult:
+    """Train a detector that gives masks; see `train_run`, which this adds masks to.
+
+    Raises DatasetError that names the annotations without a mask, before anything is trained.
+    """
+    known = [name for name, info in DETECTORS.items() if info.gives_masks]
+    if plan.detector not in known:
+        raise ModelError(f"there is no detector {plan.detector!r} that gives masks; known: {', '.join(known)}")
+    for source in (*plan.sources, *([plan.validation] if plan.validation else [])):
+        check_masks(source.path, source.splits)
+    run = train_run(plan, out, device=device, command=command, overwrite=overwrite, listener=listener)
+    with working_in(out):
+        if plan.validation is None:
+            for name in (SCORES, SHEET):
+                remove(out / name)  # of an older run
+            return SegmenterResult(run=run, masks=None)
+        model = out / MODEL
+        # A kill may have come between the run and this, or an older run's scores be left in the folder.
+        weights = {path.name: sha256_of(path) for path in sorted(model.iterdir()) if path.is_file()}
+        before = read_json(out / SCORES) if (out / SCORES).exists() else {}
+        if before.get("model") != weights:
+            masks = _score(load_detector(model, device), plan.validation, out / SHEET)
+            write_json(out / SCORES, {"model": weights, "masks": masks})
+            return SegmenterResult(run=run, masks=masks)
+        return SegmenterResult(run=run, masks=before["masks"])
+
+
+def _score(detector: Detector, validation: Source, sheet_path: Path) -> dict[str, Any]:
+    pictures = labelled_pictures(validation.data)
+    sheet = ContactSheet(detector.categories, len(pictures))
+    packed = PackedDetections()
+    for _, pixels, found in find_masks(detector, pictures, {}):
+        packed.append(found)
+        chosen = confident(found, MIN_SCORE)
+        sheet.offer(pixels, chosen, counts_of(chosen, detector.categories))
+    sheet.write(sheet_path)
+    return score_masks(validation.data, packed).to_json()

@@ -1,0 +1,149 @@
+"""`boxpaint train classifier` as a user meets it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from boxpaint.__main__ import main
+from tests.detection.discs import disc_splits
+
+SHORT = (
+    "--model", "small", "--steps", "3", "--batch-size", "6", "--seeds", "2", "--no-onnx", "--device", "cpu",
+)  # fmt: skip
+
+
+@pytest.fixture()
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with real/ (train, val, test) and painted/."""
+    disc_splits(tmp_path / "real", {"train": 9, "val": 6, "test": 6}, seed=1)
+    disc_splits(tmp_path / "painted", {"train": 9}, seed=2, prefix="painted")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def train(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    command = ["boxpaint", "train", "classifier", "--real", "real", *SHORT, *arguments]
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 0
+
+
+def test_help_loads_no_heavy_package() -> None:
+    code = (
+        "import sys\n"
+        "from boxpaint.cli import app\n"
+        "from typer.testing import CliRunner\n"
+        "result = CliRunner().invoke(app, ['train', 'classifier', '--help'])\n"
+        "assert result.exit_code == 0 and '--synthetic' in result.output\n"
+        "heavy = {'torch', 'torchvision', 'sklearn', 'cv2', 'albumentations', 'onnx', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "COLUMNS": "200"})
+
+
+def test_it_says_what_painted_crops_add(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], one_thread: None
+) -> None:
+    arguments = ["--synthetic", "painted", "--per-class", "1", "--limit", "blue=2", "--out", "out"]
+    train(monkeypatch, *arguments)
+    said = capsys.readouterr().out
+    for words in (
+        "1/4 original, seed 0: macro F1",
+        "4/4 augmented, seed 1: macro F1",
+        "test crops of 6 pictures",
+        "recall, background",
+        "gain, 95 % interval",
+        "macro F1 0.",
+        "out/report.html",
+    ):
+        assert words in said
+    scores = json.loads((workplace / "out" / "scores.json").read_text())
+    assert scores["real_crops_trained_on"] == {"red": 1, "blue": 2, "background": 1}
+    assert scores["command"].startswith("boxpaint train classifier --real real --model small")
+    train(monkeypatch, *arguments)
+    assert "4 of 4 models are trained already" in capsys.readouterr().out
+
+
+def test_classes_can_be_chosen_and_renamed(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], one_thread: None
+) -> None:
+    train(monkeypatch, "--rename", "red=disc, red", "--class", "disc, red", "--test", "val", "--upright")
+    assert "recall, disc, red" in capsys.readouterr().out
+    settings = json.loads((workplace / "runs" / "classifier" / "scores.json").read_text())["settings"]
+    assert settings["upright"] is True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--real", "nowhere"], ["nowhere", "no such file or folder"]),
+        (["--synthetic", "nowhere"], ["nowhere", "no such file or folder"]),
+        (["--test", "tset"], ["tset", "splits of --real: test, train, val"]),
+        (["--class", "green"], ["'green'", "known: red, blue"]),
+        (["--model", "vgg"], ["'vgg'", "resnet50, resnet18, small"]),
+        (["--weights", "imagenet"], ["--weights imagenet", "none for 'small'"]),
+        (["--weights", "moon.pth"], ["moon.pth", "no file"]),
+        (["--limit", "red"], ["--limit: found 'red'", "platelet=10"]),
+        (["--limit", "red=many"], ["--limit: found 'red=many'", "a whole number"]),
+        (["--limit", "rde=3"], ["--limit", "'rde'", "red, blue"]),
+        (["--rename", "=x"], ["--rename: found '=x'", "NAME=VALUE"]),
+        (["--per-class", "0"], ["nothing can be trained", "--per-class"]),
+        (["--real-share", "1"], ["--real-share", "found 1.0", "less than 1"]),
+        (["--boxes", "loose"], ["--boxes", "'loose'", "'tight' or 'requested'"]),
+        (["--device", "toaster"], ["toaster", "device: auto"]),
+        (["--out", "real"], ["real", "choose another --out"]),
+    ],
+)
+def test_a_users_mistake_is_one_message_and_exit_code_2(
+    workplace: Path,
+    arguments: list[str],
+    words: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = {path: path.read_bytes() for path in workplace.rglob("*") if path.is_file()}
+    monkeypatch.setattr(sys, "argv", ["boxpaint", "train", "classifier", "--real", "real", *SHORT, *arguments])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    message = capsys.readouterr().err
+    for word in words:
+        assert word in message
+    assert {path: path.read_bytes() for path in workplace.rglob("*") if path.is_file()} == before
+    assert not (workplace / "runs").exists()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_ctrl_c_leaves_a_checkpoint_and_no_process(workplace: Path, workers: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "boxpaint", "train", "classifier", "--real", "real", *SHORT]
+        + ["--steps", "100000", "--workers", workers],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+        # A background job of a shell inherits an ignored SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    models = workplace / "runs/classifier/models"
+    deadline = time.monotonic() + 120
+    while not list(models.glob("*/checkpoint.pt")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert "the same command goes on" in stdout
+    assert "Traceback" not in stderr
+    assert list(models.glob("*/checkpoint.pt"))
+    # The session's group is gone when nothing of it runs on.
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)

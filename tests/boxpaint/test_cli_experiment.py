@@ -1,0 +1,109 @@
+"""`boxpaint experiment` as a user meets it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+from boxpaint.__main__ import main
+from tests.detection.discs import disc_splits
+from tests.detection.experiment.conftest import settings
+
+ENVIRONMENT = {**os.environ, "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
+COMMAND = [sys.executable, "-m", "boxpaint", "experiment", "experiment.yaml", "--out", "out"]
+FEW = {"arms": ["real"], "real_images": [{"number": 2, "subsets": 1}]}
+
+
+@pytest.fixture()
+def workplace(tmp_path: Path) -> Path:
+    """A folder with experiment.yaml and the data sets that it names."""
+    disc_splits(tmp_path / "real", {"train": 3, "val": 3, "test": 4}, seed=1)
+    (tmp_path / "experiment.yaml").write_text(yaml.safe_dump(settings(**FEW)))
+    return tmp_path
+
+
+def test_help_loads_no_heavy_package() -> None:
+    code = (
+        "import sys\n"
+        "from boxpaint.cli import app\n"
+        "from typer.testing import CliRunner\n"
+        "assert CliRunner().invoke(app, ['experiment', '--help']).exit_code == 0\n"
+        "heavy = {'torch', 'pandas', 'matplotlib', 'PIL', 'pycocotools', 'cv2'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_ctrl_c_stops_all_processes_and_the_same_command_goes_on(workplace: Path) -> None:
+    long = settings(**FEW, fit={"steps": 4000, "batch_size": 4, "checkpoint_every": 5})
+    (workplace / "experiment.yaml").write_text(yaml.safe_dump(long))
+    process = subprocess.Popen(
+        COMMAND,
+        cwd=workplace,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "trainings to do: 1, 4000 steps in all\n"
+    checkpoints = workplace / "out" / "jobs"
+    deadline = time.monotonic() + 60
+    while not list(checkpoints.glob("*/checkpoint/checkpoint.pt")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    children = psutil.Process(process.pid).children()
+    assert children
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped; what is finished is in out, the same command goes on from there" in output
+    assert "Traceback" not in output
+    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+
+    (workplace / "experiment.yaml").write_text(yaml.safe_dump(settings(**FEW)))
+    result = subprocess.run(COMMAND, cwd=workplace, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0] == "trainings to do: 1, 10 steps in all"
+    assert lines[1].startswith("real-real2-painted0-seed0: mAP ")
+    assert lines[2].startswith("No verdict: no arm with painted pictures")
+    assert lines[-1] == "proof card: out/card.md"
+    assert "experiment experiment.yaml --out out`" in (workplace / "out" / "card.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text", "words"),
+    [
+        ([], "arm: [real]\n", ["experiment.yaml:1", "did you mean 'arms'?"]),
+        (["--real", "nowhere"], None, ["nowhere"]),
+        ([], None, ["there is no category 'red'"]),
+        (["--out", "real"], None, ["real is not the folder of an experiment"]),
+    ],
+)
+def test_a_mistake_is_said_in_one_message(
+    workplace: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    text: str | None,
+    words: list[str],
+) -> None:
+    monkeypatch.chdir(workplace)
+    wrong = text or yaml.safe_dump(settings(**FEW, real={"data": "real", "rename": {"red": "pink"}}))
+    Path("experiment.yaml").write_text(wrong)
+    monkeypatch.setattr(sys, "argv", ["boxpaint", "experiment", "experiment.yaml", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert all(each in error for each in words), error
+    assert "Traceback" not in error

@@ -1,0 +1,108 @@
+"""What every detector of the registry promises. YOLO, which is an extra, is held to it in test_yolo.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from detection.datasets.types import DetectionSet, Sample
+from detection.detectors.registry import DETECTORS, load_detector, make_detector
+from detection.detectors.settings import FitSettings, ModelOptions
+from detection.detectors.torchvision_detector import TorchvisionDetector
+from detection.detectors.types import Detections, FitListener, TrainingMix
+from generator.errors import ModelError
+from tests.detection.discs import COLOURS, disc_set
+
+CPU = torch.device("cpu")
+NAMES = [name for name in DETECTORS if name != "yolo"]
+SETTINGS = FitSettings(steps=2, batch_size=1, optimiser="sgd", warmup_steps=0, checkpoint_every=1)
+
+
+class StopAfter(FitListener):
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step(self, step: int, loss: float) -> None:
+        if step > self.step:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def mix(tmp_path_factory: pytest.TempPathFactory) -> TrainingMix:
+    """Two sets, one of them with a picture that holds nothing."""
+    discs = disc_set(tmp_path_factory.mktemp("discs"), 3, seed=1)
+    blank = Sample.of(discs.samples[0].path, (discs.samples[0].width, discs.samples[0].height), [], [])
+    other = DetectionSet(categories=discs.categories, samples=(blank, discs.samples[2]))
+    return TrainingMix(sets=(discs.choose([0, 1]), other), shares=(0.5, 0.5))
+
+
+def make(name: str, *, seed: int = 0) -> TorchvisionDetector:
+    input_wh = (320, 320) if name == "ssdlite" else (96, 64)
+    detector = make_detector(name, tuple(COLOURS), ModelOptions(input_wh=input_wh), seed=seed, device=CPU)
+    assert isinstance(detector, TorchvisionDetector)
+    return detector
+
+
+def odd_pictures() -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 255, (height, width, 3), np.uint8) for height, width in ((33, 57), (200, 31))]
+
+
+def assert_equal_weights(first: TorchvisionDetector, second: TorchvisionDetector) -> None:
+    others = second.model.state_dict()
+    for name, value in first.model.state_dict().items():
+        assert torch.equal(value, others[name]), name
+
+
+def assert_equal_answers(first: list[Detections], second: list[Detections]) -> None:
+    for one, other in zip(first, second, strict=True):
+        assert np.array_equal(one.boxes_xyxy, other.boxes_xyxy)
+        assert np.array_equal(one.labels, other.labels)
+        assert np.array_equal(one.scores, other.scores)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stopped_and_resumed_gives_the_weights_of_an_undisturbed_training(
+    name: str, mix: TrainingMix, tmp_path: Path
+) -> None:
+    settings = SETTINGS.model_copy(update={"batch_size": 2}) if name == "ssdlite" else SETTINGS
+    straight, stopped = make(name), make(name)
+    result = straight.fit(mix, settings, seed=5)
+    with pytest.raises(KeyboardInterrupt):
+        stopped.fit(mix, settings, seed=5, checkpoint=tmp_path, listener=StopAfter(1))
+    assert stopped.fit(mix, settings, seed=5, checkpoint=tmp_path) == result
+    assert_equal_weights(straight, stopped)
+    assert result.steps == result.best_step == len(result.losses) == 2
+
+
+def test_one_picture_alone_is_too_little_for_a_map_of_one_pixel(mix: TrainingMix) -> None:
+    with pytest.raises(ModelError, match="use --batch-size 2 or more, or a larger input"):
+        make("ssdlite").fit(mix, SETTINGS, seed=0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_saved_and_loaded_answers_alike_on_pictures_of_any_size(name: str, tmp_path: Path) -> None:
+    detector = make(name)
+    answers = detector.predict(odd_pictures())
+    detector.save(tmp_path)
+    loaded = load_detector(tmp_path, CPU)
+    assert loaded.categories == tuple(COLOURS)
+    assert_equal_answers(loaded.predict(odd_pictures()), answers)
+    assert detector.predict([]) == []
+    for picture, found in zip(odd_pictures(), answers, strict=True):
+        height, width = picture.shape[:2]
+        count = len(found.labels)
+        assert found.boxes_xyxy.shape == (count, 4)
+        assert np.all(found.boxes_xyxy >= 0)
+        assert np.all(found.boxes_xyxy <= [width, height, width, height])
+        assert np.all(found.boxes_xyxy[:, 2:] > found.boxes_xyxy[:, :2])
+        assert set(found.labels.tolist()) <= {1, 2}
+        assert np.all(np.diff(found.scores) <= 0)
+        if DETECTORS[name].gives_masks:
+            assert found.masks is not None
+            assert found.masks.shape == (count, height, width)
+        else:
+            assert found.masks is None

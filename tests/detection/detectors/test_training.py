@@ -1,0 +1,194 @@
+"""How a training goes, shown on the small RetinaNet; the contract of all detectors is in test_contract.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from detection.coco_metrics import mean_average_precision
+from detection.datasets.read import read_rgb
+from detection.datasets.types import DetectionSet, Sample
+from detection.detectors.registry import make_detector
+from detection.detectors.settings import FitSettings, ModelOptions
+from detection.detectors.torchvision_detector import TorchvisionDetector
+from detection.detectors.types import FitListener, TrainingMix
+from generator.errors import BoxpaintError, DatasetError, ModelError
+from tests.detection.discs import COLOURS, disc_set
+
+CPU = torch.device("cpu")
+BRIEF = FitSettings(steps=4, batch_size=2, warmup_steps=0, checkpoint_every=2, validate_every=1)
+
+
+class Watcher(FitListener):
+    def __init__(self, *, stop_after: int | None = None) -> None:
+        self.stop_after = stop_after
+        self.started: tuple[int, int] | None = None
+        self.steps: list[int] = []
+        self.validations: list[tuple[int, float, bool]] = []
+
+    def on_start(self, steps: int, finished: int) -> None:
+        self.started = steps, finished
+
+    def on_step(self, step: int, loss: float) -> None:
+        self.steps.append(step)
+        if step == self.stop_after:
+            raise KeyboardInterrupt
+
+    def on_validation(self, step: int, ap: float, *, is_best: bool) -> None:
+        self.validations.append((step, ap, is_best))
+
+
+@pytest.fixture(scope="module")
+def discs(tmp_path_factory: pytest.TempPathFactory) -> DetectionSet:
+    return disc_set(tmp_path_factory.mktemp("discs"), 6, seed=2)
+
+
+def make(*, input_wh: tuple[int, int] = (64, 48), name: str = "retinanet_small") -> TorchvisionDetector:
+    detector = make_detector(name, tuple(COLOURS), ModelOptions(input_wh=input_wh), seed=0, device=CPU)
+    assert isinstance(detector, TorchvisionDetector)
+    return detector
+
+
+def weights_of(detector: TorchvisionDetector) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in detector.model.state_dict().items()}
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> set[str]:
+    return {name for name, value in first.items() if torch.equal(value, second[name])}
+
+
+def test_learns_four_pictures_by_heart(discs: DetectionSet) -> None:
+    four = discs.choose(range(4))
+    detector = make(input_wh=(128, 96))
+    settings = FitSettings(steps=80, batch_size=4, learning_rate=4e-3, warmup_steps=10, augment="none")
+    result = detector.fit(TrainingMix.of(four), settings, seed=0)
+    found = detector.predict([read_rgb(sample.path) for sample in four.samples])
+    assert mean_average_precision(four, found) > 0.5
+    assert result.losses[-1] < 0.5 * result.losses[0]
+
+
+def test_masks_are_learnt_too(discs: DetectionSet) -> None:
+    one = discs.choose([2])
+    detector = make(input_wh=(128, 96), name="mask_rcnn_small")
+    settings = FitSettings(steps=60, batch_size=1, learning_rate=4e-3, warmup_steps=10, augment="none")
+    detector.fit(TrainingMix.of(one), settings, seed=0)
+    found = detector.predict([read_rgb(one.samples[0].path)])
+    assert mean_average_precision(one, found, iou_type="segm") > 0.5
+
+
+def test_the_best_weights_are_kept_and_patience_ends_it(discs: DetectionSet) -> None:
+    detector, watcher = make(), Watcher()
+    settings = BRIEF.model_copy(update={"steps": 50, "patience": 2, "learning_rate": 1e-9})
+    result = detector.fit(TrainingMix.of(discs), settings, seed=0, validation=discs, listener=watcher)
+    # Nothing is learnt at such a rate: AP stays 0, the first validation is the best, two more are waited for.
+    assert result.steps == 3
+    assert result.best_step == 1
+    assert result.validations == ((1, 0.0), (2, 0.0), (3, 0.0))
+    assert watcher.validations == [(1, 0.0, True), (2, 0.0, False), (3, 0.0, False)]
+    assert int(detector.model.state_dict()["backbone.body.stem.1.num_batches_tracked"]) == 1
+
+
+def test_resumed_after_a_validation_keeps_the_best_weights_of_before(discs: DetectionSet, tmp_path: Path) -> None:
+    mix = TrainingMix.of(discs)
+    straight, stopped, watcher = make(), make(), Watcher()
+    result = straight.fit(mix, BRIEF, seed=3, validation=discs)
+    with pytest.raises(KeyboardInterrupt):
+        stopped.fit(mix, BRIEF, seed=3, validation=discs, checkpoint=tmp_path, listener=Watcher(stop_after=3))
+    resumed = stopped.fit(mix, BRIEF, seed=3, validation=discs, checkpoint=tmp_path, listener=watcher)
+    assert watcher.started == (4, 2)
+    assert watcher.steps == [3, 4]
+    assert resumed == result
+    assert same(weights_of(straight), weights_of(stopped)) == set(weights_of(straight))
+    # Once more, as after a kill that came before the weights were saved: nothing is trained again.
+    late, idle = make(), Watcher()
+    assert late.fit(mix, BRIEF, seed=3, validation=discs, checkpoint=tmp_path, listener=idle) == result
+    assert idle.steps == []
+    assert same(weights_of(straight), weights_of(late)) == set(weights_of(straight))
+
+
+def test_a_stopped_training_leaves_the_weights_as_they_were(discs: DetectionSet) -> None:
+    detector = make()
+    before = weights_of(detector)
+    with pytest.raises(KeyboardInterrupt):
+        detector.fit(TrainingMix.of(discs), BRIEF, seed=0, listener=Watcher(stop_after=2))
+    assert same(before, weights_of(detector)) == set(before)
+
+
+@pytest.mark.parametrize(
+    ("settings", "seed", "pictures", "differs"),
+    [
+        ({"steps": 5}, 0, 6, "settings"),
+        ({}, 1, 6, "seed"),
+        ({}, 0, 5, "pictures"),
+    ],
+)
+def test_a_checkpoint_of_another_training_is_refused(
+    discs: DetectionSet, tmp_path: Path, settings: dict[str, int], seed: int, pictures: int, differs: str
+) -> None:
+    make().fit(TrainingMix.of(discs), BRIEF, seed=0, checkpoint=tmp_path)
+    with pytest.raises(BoxpaintError, match=rf"is of another training \(it differs in {differs}\)"):
+        make().fit(
+            TrainingMix.of(discs.choose(range(pictures))),
+            BRIEF.model_copy(update=settings),
+            seed=seed,
+            checkpoint=tmp_path,
+        )
+
+
+def test_a_checkpoint_begun_from_other_weights_is_refused(discs: DetectionSet, tmp_path: Path) -> None:
+    detector = make()
+    detector.fit(TrainingMix.of(discs), BRIEF, seed=0, checkpoint=tmp_path)
+    with pytest.raises(BoxpaintError, match="it differs in weights"):
+        detector.fit(TrainingMix.of(discs), BRIEF, seed=0, checkpoint=tmp_path)
+
+
+def test_processes_and_checkpoints_change_nothing(discs: DetectionSet, tmp_path: Path) -> None:
+    alone, helped = make(), make()
+    alone.fit(TrainingMix.of(discs), BRIEF, seed=0)
+    helped.fit(TrainingMix.of(discs), BRIEF.model_copy(update={"workers": 2}), seed=0, checkpoint=tmp_path)
+    assert same(weights_of(alone), weights_of(helped)) == set(weights_of(alone))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_picture_that_cannot_be_read_is_named(discs: DetectionSet, tmp_path: Path, workers: int) -> None:
+    (tmp_path / "torn.png").write_bytes(b"\x89PNG")
+    torn = DetectionSet(categories=discs.categories, samples=(Sample.of(tmp_path / "torn.png", (64, 48), [], []),))
+    with pytest.raises(DatasetError, match=r"torn\.png"):
+        make().fit(TrainingMix.of(torn), BRIEF.model_copy(update={"workers": workers}), seed=0)
+
+
+def test_a_frozen_backbone_keeps_weights_and_statistics(discs: DetectionSet) -> None:
+    detector = make()
+    before = weights_of(detector)
+    detector.fit(TrainingMix.of(discs), BRIEF.model_copy(update={"freeze_backbone": True}), seed=0)
+    body = {name for name in before if name.startswith("backbone.body.")}
+    assert same(before, weights_of(detector)) == body
+    detector.fit(TrainingMix.of(discs), BRIEF, seed=0)  # and it is free again afterwards
+    assert not {name for name in same(before, weights_of(detector)) if name.endswith("weight")}
+
+
+def test_a_broken_down_training_is_a_model_error(discs: DetectionSet) -> None:
+    detector = make()
+    detector.model.get_parameter("head.classification_head.cls_logits.bias").data.fill_(float("nan"))
+    with pytest.raises(ModelError, match=r"the loss became nan: .*try a --learning-rate below 0\.001"):
+        detector.fit(TrainingMix.of(discs), BRIEF, seed=0)
+
+
+def test_sets_of_other_categories_or_without_objects_are_refused(discs: DetectionSet) -> None:
+    other = DetectionSet(categories=("cell",), samples=discs.samples)
+    with pytest.raises(ModelError, match="the detector finds red, blue, but the data set holds cell"):
+        make().fit(TrainingMix.of(other), BRIEF, seed=0)
+    blank = discs.choose([])
+    with pytest.raises(ModelError, match="the validation pictures hold no object"):
+        make().fit(TrainingMix.of(discs), BRIEF, seed=0, validation=blank)
+
+
+def test_the_loss_does_not_see_boxes_without_an_area(discs: DetectionSet) -> None:
+    sample = discs.samples[0]
+    thin = Sample.of(sample.path, (64, 48), [[3, 3, 3, 9], [5, 5, 20, 20]], [1, 1])
+    data = DetectionSet(categories=discs.categories, samples=(thin,))
+    result = make().fit(TrainingMix.of(data), BRIEF.model_copy(update={"augment": "none"}), seed=0)
+    assert np.all(np.isfinite(result.losses))

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.detection.discs import disc_splits
+
+
+def settings(**changes: Any) -> dict[str, Any]:
+    """A tiny experiment on discs, as its YAML says it; its data lies beside the file."""
+    return {
+        "real": {"data": "real", "train": ["train", "val"], "test": "test"},
+        "categories": ["red", "blue"],
+        "synthetic": {"data": "painted", "boxes": "tight"},
+        "detector": {"name": "retinanet_small", "input_wh": [64, 64]},
+        "fit": {"steps": 10, "batch_size": 4, "learning_rate": 0.004, "warmup_steps": 2, "checkpoint_every": 4},
+        "refine": {"steps": 4},
+        "copy_paste": {"num_images": 3},
+        "arms": ["real", "refined"],
+        "real_images": [{"number": 2, "subsets": 2}, {"number": "all", "subsets": 2}],
+        "synthetic_seeds": 2,
+        "bootstrap": 100,
+        **changes,
+    }
+
+
+def write_experiment(folder: Path, **changes: Any) -> Path:
+    path = folder / "experiment.yaml"
+    path.write_text(yaml.safe_dump(settings(**changes)))
+    return path
+
+
+@pytest.fixture(scope="session")
+def discs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with real/ (6 pictures to train with, 6 to score on) and painted/ (6 pictures)."""
+    folder = tmp_path_factory.mktemp("discs")
+    disc_splits(folder / "real", {"train": 3, "val": 3, "test": 6}, seed=1, prefix="real")
+    disc_splits(folder / "painted", {"train": 4, "val": 2}, seed=2, prefix="painted")
+    return folder

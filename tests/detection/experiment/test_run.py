@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from detection.experiment.card import write_card
+from detection.experiment.config import ExperimentConfig
+from detection.experiment.jobs import Job
+from detection.experiment.run import ExperimentListener, Outcome, run_experiment
+from generator.errors import BoxpaintError, RunMismatchError
+from tests.detection.experiment.conftest import write_experiment
+
+ARMS = ["real", "copy_paste", "synthetic", "refined", "mixed"]
+CURVE = {"numbers": [0, 3, 6], "real_images": 2, "subsets": 2}
+
+
+class Noted(ExperimentListener):
+    """Remembers which jobs were done; interrupts after the first so many."""
+
+    def __init__(self, stop_after: int | None = None):
+        self.names: list[str] = []
+        self._stop_after = stop_after
+
+    def on_job_end(self, job: Job, steps: int, ap: float | None) -> None:
+        self.names.append(job.name)
+        if len(self.names) == self._stop_after:
+            raise KeyboardInterrupt
+
+
+def run(discs: Path, out: Path, listener: ExperimentListener | None = None, **changes: Any) -> Outcome:
+    return run_experiment(ExperimentConfig.load(write_experiment(discs, **changes)), out, listener=listener)
+
+
+def numbers(out: Path) -> list[list[str]]:
+    """card.csv without times."""
+    rows = list(csv.reader((out / "card.csv").open()))
+    return [[cell for head, cell in zip(rows[0], row, strict=True) if head != "seconds"] for row in rows]
+
+
+@pytest.fixture(scope="module")
+def whole(discs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
+    """All arms, the smallest number of real pictures, a value curve, two processes."""
+    out = tmp_path_factory.mktemp("whole")
+    few = {"real_images": [{"number": 2, "subsets": 2}, {"number": "all", "subsets": 1}], "synthetic_seeds": 1}
+    outcome = run(discs, out, arms=ARMS, value_curve=CURVE, workers=2, notes=["Discs, not cells."], **few)
+    write_card(outcome, out, command="boxpaint experiment x.yaml")
+    return out, outcome
+
+
+def test_every_job_is_scored_on_the_test_pictures(whole: tuple[Path, Outcome]) -> None:
+    out, outcome = whole
+    assert {(cell.arm, cell.number): len(cell.ap) for cell in outcome.cells} == {
+        ("synthetic", 0): 1,
+        **{(arm, 2): 2 for arm in ARMS if arm != "synthetic"},
+        **{(arm, 6): 1 for arm in ARMS if arm != "synthetic"},
+    }
+    assert {(gain.arm, gain.number) for gain in outcome.gains} == {
+        (arm, number) for arm in ("refined", "mixed") for number in (2, 6)
+    }
+    for result in outcome.results:
+        assert result.report["made_on"]["threads"] == 1
+        assert len(result.folder.read_detections()) == 6
+        assert result.folder.read_resampled(100).shape == (100, 2)
+    copied = [result for result in outcome.results if result.job.kind == "copy_paste"]
+    assert all((result.folder.path / "pasted.jpg").is_file() for result in copied)
+    assert not list((out / "jobs").glob("*/pictures")) + list((out / "jobs").glob("*/checkpoint"))
+    assert {path.parent.name.split("-")[0] for path in (out / "jobs").glob("*/model")} == {"pretrain"}
+
+
+def test_the_card_begins_with_the_verdict_and_holds_what_a_sceptic_asks_for(whole: tuple[Path, Outcome]) -> None:
+    out, _ = whole
+    text = (out / "card.md").read_text()
+    assert text.splitlines()[0].startswith(("No gain", "Painted images"))
+    for words in (
+        "- Discs, not cells.",
+        "| real with copy-paste |",
+        "with all 6 real images",
+        "## Value of painted images",
+        "`boxpaint experiment x.yaml`",
+        "6 test pictures",
+        "Seeds: 0",
+        "torch 2",
+        "## Worst failures",
+    ):
+        assert words in text
+    assert (out / "card.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "failures.jpg").read_bytes().startswith(b"\xff\xd8")
+    summary = list(csv.DictReader((out / "summary.csv").open()))
+    assert [row["best_without_painted"] != "" for row in summary if row["arm"] in ("refined", "mixed")] == [True] * 4
+
+
+def test_one_process_gives_the_numbers_of_two(whole: tuple[Path, Outcome], discs: Path, tmp_path: Path) -> None:
+    few = {"arms": ["real", "refined"], "real_images": [{"number": 2, "subsets": 2}]}
+    outcome = run(discs, tmp_path, workers=1, **few)
+    before = {result.job: result for result in whole[1].results}
+    assert len(outcome.results) == 4
+    for result in outcome.results:
+        found, known = (each.folder.path / "detections.json" for each in (result, before[result.job]))
+        assert found.read_bytes() == known.read_bytes()
+        assert result.report["losses"] == before[result.job].report["losses"]
+
+
+def test_a_finished_one_trains_nothing_and_a_lost_job_comes_back_the_same(
+    whole: tuple[Path, Outcome], discs: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "copy"
+    shutil.copytree(whole[0], out)
+    few = {"real_images": [{"number": 2, "subsets": 2}, {"number": "all", "subsets": 1}], "synthetic_seeds": 1}
+    (lost,) = (out / "jobs").glob("refined-real2-painted6-seed1-*")
+    before = (lost / "detections.json").read_bytes()
+    shutil.rmtree(lost)
+    noted = Noted()
+    outcome = run(discs, out, noted, arms=ARMS, value_curve=CURVE, **few)
+    assert noted.names == ["refined-real2-painted6-seed1"]
+    assert (lost / "detections.json").read_bytes() == before
+    write_card(outcome, out, command="")
+    assert numbers(out) == numbers(whole[0])
+
+
+def test_interrupted_it_goes_on_to_the_same_numbers(whole: tuple[Path, Outcome], discs: Path, tmp_path: Path) -> None:
+    few = {"arms": ["real"], "real_images": [{"number": 2, "subsets": 2}]}
+    with pytest.raises(KeyboardInterrupt):
+        run(discs, tmp_path, Noted(stop_after=1), **few)
+    assert len(list((tmp_path / "jobs").glob("*/job.json"))) == 1
+    noted = Noted()
+    outcome = run(discs, tmp_path, noted, **few)
+    assert len(noted.names) == 1
+    before = {result.job: result.scores for result in whole[1].results}
+    assert [result.scores for result in outcome.results] == [before[result.job] for result in outcome.results]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"real_images": [{"number": 7}]}, "7 real training pictures are asked for; there are 6"),
+        ({"real_images": [{"number": 6}, {"number": "all"}]}, "'all' and 6 are the same number"),
+        ({"value_curve": {"numbers": [0, 7], "real_images": 2}}, "7 painted images; there are 6"),
+        ({"synthetic": {"data": "painted", "num_images": 9}}, "9 are asked for, 6 are there"),
+        ({"synthetic": {}}, "name a painted data set"),
+        ({"real": {"data": "real", "test": "exam"}}, "there is no split 'exam'"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_trained(
+    discs: Path, tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(BoxpaintError, match=words):
+        run(discs, tmp_path / "out", **changes)
+    assert not (tmp_path / "out" / "jobs").exists()
+
+
+def test_a_fault_of_a_job_names_it(discs: Path, tmp_path: Path) -> None:
+    with pytest.raises(BoxpaintError, match=r"real-real2-painted0-seed0: there is no detector 'retina'"):
+        run(discs, tmp_path, detector={"name": "retina"}, arms=["real"], real_images=[{"number": 2, "subsets": 1}])
+
+
+def test_a_folder_of_something_else_stays_as_it_is(discs: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(RunMismatchError, match=r"holds thesis\.tex"):
+        run(discs, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_damaged_result_says_what_to_do(whole: tuple[Path, Outcome], discs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "copy"
+    shutil.copytree(whole[0], out)
+    few = {"arms": ["real"], "real_images": [{"number": 2, "subsets": 2}]}
+    (path,) = (out / "jobs").glob("real-real2-*-seed0-*/job.json")
+    path.write_text(json.dumps({"scores": {}})[:-3])
+    with pytest.raises(BoxpaintError, match="the same command makes it again"):
+        run(discs, out, **few)

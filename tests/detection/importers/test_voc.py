@@ -1,0 +1,218 @@
+"""Pascal VOC as the devkit, LabelImg, CVAT and Roboflow lay it out, faults included."""
+
+from pathlib import Path
+
+import pytest
+
+from detection.importers.files import SourceFiles
+from detection.importers.voc import read
+from tests.detection.importers.sources import run, voc_xml, write, write_pictures
+
+CAT = ("cat", (4, 5, 14, 25))
+
+
+def test_one_folder_as_labelimg_leaves_it(tmp_path: Path) -> None:
+    source = tmp_path / "pets"
+    write_pictures(source, "a.jpg", "b.png", "c.jpg")
+    write(source / "a.xml", voc_xml("a.jpg", [CAT, ("dog", (20, 2, 39.5, 12))]))
+    write(source / "b.xml", voc_xml("b.png", [("dog", (0, 0, 40, 30))]))
+    write(source / "predefined_classes.txt", "dog\nperson\ncat\n")
+    imported = run(source, shares={"all": 1.0})
+    assert imported.report.format == "voc"
+    assert imported.boxes == {
+        "a.jpg": [("cat", [4, 5, 14, 25]), ("dog", [20, 2, 39.5, 12])],
+        "b.png": [("dog", [0, 0, 40, 30])],
+        "c.jpg": [],
+    }
+    assert imported.cases == [("c.jpg", "no annotation: a picture without objects", "kept")]
+    assert (imported.out / "images" / "b.png").read_bytes() == (source / "b.png").read_bytes()
+
+
+DEVKIT_XML = """<annotation>
+	<folder>VOC2012</folder>
+	<filename>2007_000027.jpg</filename>
+	<source><database>The VOC2007 Database</database><annotation>PASCAL VOC2007</annotation></source>
+	<size><width>40</width><height>30</height><depth>3</depth></size>
+	<segmented>0</segmented>
+	<object>
+		<name>person</name><pose>Unspecified</pose><truncated>0</truncated><difficult>1</difficult>
+		<bndbox><xmin>1</xmin><ymin>11</ymin><xmax>40</xmax><ymax>30</ymax></bndbox>
+		<part><name>head</name><bndbox><xmin>9</xmin><ymin>12</ymin><xmax>12</xmax><ymax>15</ymax></bndbox></part>
+	</object>
+</annotation>
+"""
+
+
+def test_the_devkit_with_its_lists_masks_and_pixels_from_one(tmp_path: Path) -> None:
+    voc = tmp_path / "VOCdevkit" / "VOC2012"
+    names = ["2007_000027", "2007_000032", "2007_000033", "2007_000039"]
+    write_pictures(voc / "JPEGImages", *(f"{name}.jpg" for name in names))
+    write_pictures(voc / "SegmentationClass", "2007_000027.png", seed=9)
+    write(voc / "Annotations" / "2007_000027.xml", DEVKIT_XML)
+    for name in names[1:]:
+        xml = voc_xml(f"{name}.jpg", [("dog", (2, 3, 3, 3))], database="The VOC2007 Database")
+        write(voc / "Annotations" / f"{name}.xml", xml)
+    lists = voc / "ImageSets" / "Main"
+    write(lists / "train.txt", "2007_000027\n2007_000032\n")
+    write(lists / "val.txt", "2007_000033\n")
+    write(lists / "trainval.txt", "2007_000027\n2007_000032\n2007_000033\n")
+    write(lists / "dog_train.txt", "2007_000027 -1\n2007_000032  1\n")
+    write(voc / "ImageSets" / "Segmentation" / "val.txt", "2007_000027\n")
+    imported = run(tmp_path / "VOCdevkit")
+    assert imported.splits == {
+        "train": ["2007_000027.jpg", "2007_000032.jpg"],
+        "val": ["2007_000033.jpg"],
+        "unlisted": ["2007_000039.jpg"],
+    }
+    # 1-based and both ends included: pixel 2 to 3, row 3, are two pixels of one row.
+    assert imported.boxes["2007_000027.jpg"] == [("person", [0, 10, 40, 30])]
+    assert imported.boxes["2007_000032.jpg"] == [("dog", [1, 2, 3, 3])]
+    assert imported.cases == [
+        (".", "marked as difficult: taken as any other", "kept"),
+        ("VOC2012/SegmentationClass", "pictures that belong to no annotation", "dropped"),
+        (".", "pixels counted from 1: one taken off the left and upper edges", "mended"),
+        (".", "pictures that are in no split of the source: they are in 'unlisted'", "kept"),
+    ]
+    assert (imported.report.pictures.source, imported.report.pictures.written) == (5, 4)
+
+
+@pytest.mark.parametrize(
+    ("database", "first_pixel", "box", "expected"),
+    [
+        ("Unknown", None, (1, 1, 10, 10), [1, 1, 10, 10]),
+        ("The VOC2012 Database", None, (1, 1, 10, 10), [0, 0, 10, 10]),
+        ("The VOC2012 Database", None, (0, 1, 10, 10), [0, 1, 10, 10]),  # an edge at 0: nobody counted from 1
+        ("The VOC2012 Database", 0, (1, 1, 10, 10), [1, 1, 10, 10]),
+        ("Unknown", 1, (1, 1, 10, 10), [0, 0, 10, 10]),
+    ],
+)
+def test_the_first_pixel(
+    tmp_path: Path, database: str, first_pixel: int | None, box: tuple[int, int, int, int], expected: list[int]
+) -> None:
+    write_pictures(tmp_path / "s", "a.jpg")
+    write(tmp_path / "s" / "a.xml", voc_xml("a.jpg", [("cat", box)], database=database))
+    assert run(tmp_path / "s", shares={"all": 1.0}, first_pixel=first_pixel).boxes["a.jpg"] == [("cat", expected)]
+
+
+def test_lists_beside_the_folders_as_in_bccd(tmp_path: Path) -> None:
+    source = tmp_path / "s"
+    write_pictures(source / "images", "a.jpg", "b.jpg", "c.jpg", "d.jpg")
+    for name in "abcd":
+        write(source / "annotations" / f"{name}.xml", voc_xml(f"{name}.jpg", [CAT]))
+    write(source / "train.txt", "a\nb.jpg\n\ngone\n")
+    write(source / "val.txt", "images/c.jpg\nb\n")
+    write(source / "test.txt", "d\n")
+    imported = run(source)
+    assert imported.splits == {"train": ["a.jpg"], "val": ["b.jpg", "c.jpg"], "test": ["d.jpg"]}
+    assert [(case.file, case.place, case.what, case.found) for case in imported.report.cases] == [
+        ("b.jpg", "", "a picture in two splits", "train, val: taken as val"),
+        ("train.txt", "line 4", "a picture that is missing", "gone"),
+    ]
+    assert (imported.report.pictures.source, imported.report.pictures.written) == (5, 4)
+
+
+def test_folders_of_splits_and_equal_names_in_them(tmp_path: Path) -> None:
+    source = tmp_path / "s"
+    for number, folder in enumerate(("train", "valid")):
+        write_pictures(source / folder, "1.jpg", f"{folder}.jpg", seed=10 * number)
+        write(source / folder / "1.xml", voc_xml("1.jpg", [("cat", (number, 0, 10, 10))]))
+        write(source / folder / f"{folder}.xml", voc_xml(f"{folder}.jpg", []))
+    imported = run(source)
+    assert imported.splits == {"train": ["train_1.jpg", "train.jpg"], "val": ["valid_1.jpg", "valid.jpg"]}
+    assert imported.boxes["train_1.jpg"] == [("cat", [0, 0, 10, 10])]
+    assert imported.boxes["valid_1.jpg"] == [("cat", [1, 0, 10, 10])]
+    assert imported.what == ["a name that two pictures have: the folder is put before it"] * 2
+
+
+FAULTS = {
+    # objects of a.xml -> boxes that come in, and the cases
+    "reversed": ([("cat", (14, 25, 4, 5))], [[4, 5, 14, 25]], ["a box from right to left or from bottom to top"]),
+    "beyond": ([("cat", (-3, 5, 45, 25))], [[0, 5, 40, 25]], ["a box beyond the edge of its picture"]),
+    "rounded": ([("cat", (-0.2, 5, 40.4, 25))], [[0, 5, 40, 25]], []),
+    "outside": ([("cat", (41, 5, 50, 25))], [], ["a box outside of its picture"]),
+    "no area": ([("cat", (7, 5, 7, 25))], [], ["a box without an area"]),
+    "not a number": ([("cat", ("nan", 5, 7, 25))], [], ["a box that is not four numbers"]),
+    "not even a word": ([("cat", ("", 5, 7, 25))], [], ["a box that is not four numbers"]),
+    "endless": ([("cat", (1, 5, "inf", 25))], [], ["a box that is not four numbers"]),
+    "no class": ([("  ", (1, 5, 10, 25))], [], ["an object without a class"]),
+    "twice": ([CAT, CAT], [[4, 5, 14, 25]], ["the same box of the same class twice"]),
+}
+
+
+@pytest.mark.parametrize(("objects", "boxes", "what"), FAULTS.values(), ids=FAULTS)
+def test_boxes_are_mended_or_dropped_and_listed(
+    tmp_path: Path, objects: list[tuple[str, tuple[float, ...]]], boxes: list[list[float]], what: list[str]
+) -> None:
+    write_pictures(tmp_path / "s", "a.jpg")
+    write(tmp_path / "s" / "a.xml", voc_xml("a.jpg", objects))  # type: ignore[arg-type]
+    imported = run(tmp_path / "s", shares={"all": 1.0})
+    assert [box for _, box in imported.boxes["a.jpg"]] == boxes
+    assert imported.what == what
+    assert (imported.report.objects.source, imported.report.objects.written) == (len(objects), len(boxes))
+
+
+def test_files_that_are_broken_missing_or_misnamed(tmp_path: Path) -> None:
+    source = tmp_path / "s"
+    write_pictures(source, "a.jpg", "broken.jpg", "empty.jpg", "renamed.jpg", "torn.jpg", "other.png")
+    write(source / "a.xml", voc_xml("a.jpg", [CAT], size_wh=(800, 600)))
+    write(source / "broken.xml", voc_xml("broken.jpg", [CAT, CAT]).replace("</annotation>", ""))
+    write(source / "empty.xml", "")
+    write(source / "renamed.xml", voc_xml("IMG_0001.jpg", [CAT]))
+    write(source / "other.xml", voc_xml("other.jpg", [CAT]))
+    write(source / "gone.xml", voc_xml("gone.jpg", [CAT, CAT, CAT]))
+    write(source / "torn.xml", voc_xml("torn.jpg", [CAT]))
+    write(source / "torn.jpg", (source / "torn.jpg").read_bytes()[:-300])
+    write(source / "pom.xml", "<project></project>")
+    imported = run(source, shares={"all": 1.0})
+    assert sorted(imported.boxes) == ["a.jpg", "other.png", "renamed.jpg"]
+    listed = {
+        (case.file, case.what, case.done, case.lost_pictures, case.lost_objects) for case in imported.report.cases
+    }
+    assert listed == {
+        ("a.xml", "a size in the annotation that is not the picture's", "mended", 0, 0),
+        ("broken.xml", "an annotation that is no XML; its picture is left out", "dropped", 1, 2),
+        ("empty.xml", "an annotation that is no XML; its picture is left out", "dropped", 1, 0),
+        ("renamed.xml", "an annotation that speaks of another file name", "mended", 0, 0),
+        ("other.xml", "an annotation that speaks of another file name", "mended", 0, 0),
+        ("gone.xml", "a picture that is missing", "dropped", 1, 3),
+        ("torn.xml", "a picture that cannot be read", "dropped", 1, 1),
+    }
+    assert (imported.report.pictures.source, imported.report.pictures.written) == (7, 3)
+    assert (imported.report.objects.source, imported.report.objects.written) == (9, 3)
+
+
+def test_two_annotations_of_one_picture_and_two_pictures_of_one_annotation(tmp_path: Path) -> None:
+    source = tmp_path / "s"
+    write_pictures(source / "x", "a.jpg", "b.jpg")
+    write_pictures(source / "y", "a.jpg", seed=5)
+    write(source / "xml" / "a.xml", voc_xml("a.jpg", [CAT]))
+    write(source / "xml" / "b.xml", voc_xml("b.jpg", [CAT]))
+    write(source / "more" / "b.xml", voc_xml("b.jpg", [("dog", (1, 1, 5, 5))]))
+    imported = run(source, shares={"all": 1.0})
+    assert "two pictures of this name: the first is taken" in imported.what
+    assert "a picture annotated twice: the other annotation is taken" in imported.what
+    assert imported.boxes["b.jpg"] == [("dog", [1, 1, 5, 5])]  # more/ comes before xml/
+
+
+def test_polygons_of_roboflow(tmp_path: Path) -> None:
+    points = "".join(
+        f"<x{number}>{x}</x{number}><y{number}>{y}</y{number}>"
+        for number, (x, y) in enumerate([(4, 5), (14, 5), (14, 25), (4, 25)], start=1)
+    )
+    xml = voc_xml("a.jpg", [CAT]).replace("</bndbox>", f"</bndbox><polygon>{points}</polygon>")
+    write_pictures(tmp_path / "s", "a.jpg")
+    write(tmp_path / "s" / "a.xml", xml)
+    (item,) = run(tmp_path / "s", shares={"all": 1.0}).contents["all"]["annotations"]
+    assert item["segmentation"] == [[4, 5, 14, 5, 14, 25, 4, 25]]
+    assert item["area"] == 200
+
+
+def test_what_is_read_before_it_is_mended(tmp_path: Path) -> None:
+    write_pictures(tmp_path, "a.jpg")
+    write(tmp_path / "a.xml", voc_xml("a.jpg", [("cat", ("x", 2, 3, 4))], size_wh=None))
+    raw = read(SourceFiles.open(tmp_path))
+    (picture,) = raw.pictures
+    assert picture.size_wh is None
+    assert (raw.categories, raw.num_pictures, raw.num_objects) == (("cat",), 1, 1)
+    assert picture.objects[0].place == "object 1 cat"
+    assert picture.objects[0].box[1:] == (2, 3, 4)

@@ -1,0 +1,147 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from detection.detectors.types import FitResult
+from detection.runs.folder import RunFolder, UsedPicture, find_model, read_used
+from detection.runs.plot import losses_csv
+from generator.errors import ModelNotFoundError, RunMismatchError, StorageError
+
+IDENTITY = {
+    "detector": "small",
+    "settings": {"steps": 2, "workers": 0, "checkpoint_every": 5},
+    "data": [{"role": "real", "path": "/here", "pictures": 3, "digest": "sha256:a"}],
+}
+RESULT = FitResult(steps=3, best_step=2, losses=(2.0, 1.5, 1.25), validations=((2, 0.5), (3, 0.25)))
+
+
+class Saved:
+    """A detector whose weights are one file."""
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir()
+        (folder / "model.json").write_text("{}")
+
+
+def finished(path: Path) -> RunFolder:
+    path.mkdir(exist_ok=True)
+    folder = RunFolder(path, IDENTITY)
+    folder.begin({"command": "boxpaint"}, [UsedPicture(role="real", picture="a,b.png", sha256="f00")])
+    folder.checkpoint.mkdir()
+    folder.finish(Saved(), RESULT, {"steps": 3})
+    return folder
+
+
+def test_a_run_from_begin_to_end(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    assert RunFolder(path, IDENTITY).check(overwrite=False) is None
+    folder = finished(path)
+    assert sorted(each.name for each in path.iterdir()) == [
+        "data.csv",
+        "loss.png",
+        "losses.csv",
+        "model",
+        "run.json",
+        "scores.json",
+    ]
+    assert (path / "losses.csv").read_text().splitlines() == [
+        "step,loss,validation_ap",
+        "1,2,",
+        "2,1.5,0.5",
+        "3,1.25,0.25",
+    ]
+    assert read_used(path) == [UsedPicture(role="real", picture="a,b.png", sha256="f00")]
+    assert folder.check(overwrite=False) == {"schema_version": 1, "steps": 3}
+    assert folder.check(overwrite=True) is None
+    assert find_model(path) == find_model(path / "model") == path / "model"
+    (path / "notes.txt").write_text("mine")
+    folder.clear()
+    assert [each.name for each in path.iterdir()] == ["notes.txt"]
+
+
+def test_an_unfinished_run_is_gone_on_with(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, IDENTITY)
+    folder.checkpoint.mkdir()
+    assert folder.check(overwrite=False) is None
+    assert not folder.is_begun()
+    folder.begin({}, [])
+    before = (tmp_path / "run.json").read_bytes()
+    folder.begin({"command": "another"}, [])
+    assert folder.is_begun()
+    assert (tmp_path / "run.json").read_bytes() == before
+    assert folder.check(overwrite=False) is None
+    with pytest.raises(ModelNotFoundError, match="this training is unfinished"):
+        find_model(tmp_path)
+
+
+def test_what_decides_nothing_may_change(tmp_path: Path) -> None:
+    finished(tmp_path)
+    elsewhere = [{**IDENTITY["data"][0], "path": "/there"}]
+    settings = {"steps": 2, "workers": 4, "checkpoint_every": 9}
+    assert RunFolder(tmp_path, {**IDENTITY, "settings": settings, "data": elsewhere}).check(overwrite=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"detector": "large"}, 'detector: "small" before, "large" now'),
+        ({"settings": {"steps": 9}}, "settings.steps: 2 before, 9 now"),
+        ({"data": [{"role": "real", "pictures": 4, "digest": "sha256:a"}]}, "data[1].pictures: 3 before, 4 now"),
+        ({"data": [*IDENTITY["data"], {"role": "x"}]}, 'data[2]: nothing before, {"role": "x"} now'),
+    ],
+)
+def test_another_run_is_refused_naming_the_differences(tmp_path: Path, changes: dict[str, object], line: str) -> None:
+    finished(tmp_path)
+    folder = RunFolder(tmp_path, {**IDENTITY, **changes})
+    with pytest.raises(RunMismatchError) as caught:
+        folder.check(overwrite=False)
+    assert caught.value.differences == (line,)
+    assert folder.check(overwrite=True) is None
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize(
+    "files", [{"thesis.tex": "x"}, {"run.json": '{"spec_digest": "0"}'}, {"scores.json": "{}", "notes.txt": ""}]
+)
+def test_a_folder_of_something_else_is_never_touched(tmp_path: Path, files: dict[str, str], overwrite: bool) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(RunMismatchError, match="is not the folder of a detector's training"):
+        RunFolder(tmp_path, IDENTITY).check(overwrite=overwrite)
+
+
+def test_damage_is_named_and_can_be_overwritten(tmp_path: Path) -> None:
+    folder = finished(tmp_path)
+    (tmp_path / "model" / "model.json").unlink()
+    with pytest.raises(RunMismatchError, match=r"model is damaged: model\.json is missing"):
+        folder.check(overwrite=False)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(StorageError, match=r"run\.json: is damaged"):
+        folder.check(overwrite=False)
+    assert folder.check(overwrite=True) is None
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(StorageError, match=r"run\.json: is damaged"):
+        folder.check(overwrite=True)
+
+
+def test_a_run_of_another_version(tmp_path: Path) -> None:
+    folder = finished(tmp_path)
+    content = json.loads((tmp_path / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps({**content, "schema_version": 0}))
+    with pytest.raises(RunMismatchError, match="another version of boxpaint wrote it"):
+        folder.check(overwrite=False)
+
+
+def test_a_place_without_a_detector(tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFoundError, match="no trained detector is there"):
+        find_model(tmp_path / "nowhere")
+    assert read_used(tmp_path) == []
+    (tmp_path / "data.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(StorageError, match="is damaged"):
+        read_used(tmp_path)
+
+
+def test_losses_without_validation() -> None:
+    result = FitResult(steps=1, best_step=1, losses=(0.123456789,), validations=())
+    assert losses_csv(result) == b"step,loss,validation_ap\n1,0.123457,\n"

@@ -1,0 +1,62 @@
+"""Masks drawn as text, and detections made of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from detection.detectors.types import Detections, FitResult
+from tests.detection.discs import COLOURS
+
+
+def mask(*rows: str) -> np.ndarray:
+    """Make a mask (H, W) bool; '#' is the object."""
+    return np.array([[cell == "#" for cell in row] for row in rows])
+
+
+def found(masks: Sequence[np.ndarray], labels: Sequence[int], scores: Sequence[float]) -> Detections:
+    """Make detections with the boxes of their masks."""
+    boxes = []
+    for each in masks:
+        rows, columns = np.flatnonzero(each.any(axis=1)), np.flatnonzero(each.any(axis=0))
+        boxes.append([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
+    return Detections(
+        boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4),
+        labels=np.array(labels, np.int64),
+        scores=np.array(scores, np.float32),
+        masks=np.stack(masks),
+    )
+
+
+def nothing(size_hw: tuple[int, int]) -> Detections:
+    """Make an answer without objects."""
+    return Detections(
+        boxes_xyxy=np.zeros((0, 4), np.float32),
+        labels=np.zeros(0, np.int64),
+        scores=np.zeros(0, np.float32),
+        masks=np.zeros((0, *size_hw), bool),
+    )
+
+
+class ColourDetector:
+    """Finds the discs of tests/detection/discs.py by their colours: a detector that needs no training."""
+
+    categories = tuple(COLOURS)
+
+    def predict(self, pictures: Sequence[np.ndarray]) -> list[Detections]:
+        return [self._find(picture.astype(int)) for picture in pictures]
+
+    def fit(self, *arguments: object, **settings: object) -> FitResult:
+        raise NotImplementedError
+
+    def save(self, folder: Path) -> None:
+        raise NotImplementedError
+
+    def _find(self, picture: np.ndarray) -> Detections:
+        masks = {
+            label: np.abs(picture - colour).sum(axis=2) < 60 for label, colour in enumerate(COLOURS.values(), start=1)
+        }
+        labels = [label for label, each in masks.items() if each.any()]
+        if not labels:
+            return nothing(picture.shape[:2])
+        return found([masks[label] for label in labels], labels, [0.9 - 0.5 * (label - 1) for label in labels])

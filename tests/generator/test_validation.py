@@ -1,0 +1,42 @@
+"""Masks that would bring pycocotools down are faults, and boxes are held against their masks."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from generator.validation import decode_segmentation, distance_from_mask, validate_dataset
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1e12, "4", None])
+def test_a_polygon_that_cannot_be_drawn_is_a_fault_not_a_crash(tmp_path: Path, value: object) -> None:
+    polygon = [4, 5, value, 5, 14, 25]
+    with pytest.raises(ValueError, match="polygon"):
+        decode_segmentation([polygon], (30, 40))
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    item = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [4, 5, 10, 20], "area": 200, "iscrowd": 0}
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 40, "height": 30}],
+        "annotations": [{**item, "segmentation": [polygon]}],
+        "categories": [{"id": 1, "name": "cat"}],
+    }
+    (tmp_path / "all.json").write_text(json.dumps(content))
+    (fault,) = validate_dataset(tmp_path).faults
+    assert "neither polygons nor a run-length encoding" in fault.expected
+
+
+@pytest.mark.parametrize(
+    ("bbox", "distance"),
+    [
+        ([5, 3, 11, 6], 0),
+        ([3, 3, 13, 6], 0),  # within 2 px and 2 %
+        ([2, 3, 14, 6], 3),
+        ([5, 3, 11, 16], 10),
+    ],
+)
+def test_a_box_and_its_mask(bbox: list[float], distance: float) -> None:
+    mask = np.zeros((30, 40), bool)
+    mask[3:9, 5:16] = True
+    assert distance_from_mask(bbox, mask) == distance
