@@ -38,4 +38,6 @@ $(VENV)/.base: $(VENV)/.created pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.base
 	$(PIP) --editable '.[dev]'
+	@# ultralytics brings the opencv that needs libGL, into the same folder: the headless one goes on top
+	$(PIP) --force-reinstall --no-deps opencv-python-headless
 	touch $@

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from boxpaint.cli_detect import refine_app, train_detector
+from boxpaint.cli_detect import refine_app
 from boxpaint.cli_evaluate import evaluate, predict
 from boxpaint.cli_experiment import experiment
 from boxpaint.cli_import import import_command
@@ -29,14 +29,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(train_app, name="train")
-app.add_typer(refine_app, name="refine")
-train_app.command("detector")(train_detector)
-app.command()(predict)
-app.command()(evaluate)
-app.command("import")(import_command)
-app.command()(experiment)
-app.command()(segment)
 # No markup: a path or a name may hold square brackets.
 console = Console(highlight=False, markup=False)
 
@@ -282,3 +274,13 @@ def _load(
     settings = Config.load(config, seed=seed, chunk=chunk, device=device)
     spec = load_spec(background, classes, attributes, canvas_wh=settings.canvas_wh, find_references=find_references)
     return settings, spec
+
+
+# Behind the commands above, so that the help follows the way of a data set: painted, checked, learnt from, proven.
+app.command("import")(import_command)
+app.add_typer(train_app, name="train")
+app.add_typer(refine_app, name="refine")
+app.command()(predict)
+app.command()(segment)
+app.command()(evaluate)
+app.command()(experiment)

@@ -40,6 +40,7 @@ console = Console(highlight=False, markup=False, emoji=False)
 INTERRUPTED = 130
 SHOWN_UNREADABLE = 5
 _OUT, _SEGMENTS = Path("runs/segmenter"), Path("segments")
+# The rate: 300 steps on 240 painted smears, one seed each: mask AP .611 with 2e-3, .595 with 1e-3 (60 painted ones).
 _DETECTOR, _STEPS, _RATE = "mask_rcnn_small", 1000, 2e-3
 
 

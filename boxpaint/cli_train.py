@@ -1,4 +1,4 @@
-"""`boxpaint train ...`: models fine-tuned on data of one's own."""
+"""`boxpaint train ...`: models trained on data of one's own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from boxpaint.cli_classifier import classifier
+from boxpaint.cli_detect import train_detector
 from boxpaint.cli_segmenter import segmenter
 from boxpaint.training_progress import StepBar
 from detection.captioner.settings import CaptionerSettings, EpochLoss, Listener
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
     from generator.config import Config
     from generator.errors import Fault
 
-app = typer.Typer(help="Fine-tune a model on data of your own.", no_args_is_help=True)
-app.command()(classifier)
+app = typer.Typer(help="Train a model on data of your own.", no_args_is_help=True)
+app.command("detector")(train_detector)
 app.command()(segmenter)
+app.command()(classifier)
 # No markup: a path or a caption may hold square brackets.
 console = Console(highlight=False, markup=False)
 

@@ -21,7 +21,7 @@ from detection.classifier.jobs import Materials, Outcome, list_jobs, read_model,
 from detection.classifier.models import Classifier, find_weights, spec_of
 from detection.classifier.report import write_report
 from detection.classifier.settings import Arm, ClassifierSettings, Listener
-from detection.experiment.machine import describe_machine
+from detection.machine import describe_machine
 from detection.work_folder import remove, working_in
 from generator.errors import RunMismatchError
 from generator.painting.device import choose_device

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from detection.detectors.types import Detections
-from detection.experiment.config import Arm
+from detection.experiment.config import Arm, ExperimentConfig
 from detection.experiment.drawing import Failure, draw_failures, worst_pictures
-from detection.experiment.jobs import data_digest
-from detection.experiment.machine import describe_machine
+from detection.experiment.jobs import Materials, data_digest
+from detection.machine import describe_machine
 from detection.experiment.plots import draw_card
 from detection.experiment.run import Outcome
 from detection.experiment.tables import (
@@ -73,8 +73,8 @@ def headlines(outcome: Outcome) -> list[str]:
     config = materials.config
     claimed = [gain for gain in outcome.gains if gain.arm == config.claim]
     lines = [verdict(claimed, pictures=len(materials.test), total=len(materials.train))]
-    if outcome.share is not None:
-        lines.append(share_sentence(outcome.share, len(materials.train)))
+    total = len(materials.train)
+    lines += [share_sentence(arm, share, total, config.fewest_real or total) for arm, share in outcome.shares.items()]
     if outcome.curve is not None and config.value_curve is not None:
         lines.append(advice(outcome.curve, config.value_curve, config.categories))
     return lines
@@ -150,8 +150,9 @@ def _conditions(outcome: Outcome, command: str) -> str:
     lines += [
         f"- Detector: {config.detector.name}, from {_weights(config.detector.pretrained)}; every arm "
         f"{config.fit.steps} steps of {config.fit.batch_size} pictures with augmentation {config.fit.augment}; "
-        f"`{ARM_NAMES['refined']}` spends {config.refine.steps} of them on real pictures alone, at a learning rate of "
-        f"{config.refine.learning_rate:g} (else {config.fit.learning_rate:g}).",
+        f"`{ARM_NAMES['refined']}` spends the last of them on real pictures alone: {_refinings(config, materials)} "
+        f"(else a learning rate of {config.fit.learning_rate:g}). Its painted boxes are scaled as measured "
+        f"on the first {config.fewest_real or len(materials.train)} pictures of its subset.",
         "- Subsets of real pictures are drawn by seed, the smaller inside the larger, the same for all arms; pictures "
         "that bring a class which is still missing come first. Subset k is trained with seed k.",
         f"- Intervals: {config.bootstrap} bootstrap draws of test pictures and of subsets, the same for both arms. "
@@ -162,6 +163,16 @@ def _conditions(outcome: Outcome, command: str) -> str:
         *(f"- {topic.capitalize()}: {finding}" for topic, finding in describe_machine().items()),
     ]
     return "## How it was measured\n\n" + "\n".join(lines)
+
+
+def _refinings(config: ExperimentConfig, materials: Materials) -> str:
+    total = len(materials.train)
+    numbers = [total if wish.number == "all" else wish.number for wish in config.real_images]
+    refines = {number: config.refine_of(number, total) for number in numbers}
+    parts = [
+        f"{refine.steps} {with_images(number, total)} at {refine.learning_rate:g}" for number, refine in refines.items()
+    ]
+    return ", ".join(parts)
 
 
 def _weights(pretrained: str) -> str:

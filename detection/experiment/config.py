@@ -13,12 +13,14 @@ from generator.seeds import MAX_SEED
 from generator.typed_yaml import fill_model
 from generator.yaml_lines import read_yaml
 
-Arm = Literal["real", "copy_paste", "synthetic", "refined", "mixed"]
+Arm = Literal["real", "copy_paste", "synthetic", "calibrated", "refined", "mixed"]
 BoxMode = Literal["tight", "requested", "calibrated"]
 # Arms that see no painted picture, and those that see painted and real ones.
 BASELINE_ARMS: tuple[Arm, ...] = ("real", "copy_paste")
 COMBINED_ARMS: tuple[Arm, ...] = ("refined", "mixed")
-ALL_ARMS: tuple[Arm, ...] = (*BASELINE_ARMS, "synthetic", *COMBINED_ARMS)
+# Arms that are trained on painted pictures alone: without anything real, and with boxes measured on a few real ones.
+PAINTED_ARMS: tuple[Arm, ...] = ("synthetic", "calibrated")
+ALL_ARMS: tuple[Arm, ...] = (*BASELINE_ARMS, *PAINTED_ARMS, *COMBINED_ARMS)
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -72,7 +74,9 @@ class SyntheticConfig(_Section):
     num_images: Count | None = None
     """How many to use, or to paint; all where nothing is said."""
     boxes: BoxMode = "calibrated"
-    """tight: of the painted pixels; requested: as asked for; calibrated: tight, scaled to how people draw boxes."""
+    """tight: of the painted pixels; requested: as asked for; calibrated: tight, scaled to how people draw boxes. The
+    scale is measured on the real pictures that a training sees; of one on painted pictures alone, on its subset's first
+    few (the least of `real_images`), and of the arm `synthetic`, which knows nothing real, boxes stay tight."""
 
     @model_validator(mode="after")
     def _has_a_source(self) -> SyntheticConfig:
@@ -134,6 +138,8 @@ class RealImages(_Section):
 
     number: Count | Literal["all"]
     subsets: Annotated[int, Field(ge=1, le=1000)] = 3
+    refine: RefineConfig | None = None
+    """How to refine on so many, where it is not as `refine` says for all."""
 
 
 class ValueCurveConfig(_Section):
@@ -191,7 +197,7 @@ class ExperimentConfig(_Section):
             raise ValueError(
                 "arms: refined or mixed need an arm without painted pictures to be compared with: add real"
             )
-        if self.refine.steps >= self.fit.steps:
+        if any(refine.steps >= self.fit.steps for refine in self._refinings()):
             raise ValueError(f"refine.steps are part of fit.steps ({self.fit.steps}); fewer than those are needed")
         return self
 
@@ -226,11 +232,15 @@ class ExperimentConfig(_Section):
         return bool(set(self.arms) - set(BASELINE_ARMS)) or self.value_curve is not None
 
     @property
-    def pretraining(self) -> FitSettings:
-        """The first part of the arm `refined`: what `refine` leaves of the steps."""
-        return self.fit.model_copy(update={"steps": self.fit.steps - self.refine.steps})
+    def fewest_real(self) -> int | None:
+        """The least number of real pictures that a training sees; None where each sees all."""
+        return min((wish.number for wish in self.real_images if wish.number != "all"), default=None)
 
-    @property
-    def refining(self) -> FitSettings:
-        """The second part of the arm `refined`."""
-        return self.fit.model_copy(update=self.refine.model_dump())
+    def refine_of(self, number: int, available: int) -> RefineConfig:
+        """How the arm `refined` goes on with `number` of `available` real pictures."""
+        wishes = {available if wish.number == "all" else wish.number: wish for wish in self.real_images}
+        wish = wishes.get(number)
+        return wish.refine if wish is not None and wish.refine is not None else self.refine
+
+    def _refinings(self) -> list[RefineConfig]:
+        return [self.refine, *(wish.refine for wish in self.real_images if wish.refine is not None)]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from detection.datasets.types import DetectionSet
 from detection.detectors.settings import FitSettings
-from detection.experiment.config import BASELINE_ARMS, Arm, ExperimentConfig, ValueCurveConfig
+from detection.experiment.config import BASELINE_ARMS, Arm, ExperimentConfig, RefineConfig, ValueCurveConfig
 from detection.experiment.subsets import choose_subset
 from generator.version import __version__
 
@@ -25,29 +25,38 @@ class Job:
     """One training.
 
     `number`: real pictures that it sees; `painted`: painted pictures that it sees, the first so many; `subset`: which
-    real pictures, and its seed; `start`: the job whose weights it goes on from.
+    real pictures, and its seed; `measured`: real pictures that the scale of painted boxes is measured on; `refine`: how
+    the arm `refined` divides its steps; `start`: the job whose weights it goes on from.
     """
 
     kind: Arm | Literal["pretrain"]
     number: int
     painted: int
     subset: int
+    measured: int = 0
+    refine: RefineConfig | None = None
     start: Job | None = None
 
     @property
     def name(self) -> str:
         """Unique within an experiment."""
-        return f"{self.kind}-real{self.number}-painted{self.painted}-seed{self.subset}"
+        before = f"-before{self.refine.steps}" if self.kind == "pretrain" and self.refine is not None else ""
+        return f"{self.kind}-real{self.number}-painted{self.painted}{before}-seed{self.subset}"
 
     def settings(self, config: ExperimentConfig) -> FitSettings:
         """How it trains: every arm as many steps in all."""
+        if self.refine is None:
+            return config.fit
         if self.kind == "pretrain":
-            return config.pretraining
-        return config.refining if self.kind == "refined" else config.fit
+            return config.fit.model_copy(update={"steps": config.fit.steps - self.refine.steps})
+        return config.fit.model_copy(update=self.refine.model_dump())
 
     def to_json(self) -> dict[str, Any]:
         """Plain data that says the same."""
-        return asdict(self)
+        refine = self.refine.model_dump(mode="json") if self.refine is not None else None
+        start = self.start.to_json() if self.start is not None else None
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {**plain, "refine": refine, "start": start}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,6 +75,10 @@ class Materials:
     def real_of(self, job: Job) -> DetectionSet | None:
         """The real pictures that a job may see."""
         return choose_subset(self.train, self.config.seed, job.subset, job.number) if job.number else None
+
+    def measured_of(self, job: Job) -> DetectionSet | None:
+        """The real pictures that the scale of a job's painted boxes is measured on."""
+        return choose_subset(self.train, self.config.seed, job.subset, job.measured) if job.measured else None
 
     def painted_of(self, job: Job) -> DetectionSet | None:
         """The painted pictures that a job may see, with the boxes that they came with."""
@@ -89,6 +102,9 @@ class Materials:
         if painted is not None:
             identity["painted"] = data_digest(painted, self.digests)
             identity["boxes"] = config.synthetic.boxes
+            measured = self.measured_of(job)
+            if measured is not None and config.synthetic.boxes == "calibrated":
+                identity["measured"] = data_digest(measured, self.digests)
         if job.kind == "copy_paste":
             identity["copy_paste"] = config.copy_paste.model_dump(mode="json")
         if job.kind == "mixed":
@@ -117,26 +133,41 @@ def plan_grid(config: ExperimentConfig, available: int, painted: int) -> list[Jo
     """Jobs of the arms at every number of real pictures; `available` real ones and `painted` ones are there."""
     jobs = []
     if "synthetic" in config.arms:
-        jobs += [job_of("synthetic", 0, painted, seed) for seed in range(config.synthetic_seeds)]
+        jobs += [
+            Job(kind="synthetic", number=0, painted=painted, subset=seed) for seed in range(config.synthetic_seeds)
+        ]
+    fewest = config.fewest_real or available
     for wish in config.real_images:
         number = available if wish.number == "all" else wish.number
         for arm in config.arms:
-            if arm != "synthetic":
+            if arm != "synthetic" and (arm != "calibrated" or number == fewest):
                 of_arm = 0 if arm in BASELINE_ARMS else painted
-                jobs += [job_of(arm, number, of_arm, subset) for subset in range(wish.subsets)]
+                jobs += [job_of(config, arm, number, of_arm, subset, available) for subset in range(wish.subsets)]
     return jobs
 
 
-def plan_point(curve: ValueCurveConfig, painted: int) -> list[Job]:
+def plan_point(config: ExperimentConfig, curve: ValueCurveConfig, painted: int, available: int) -> list[Job]:
     """Jobs of one point of the value curve; without painted pictures it is the arm `real`."""
     arm: Arm = curve.arm if painted else "real"
-    return [job_of(arm, curve.real_images, painted, subset) for subset in range(curve.subsets)]
+    return [job_of(config, arm, curve.real_images, painted, subset, available) for subset in range(curve.subsets)]
 
 
-def job_of(arm: Arm, number: int, painted: int, subset: int) -> Job:
-    """Make a job; one that refines starts from the pretraining of its seed, which all numbers of pictures share."""
-    start = Job(kind="pretrain", number=0, painted=painted, subset=subset) if arm == "refined" else None
-    return Job(kind=arm, number=number, painted=painted, subset=subset, start=start)
+def job_of(config: ExperimentConfig, arm: Arm, number: int, painted: int, subset: int, available: int) -> Job:
+    """Make a job with real pictures.
+
+    One that refines starts from the pretraining of its seed and length. The pretraining's boxes are measured on the
+    fewest real pictures that any job of this subset sees, so that all numbers of pictures share it.
+    """
+    fewest = min(number, config.fewest_real or available)
+    refine = config.refine_of(number, available) if arm == "refined" else None
+    start = None
+    if refine is not None:
+        # Of `refine` only what decides the pretraining, so that equal ones are one job.
+        before = RefineConfig(steps=refine.steps)
+        start = Job(kind="pretrain", number=0, painted=painted, subset=subset, measured=fewest, refine=before)
+    measured = {"mixed": number, "calibrated": fewest}.get(arm, 0)
+    seen = 0 if arm == "calibrated" else number
+    return Job(kind=arm, number=seen, painted=painted, subset=subset, measured=measured, refine=refine, start=start)
 
 
 def with_starts(jobs: Iterable[Job]) -> list[Job]:

@@ -8,16 +8,15 @@ from detection.experiment.config import BoxMode
 
 
 def prepare_synthetic(
-    painted: DetectionSet, boxes: BoxMode, real: DetectionSet | None
+    painted: DetectionSet, boxes: BoxMode, measured: DetectionSet | None
 ) -> tuple[DetectionSet, dict[str, BoxScale]]:
     """Give painted pictures the boxes to train with; returns by how much they were scaled, too.
 
-    `real` are the real pictures that the same training may see, the only ones that anything may be measured by. To
-    calibrate without any, the boxes that were asked for are taken.
+    `measured` are the real pictures that the scale may be measured on; without any, calibrated boxes stay tight.
     """
-    if boxes == "tight":
-        return painted, {}
-    if boxes == "requested" or real is None:
+    if boxes == "requested":
         return requested_boxes(painted), {}
-    scales = measure_scales(real, painted)
+    if boxes == "tight" or measured is None:
+        return painted, {}
+    scales = measure_scales(measured, painted)
     return rescale(painted, scales), scales

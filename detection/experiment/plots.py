@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from detection.experiment.config import Arm
+from detection.experiment.config import PAINTED_ARMS, Arm
 from detection.experiment.run import Outcome
 from detection.experiment.value_curve import ValueCurve
 from detection.experiment.verdict import ARM_NAMES
@@ -22,6 +22,7 @@ _COLOURS: dict[Arm, str] = {
     "real": "#000000",
     "copy_paste": "#E69F00",
     "synthetic": "#009E73",
+    "calibrated": "#56B4E9",
     "refined": "#0072B2",
     "mixed": "#CC79A7",
 }
@@ -56,7 +57,7 @@ def _plot_arms(axes: Axes, outcome: Outcome, panel: int) -> None:
     for arm in outcome.materials.config.arms:
         cells = sorted((cell for cell in outcome.cells if cell.arm == arm), key=lambda cell: cell.number)
         means, spreads = _curve_of(cells, panel)
-        if arm == "synthetic":
+        if arm in PAINTED_ARMS:
             axes.axhline(means[0], color=_COLOURS[arm], linestyle="--", label=ARM_NAMES[arm])
             axes.axhspan(means[0] - spreads[0], means[0] + spreads[0], color=_COLOURS[arm], alpha=0.08, linewidth=0)
             continue

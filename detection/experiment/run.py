@@ -12,7 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from detection.experiment.config import BASELINE_ARMS, COMBINED_ARMS, ExperimentConfig, ValueCurveConfig
+from detection.experiment.config import (
+    BASELINE_ARMS,
+    COMBINED_ARMS,
+    PAINTED_ARMS,
+    Arm,
+    ExperimentConfig,
+    ValueCurveConfig,
+)
 from detection.experiment.data import gather
 from detection.experiment.job_folder import JobFolder
 from detection.experiment.jobs import Job, Materials, plan_grid, plan_point, with_starts
@@ -56,8 +63,8 @@ class Outcome:
     """Of the grid of arms and numbers of real pictures."""
     gains: tuple[Gain, ...]
     """Of every arm with painted and real pictures, at every number, over the best arm without painted ones there."""
-    share: Interval | None
-    """mAP of painted pictures alone, as a share of that of all real ones."""
+    shares: dict[Arm, Interval]
+    """mAP of the arms on painted pictures alone, as a share of that of all real ones."""
     curve: ValueCurve | None
     seconds: float
     """Of all jobs together, whenever they ran."""
@@ -102,14 +109,15 @@ def summarise(
             cell = find_cell(cells, arm, number)
             if cell is not None and baselines:
                 gains.append(gain_of(cell, best_of(baselines), seed=seed))
-    alone = find_cell(cells, "synthetic", 0)
     whole = find_cell(cells, "real", len(materials.train))
+    alone = {arm: cell for arm in PAINTED_ARMS if (cell := find_cell(cells, arm, 0))}
+    shares = {arm: share_of(cell, whole, seed=seed) for arm, cell in alone.items() if whole}
     return Outcome(
         materials=materials,
         results=(*results, *extra),
         cells=tuple(cells),
         gains=tuple(gains),
-        share=share_of(alone, whole, seed=seed) if alone and whole else None,
+        shares={arm: share for arm, share in shares.items() if share},
         curve=curve,
         seconds=sum(sum(result.report["seconds"].values()) for result in (*results, *extra)),
     )
@@ -126,7 +134,7 @@ def _trace_curve(
     curve = curve_of(cells, settings, seed=seed)
     for painted in settings.numbers:
         listener.on_stage(f"value curve: {painted} painted images")
-        point = plan_point(settings, painted)
+        point = plan_point(config, settings, painted, len(materials.train))
         _do(point, materials, folder, workers, listener)
         jobs += point
         cells += cells_of(read_results(point, materials, folder), config.categories, config.bootstrap)

@@ -122,7 +122,7 @@ def _mix(job: Job, materials: Materials, folder: JobFolder) -> tuple[TrainingMix
         return TrainingMix.of(real), {}
     if painted is None:
         raise ValueError(f"{job.name}: no pictures to train on")
-    prepared, scales = prepare_synthetic(painted, config.synthetic.boxes, real)
+    prepared, scales = prepare_synthetic(painted, config.synthetic.boxes, materials.measured_of(job))
     if job.kind == "mixed" and real is not None:
         share = config.mixed.real_share
         return TrainingMix(sets=(real, prepared), shares=(share, 1 - share)), scales

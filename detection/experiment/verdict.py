@@ -11,6 +11,7 @@ ARM_NAMES: dict[Arm, str] = {
     "real": "real only",
     "copy_paste": "real with copy-paste",
     "synthetic": "painted only",
+    "calibrated": "painted only, boxes measured",
     "refined": "painted, then refined on real",
     "mixed": "painted and real mixed",
 }
@@ -53,11 +54,15 @@ def verdict(gains: Sequence[Gain], *, pictures: int, total: int) -> str:
     return f"{'; '.join(parts)} (95 % intervals; {ARM_NAMES[gains[0].arm]}, against the best arm without them: {best})."
 
 
-def share_sentence(share: Interval, number: int) -> str:
-    """How far painted pictures alone get."""
+def share_sentence(arm: Arm, share: Interval, number: int, measured: int) -> str:
+    """How far painted pictures alone get; of the arm `calibrated`, `measured` real ones gave the scale of its boxes."""
     low, high = 100 * share.low, 100 * share.high
+    how = {
+        "synthetic": "without anything real",
+        "calibrated": f"with the scale of their boxes measured on {measured} real images",
+    }[arm]
     return (
-        f"Painted images alone, without a single real one, reach {100 * share.value:.0f} % [{low:.0f}, {high:.0f}] "
+        f"Painted images alone, {how}, reach {100 * share.value:.0f} % [{low:.0f}, {high:.0f}] "
         f"of the mAP that all {number} real images reach."
     )
 

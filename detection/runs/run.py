@@ -16,7 +16,7 @@ from detection.detectors.registry import load_detector, make_detector
 from detection.detectors.settings import FitSettings, ModelOptions
 from detection.detectors.types import Detector, FitListener, TrainingMix
 from detection.evaluation.finding import find_objects
-from detection.experiment.machine import describe_machine
+from detection.machine import describe_machine
 from detection.runs.folder import RUN, RunFolder, UsedPicture, find_model, read_used
 from detection.runs.sources import Source, check_validation
 from detection.work_folder import working_in

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from detection.experiment.config import ExperimentConfig
+from detection.experiment.jobs import job_of
 from generator.errors import ConfigError
 from generator.yaml_lines import read_yaml
 from tests.detection.experiment.conftest import settings, write_experiment
@@ -34,9 +35,12 @@ def test_paths_count_from_the_file_and_the_command_line_goes_first(tmp_path: Pat
 
 def test_refining_is_a_part_of_the_steps_with_its_own_rate(tmp_path: Path) -> None:
     config = ExperimentConfig.load(write_experiment(tmp_path, refine={"steps": 4, "learning_rate": 0.5}))
-    assert config.pretraining.steps + config.refining.steps == config.fit.steps == 10
-    assert (config.pretraining.learning_rate, config.refining.learning_rate) == (0.004, 0.5)
-    assert config.refining.batch_size == 4
+    job = job_of(config, "refined", 2, 5, 0, available=6)
+    assert job.start is not None
+    before, after = job.start.settings(config), job.settings(config)
+    assert before.steps + after.steps == config.fit.steps == 10
+    assert (before.learning_rate, after.learning_rate) == (0.004, 0.5)
+    assert after.batch_size == 4
 
 
 @pytest.mark.parametrize(
@@ -52,6 +56,7 @@ def test_refining_is_a_part_of_the_steps_with_its_own_rate(tmp_path: Path) -> No
         ({"arms": ["real", "synthesis"]}, "arms.1", "Input should be 'real'"),
         ({"arms": ["refined"]}, None, "add real"),
         ({"refine": {"steps": 10}}, None, "fewer than those are needed"),
+        ({"real_images": [{"number": 3, "refine": {"steps": 10}}]}, None, "fewer than those are needed"),
         ({"real": {"data": "x", "train": ["a"], "test": "a"}}, "real", "both trained and tested on"),
         ({"synthetic": {"background": "b.csv"}}, "synthetic", "go together"),
         ({"copy_paste": {"scale": [2, 1]}}, "copy_paste.scale", "must not be above"),

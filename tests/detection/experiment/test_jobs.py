@@ -8,7 +8,7 @@ import pytest
 
 from detection.experiment.config import ExperimentConfig, ValueCurveConfig
 from detection.experiment.data import gather
-from detection.experiment.jobs import Materials, job_of, plan_grid, plan_point, with_starts
+from detection.experiment.jobs import Job, Materials, job_of, plan_grid, plan_point, with_starts
 from generator.errors import DatasetError
 from generator.run import Listener
 from tests.detection.experiment.conftest import settings, write_experiment
@@ -44,10 +44,34 @@ def test_all_numbers_share_the_pretraining_of_a_seed_and_every_arm_has_as_many_s
         assert before + job.settings(materials.config).steps == 10
 
 
-def test_a_point_of_the_value_curve() -> None:
+def test_a_point_of_the_value_curve(materials: Materials) -> None:
     curve = ValueCurveConfig(numbers=(0, 4), real_images=3, subsets=2, arm="mixed")
-    assert [(job.kind, job.number, job.painted) for job in plan_point(curve, 0)] == [("real", 3, 0)] * 2
-    assert [(job.kind, job.number, job.painted) for job in plan_point(curve, 4)] == [("mixed", 3, 4)] * 2
+    points = [plan_point(materials.config, curve, painted, 6) for painted in (0, 4)]
+    assert [(job.kind, job.number, job.painted) for job in points[0]] == [("real", 3, 0)] * 2
+    assert [(job.kind, job.number, job.painted) for job in points[1]] == [("mixed", 3, 4)] * 2
+
+
+def test_boxes_are_measured_on_what_a_training_or_its_subset_sees(materials: Materials) -> None:
+    arms = ["real", "calibrated", "refined", "mixed"]
+    config = config_of(materials, arms=arms, real_images=[{"number": 3}, {"number": "all"}])
+    jobs = with_starts(plan_grid(config, available=6, painted=5))
+    measured = {(job.kind, job.number): job.measured for job in jobs if job.measured}
+    assert measured == {("pretrain", 0): 3, ("calibrated", 0): 3, ("mixed", 3): 3, ("mixed", 6): 6}
+    calibrated = [job for job in jobs if job.kind == "calibrated"]
+    assert [materials.real_of(job) for job in calibrated] == [None] * 3
+    assert [len(materials.measured_of(job) or ()) for job in calibrated] == [3] * 3
+
+
+def test_a_number_of_pictures_may_refine_in_its_own_way(materials: Materials) -> None:
+    own = {"steps": 7, "learning_rate": 0.5}
+    config = config_of(materials, real_images=[{"number": 2}, {"number": 3}, {"number": "all", "refine": own}])
+    jobs = with_starts(plan_grid(config, available=6, painted=5))
+    steps = {job.number: (job.start.settings(config).steps, job.settings(config).steps) for job in jobs if job.start}
+    assert steps == {2: (6, 4), 3: (6, 4), 6: (3, 7)}
+    rates = {job.number: job.settings(config).learning_rate for job in jobs if job.start}
+    assert rates == {2: 1e-3, 3: 1e-3, 6: 0.5}
+    starts = [job for job in jobs if job.kind == "pretrain"]
+    assert len(starts) == len({job.name for job in starts}) == 6
 
 
 @pytest.mark.parametrize(
@@ -63,9 +87,10 @@ def test_a_point_of_the_value_curve() -> None:
     ],
 )
 def test_what_decides_the_numbers_changes_the_digest(materials: Materials, arm: Any, changes: dict[str, Any]) -> None:
-    job = job_of(arm, 2, 5 if arm in ("refined", "mixed") else 0, 0)
+    painted = 5 if arm in ("refined", "mixed") else 0
     other = replace(materials, config=config_of(materials, **changes))
-    assert other.digest(job) != replace(materials, config=config_of(materials)).digest(job)
+    job, changed = (job_of(each.config, arm, 2, painted, 0, 6) for each in (materials, other))
+    assert other.digest(changed) != replace(materials, config=config_of(materials)).digest(job)
 
 
 @pytest.mark.parametrize(
@@ -82,20 +107,20 @@ def test_what_decides_the_numbers_changes_the_digest(materials: Materials, arm: 
     ids=str,
 )
 def test_what_does_not_decide_them_keeps_it(materials: Materials, changes: dict[str, Any]) -> None:
-    job = job_of("real", 2, 0, 0)
+    job = _real(materials)
     other = replace(materials, config=config_of(materials, **changes))
     assert other.digest(job) == replace(materials, config=config_of(materials)).digest(job)
 
 
 def test_other_pictures_change_the_digest_of_those_that_see_them(materials: Materials) -> None:
-    seen = str(materials.real_of(job_of("real", 2, 0, 0)).samples[0].path)
+    seen = str(materials.real_of(_real(materials)).samples[0].path)
     other = replace(materials, digests={**materials.digests, seen: "other"})
-    assert other.digest(job_of("real", 2, 0, 0)) != materials.digest(job_of("real", 2, 0, 0))
-    assert other.digest(job_of("synthetic", 0, 5, 0)) == materials.digest(job_of("synthetic", 0, 5, 0))
+    assert other.digest(_real(materials)) != materials.digest(_real(materials))
+    assert other.digest(_synthetic(5)) == materials.digest(_synthetic(5))
 
 
 def test_painted_pictures_are_a_prefix(materials: Materials) -> None:
-    few, many = materials.painted_of(job_of("synthetic", 0, 2, 0)), materials.painted_of(job_of("synthetic", 0, 6, 0))
+    few, many = materials.painted_of(_synthetic(2)), materials.painted_of(_synthetic(6))
     assert [sample.path for sample in few.samples] == [sample.path for sample in many.samples][:2]
 
 
@@ -110,3 +135,11 @@ def test_a_category_that_is_missing_on_one_side_is_refused(discs: Path, tmp_path
     config = ExperimentConfig.load(write_experiment(discs, categories=["red", "green"]))
     with pytest.raises(DatasetError, match="green"):
         gather(config, tmp_path, listener=Listener())
+
+
+def _real(materials: Materials) -> Job:
+    return job_of(materials.config, "real", 2, 0, 0, available=6)
+
+
+def _synthetic(painted: int) -> Job:
+    return Job(kind="synthetic", number=0, painted=painted, subset=0)

@@ -64,5 +64,5 @@ def test_without_a_comparison_there_is_no_verdict() -> None:
 
 
 def test_share() -> None:
-    sentence = share_sentence(Interval(value=0.83, low=0.71, high=0.958), 292)
+    sentence = share_sentence("synthetic", Interval(value=0.83, low=0.71, high=0.958), 292, 3)
     assert "reach 83 % [71, 96] of the mAP that all 292 real images reach" in sentence

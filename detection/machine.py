@@ -1,4 +1,4 @@
-"""On what an experiment ran, for its card."""
+"""On what something was measured or trained, for its card."""
 
 from __future__ import annotations
 
