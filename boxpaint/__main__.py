@@ -21,7 +21,7 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except BoxpaintError as error:
-        console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+        console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
         if isinstance(error, FaultsError) and len(error.faults) > 1:
             console.print(f"{len(error.faults)} faults:", style="bold red")
         console.print(str(error), style="red")

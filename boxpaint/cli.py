@@ -30,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 # No markup: a path or a name may hold square brackets.
-console = Console(highlight=False, markup=False)
+console = Console(highlight=False, markup=False, emoji=False)
 
 INTERRUPTED = 130
 FAULTS_FOUND = 2

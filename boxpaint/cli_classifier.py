@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from detection.classifier.statistics import Gain
 
 # No markup: a path or a class may hold square brackets.
-console = Console(highlight=False, markup=False)
+console = Console(highlight=False, markup=False, emoji=False)
 
 INTERRUPTED = 130
 _OUT = Path("runs/classifier")

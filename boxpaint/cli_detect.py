@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 refine_app = typer.Typer(help="Train a trained model further, on real pictures.", no_args_is_help=True)
 # No markup: a path or a class may hold square brackets.
-console = Console(highlight=False, markup=False)
+console = Console(highlight=False, markup=False, emoji=False)
 
 INTERRUPTED = 130
 _OUT, _REFINED = Path("runs/detector"), Path("runs/detector_refined")

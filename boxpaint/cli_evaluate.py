@@ -14,7 +14,7 @@ from boxpaint.run_tables import score_table
 from boxpaint.training_progress import StepBar
 
 # No markup: a path or a class may hold square brackets.
-console = Console(highlight=False, markup=False)
+console = Console(highlight=False, markup=False, emoji=False)
 
 SHOWN_PICTURES = 5
 _PREDICTIONS, _EVALUATION = Path("predictions"), Path("evaluation")

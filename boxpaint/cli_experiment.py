@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 # No markup: a path or a name may hold square brackets.
-console = Console(highlight=False, markup=False)
+console = Console(highlight=False, markup=False, emoji=False)
 
 INTERRUPTED = 130
 _OUT = Path("runs/experiment")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from detection.importers.report import ImportReport
 
 # No markup: a path or a name may hold square brackets.
-console = Console(highlight=False, markup=False)
+console = Console(highlight=False, markup=False, emoji=False)
 
 INTERRUPTED = 130
 _SHOWN_EXAMPLE = 110

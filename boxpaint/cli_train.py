@@ -30,7 +30,7 @@ app.command("detector")(train_detector)
 app.command()(segmenter)
 app.command()(classifier)
 # No markup: a path or a caption may hold square brackets.
-console = Console(highlight=False, markup=False)
+console = Console(highlight=False, markup=False, emoji=False)
 
 INTERRUPTED = 130
 SHOWN_ROWS = 3
