@@ -17,7 +17,6 @@ from detection.detectors.types import Detections
 from detection.experiment.config import Arm, ExperimentConfig
 from detection.experiment.drawing import Failure, draw_failures, worst_pictures
 from detection.experiment.jobs import Materials, data_digest
-from detection.machine import describe_machine
 from detection.experiment.plots import draw_card
 from detection.experiment.run import Outcome
 from detection.experiment.tables import (
@@ -32,6 +31,7 @@ from detection.experiment.tables import (
 )
 from detection.experiment.value_curve import advice
 from detection.experiment.verdict import ARM_NAMES, points, share_sentence, verdict, with_images
+from detection.machine import describe_machine
 from generator.storage import write_bytes
 
 CARD, TRAININGS, SUMMARY, CURVES, FAILURES = "card.md", "card.csv", "summary.csv", "card.png", "failures.jpg"
