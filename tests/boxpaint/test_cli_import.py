@@ -1,23 +1,31 @@
 """`boxpaint import` as a user meets it."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.detection.importers.sources import draw, encode, voc_xml, write, write_pictures
+from boxpaint.__main__ import main
+from tests.detection.importers.sources import voc_xml, write, write_pictures
 
-ENVIRONMENT = {**os.environ, "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
 
+class Terminal:
+    """The command line in this process: a new one takes seconds to start."""
 
-def boxpaint(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "boxpaint", *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, env=ENVIRONMENT)
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+        self.monkeypatch = monkeypatch
+        self._capsys = capsys
+
+    def boxpaint(self, *arguments: str) -> tuple[int, str, str]:
+        """Exit code, stdout, stderr."""
+        self.monkeypatch.setattr(sys, "argv", ["boxpaint", *arguments])
+        with pytest.raises(SystemExit) as raised:
+            main()
+        code = raised.value.code
+        assert isinstance(code, int)
+        return code, *self._capsys.readouterr()
 
 
 @pytest.fixture()
@@ -30,6 +38,13 @@ def workplace(tmp_path: Path) -> Path:
     write(source / "e.xml", voc_xml("e.jpg", [("cat", (4, 5, 4, 25))]))
     write(source / "gone.xml", voc_xml("gone.jpg", [("cat", (4, 5, 14, 25))] * 2))
     return tmp_path
+
+
+@pytest.fixture()
+def terminal(workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Terminal:
+    monkeypatch.chdir(workplace)
+    monkeypatch.setenv("COLUMNS", "200")
+    return Terminal(monkeypatch, capsys)
 
 
 def test_help_loads_no_heavy_package() -> None:
@@ -45,10 +60,10 @@ def test_help_loads_no_heavy_package() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_what_came_in_what_is_in_and_what_is_not(workplace: Path) -> None:
+def test_what_came_in_what_is_in_and_what_is_not(workplace: Path, terminal: Terminal) -> None:
     arguments = ["import", "pets", "--out", "real", "--rename", "cat=house cat", "--split", "train=0.5,val=0.5"]
-    result = boxpaint(*arguments, "--seed", "3", cwd=workplace)
-    assert result.returncode == 0, result.stderr
+    code, out, errors = terminal.boxpaint(*arguments, "--seed", "3")
+    assert code == 0, errors
     for words in (
         "read as voc: 6 XML files",
         "a picture that is missing",
@@ -61,15 +76,15 @@ def test_what_came_in_what_is_in_and_what_is_not(workplace: Path) -> None:
         "11 objects came in: 8 are in, 3 are dropped and listed",
         "boxpaint validate real",
     ):
-        assert words in result.stdout, result.stdout
+        assert words in out, out
     content = json.loads((workplace / "real" / "import.json").read_bytes())
     assert content["options"]["rename"] == {"cat": "house cat"}
-    checked = boxpaint("validate", "real", cwd=workplace)
-    assert checked.returncode == 0, checked.stdout
-    assert "5 pictures" in checked.stdout
-    again = boxpaint(*arguments, cwd=workplace)
-    assert again.returncode == 2
-    assert "--overwrite" in again.stderr
+    code, out, _ = terminal.boxpaint("validate", "real")
+    assert code == 0, out
+    assert "5 pictures" in out
+    code, _, errors = terminal.boxpaint(*arguments)
+    assert code == 2
+    assert "--overwrite" in errors
 
 
 WRONG = {
@@ -98,37 +113,21 @@ WRONG = {
 
 @pytest.mark.parametrize(("arguments", "words"), WRONG.values(), ids=WRONG)
 def test_mistakes_end_with_one_message_and_nothing_written(
-    workplace: Path,
-    arguments: list[str],
-    words: list[str],
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    workplace: Path, terminal: Terminal, arguments: list[str], words: list[str]
 ) -> None:
-    from boxpaint.__main__ import main
-
     (workplace / "empty").mkdir()
-    monkeypatch.chdir(workplace)
-    monkeypatch.setattr(sys, "argv", ["boxpaint", *arguments])
-    with pytest.raises(SystemExit) as raised:
-        main()
-    assert raised.value.code == 2
-    errors = capsys.readouterr().err
-    assert all(word in errors.replace("\n", " ") for word in words), errors
-    assert not (workplace / "real").exists()
+    code, _, errors = terminal.boxpaint(*arguments)
+    assert code == 2
+    assert all(word in errors for word in words), errors
     assert sorted(path.name for path in workplace.iterdir()) == ["empty", "pets"]
 
 
-def test_stopped_in_the_middle_it_leaves_nothing_that_looks_finished(tmp_path: Path) -> None:
-    for number in range(120):
-        write(tmp_path / "s" / f"{number}.png", encode(draw(number, (900, 700)), "BMP"))
-        write(tmp_path / "s" / f"{number}.xml", voc_xml("", [("cat", (4, 5, 14, 25))]))
-    command = [sys.executable, "-m", "boxpaint", "import", "s", "--out", "real"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
-    deadline = time.monotonic() + 60
-    while not any((tmp_path / "real").glob(".import.unfinished/images/*")) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
-    assert process.returncode == 130, out
+def test_stopped_in_the_middle_it_leaves_nothing(workplace: Path, terminal: Terminal) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    terminal.monkeypatch.setattr("detection.importers.run.mend_objects", stop)
+    code, out, _ = terminal.boxpaint("import", "pets", "--out", "real")
+    assert code == 130
     assert "stopped; real is as it was" in out
-    assert not (tmp_path / "real").exists()
+    assert not (workplace / "real").exists()

@@ -61,6 +61,13 @@ def test_groups_stay_whole_and_the_shares_still_hold() -> None:
     assert abs(len(splits["train"]) - 36) <= 4
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_large_groups_find_room(seed: int) -> None:
+    groups = [0] * 10 + [1] * 5 + [2] * 4 + [3]
+    splits = split_set(make_set([[1]] * 20), {"train": 0.5, "val": 0.5}, seed, groups)
+    assert [len(found) for found in splits.values()] == [10, 10]
+
+
 @pytest.mark.parametrize("count", [2, 3, 5])
 def test_no_split_is_empty(count: int) -> None:
     splits = split_set(make_set([[1]] * count), {"train": 0.9, "val": 0.1}, 0)

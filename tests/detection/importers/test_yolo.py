@@ -134,6 +134,16 @@ def test_labelimg_in_one_folder(tmp_path: Path) -> None:
     assert imported.cases == [("c.png", "no annotation: a picture without objects", "kept")]
 
 
+def test_labels_never_go_to_a_picture_of_another_split(tmp_path: Path) -> None:
+    source = tmp_path / "s"
+    lay_out(source, "train")
+    write(source / "labels" / "val" / "train_a.txt", DOG)
+    write(source / "data.yaml", "train: images/train\nnames: [cat, dog]\n")
+    imported = run(source)
+    assert imported.cases == [("labels/val/train_a.txt", "a picture that is missing", "dropped")]
+    assert imported.boxes["train_a.jpg"] == [("cat", CAT_BOX), ("dog", DOG_BOX)]
+
+
 def test_polygons(tmp_path: Path) -> None:
     source = tmp_path / "s"
     write_pictures(source / "images" / "train", "a.jpg")
