@@ -8,9 +8,8 @@ import sys
 from rich.console import Console
 
 from boxpaint.cli import app
+from boxpaint.exit_codes import USER_ERROR
 from generator.errors import BoxpaintError, FaultsError
-
-USER_ERROR = 2
 
 
 def main() -> None:

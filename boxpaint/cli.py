@@ -17,6 +17,7 @@ from boxpaint.cli_experiment import experiment
 from boxpaint.cli_import import import_command
 from boxpaint.cli_segmenter import segment
 from boxpaint.cli_train import app as train_app
+from boxpaint.exit_codes import INTERRUPTED
 
 if TYPE_CHECKING:
     from generator.config import Config
@@ -32,7 +33,6 @@ app = typer.Typer(
 # No markup: a path or a name may hold square brackets.
 console = Console(highlight=False, markup=False, emoji=False)
 
-INTERRUPTED = 130
 FAULTS_FOUND = 2
 PREVIEW_SCENES = 24
 

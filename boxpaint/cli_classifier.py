@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from boxpaint.exit_codes import INTERRUPTED
 from boxpaint.training_progress import StepBar
 from detection.classifier.settings import Arm, ClassifierSettings, Listener
 from generator.seeds import MAX_SEED
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 # No markup: a path or a class may hold square brackets.
 console = Console(highlight=False, markup=False, emoji=False)
 
-INTERRUPTED = 130
 _OUT = Path("runs/classifier")
 _DEFAULTS = ClassifierSettings()
 
@@ -66,8 +66,9 @@ def classifier(
         float | None, typer.Option(help="Highest rate (default: 3e-3 for small, 5e-4 for the others).")
     ] = None,
     real_share: Annotated[
-        float, typer.Option(help="Share of real crops in a batch with painted ones, class by class.")
-    ] = _DEFAULTS.real_share,
+        float | None,
+        typer.Option(help="Share of real crops beside painted ones of a class (default: n / (n + 4) for n of them)."),
+    ] = None,
     margin: Annotated[
         float, typer.Option(help="What a crop shows around its box, as a share of its longer side.")
     ] = _DEFAULTS.margin,

@@ -19,6 +19,7 @@ from boxpaint.detect_inputs import (
     shares_of,
     show_inputs,
 )
+from boxpaint.exit_codes import INTERRUPTED
 from boxpaint.run_tables import score_table
 from detection.detectors.settings import FitSettings
 from generator.seeds import MAX_SEED
@@ -33,7 +34,6 @@ refine_app = typer.Typer(help="Train a trained model further, on real pictures."
 # No markup: a path or a class may hold square brackets.
 console = Console(highlight=False, markup=False, emoji=False)
 
-INTERRUPTED = 130
 _OUT, _REFINED = Path("runs/detector"), Path("runs/detector_refined")
 _FIT = FitSettings()
 
@@ -51,6 +51,13 @@ ValidationOption = Annotated[
 NoValidationOption = Annotated[bool, typer.Option("--no-validation", help="Keep the last weights.")]
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="YAML with any of the settings; options given here win.")
+]
+SizeOption = Annotated[
+    str | None, typer.Option(metavar="WIDTHxHEIGHT", help="Pictures are resized to it, such as 320x240.")
+]
+PretrainedOption = Annotated[str | None, typer.Option(help="none, imagenet, coco, or a checkpoint (default: none).")]
+DownloadOption = Annotated[
+    bool | None, typer.Option("--download", help="Fetch pretrained weights when they are not here yet.")
 ]
 PatienceOption = Annotated[int | None, typer.Option(help="Validations without a better AP before it stops.")]
 WorkersOption = Annotated[int | None, typer.Option(help="Processes that read pictures; the result is the same.")]
@@ -76,15 +83,9 @@ def train_detector(
     model: Annotated[
         str | None, typer.Option("--model", help="Member of the family, such as yolo11n.yaml, or a YAML of your own.")
     ] = None,
-    size: Annotated[
-        str | None, typer.Option(metavar="WIDTHxHEIGHT", help="Pictures are resized to it, such as 320x240.")
-    ] = None,
-    pretrained: Annotated[
-        str | None, typer.Option(help="none, imagenet, coco, or a checkpoint (default: none).")
-    ] = None,
-    download: Annotated[
-        bool | None, typer.Option("--download", help="Fetch pretrained weights when they are not here yet.")
-    ] = None,
+    size: SizeOption = None,
+    pretrained: PretrainedOption = None,
+    download: DownloadOption = None,
     steps: Annotated[int | None, typer.Option(help=f"Batches to train (default: {_FIT.steps}).")] = None,
     batch_size: Annotated[int | None, typer.Option(help=f"Pictures in a batch (default: {_FIT.batch_size}).")] = None,
     learning_rate: Annotated[
@@ -108,7 +109,7 @@ def train_detector(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Train a detector on real pictures, on painted ones, or on both mixed."""
-    from detection.runs.config import TrainConfig, read_config
+    from detection.runs.config import TrainConfig, read_train_config
     from detection.runs.sources import with_boxes
 
     options = {
@@ -123,14 +124,14 @@ def train_detector(
         "patience": patience,
         "workers": workers,
     }
-    chosen = read_config(TrainConfig, config, options, TrainConfig())
+    chosen = read_train_config(config, options, TrainConfig())
     names = parse_names(categories)
     inputs = read_inputs(real, synthetic, validation, no_validation=no_validation, categories=names, rename=rename)
     shares = shares_of(inputs, mix)
     check_patience(chosen.patience, inputs)
-    show_inputs(inputs, console)
     if inputs.synthetic is not None:
         inputs = replace(inputs, synthetic=with_boxes(inputs.synthetic, boxes, inputs.real))
+    show_inputs(inputs, console)
     from detection.runs.run import RunPlan, train_run
     from generator.painting.device import choose_device
 
@@ -177,11 +178,19 @@ def refine_detector(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Train a detector further on real pictures alone, gently, and stop when it no longer gets better on others."""
-    from detection.runs.config import read_config, refine_defaults
+    from detection.runs.config import read_refine_config
     from detection.runs.run import RunPlan, StartingRun, refine_run
 
     run = StartingRun.read(start)
-    inputs = read_inputs(data, None, validation, no_validation=no_validation, categories=run.categories, rename=rename)
+    inputs = read_inputs(
+        data,
+        None,
+        validation,
+        no_validation=no_validation,
+        categories=run.categories,
+        rename=rename,
+        is_refined=True,
+    )
     options = {
         "steps": steps,
         "batch_size": batch_size,
@@ -192,8 +201,7 @@ def refine_detector(
         "patience": patience,
         "workers": workers,
     }
-    defaults = refine_defaults(run.settings, has_validation=inputs.validation is not None)
-    settings = read_config(FitSettings, config, options, defaults)
+    settings = read_refine_config(config, options, run.settings, has_validation=inputs.validation is not None)
     check_patience(settings.patience, inputs)
     show_inputs(inputs, console)
     backbone = "frozen" if settings.freeze_backbone else "trained, too"

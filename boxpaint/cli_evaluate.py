@@ -10,13 +10,12 @@ from rich.console import Console
 
 from boxpaint.cli_detect import DeviceOption, RenameOption
 from boxpaint.detect_inputs import parse_renames
-from boxpaint.run_tables import score_table
+from boxpaint.run_tables import score_table, show_unreadable
 from boxpaint.training_progress import StepBar
 
 # No markup: a path or a class may hold square brackets.
 console = Console(highlight=False, markup=False, emoji=False)
 
-SHOWN_PICTURES = 5
 _PREDICTIONS, _EVALUATION = Path("predictions"), Path("evaluation")
 
 RunArgument = Annotated[Path, typer.Argument(help="Folder of `boxpaint train detector` or `refine detector`.")]
@@ -52,12 +51,7 @@ def predict(
             overwrite=overwrite,
             on_picture=lambda done: bar.move("pictures", done, len(pictures)),
         )
-    if predicted.unreadable:
-        console.print(f"{len(predicted.unreadable)} pictures could not be read:", style="yellow")
-        for name, reason in [*predicted.unreadable.items()][:SHOWN_PICTURES]:
-            console.print(f"  {source / name}: {reason}", style="yellow", soft_wrap=True)
-        if len(predicted.unreadable) > SHOWN_PICTURES:
-            console.print(f"  and {len(predicted.unreadable) - SHOWN_PICTURES} more, see {out / ABOUT}", style="yellow")
+    show_unreadable(console, predicted.unreadable, out / ABOUT)
     counts = ", ".join(f"{count} {name}" for name, count in predicted.objects.items())
     console.print(f"{predicted.pictures} pictures: {counts}, with a score of {min_score:g} or better", soft_wrap=True)
     console.print(f"look: {out / DRAWN}; boxes: {out / DETECTIONS}", soft_wrap=True)
@@ -80,7 +74,7 @@ def evaluate(
     """Score a detector on labelled pictures: by class and size, curves, and the pictures with most mistakes."""
     from detection.detectors.registry import load_detector
     from detection.evaluation.finding import find_objects
-    from detection.evaluation.report import KIND, NAMES, SCORES, evaluate_found, write_evaluation
+    from detection.evaluation.report import KIND, NAMES, PAGE, SCORES, evaluate_found, write_evaluation
     from detection.runs.folder import find_model, read_used
     from detection.runs.sources import match_sources, read_source
     from detection.work_folder import make_room, working_in
@@ -99,7 +93,7 @@ def evaluate(
             soft_wrap=True,
         )
     with working_in(out):
-        make_room(out, kind=KIND, marker=SCORES, names=NAMES, overwrite=overwrite)
+        make_room(out, kind=KIND, marker=SCORES, last=PAGE, names=NAMES, overwrite=overwrite)
         with StepBar(console) as bar:
             bar.start()
             found = find_objects(detector, scored.data, lambda done: bar.move("pictures", done, len(scored.data)))

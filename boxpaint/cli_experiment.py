@@ -10,10 +10,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from boxpaint.exit_codes import INTERRUPTED
+
 # No markup: a path or a name may hold square brackets.
 console = Console(highlight=False, markup=False, emoji=False)
 
-INTERRUPTED = 130
 _OUT = Path("runs/experiment")
 
 
@@ -35,14 +36,15 @@ def experiment(
     from detection.experiment.run import run_experiment
 
     config = ExperimentConfig.load(file, real=real, synthetic=synthetic, workers=workers)
-    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    command = shlex.join(["boxpaint", *sys.argv[1:]])
+    exchanged = [name for name, value in (("--real", real), ("--synthetic", synthetic)) if value is not None]
     try:
         with ExperimentProgress(console) as progress:
             outcome = run_experiment(config, out, listener=progress)
     except KeyboardInterrupt:
         console.print(f"stopped; what is finished is in {out}, the same command goes on from there", style="yellow")
         raise typer.Exit(INTERRUPTED) from None
-    card = write_card(outcome, out, command=command)
+    card = write_card(outcome, out, command=command, exchanged=exchanged)
     for line in card.headlines:
         console.print(line, soft_wrap=True)
     console.print(f"proof card: {card.path}", soft_wrap=True)

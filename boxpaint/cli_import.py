@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from boxpaint.exit_codes import INTERRUPTED
 from generator.seeds import MAX_SEED
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 # No markup: a path or a name may hold square brackets.
 console = Console(highlight=False, markup=False, emoji=False)
 
-INTERRUPTED = 130
 _SHOWN_EXAMPLE = 110
 
 

@@ -13,11 +13,14 @@ from rich.table import Table
 from boxpaint.cli_detect import (
     ConfigOption,
     DeviceOption,
+    DownloadOption,
     NoValidationOption,
     OverwriteOption,
     PatienceOption,
+    PretrainedOption,
     RenameOption,
     SeedOption,
+    SizeOption,
     WorkersOption,
 )
 from boxpaint.detect_inputs import (
@@ -29,6 +32,8 @@ from boxpaint.detect_inputs import (
     read_inputs,
     show_inputs,
 )
+from boxpaint.exit_codes import INTERRUPTED
+from boxpaint.run_tables import show_unreadable
 from boxpaint.training_progress import FitProgress, StepBar
 
 if TYPE_CHECKING:
@@ -37,8 +42,6 @@ if TYPE_CHECKING:
 # No markup and no emoji: a path or a class may hold square brackets, and ":train:" is a tram otherwise.
 console = Console(highlight=False, markup=False, emoji=False)
 
-INTERRUPTED = 130
-SHOWN_UNREADABLE = 5
 _OUT, _SEGMENTS = Path("runs/segmenter"), Path("segments")
 # The rate: 300 steps on 240 painted smears, one seed each: mask AP .611 with 2e-3, .595 with 1e-3 (60 painted ones).
 _DETECTOR, _STEPS, _RATE = "mask_rcnn_small", 1000, 2e-3
@@ -52,15 +55,9 @@ def segmenter(
     detector: Annotated[
         str | None, typer.Option(help="mask_rcnn_small (minutes on a CPU; default) or mask_rcnn (ResNet-50, a GPU).")
     ] = None,
-    size: Annotated[
-        str | None, typer.Option(metavar="WIDTHxHEIGHT", help="Pictures are resized to it, such as 320x240.")
-    ] = None,
-    pretrained: Annotated[
-        str | None, typer.Option(help="none, imagenet, coco, or a checkpoint (default: none).")
-    ] = None,
-    download: Annotated[
-        bool | None, typer.Option("--download", help="Fetch pretrained weights when they are not here yet.")
-    ] = None,
+    size: SizeOption = None,
+    pretrained: PretrainedOption = None,
+    download: DownloadOption = None,
     steps: Annotated[int | None, typer.Option(help=f"Batches to train (default: {_STEPS}).")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures in a batch (default: 8).")] = None,
     learning_rate: Annotated[float | None, typer.Option(help=f"Highest rate (default: {_RATE:g}).")] = None,
@@ -85,7 +82,7 @@ def segmenter(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Train Mask R-CNN on the masks of a data set, and score them: mask AP, mean IoU."""
-    from detection.runs.config import TrainConfig, read_config
+    from detection.runs.config import TrainConfig, read_train_config
 
     options = {
         "detector": detector,
@@ -101,7 +98,7 @@ def segmenter(
         "workers": workers,
     }
     defaults = TrainConfig(detector=_DETECTOR, steps=_STEPS, learning_rate=_RATE)
-    chosen = read_config(TrainConfig, config, options, defaults)
+    chosen = read_train_config(config, options, defaults)
     inputs = read_inputs(
         data,
         None,
@@ -184,13 +181,7 @@ def segment(
     except KeyboardInterrupt:
         console.print("stopped; the same command starts again", style="yellow")
         raise typer.Exit(INTERRUPTED) from None
-    if result.unreadable:
-        console.print(f"{len(result.unreadable)} pictures could not be read:", style="yellow")
-        for name, reason in [*result.unreadable.items()][:SHOWN_UNREADABLE]:
-            console.print(f"  {name}: {reason}", style="yellow", soft_wrap=True)
-        if len(result.unreadable) > SHOWN_UNREADABLE:
-            rest = len(result.unreadable) - SHOWN_UNREADABLE
-            console.print(f"  and {rest} more, see {out / ABOUT}", style="yellow", soft_wrap=True)
+    show_unreadable(console, result.unreadable, out / ABOUT)
     if result.scores is not None:
         console.print(mask_table(result.scores.to_json()))
     counts = ", ".join(f"{count} {name}" for name, count in result.counts.items())
@@ -224,15 +215,19 @@ def _read_labels(
     text: str, categories: Sequence[str], renames: dict[str, str]
 ) -> tuple[DetectionSet, DetectionSet | None]:
     """Read a data set, and its labels where every object has a mask."""
-    from detection.runs.categories import choose_categories, rename_categories
+    from detection.datasets.categories import choose_categories, rename_categories
     from detection.runs.sources import read_source
     from detection.segmenter.labels import check_masks
     from generator.errors import DatasetError
 
     source = read_source(text, "scored")
+    labels, masks = source.data, [mask for sample in source.data.samples for mask in sample.segmentations]
+    # Boxes alone cannot be scored: whether their categories fit does not matter.
+    if any(masks) or not masks:
+        labels = choose_categories(rename_categories(labels, renames), categories, where=source.name)
     try:
-        check_masks(source.path, source.splits)
+        check_masks(labels, where=source.name)
     except DatasetError as error:
         console.print(f"no scores: {error}", style="yellow", soft_wrap=True)
         return source.data, None
-    return source.data, choose_categories(rename_categories(source.data, renames), categories, where=source.name)
+    return source.data, labels

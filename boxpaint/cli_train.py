@@ -12,6 +12,7 @@ from rich.table import Table
 from boxpaint.cli_classifier import classifier
 from boxpaint.cli_detect import train_detector
 from boxpaint.cli_segmenter import segmenter
+from boxpaint.exit_codes import INTERRUPTED
 from boxpaint.training_progress import StepBar
 from detection.captioner.settings import CaptionerSettings, EpochLoss, Listener
 from generator.seeds import MAX_SEED
@@ -32,7 +33,6 @@ app.command()(classifier)
 # No markup: a path or a caption may hold square brackets.
 console = Console(highlight=False, markup=False, emoji=False)
 
-INTERRUPTED = 130
 SHOWN_ROWS = 3
 SHOWN_EXAMPLES = 3
 _OUT = Path("runs/captioner")

@@ -30,6 +30,12 @@ class Inputs:
         """Those that are trained on, real ones first."""
         return tuple(source for source in (self.real, self.synthetic) if source is not None)
 
+    @property
+    def missing(self) -> list[str]:
+        """Categories without an object to learn from."""
+        counts = [source.data.counts() for source in self.trained]
+        return [name for name in counts[0] if not any(each[name] for each in counts)]
+
 
 def read_inputs(
     real: str | None,
@@ -40,10 +46,12 @@ def read_inputs(
     categories: Sequence[str] | None,
     rename: Sequence[str] | None,
     role: Role = "real",
+    is_refined: bool = False,
 ) -> Inputs:
     """Read DATASET[:SPLIT] of each kind and bring them to the same categories. Raises BoxpaintError.
 
-    `role` is that of `real`: "trained" where its pictures may be painted as well.
+    `role` is that of `real`: "trained" where its pictures may be painted as well. A fresh detector needs objects of
+    every category; one that is refined knows them already, and `show_inputs` warns.
     """
     from detection.runs.sources import default_validation, match_sources, read_source
 
@@ -65,18 +73,36 @@ def read_inputs(
         [source for source in found.values() if source is not None], categories, parse_renames(rename)
     )
     inputs = Inputs(**{**found, **dict(zip(names, matched, strict=True))})
-    for name in matched[0].data.categories:
-        if not any(source.data.counts()[name] for source in inputs.trained):
-            where = " and ".join(source.name for source in inputs.trained)
-            raise BoxpaintError(f"{where}: there is no object of the class {name!r} to learn from")
+    missing = inputs.missing
+    if missing and (not is_refined or len(missing) == len(matched[0].data.categories)):
+        where = " and ".join(source.name for source in inputs.trained)
+        raise BoxpaintError(f"{where}: there is no object of the class {missing[0]!r} to learn from")
     return inputs
 
 
 def show_inputs(inputs: Inputs, console: Console) -> None:
-    """Say what is trained and validated on."""
+    """Say what is trained and validated on, and of what there is nothing."""
     for source in inputs.trained:
         objects = ", ".join(f"{count} {name}" for name, count in source.data.counts().items())
         console.print(f"{source.role}: {source.name}, {len(source.data)} pictures, {objects}", soft_wrap=True)
+        for name, scale in source.scales.items():
+            console.print(
+                f"  boxes of {name}: times {scale.factor:.3f}, measured on {scale.real_boxes} real and "
+                f"{scale.painted_boxes} painted ones",
+                soft_wrap=True,
+            )
+            if not (scale.real_boxes and scale.painted_boxes):
+                console.print(
+                    f"warning: nothing of {name} could be measured; its painted boxes stay tight",
+                    style="yellow",
+                    soft_wrap=True,
+                )
+    if inputs.missing:
+        console.print(
+            f"warning: there is no {', '.join(inputs.missing)} to learn from; what the detector knows of it may fade",
+            style="yellow",
+            soft_wrap=True,
+        )
     if inputs.validation is not None:
         console.print(f"validation: {inputs.validation.name}, {len(inputs.validation.data)} pictures", soft_wrap=True)
     else:

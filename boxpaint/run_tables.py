@@ -1,12 +1,15 @@
-"""Scores of detectors as tables in a terminal."""
+"""What detectors find and are worth, in a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
+SHOWN_UNREADABLE = 5
 _COLUMNS = {
     "AP": "ap",
     "AP50": "ap50",
@@ -33,6 +36,18 @@ def score_table(scores: Mapping[str, Any], title: str, *, before: Mapping[str, A
             name, str(figures["objects"]), *earlier, *(_shown(figures[column]) for column in _COLUMNS.values())
         )
     return table
+
+
+def show_unreadable(console: Console, unreadable: Mapping[str, str], about: Path) -> None:
+    """Name the pictures that could not be read, each with its reason; the rest of many is in the file `about`."""
+    if not unreadable:
+        return
+    console.print(f"{len(unreadable)} pictures could not be read:", style="yellow")
+    for name, reason in [*unreadable.items()][:SHOWN_UNREADABLE]:
+        console.print(f"  {name}: {reason}", style="yellow", soft_wrap=True)
+    if len(unreadable) > SHOWN_UNREADABLE:
+        rest = len(unreadable) - SHOWN_UNREADABLE
+        console.print(f"  and {rest} more, see {about}", style="yellow", soft_wrap=True)
 
 
 def _shown(value: float | None) -> str:

@@ -21,7 +21,7 @@ from detection.detectors.types import Detections
 
 IouType = Literal["bbox", "segm"]
 
-# COCO's own scores count the best 100 detections of a picture; one with more objects is scored on all of them.
+# COCO's own scores count the best 100 detections of a picture; with more labels than that none could reach recall 1.
 COCO_MAX_DETECTIONS = 100
 IOU_THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 RECALL_THRESHOLDS = tuple(np.linspace(0, 1, 101).tolist())  # as pycocotools makes them, to the last bit
@@ -31,8 +31,7 @@ SIZES = ("small", "medium", "large")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CocoScores:
-    """Average precision over IoU 0.50:0.95, at 0.50, at 0.75, and average recall with 100 detections; -1 without
-    labels."""
+    """Average precision over IoU 0.50:0.95, at 0.50, at 0.75, and average recall, as in Averages; -1 without labels."""
 
     ap: float
     ap50: float
@@ -44,8 +43,8 @@ class CocoScores:
 class Averages:
     """COCO's figures over some objects, each in [0, 1]; NaN where there are no labels to find.
 
-    `ap` over IoU 0.50:0.95, `ap50` at 0.50, `ap75` at 0.75, `recall` over IoU 0.50:0.95 with 100 detections, and `ap`
-    by the size of the objects.
+    `ap` over IoU 0.50:0.95, `ap50` at 0.50, `ap75` at 0.75, `recall` over IoU 0.50:0.95, and `ap` by the size of the
+    objects. Of each picture and category count the best 100 detections, or as many as the fullest picture has labels.
     """
 
     objects: int
@@ -151,7 +150,7 @@ def score_detections(
             nothing = 0.0 if truth.getAnnIds(iscrowd=False) else -1.0
             return CocoScores(ap=nothing, ap50=nothing, ap75=nothing, recall=nothing)
         answers = truth.loadRes(list(detections))
-    most = max(Counter(item["image_id"] for item in detections).values())
+    most = max(Counter(item["image_id"] for item in truth.dataset["annotations"]).values(), default=0)
     precision, recall = _accumulate(_evaluate(truth, answers, iou_type, limit=most, sizes=False))
     scores = _averages(np.where(precision < 0, np.nan, precision), np.where(recall < 0, np.nan, recall), 0)
     ap, ap50, ap75, reached = np.nan_to_num([scores.ap, scores.ap50, scores.ap75, scores.recall], nan=-1.0).tolist()
@@ -178,16 +177,21 @@ def _labels_of(sample: Sample, image_id: int, first: int, iou_type: IouType, *, 
         raise ValueError(f"{sample.path}: an object without a mask, where masks are to be compared")
     # A mask is decoded for its area, which only the sizes need.
     masks = sample.segmentations if iou_type == "segm" or sizes else (None,) * len(sample.labels)
+    size_wh = sample.width, sample.height
+    items = []
     labels = zip(sample.boxes_xyxy.tolist(), sample.labels.tolist(), masks, strict=True)
-    return [
-        annotation(number, image_id, label, box, mask, (sample.width, sample.height))
-        for number, (box, label, mask) in enumerate(labels, start=first)
-    ]
+    for number, (box, label, mask) in enumerate(labels, start=first):
+        try:
+            items.append(annotation(number, image_id, label, box, mask, size_wh))
+        except ValueError:
+            if iou_type == "segm":
+                raise
+            # One broken mask is no reason to lose the scores of all boxes.
+            items.append(annotation(number, image_id, label, box, None, size_wh))
+    return items
 
 
 def _detections_of(answer: Detections, image_id: int, first: int, iou_type: IouType) -> list[dict[str, Any]]:
-    boxes_xywh = answer.boxes_xyxy.astype(float)
-    boxes_xywh[:, 2:] -= boxes_xywh[:, :2]
     items = [
         {
             "id": number,
@@ -199,7 +203,7 @@ def _detections_of(answer: Detections, image_id: int, first: int, iou_type: IouT
             "score": score,
         }
         for number, (box, label, score) in enumerate(
-            zip(boxes_xywh.tolist(), answer.labels.tolist(), answer.scores.tolist(), strict=True), start=first
+            zip(answer.boxes_xywh.tolist(), answer.labels.tolist(), answer.scores.tolist(), strict=True), start=first
         )
     ]
     if iou_type == "segm":

@@ -6,9 +6,9 @@ import contextlib
 import math
 import os
 import pickle
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -17,8 +17,10 @@ from generator.errors import BoxpaintError, ModelError
 from generator.loading import is_out_of_memory
 from generator.storage import atomic_writer, translate_os_errors
 
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
 # What torch.load raises depends on where a file is torn.
-_NO_CHECKPOINT = (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, LookupError, TypeError, AttributeError)
+NO_CHECKPOINT = (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, LookupError, TypeError, AttributeError)
 
 
 def rate_share(step: int, steps: int, warmup: int) -> float:
@@ -68,9 +70,25 @@ def memory_explained(device: torch.device, batch_size: int) -> Iterator[None]:
         yield
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
-            advice = "a smaller --batch-size" if batch_size > 1 else "--device cpu"
+            on_one = "a smaller model or smaller pictures" if device.type == "cpu" else "--device cpu"
+            advice = "a smaller --batch-size" if batch_size > 1 else on_one
             raise ModelError(f"not enough memory on {device} for batches of {batch_size}; try {advice}") from error
         raise
+
+
+def in_smaller_batches(answer: Callable[[Sequence[Item]], list[Answer]], batch: Sequence[Item]) -> list[Answer]:
+    """Ask for the answers to a batch; where memory runs out, to each half of it, down to single items.
+
+    Raises what `answer` raises, also the lack of memory for one item.
+    """
+    try:
+        return answer(batch)
+    except (RuntimeError, MemoryError) as error:
+        if len(batch) < 2 or not is_out_of_memory(error):
+            raise
+    # Outside of the handler: its traceback would keep the tensors of the failed try.
+    middle = len(batch) // 2
+    return in_smaller_batches(answer, batch[:middle]) + in_smaller_batches(answer, batch[middle:])
 
 
 def finite(loss: torch.Tensor, learning_rate: float) -> float:
@@ -100,7 +118,7 @@ def read_checkpoint(path: Path, made_from: Mapping[str, Any], device: torch.devi
         with translate_os_errors(path):
             content = torch.load(path, map_location=device, weights_only=True)
         before, state = dict(content["made_from"]), dict(content["state"])
-    except _NO_CHECKPOINT as error:
+    except NO_CHECKPOINT as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise BoxpaintError(f"{path} cannot be read ({reason}); {advice}") from None
     differing = sorted(key for key in {*before, *made_from} if before.get(key) != made_from.get(key))

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from generator.errors import RunMismatchError
+from generator.errors import RunMismatchError, StorageError
 from generator.run_identity import read_json
 from generator.storage import locked, remove_leftovers, translate_os_errors
 
@@ -42,23 +42,25 @@ def remove(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def make_room(
-    folder: Path, *, kind: str, marker: str, names: Collection[str], overwrite: bool, last: str | None = None
-) -> None:
+def make_room(folder: Path, *, kind: str, marker: str, last: str, names: Collection[str], overwrite: bool) -> None:
     """Remove the results of an earlier call, which are called `names`, from a folder; other files stay.
 
-    `marker`, one of them, is a JSON object whose `kind` says that the folder is ours. It is written last; or first,
-    and `last` is what is written last: then nothing is removed without it, for folders whose names others use, too.
+    `marker`, one of them, is a JSON object whose `kind` says that the folder is ours. It is written before the others,
+    and nothing is removed without it: a user's own file may have one of the names. `last` is written last: finished.
     Raises RunMismatchError when the folder holds something else, or finished results and not `overwrite`; StorageError.
     """
     with translate_os_errors(folder):
         visible = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-    is_finished = (last or marker) in visible
-    is_ours = read_json(folder / marker).get("kind") == kind if marker in visible else not last and visible <= {*names}
+    try:
+        is_ours = marker in visible and read_json(folder / marker).get("kind") == kind
+    except StorageError:
+        if not (overwrite and visible <= {*names}):
+            raise
+        is_ours = True  # damaged, and nothing but our names beside it
     if visible and not is_ours:
         what = ", ".join(sorted(visible)[:3])
         raise RunMismatchError(f"{folder} holds something else ({what}); choose another with --out")
-    if is_finished and not overwrite:
+    if last in visible and not overwrite:
         raise RunMismatchError(f"{folder} holds results already; choose another --out, or --overwrite replaces them")
     for name in sorted(names, key=lambda name: name == marker):  # until it is gone, the folder is known as ours
         remove(folder / name)

@@ -219,7 +219,7 @@ def _annotation_faults(file: str, content: dict[str, Any]) -> Iterator[Fault]:
 def _mask_faults(file: str, what: str, item: dict[str, Any], size_hw: tuple[int, int]) -> Iterator[Fault]:
     try:
         mask = decode_segmentation(item["segmentation"], size_hw)
-    except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
+    except ValueError as error:
         yield _fault(file, what, f"the segmentation is neither polygons nor a run-length encoding: {error}")
         return
     if mask.shape != size_hw:
@@ -248,23 +248,24 @@ def distance_from_mask(bbox: Sequence[float], mask: np.ndarray) -> float:
 
 
 def decode_segmentation(segmentation: Any, size_hw: tuple[int, int]) -> np.ndarray:
-    """Draw COCO polygons or decode a run-length encoding: a mask, HW bool.
+    """Draw COCO polygons or decode a run-length encoding: a mask, HW bool. Raises ValueError when it is neither."""
+    try:
+        decoded: np.ndarray = coco_mask.decode(_run_lengths(segmentation, *size_hw))
+    except (TypeError, LookupError, OverflowError) as error:
+        raise ValueError(str(error)) from None
+    return decoded.astype(bool)
 
-    Raises ValueError, TypeError, KeyError, IndexError or OverflowError when it is neither.
-    """
-    height, width = size_hw
+
+def _run_lengths(segmentation: Any, height: int, width: int) -> dict[str, Any]:
     if isinstance(segmentation, list):
         if not all(isinstance(polygon, list) and len(polygon) >= 6 for polygon in segmentation):
             raise ValueError("a polygon needs three points or more")
         if not all(_is_number(value) and abs(value) <= MAX_COORDINATE for polygon in segmentation for value in polygon):
             raise ValueError("a polygon has points that are no numbers, or too far away")  # pycocotools would crash
-        rle = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
-    elif isinstance(segmentation["counts"], list):
-        rle = coco_mask.frPyObjects(segmentation, height, width)
-    else:
-        rle = {"size": segmentation["size"], "counts": str(segmentation["counts"]).encode("ascii")}
-    decoded: np.ndarray = coco_mask.decode(rle)
-    return decoded.astype(bool)
+        return dict(coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width)))
+    if isinstance(segmentation["counts"], list):
+        return dict(coco_mask.frPyObjects(segmentation, height, width))
+    return {"size": segmentation["size"], "counts": str(segmentation["counts"]).encode("ascii")}
 
 
 def _run_faults(root: Path, listed: set[str]) -> Iterator[Fault]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import pickle
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,15 +17,15 @@ from typing import Any
 import torch
 
 from detection.captioner.result import SCHEMA_VERSION, CaptionerResult
+from detection.optimisation import NO_CHECKPOINT
 from detection.work_folder import remove, working_in
 from generator.errors import RunMismatchError
 from generator.storage import atomic_writer, translate_os_errors, write_json
 
 KIND = "boxpaint captioner"
 CHECKPOINT, SCORES, PLOT, MODEL = "checkpoint.pt", "scores.json", "loss.png", "model"
-_UNFINISHED_MODEL = ".model.part"
-# What torch.load raises depends on where a file is torn.
-_NO_CHECKPOINT = (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, LookupError, TypeError, AttributeError)
+# Not `.part`, which are files that any run removes.
+_UNFINISHED_MODEL = ".model.unfinished"
 
 
 class TuningFolder:
@@ -65,7 +64,7 @@ class TuningFolder:
             with translate_os_errors(path):
                 state = torch.load(path, map_location="cpu", weights_only=True)
             self._check(json.loads(state["identity"]))
-        except _NO_CHECKPOINT as error:
+        except NO_CHECKPOINT as error:
             raise _damaged(path, error) from None
         return state
 
@@ -165,7 +164,7 @@ def _is_our_checkpoint(path: Path) -> bool:
         with translate_os_errors(path):
             # Mapped, not read: it may be gigabytes.
             return "identity" in torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except _NO_CHECKPOINT:
+    except NO_CHECKPOINT:
         return False
 
 

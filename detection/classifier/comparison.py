@@ -89,7 +89,7 @@ class Comparison:
             return f"Real crops alone: macro F1 {self.original.mean('macro_f1'):.3f}; no painted crops to compare with."
         after = f"with painted crops macro F1 is {self.augmented.mean('macro_f1'):.3f}"
         if self.gains is None:
-            return f"Without real crops nothing can be trained on real crops alone; {after}."
+            return f"There are too few real crops to train on them alone; {after}."
         gain = self.gains.macro_f1
         words = {"better": "Painted crops help", "worse": "Painted crops do harm"}.get(
             gain.verdict, "No gain is shown: the interval holds 0"

@@ -11,6 +11,7 @@ import numpy as np
 
 from detection.classifier.crops import BACKGROUND, Crops, cut_crops
 from detection.classifier.settings import ClassifierSettings
+from detection.datasets.categories import choose_categories, rename_categories
 from detection.datasets.near_duplicates import near_duplicate_groups
 from detection.datasets.read import read_detection_set
 from detection.datasets.splits import split_set
@@ -72,13 +73,14 @@ def read_data(sources: Sources, settings: ClassifierSettings, *, side_px: int) -
     notes = []
     synthetic = None
     if sources.synthetic is not None:
-        known = read_detection_set(sources.synthetic, rename=sources.rename).categories
-        shared = [name for name in train.categories if name in known]
+        synthetic = _read(sources.synthetic, None, sources.rename)
+        known = {name.casefold() for name in synthetic.categories}
+        shared = [name for name in train.categories if name.casefold() in known]
         if not shared:
-            names = " is one of ".join(", ".join(each) for each in (known, train.categories))
+            names = " is one of ".join(", ".join(each) for each in (synthetic.categories, train.categories))
             expected = f"none of its categories {names}; see --rename"
             raise DatasetError([Fault(file=str(sources.synthetic), expected=expected)])
-        synthetic = read_detection_set(sources.synthetic, categories=shared, rename=sources.rename)
+        synthetic = choose_categories(synthetic, shared, where=str(sources.synthetic))
         missing = [name for name in train.categories if name not in shared]
         if missing:
             notes.append(f"The painted set has no labels of {', '.join(missing)}: those crops are all real.")
@@ -107,8 +109,9 @@ def choose_subset(train: Crops, settings: ClassifierSettings, number: int) -> Cr
     A larger subset of the same number holds the smaller one.
     """
     positions: list[int] = []
+    labels = train.labels
     for label, name in enumerate(train.classes):
-        own = np.flatnonzero(train.labels == label)
+        own = np.flatnonzero(labels == label)
         limit = settings.limits.get(name, settings.per_class)
         order = derive_rng(settings.seed, _SUBSET, number, label).permutation(len(own))
         positions += own[order[:limit]].tolist()
@@ -130,7 +133,8 @@ def _real_sides(
         raise DatasetError([Fault(file=str(sources.real), expected=expected)])
 
     def read(path: Path, split: str | None, classes: tuple[str, ...] | None) -> DetectionSet:
-        return read_detection_set(path, split=split, categories=classes, rename=sources.rename)
+        data = _read(path, split, sources.rename)
+        return data if classes is None else choose_categories(data, classes, where=str(path))
 
     def side(name: str, classes: tuple[str, ...]) -> DetectionSet:
         return read(sources.real, name, classes) if name in splits else read(_existing(name, splits), None, classes)
@@ -150,6 +154,10 @@ def _real_sides(
         validated = side(validation, classes)
     _check_apart({"train": train, "validation": validated, "test": tested})
     return train, validated, tested
+
+
+def _read(path: Path, split: str | None, rename: Mapping[str, str] | None) -> DetectionSet:
+    return rename_categories(read_detection_set(path, split=split), rename or {})
 
 
 def _hold_out(data: DetectionSet, settings: ClassifierSettings, number: int) -> tuple[DetectionSet, DetectionSet]:

@@ -32,7 +32,7 @@ from detection.classifier.trainer import predict, train
 from detection.work_folder import remove
 from generator.errors import BoxpaintError, ModelError, StorageError
 from generator.seeds import derive_seed
-from generator.storage import atomic_writer, make_folder, translate_os_errors, write_json
+from generator.storage import atomic_writer, make_folder, remove_leftovers, translate_os_errors, write_json
 
 CHECKPOINT, PROBABILITIES, HISTORY = "checkpoint.pt", "probabilities.npy", "history.json"
 # Position below the settings' seed; detection/classifier/data.py has the others.
@@ -98,8 +98,11 @@ def list_jobs(data: ClassifierData, settings: ClassifierSettings) -> list[Job]:
 def run_jobs(jobs: Iterable[Job], materials: Materials, *, workers: int, listener: Listener) -> list[Outcome]:
     """Do the jobs that are not finished; returns the outcomes of all, in their order. Raises what a job raised."""
     jobs = list(jobs)
-    waiting = [job for job in jobs if not (materials.folder / job.name / HISTORY).is_file()]
-    listener.on_start(len(jobs), len(jobs) - len(waiting))
+    finished = [job for job in jobs if (materials.folder / job.name / HISTORY).is_file()]
+    for job in finished:
+        remove(materials.folder / job.name / CHECKPOINT)  # a kill may have come before its removal
+    waiting = [job for job in jobs if job not in finished]
+    listener.on_start(len(jobs), len(finished))
 
     def tell(job: Job) -> None:
         outcome = read_outcome(job, materials.folder)
@@ -147,6 +150,7 @@ def _run(job: Job, materials: Materials, on_step: Callable[[int, float], None]) 
     """Train one classifier, predict the test crops, and leave both on disk, the history last."""
     data, settings = materials.data, materials.settings
     folder = make_folder(materials.folder / job.name)
+    remove_leftovers(folder)
     # Of the number alone: both arms begin with the same weights.
     seed = derive_seed(settings.seed, _TRAINING, job.number)
     real, synthetic = _train_sides(data, settings, job)

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import base64
 import math
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import jinja2
 
 from detection.classifier.cases import draw_cases
 from detection.classifier.comparison import AVERAGES, ArmResult, Comparison, show_gain
@@ -18,11 +15,11 @@ from detection.classifier.models import Classifier
 from detection.classifier.plots import draw_confusions, draw_curves, draw_gains
 from detection.classifier.settings import Arm
 from detection.classifier.statistics import Gain
+from generator.report.environment import page_environment
 from generator.storage import write_bytes
 from generator.version import __version__
 
 HTML, MARKDOWN = "report.html", "report.md"
-_MARKUP = re.compile(r"[|<\[`]")
 
 
 def write_report(
@@ -57,23 +54,9 @@ def write_report(
         "images": {name: base64.b64encode(data).decode() for name, data in pictures.items()},
         "version": __version__,
     }
-    environment = _environment()
+    environment = page_environment("detection.classifier")
     for name in (HTML, MARKDOWN):
         write_bytes(out / name, environment.get_template(f"{name}.j2").render(**context).encode())
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("detection.classifier"),
-        # Names of classes and files are the user's text: never taken for HTML.
-        autoescape=lambda name: name is not None and ".html" in name,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["cell"] = lambda text: _MARKUP.sub(r"\\\g<0>", " ".join(text.split()))
-    return environment
 
 
 def _rows(comparison: Comparison) -> list[list[str]]:

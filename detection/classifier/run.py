@@ -87,7 +87,7 @@ def best_outcome(arm: ArmResult) -> Outcome:
     """The model of an arm to use: best on validation crops, without any the first seed. Test crops do not choose."""
 
     def merit(outcome: Outcome) -> tuple[float, int]:
-        return max((score for _, score in outcome.validations), default=0.0), -outcome.job.number
+        return dict(outcome.validations).get(outcome.best_step, 0.0), -outcome.job.number
 
     return max(arm.outcomes, key=merit)
 

@@ -32,8 +32,9 @@ class ClassifierSettings(BaseModel):
     """At most so many real training crops of a class, another choice for each seed; None takes all."""
     limits: dict[str, Annotated[int, Field(ge=0)]] = {}
     """The same for single classes: class -> crops; it goes before `per_class`."""
-    real_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    """Share of real crops in a batch of the augmented arm, class by class, where a class has both."""
+    real_share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of real crops in a batch of the augmented arm, class by class, where a class has both; None gives n real
+    crops n / (n + 4) of it: the fifth to one, half to four, nearly all to hundreds."""
     augment: Literal["standard", "none"] = "standard"
     upright: bool = False
     """Objects have an up and a down: no upside-down flips and no turns beyond 15 degrees."""

@@ -28,7 +28,7 @@ from generator.painting.device import autocast
 from generator.seeds import derive_seed
 
 MAX_GRADIENT_NORM = 5.0
-# A hundredth of the mass on the other classes keeps three crops from being learnt with ever growing weights.
+# Keeps a few crops, seen hundreds of times, from being learnt with ever growing weights (Szegedy et al. 2016).
 LABEL_SMOOTHING = 0.05
 # Position below a training's seed; 0 and 1 are those of batches.py.
 _NOISE = 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +14,12 @@ from generator.errors import DatasetError, Fault
 from generator.validation import find_annotation_files, locate_picture, read_annotations
 
 
-def read_detection_set(
-    path: str | Path,
-    *,
-    split: str | None = None,
-    categories: Sequence[str] | None = None,
-    rename: Mapping[str, str] | None = None,
-) -> DetectionSet:
+def read_detection_set(path: str | Path, *, split: str | None = None) -> DetectionSet:
     """Read a data set in COCO form: a folder with annotations/*.json, or one such file.
 
-    `split` chooses instances_<split>.json of a folder; None joins all. `categories` are the ones to keep, in the order
-    of the labels; None keeps all in the order of their ids. `rename` gives a category another name first. Crowds
-    (iscrowd 1) and boxes without an area are left out. Raises DatasetError when a file, picture or category is missing.
+    `split` chooses instances_<split>.json of a folder; None joins all. Categories are in the order of their ids; for
+    others see categories.py. Crowds (iscrowd 1) and boxes without an area are left out. Raises DatasetError when a file
+    or picture is missing.
     """
     path = Path(path)
     files = find_annotation_files(path)
@@ -37,33 +30,34 @@ def read_detection_set(
             raise DatasetError([Fault(file=str(path), expected=f"there is no split '{split}'; splits: {known}")])
         files = named
     contents = {file: read_annotations(file) for file in files}
-    renamed = rename or {}
     ids: dict[Path, dict[int, str]] = {
-        file: {item["id"]: renamed.get(str(item["name"]), str(item["name"])) for item in content["categories"]}
-        for file, content in contents.items()
+        file: {item["id"]: str(item["name"]) for item in content["categories"]} for file, content in contents.items()
     }
-    known_names = list(dict.fromkeys(name for names in ids.values() for _, name in sorted(names.items())))
-    chosen = list(categories) if categories is not None else known_names
-    missing = [name for name in chosen if name not in known_names]
-    if missing:
-        expected = f"there is no category {', '.join(map(repr, missing))}; known: {', '.join(known_names)}"
-        raise DatasetError([Fault(file=str(path), expected=expected)])
-    numbers = {name: number for number, name in enumerate(chosen, start=1)}
+    names = tuple(dict.fromkeys(name for of_file in ids.values() for _, name in sorted(of_file.items())))
+    numbers = {name: number for number, name in enumerate(names, start=1)}
     samples: list[Sample] = []
     for file, content in contents.items():
         of_image: dict[int, list[dict[str, Any]]] = {item["id"]: [] for item in content["images"]}
         for item in content["annotations"]:
-            if not item["iscrowd"] and ids[file].get(item["category_id"]) in numbers and item["image_id"] in of_image:
+            if not item["iscrowd"] and item["category_id"] in ids[file] and item["image_id"] in of_image:
                 of_image[item["image_id"]].append(item)
         for image in content["images"]:
             labels = {item["id"]: numbers[ids[file][item["category_id"]]] for item in of_image[image["id"]]}
             samples.append(_sample(file, image, of_image[image["id"]], labels))
-    return DetectionSet(categories=tuple(chosen), samples=tuple(samples))
+    return DetectionSet(categories=names, samples=tuple(samples))
 
 
-def read_rgb(path: Path) -> np.ndarray:
-    """Read a picture as (H, W, 3) uint8 RGB, upright. Raises DatasetError naming the file."""
-    return np.asarray(open_rgb(path))
+def read_rgb(path: Path, *, labelled_wh: tuple[int, int] | None = None) -> np.ndarray:
+    """Read a picture as (H, W, 3) uint8 RGB, upright.
+
+    `labelled_wh` is the width and height that its labels are for. Raises DatasetError naming the file, also when it is
+    of another size: boxes would be somewhere else on it.
+    """
+    picture = open_rgb(path)
+    if labelled_wh is not None and picture.size != labelled_wh:
+        found, expected = (f"{width} x {height}" for width, height in (picture.size, labelled_wh))
+        raise DatasetError([Fault(file=str(path), found=found, expected=f"its labels are for {expected} px")])
+    return np.asarray(picture)
 
 
 def open_rgb(path: Path) -> Image.Image:

@@ -55,7 +55,10 @@ def write_coco(splits: Mapping[str, DetectionSet], folder: Path, *, description:
 def annotation(
     number: int, image_id: int, category_id: int, box_xyxy: Sequence[float], segmentation: Any, size_wh: tuple[int, int]
 ) -> dict[str, Any]:
-    """Make one COCO annotation; its area is the mask's, without a mask the box's."""
+    """Make one COCO annotation; its area is the mask's, without a mask the box's.
+
+    Raises ValueError when the segmentation is neither polygons nor a run-length encoding.
+    """
     x_min, y_min, x_max, y_max = (round(float(value), 3) for value in box_xyxy)
     width, height = round(x_max - x_min, 3), round(y_max - y_min, 3)
     area = float(decode_segmentation(segmentation, size_wh[::-1]).sum()) if segmentation else round(width * height, 3)

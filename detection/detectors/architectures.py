@@ -23,6 +23,7 @@ from torchvision.models.detection.rpn import RPNHead
 from torchvision.ops import MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
+from detection.detectors.settings import SMALL_DETECTIONS
 from detection.detectors.small_backbone import PYRAMID_CHANNELS, STRIDES, SmallBackbone
 from generator.errors import ModelError
 
@@ -127,7 +128,7 @@ def _retinanet_small(categories: int, input_wh: tuple[int, int]) -> nn.Module:
         image_mean=[0.5] * 3,
         image_std=[0.25] * 3,
         score_thresh=0.02,
-        detections_per_img=50,
+        detections_per_img=SMALL_DETECTIONS,
         topk_candidates=300,
         **_sized(input_wh),
     )
@@ -150,7 +151,7 @@ def _small_two_stage(input_wh: tuple[int, int], categories: int, *, pool_px: int
         "box_head": TwoMLPHead(PYRAMID_CHANNELS * pool_px**2, 128),
         "box_predictor": FastRCNNPredictor(128, categories + 1),
         "box_score_thresh": 0.02,
-        "box_detections_per_img": 50,
+        "box_detections_per_img": SMALL_DETECTIONS,
         "box_batch_size_per_image": 128,
         **_sized(input_wh),
     }

@@ -14,7 +14,6 @@ from generator.validation import decode_segmentation
 
 # Of one store; a training has two, one of them for its validation pictures.
 CACHE_BYTES = 1024**3
-_NO_MASK = (ValueError, TypeError, KeyError, IndexError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,11 +60,7 @@ class PictureStore:
 
 def read_picture(sample: Sample, input_wh: tuple[int, int], *, with_masks: bool) -> Picture:
     """Read a sample and resize it to `input_wh`. Raises DatasetError naming the file."""
-    image = read_rgb(sample.path)
-    if image.shape[:2] != (sample.height, sample.width):
-        found = f"{image.shape[1]} x {image.shape[0]}"
-        expected = f"the picture should be {sample.width} x {sample.height}, as its labels say"
-        raise DatasetError([Fault(file=str(sample.path), found=found, expected=expected)])
+    image = read_rgb(sample.path, labelled_wh=(sample.width, sample.height))
     scale = np.array([input_wh[0] / sample.width, input_wh[1] / sample.height] * 2, np.float32)
     return Picture(
         image=resize(image, input_wh),
@@ -90,7 +85,7 @@ def _read_masks(sample: Sample, input_wh: tuple[int, int]) -> np.ndarray:
             if segmentation is None:
                 raise ValueError("it has none")
             mask = decode_segmentation(segmentation, (sample.height, sample.width))
-        except _NO_MASK as error:
+        except ValueError as error:
             column, expected = f"object {number + 1}", f"a segmenter needs a mask of every object: {error}"
             raise DatasetError([Fault(file=str(sample.path), column=column, expected=expected)]) from None
         masks[number] = resize(mask.astype(np.uint8) * 255, input_wh) > 127

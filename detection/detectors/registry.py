@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detection.detectors.model_folder import CARD, ModelCard, read_card
-from detection.detectors.settings import ModelOptions
+from detection.detectors.settings import SMALL_DETECTIONS, ModelOptions
 from detection.detectors.types import Detector
 from generator.errors import ModelError
 from generator.seeds import derive_seed
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 _WEIGHTS = 3
+_FEW = f"at most {SMALL_DETECTIONS} boxes a picture"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,13 +56,18 @@ def _yolo(card: ModelCard, device: torch.device, saved: Path | None) -> Detector
 
 DETECTORS: dict[str, DetectorInfo] = {
     "retinanet_small": DetectorInfo(
-        make=_torchvision, input_wh=(320, 240), summary="RetinaNet on a small backbone; minutes on one CPU core"
+        make=_torchvision,
+        input_wh=(320, 240),
+        summary=f"RetinaNet on a small backbone, for minutes on one CPU core; {_FEW}",
     ),
     "faster_rcnn_small": DetectorInfo(
-        make=_torchvision, input_wh=(320, 240), summary="Faster R-CNN on the same small backbone"
+        make=_torchvision, input_wh=(320, 240), summary=f"Faster R-CNN on the same small backbone; {_FEW}"
     ),
     "mask_rcnn_small": DetectorInfo(
-        make=_torchvision, input_wh=(320, 240), summary="Mask R-CNN on the same small backbone", gives_masks=True
+        make=_torchvision,
+        input_wh=(320, 240),
+        summary=f"Mask R-CNN on the same small backbone; {_FEW}",
+        gives_masks=True,
     ),
     "faster_rcnn": DetectorInfo(make=_torchvision, input_wh=(800, 608), summary="Faster R-CNN, ResNet-50 and FPN"),
     "faster_rcnn_mobilenet": DetectorInfo(
@@ -115,4 +121,5 @@ def _info(name: str) -> DetectorInfo:
 
 
 def _unknown(name: str) -> str:
-    return f"there is no detector {name!r}; known: {', '.join(DETECTORS)}"
+    known = [f"  {each}: {info.summary}" for each, info in DETECTORS.items()]
+    return "\n".join([f"there is no detector {name!r}; known:", *known])

@@ -6,6 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+SMALL_DETECTIONS = 50
+"""Boxes that the small detectors give for a picture at most."""
+
 
 class ModelOptions(BaseModel):
     """What is chosen when a detector is made; it is saved with the weights."""

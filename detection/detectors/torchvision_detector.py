@@ -22,7 +22,7 @@ from detection.detectors.pretrained import load_pretrained
 from detection.detectors.settings import FitSettings
 from detection.detectors.training import Training, as_input, copied, identity
 from detection.detectors.types import Detections, FitListener, FitResult, TrainingMix
-from detection.optimisation import deterministic, memory_explained
+from detection.optimisation import deterministic, in_smaller_batches, memory_explained
 from generator.errors import ModelError, ModelNotFoundError
 from generator.storage import make_folder, translate_os_errors, write_bytes
 
@@ -99,14 +99,13 @@ class TorchvisionDetector:
             for each in trained:
                 each.requires_grad_(True)
 
-    def predict(self, pictures: Sequence[np.ndarray]) -> list[Detections]:
+    def predict(self, pictures: Sequence[np.ndarray], *, with_masks: bool = True) -> list[Detections]:
         """Find objects; see Detector.predict."""
         found = []
         for start in range(0, len(pictures), _PREDICT_BATCH):
             batch = pictures[start : start + _PREDICT_BATCH]
-            for picture, answer in zip(
-                batch, self._find([resize(each, self._input_wh) for each in batch]), strict=True
-            ):
+            answers = self._find([resize(each, self._input_wh) for each in batch], with_masks=with_masks)
+            for picture, answer in zip(batch, answers, strict=True):
                 found.append(self._detections(answer, (picture.shape[1], picture.shape[0])))
         return found
 
@@ -151,33 +150,41 @@ class TorchvisionDetector:
             found = []
             for start in range(0, len(validation), _PREDICT_BATCH):
                 samples = validation.samples[start : start + _PREDICT_BATCH]
-                answers = self._find([store.read(sample).image for sample in samples])
+                answers = self._find([store.read(sample).image for sample in samples], with_masks=False)
                 for sample, answer in zip(samples, answers, strict=True):
-                    answer.pop("masks", None)
                     found.append(self._detections(answer, (sample.width, sample.height)))
             return mean_average_precision(validation, found)
 
         return score
 
-    def _find(self, images: Sequence[np.ndarray]) -> list[dict[str, torch.Tensor]]:
-        """What the model says of images (H, W, 3) of its size, in their pixels."""
+    def _find(self, images: Sequence[np.ndarray], *, with_masks: bool) -> list[dict[str, torch.Tensor]]:
+        """What the model says of images (H, W, 3) of its size, in their pixels; of fewer at once if memory is short."""
         self.model.eval()
+        with torch.inference_mode(), deterministic(self._device), memory_explained(self._device, 1):
+            return in_smaller_batches(lambda part: self._answers(part, with_masks=with_masks), images)
+
+    def _answers(self, images: Sequence[np.ndarray], *, with_masks: bool) -> list[dict[str, torch.Tensor]]:
         batch = as_input(torch.from_numpy(np.stack(images)), self._device)
-        with torch.inference_mode(), deterministic(self._device), memory_explained(self._device, len(images)):
-            answers: list[dict[str, torch.Tensor]] = self.model(list(batch))
-        return [{name: value.float().cpu() for name, value in answer.items()} for answer in answers]
+        answers: list[dict[str, torch.Tensor]] = self.model(list(batch))
+        return [
+            {name: value.float().cpu() for name, value in answer.items() if with_masks or name != "masks"}
+            for answer in answers
+        ]
 
     def _detections(self, answer: dict[str, torch.Tensor], size_wh: tuple[int, int]) -> Detections:
-        """Scale an answer to a picture; boxes without an area are left out."""
+        """Scale an answer to a picture; boxes without an area are left out, and those of the background.
+
+        RetinaNet has a logit for the background, too, that only training keeps down.
+        """
         scale = np.array([size_wh[0] / self._input_wh[0], size_wh[1] / self._input_wh[1]] * 2, np.float32)
         limits = np.array([*size_wh, *size_wh], np.float32)
         boxes = np.clip(answer["boxes"].numpy().reshape(-1, 4) * scale, 0, limits)
-        scores = answer["scores"].numpy()
-        whole = np.flatnonzero(np.all(boxes[:, 2:] > boxes[:, :2], axis=1))
+        scores, labels = answer["scores"].numpy(), answer["labels"].numpy().astype(np.int64)
+        whole = np.flatnonzero(np.all(boxes[:, 2:] > boxes[:, :2], axis=1) & (labels > 0))
         order = whole[np.argsort(-scores[whole], kind="stable")]
         return Detections(
             boxes_xyxy=boxes[order],
-            labels=answer["labels"].numpy().astype(np.int64)[order],
+            labels=labels[order],
             scores=scores[order],
             masks=_masks(answer["masks"].numpy()[order, 0], size_wh) if "masks" in answer else None,
         )

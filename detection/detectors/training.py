@@ -215,7 +215,8 @@ def identity(
 def _digest_of_set(data: DetectionSet) -> str:
     digest = hashlib.sha256(json.dumps(data.categories).encode())
     for sample in data.samples:
-        digest.update(json.dumps([str(sample.path), sample.segmentations], default=str).encode())
+        # The name alone: where a data set lies, or how its path was written, decides nothing.
+        digest.update(json.dumps([sample.path.name, sample.segmentations], default=str).encode())
         digest.update(sample.boxes_xyxy.tobytes() + sample.labels.tobytes())
     return digest.hexdigest()
 

@@ -26,6 +26,13 @@ class Detections:
     scores: np.ndarray
     masks: np.ndarray | None = None
 
+    @property
+    def boxes_xywh(self) -> np.ndarray:
+        """(N, 4) float64: x, y, width and height, as COCO writes boxes."""
+        boxes = self.boxes_xyxy.astype(float)
+        boxes[:, 2:] -= boxes[:, :2]
+        return boxes
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrainingMix:
@@ -51,11 +58,6 @@ class TrainingMix:
     def of(cls, data: DetectionSet) -> TrainingMix:
         """One data set alone."""
         return cls(sets=(data,), shares=(1.0,))
-
-    @property
-    def categories(self) -> tuple[str, ...]:
-        """Categories of all the sets."""
-        return self.sets[0].categories
 
 
 class FitListener:
@@ -105,8 +107,12 @@ class Detector(Protocol):
         """
         ...
 
-    def predict(self, pictures: Sequence[np.ndarray]) -> list[Detections]:
-        """Find objects; one answer for each picture, in order. Deterministic."""
+    def predict(self, pictures: Sequence[np.ndarray], *, with_masks: bool = True) -> list[Detections]:
+        """Find objects; one answer for each picture, in order. Deterministic.
+
+        Without `with_masks` boxes alone: masks of many large pictures do not fit into memory. Raises ModelError when
+        memory does not suffice for one picture.
+        """
         ...
 
     def save(self, folder: Path) -> None:

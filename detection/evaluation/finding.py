@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from detection.datasets.read import read_rgb
 from detection.datasets.types import DetectionSet
@@ -19,12 +18,15 @@ def find_objects(
     """Find objects in every picture of a data set, in its order; `on_picture` is told how many are done.
 
     Without masks: those of a thousand photos are more than fits into memory; see segmenter/packed.py. Raises
-    DatasetError naming a picture that cannot be read, ModelError.
+    DatasetError naming a picture that cannot be read or is not of the size that its labels are for, ModelError.
     """
     found: list[Detections] = []
     for start in range(0, len(data), _BATCH):
-        answers = detector.predict([read_rgb(sample.path) for sample in data.samples[start : start + _BATCH]])
-        found += [replace(answer, masks=None) for answer in answers]
+        pictures = [
+            read_rgb(sample.path, labelled_wh=(sample.width, sample.height))
+            for sample in data.samples[start : start + _BATCH]
+        ]
+        found += detector.predict(pictures, with_masks=False)
         on_picture(len(found))
     return found
 

@@ -1,9 +1,10 @@
 """What a detector finds in pictures without labels, as files.
 
 drawn/<name>.png     the picture with the boxes that were found, their categories and scores
-detections.json      all of them in COCO's form for results, https://cocodataset.org/#format-results, and `file_name`
+predict.json         where it is from, written first; in the end also the pictures that could not be read
 pictures.json        a COCO file of the pictures and categories that detections.json speaks of, without labels
-predict.json         where it is from, and the pictures that could not be read; written last
+detections.json      all boxes in COCO's form for results, https://cocodataset.org/#format-results, and `file_name`;
+                     written last: finished
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from generator.version import __version__
 
 KIND = "boxpaint prediction"
 DRAWN, DETECTIONS, PICTURES, ABOUT = "drawn", "detections.json", "pictures.json", "predict.json"
+_ALL = (DRAWN, DETECTIONS, PICTURES, ABOUT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +63,11 @@ def predict_pictures(
     unreadable: dict[str, str] = {}
     files = dict(zip((each.name for each in pictures), file_names([each.name for each in pictures]), strict=True))
     with working_in(out):
-        make_room(out, kind=KIND, marker=ABOUT, names=(DRAWN, DETECTIONS, PICTURES, ABOUT), overwrite=overwrite)
-        for picture, pixels, answer in find_masks(detector, pictures, unreadable):
+        make_room(out, kind=KIND, marker=ABOUT, last=DETECTIONS, names=_ALL, overwrite=overwrite)
+        head = {"kind": KIND, "boxpaint": __version__, **about, "min_score": min_score}
+        for picture, pixels, answer in find_masks(detector, pictures, unreadable, with_masks=False):
+            if not images:
+                write_json(out / ABOUT, head)
             found = confident(answer, min_score)
             height, width = pixels.shape[:2]
             images.append({"id": len(images) + 1, "file_name": picture.name, "width": width, "height": height})
@@ -75,18 +80,16 @@ def predict_pictures(
         if not images:
             expected = f"none of the {len(pictures)} pictures can be read; the first: {unreadable[pictures[0].name]}"
             raise DatasetError([Fault(file=str(pictures[0].path), expected=expected)])
-        write_json(out / DETECTIONS, objects, indent=None)
         categories = [{"id": number, "name": name} for number, name in enumerate(detector.categories, start=1)]
         write_json(out / PICTURES, {"images": images, "annotations": [], "categories": categories}, indent=None)
         found_counts = dict(zip(detector.categories, counts[1:].tolist(), strict=True))
-        head = {"kind": KIND, "boxpaint": __version__, **about, "min_score": min_score}
         write_json(out / ABOUT, {**head, "pictures": len(images), "objects": found_counts, "unreadable": unreadable})
+        write_json(out / DETECTIONS, objects, indent=None)
     return Predicted(pictures=len(images), objects=found_counts, unreadable=unreadable)
 
 
 def _coco_results(found: Detections, image_id: int, file_name: str) -> list[dict[str, Any]]:
-    boxes_xywh = found.boxes_xyxy.astype(float)
-    boxes_xywh[:, 2:] -= boxes_xywh[:, :2]
+    boxes = found.boxes_xywh.tolist()
     return [
         {
             "image_id": image_id,
@@ -95,7 +98,7 @@ def _coco_results(found: Detections, image_id: int, file_name: str) -> list[dict
             "bbox": [round(value, 2) for value in box],
             "score": round(score, 5),
         }
-        for box, label, score in zip(boxes_xywh.tolist(), found.labels.tolist(), found.scores.tolist(), strict=True)
+        for box, label, score in zip(boxes, found.labels.tolist(), found.scores.tolist(), strict=True)
     ]
 
 

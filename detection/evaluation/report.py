@@ -1,8 +1,8 @@
 """A detector on a data set: figures, curves and the worst pictures, as files and as one page.
 
 pr_curves.png        precision over recall of each category
-report.html          all of it on one page, with the pictures that have most mistakes
-scores.json          figures over all, of each category and size, and the best least score; written last
+scores.json          figures over all, of each category and size, and the best least score; written first
+report.html          all of it on one page, with the pictures that have most mistakes; written last: finished
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from PIL import Image
 
 from detection.coco_metrics import SetScores, score_sets
@@ -31,6 +30,7 @@ from detection.evaluation.mistakes import (
     find_mistakes,
     match_pictures,
 )
+from generator.report.environment import page_environment
 from generator.storage import make_folder, write_bytes, write_json
 from generator.version import __version__
 
@@ -87,7 +87,6 @@ def write_evaluation(
         "working_point": dataclasses.asdict(point) if point else None,
     }
     curves = draw_precision_recall(evaluation.scores)
-    write_bytes(folder / CURVES, curves)
     shown = [item for item in evaluation.mistakes if item.count][:worst]
     page = _render(
         about={name: str(value) for name, value in about.items()},
@@ -100,8 +99,10 @@ def write_evaluation(
         colours={"right": RIGHT, "wrong": WRONG, "missed": MISSED},
         version=__version__,
     )
-    write_bytes(folder / PAGE, page.encode())
+    # scores.json says whose folder it is.
     write_json(folder / SCORES, content)
+    write_bytes(folder / CURVES, curves)
+    write_bytes(folder / PAGE, page.encode())
     return folder / PAGE
 
 
@@ -123,13 +124,4 @@ def _jpeg(picture: Image.Image) -> str:
 
 
 def _render(**context: Any) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("detection.evaluation"),
-        # Names of files and categories are the user's text: never taken for HTML.
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["figure"] = lambda value: f"{value:.3f}" if value == value else "–"
-    return environment.get_template("report.html.j2").render(**context)
+    return page_environment("detection.evaluation").get_template("report.html.j2").render(**context)

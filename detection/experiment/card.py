@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from detection.detectors.types import Detections
-from detection.experiment.config import Arm, ExperimentConfig
+from detection.experiment.conditions import conditions
+from detection.experiment.config import Arm
 from detection.experiment.drawing import Failure, draw_failures, worst_pictures
-from detection.experiment.jobs import Materials, data_digest
 from detection.experiment.plots import draw_card
 from detection.experiment.run import Outcome
 from detection.experiment.tables import (
@@ -31,7 +31,6 @@ from detection.experiment.tables import (
 )
 from detection.experiment.value_curve import advice
 from detection.experiment.verdict import ARM_NAMES, points, share_sentence, verdict, with_images
-from detection.machine import describe_machine
 from generator.storage import write_bytes
 
 CARD, TRAININGS, SUMMARY, CURVES, FAILURES = "card.md", "card.csv", "summary.csv", "card.png", "failures.jpg"
@@ -46,8 +45,11 @@ class ProofCard:
     headlines: tuple[str, ...]
 
 
-def write_card(outcome: Outcome, out: Path, *, command: str) -> ProofCard:
-    """Write the card and its files into `out`. Raises StorageError."""
+def write_card(outcome: Outcome, out: Path, *, command: str, exchanged: Sequence[str] = ()) -> ProofCard:
+    """Write the card and its files into `out`; `exchanged` are the options that gave other data than the file names.
+
+    Raises StorageError.
+    """
     lines = headlines(outcome)
     write_csv(out / TRAININGS, job_rows(outcome))
     write_csv(out / SUMMARY, summary_rows(outcome))
@@ -58,9 +60,13 @@ def write_card(outcome: Outcome, out: Path, *, command: str) -> ProofCard:
         f"![curves]({CURVES})",
         *_tables(outcome),
         *failures,
-        _conditions(outcome, command),
+        conditions(outcome, command),
     ]
-    notes = outcome.materials.config.notes
+    notes = [*outcome.materials.config.notes]
+    if exchanged:
+        also = ", and so were these notes" if notes else ""
+        about = f"The file was written for other data{also}: data was exchanged by {' and '.join(exchanged)}."
+        notes.insert(0, about)
     if notes:
         parts.insert(1, "\n".join(f"- {note}" for note in notes))
     write_bytes(out / CARD, ("\n\n".join(parts) + "\n").encode())
@@ -72,11 +78,13 @@ def headlines(outcome: Outcome) -> list[str]:
     materials = outcome.materials
     config = materials.config
     claimed = [gain for gain in outcome.gains if gain.arm == config.claim]
-    lines = [verdict(claimed, pictures=len(materials.test), total=len(materials.train))]
+    lines = [verdict(claimed, photos=len(materials.test), total=len(materials.train))]
     total = len(materials.train)
     lines += [share_sentence(arm, share, total, config.fewest_real or total) for arm, share in outcome.shares.items()]
     if outcome.curve is not None and config.value_curve is not None:
         lines.append(advice(outcome.curve, config.value_curve, config.categories))
+    if outcome.changes:
+        lines.append(f"Not what was declared before there were scores: {'; '.join(outcome.changes)}.")
     return lines
 
 
@@ -89,8 +97,8 @@ def _tables(outcome: Outcome) -> list[str]:
     if outcome.gains:
         parts += [
             "## Gain over the best arm without painted images, points",
-            "With 95 % intervals; bold where zero lies outside. The arm to beat is, at each number of real images, the "
-            "one with the highest mean.",
+            "With 95 % intervals, each for itself; bold where zero lies outside. The arm to beat is, at each number of "
+            "real images, the one with the highest mean.",
             _markdown(gain_table(outcome)),
         ]
     parts += ["## By class, points", _markdown(category_table(outcome))]
@@ -129,54 +137,6 @@ def _found_by(arm: Arm, number: int, outcome: Outcome) -> list[list[Detections]]
 def _failure_rows(failures: Sequence[Failure]) -> Rows:
     rows = [["picture", "AP with painted images", "AP without"]]
     return rows + [[failure.name, points(failure.ap), points(failure.baseline_ap)] for failure in failures]
-
-
-def _conditions(outcome: Outcome, command: str) -> str:
-    materials = outcome.materials
-    config = materials.config
-    counts = ", ".join(f"{count} {name}" for name, count in materials.test.counts().items())
-    painted = materials.painted
-    lines = [
-        f"- Command: `{command}`",
-        f"- Real: {len(materials.train)} training pictures ({data_digest(materials.train, materials.digests)}), "
-        f"{len(materials.test)} test pictures with {counts} ({data_digest(materials.test, materials.digests)}). "
-        "No picture is in both; the test pictures were scored on and nothing else.",
-    ]
-    if painted is not None:
-        lines.append(
-            f"- Painted: {len(painted)} pictures ({data_digest(painted, materials.digests)}), "
-            f"boxes: {config.synthetic.boxes}."
-        )
-    lines += [
-        f"- Detector: {config.detector.name}, from {_weights(config.detector.pretrained)}; every arm "
-        f"{config.fit.steps} steps of {config.fit.batch_size} pictures with augmentation {config.fit.augment}; "
-        f"`{ARM_NAMES['refined']}` spends the last of them on real pictures alone: {_refinings(config, materials)} "
-        f"(else a learning rate of {config.fit.learning_rate:g}). Its painted boxes are scaled as measured "
-        f"on the first {config.fewest_real or len(materials.train)} pictures of its subset.",
-        "- Subsets of real pictures are drawn by seed, the smaller inside the larger, the same for all arms; pictures "
-        "that bring a class which is still missing come first. Subset k is trained with seed k.",
-        f"- Intervals: {config.bootstrap} bootstrap draws of test pictures and of subsets, the same for both arms. "
-        "Few subsets make an interval too narrow rather than too wide.",
-        f"- The verdict is about `{ARM_NAMES[config.claim]}`, as the file said before there were scores.",
-        f"- Seeds: {config.seed} and the number of each subset. {len(outcome.results)} scored trainings, "
-        f"{outcome.seconds / 60:.0f} minutes of one thread in all, {config.workers} at a time.",
-        *(f"- {topic.capitalize()}: {finding}" for topic, finding in describe_machine().items()),
-    ]
-    return "## How it was measured\n\n" + "\n".join(lines)
-
-
-def _refinings(config: ExperimentConfig, materials: Materials) -> str:
-    total = len(materials.train)
-    numbers = [total if wish.number == "all" else wish.number for wish in config.real_images]
-    refines = {number: config.refine_of(number, total) for number in numbers}
-    parts = [
-        f"{refine.steps} {with_images(number, total)} at {refine.learning_rate:g}" for number, refine in refines.items()
-    ]
-    return ", ".join(parts)
-
-
-def _weights(pretrained: str) -> str:
-    return "random weights" if pretrained == "none" else f"weights: {pretrained}"
 
 
 def _markdown(rows: Rows) -> str:

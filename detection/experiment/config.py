@@ -40,7 +40,7 @@ _Distinct = AfterValidator(_distinct)
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class RealConfig(_Section):
@@ -196,6 +196,13 @@ class ExperimentConfig(_Section):
         if not set(self.arms) & set(BASELINE_ARMS) and set(self.arms) & set(COMBINED_ARMS):
             raise ValueError(
                 "arms: refined or mixed need an arm without painted pictures to be compared with: add real"
+            )
+        if set(self.arms) & set(COMBINED_ARMS) and self.claim not in self.arms:
+            raise ValueError(f"claim: '{self.claim}' is not among the arms, so the card would say nothing of it")
+        if "calibrated" in self.arms and self.synthetic.boxes != "calibrated":
+            raise ValueError(
+                f"arms: calibrated is painted pictures with measured boxes, and synthetic.boxes is "
+                f"'{self.synthetic.boxes}': name the arms without it"
             )
         if any(refine.steps >= self.fit.steps for refine in self._refinings()):
             raise ValueError(f"refine.steps are part of fit.steps ({self.fit.steps}); fewer than those are needed")

@@ -44,16 +44,16 @@ def paste_pictures(real: DetectionSet, settings: CopyPasteConfig, folder: Path, 
     it. Categories are drawn evenly. A place is drawn until the object covers at most `max_overlap` of any other's box
     and lies inside the picture; an object that finds none is left out. The same seed gives the same bytes.
     """
-    pictures = {sample.path: read_rgb(sample.path) for sample in real.samples}
+    # Whole pictures are read when they are needed: thousands of photos would fill the memory of any machine.
     of_label: dict[int, list[CutOut]] = {}
     for sample in real.samples:
-        for item in cut_out(sample, pictures[sample.path]):
+        for item in cut_out(sample, _read(sample)):
             of_label.setdefault(item.label, []).append(item)
     samples = []
     for number in range(settings.num_images):
         rng = derive_rng(seed, number)
         base = real.samples[int(rng.integers(len(real)))]
-        picture, boxes, labels = _paste_on(base, pictures[base.path].copy(), of_label, settings, rng)
+        picture, boxes, labels = _paste_on(base, _read(base).copy(), of_label, settings, rng)
         path = folder / f"{number:04}.png"
         with atomic_writer(path) as stream:
             stream.write(cv2.imencode(".png", picture[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
@@ -74,10 +74,8 @@ def cut_out(sample: Sample, picture: np.ndarray) -> list[CutOut]:
         x_min, y_min, x_max, y_max = (int(value) for value in boxes[number])
         if x_max - x_min < 2 or y_max - y_min < 2:
             continue
-        segmentation = sample.segmentations[number]
-        if segmentation:
-            mask = decode_segmentation(segmentation, (sample.height, sample.width))[y_min:y_max, x_min:x_max]
-        else:
+        mask = _labelled_mask(sample, int(number), (x_min, y_min, x_max, y_max))
+        if mask is None:
             mask = _find_mask(picture, (x_min, y_min, x_max, y_max))
         sigma = max(0.7, _FEATHER * max(mask.shape))
         alpha = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
@@ -85,6 +83,24 @@ def cut_out(sample: Sample, picture: np.ndarray) -> list[CutOut]:
             CutOut(label=int(sample.labels[number]), pixels=picture[y_min:y_max, x_min:x_max].copy(), alpha=alpha)
         )
     return found
+
+
+def _read(sample: Sample) -> np.ndarray:
+    return read_rgb(sample.path, labelled_wh=(sample.width, sample.height))
+
+
+def _labelled_mask(sample: Sample, number: int, box_xyxy: tuple[int, int, int, int]) -> np.ndarray | None:
+    """The mask that an object comes with, (H, W) bool of the box; None where it has none that can be used."""
+    segmentation, size_hw = sample.segmentations[number], (sample.height, sample.width)
+    if not segmentation:
+        return None
+    try:
+        mask = decode_segmentation(segmentation, size_hw)
+    except ValueError:
+        return None
+    x_min, y_min, x_max, y_max = box_xyxy
+    inside = mask[y_min:y_max, x_min:x_max]
+    return inside if mask.shape == size_hw and inside.any() else None
 
 
 def _find_mask(picture: np.ndarray, box_xyxy: tuple[int, int, int, int]) -> np.ndarray:

@@ -43,6 +43,11 @@ class Job:
         before = f"-before{self.refine.steps}" if self.kind == "pretrain" and self.refine is not None else ""
         return f"{self.kind}-real{self.number}-painted{self.painted}{before}-seed{self.subset}"
 
+    @property
+    def all_measured(self) -> int:
+        """Real pictures that its painted boxes are measured on, also those of the job that it starts from."""
+        return max(self.measured, self.start.measured if self.start is not None else 0)
+
     def settings(self, config: ExperimentConfig) -> FitSettings:
         """How it trains: every arm as many steps in all."""
         if self.refine is None:
@@ -71,6 +76,11 @@ class Materials:
     """In the order in which a value curve takes them."""
     digests: Mapping[str, str]
     """SHA-256 of every picture's file, by its path."""
+    device: str
+    """The one that trainings run on, such as cpu or cuda:1: 'auto' says nothing of what decides their numbers."""
+    torch_version: str
+    remarks: tuple[str, ...] = ()
+    """What reading the pictures brought up, for terminal and card."""
 
     def real_of(self, job: Job) -> DetectionSet | None:
         """The real pictures that a job may see."""
@@ -93,7 +103,8 @@ class Materials:
             "kind": job.kind,
             "seed": [config.seed, job.subset],
             "detector": config.detector.model_dump(mode="json"),
-            "device": config.device,
+            "device": self.device.partition(":")[0],
+            "torch": self.torch_version,
             "fit": job.settings(config).model_dump(mode="json", exclude=_INDIFFERENT),
             "test": data_digest(self.test, self.digests),
         }
@@ -147,9 +158,19 @@ def plan_grid(config: ExperimentConfig, available: int, painted: int) -> list[Jo
 
 
 def plan_point(config: ExperimentConfig, curve: ValueCurveConfig, painted: int, available: int) -> list[Job]:
-    """Jobs of one point of the value curve; without painted pictures it is the arm `real`."""
-    arm: Arm = curve.arm if painted else "real"
-    return [job_of(config, arm, curve.real_images, painted, subset, available) for subset in range(curve.subsets)]
+    """Jobs of one point of the value curve.
+
+    Without painted pictures it is the arm `real`, and `copy_paste` where that is among the arms: the better of the two
+    is what painted pictures have to beat.
+    """
+    arms: list[Arm] = [curve.arm]
+    if not painted:
+        arms = ["real", "copy_paste"] if "copy_paste" in config.arms else ["real"]
+    return [
+        job_of(config, arm, curve.real_images, painted, subset, available)
+        for arm in arms
+        for subset in range(curve.subsets)
+    ]
 
 
 def job_of(config: ExperimentConfig, arm: Arm, number: int, painted: int, subset: int, available: int) -> Job:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from detection.calibration.scale import BoxScale, measure_scales, requested_boxes, rescale
+from detection.calibration.boxes import BoxScale, requested_boxes, rescale
+from detection.calibration.scale import measure_scales
 from detection.datasets.types import DetectionSet
 from detection.experiment.config import BoxMode
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from detection.experiment.config import PAINTED_ARMS, Arm
 from detection.experiment.run import Outcome
 from detection.experiment.value_curve import ValueCurve
-from detection.experiment.verdict import ARM_NAMES
+from detection.experiment.verdict import ARM_NAMES, arm_name
 from generator.storage import atomic_writer
 
 _STYLE: Any = {"text.parse_math": False, "font.size": 9}
@@ -58,7 +58,8 @@ def _plot_arms(axes: Axes, outcome: Outcome, panel: int) -> None:
         cells = sorted((cell for cell in outcome.cells if cell.arm == arm), key=lambda cell: cell.number)
         means, spreads = _curve_of(cells, panel)
         if arm in PAINTED_ARMS:
-            axes.axhline(means[0], color=_COLOURS[arm], linestyle="--", label=ARM_NAMES[arm])
+            name = arm_name(arm, cells[0].measured)
+            axes.axhline(means[0], color=_COLOURS[arm], linestyle="--", label=name)
             axes.axhspan(means[0] - spreads[0], means[0] + spreads[0], color=_COLOURS[arm], alpha=0.08, linewidth=0)
             continue
         x = np.array([place[cell.number] for cell in cells])

@@ -1,6 +1,6 @@
 """A whole experiment: pictures, jobs, value curve, card. The same call again goes on where the last one stopped.
 
-experiment.json          the settings
+experiment.json          the settings that were declared before there were scores
 real/ painted/           data sets that were imported or painted here
 jobs/<name>-<digest>/    one training each, see job_folder.py; other settings make other folders beside them
 card.md card.csv summary.csv card.png failures.jpg
@@ -9,7 +9,7 @@ card.md card.csv summary.csv card.png failures.jpg
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from detection.experiment.config import (
@@ -21,19 +21,17 @@ from detection.experiment.config import (
     ValueCurveConfig,
 )
 from detection.experiment.data import gather
+from detection.experiment.declared import EXPERIMENT, declare, scored_folders
 from detection.experiment.job_folder import JobFolder
 from detection.experiment.jobs import Job, Materials, plan_grid, plan_point, with_starts
-from detection.experiment.results import JobResult, cells_of, find_cell, read_results
+from detection.experiment.results import JobResult, cells_of, find_cell, read_results, seconds_of
 from detection.experiment.statistics import Cell, Gain, Interval, best_of, gain_of, share_of
-from detection.experiment.subsets import RESAMPLING
 from detection.experiment.value_curve import ValueCurve, curve_of
 from detection.experiment.workers import JobListener, Workers
-from generator.errors import BoxpaintError, RunMismatchError
+from generator.errors import RunMismatchError
 from generator.run import Listener
-from generator.seeds import derive_seed
-from generator.storage import locked, translate_os_errors, write_json
+from generator.storage import locked, translate_os_errors
 
-EXPERIMENT = "experiment.json"
 _JOBS = "jobs"
 
 
@@ -66,8 +64,19 @@ class Outcome:
     shares: dict[Arm, Interval]
     """mAP of the arms on painted pictures alone, as a share of that of all real ones."""
     curve: ValueCurve | None
-    seconds: float
-    """Of all jobs together, whenever they ran."""
+    changes: tuple[str, ...] = ()
+    """What the file says otherwise than it did before there were scores."""
+    not_shown: int = 0
+    """Scored trainings in the folder that are none of `results`."""
+
+    @property
+    def seconds(self) -> float:
+        """Of one thread, of all jobs together, pretrainings included, each once, whenever they ran."""
+        reports = {result.job.name: result.report for result in self.results}
+        for result in self.results:
+            if result.job.start is not None and result.start_report is not None:
+                reports[result.job.start.name] = result.start_report
+        return sum(map(seconds_of, reports.values()))
 
 
 def run_experiment(config: ExperimentConfig, out: Path, *, listener: ExperimentListener | None = None) -> Outcome:
@@ -80,10 +89,11 @@ def run_experiment(config: ExperimentConfig, out: Path, *, listener: ExperimentL
     listener = listener or ExperimentListener()
     _check_is_ours(out)
     with locked(out):
-        write_json(out / EXPERIMENT, config.model_dump(mode="json"))
+        changes = declare(config, out, out / _JOBS)
         materials = gather(config, out, listener=listener)
+        for remark in materials.remarks:
+            listener.on_stage(remark)
         grid = plan_grid(config, len(materials.train), len(materials.painted or ()))
-        _check_numbers(grid, materials)
         with Workers(config.workers, materials, out / _JOBS) as workers:
             _do(grid, materials, out / _JOBS, workers, listener)
             curve_jobs = list(grid)
@@ -92,7 +102,9 @@ def run_experiment(config: ExperimentConfig, out: Path, *, listener: ExperimentL
                 curve, curve_jobs = _trace_curve(config.value_curve, materials, out / _JOBS, workers, listener)
         results = read_results(grid, materials, out / _JOBS)
         extra = read_results([job for job in curve_jobs if job not in grid], materials, out / _JOBS)
-        return summarise(materials, results, extra, curve)
+        outcome = summarise(materials, results, extra, curve)
+        shown = {result.folder.path.name for result in outcome.results}
+        return replace(outcome, changes=changes, not_shown=len(scored_folders(out / _JOBS, shown=shown)))
 
 
 def summarise(
@@ -100,18 +112,17 @@ def summarise(
 ) -> Outcome:
     """Compare the arms. `results` are those of the grid, `extra` further ones of the value curve."""
     config = materials.config
-    seed = derive_seed(config.seed, RESAMPLING, 1)
-    cells = cells_of(results, config.categories, config.bootstrap)
+    cells = cells_of(results, config)
     gains = []
     for number in sorted({cell.number for cell in cells if cell.number}):
         baselines = [cell for arm in BASELINE_ARMS if (cell := find_cell(cells, arm, number))]
         for arm in COMBINED_ARMS:
             cell = find_cell(cells, arm, number)
             if cell is not None and baselines:
-                gains.append(gain_of(cell, best_of(baselines), seed=seed))
+                gains.append(gain_of(cell, best_of(baselines)))
     whole = find_cell(cells, "real", len(materials.train))
     alone = {arm: cell for arm in PAINTED_ARMS if (cell := find_cell(cells, arm, 0))}
-    shares = {arm: share_of(cell, whole, seed=seed) for arm, cell in alone.items() if whole}
+    shares = {arm: share_of(cell, whole) for arm, cell in alone.items() if whole}
     return Outcome(
         materials=materials,
         results=(*results, *extra),
@@ -119,7 +130,6 @@ def summarise(
         gains=tuple(gains),
         shares={arm: share for arm, share in shares.items() if share},
         curve=curve,
-        seconds=sum(sum(result.report["seconds"].values()) for result in (*results, *extra)),
     )
 
 
@@ -128,17 +138,16 @@ def _trace_curve(
 ) -> tuple[ValueCurve, list[Job]]:
     """Train point after point until a step brings nothing that shows."""
     config = materials.config
-    seed = derive_seed(config.seed, RESAMPLING, 2)
     jobs: list[Job] = []
     cells: list[Cell] = []
-    curve = curve_of(cells, settings, seed=seed)
+    curve = curve_of(cells, settings)
     for painted in settings.numbers:
         listener.on_stage(f"value curve: {painted} painted images")
         point = plan_point(config, settings, painted, len(materials.train))
         _do(point, materials, folder, workers, listener)
         jobs += point
-        cells += cells_of(read_results(point, materials, folder), config.categories, config.bootstrap)
-        curve = curve_of(cells, settings, seed=seed)
+        cells.append(best_of(cells_of(read_results(point, materials, folder), config)))
+        curve = curve_of(cells, settings)
         if curve.is_over:
             break
     return curve, jobs
@@ -184,19 +193,3 @@ def _check_is_ours(out: Path) -> None:
     if visible and EXPERIMENT not in visible:
         what = ", ".join(visible[:3])
         raise RunMismatchError(f"{out} is not the folder of an experiment: it holds {what}; choose another with --out")
-
-
-def _check_numbers(jobs: Sequence[Job], materials: Materials) -> None:
-    """Raise BoxpaintError when more pictures are asked for than there are, or one number is meant twice."""
-    config = materials.config
-    available, painted = len(materials.train), len(materials.painted or ())
-    most = max(job.number for job in jobs)
-    curve = config.value_curve
-    if curve is not None:
-        most = max(most, curve.real_images)
-        if curve.numbers[-1] > painted:
-            raise BoxpaintError(f"value_curve.numbers: {curve.numbers[-1]} painted images; there are {painted}")
-    if most > available:
-        raise BoxpaintError(f"real_images: {most} real training pictures are asked for; there are {available}")
-    if len(set(jobs)) < len(jobs):
-        raise BoxpaintError(f"real_images: 'all' and {available} are the same number; leave one of them out")

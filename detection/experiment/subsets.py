@@ -36,10 +36,13 @@ def choose_subset(data: DetectionSet, seed: int, subset: int, number: int) -> De
     return data.choose(subset_order(data, seed, subset)[:number])
 
 
-def shuffle_painted(data: DetectionSet, seed: int) -> DetectionSet:
-    """Painted pictures in an order of the seed's: scenes of one prompt lie together on disk, and the value curve takes
-    the first so many."""
+def shuffle_painted(data: DetectionSet, seed: int, number: int) -> DetectionSet:
+    """The first so many painted pictures by name, in an order of the seed's.
+
+    By name, so that a folder that holds more gives what one that was painted with so many does; shuffled, since scenes
+    of one prompt lie together on disk, and the value curve takes the first ones.
+    """
     names = [sample.path.name for sample in data.samples]
-    by_name = sorted(range(len(data)), key=names.__getitem__)
-    order = derive_rng(seed, PAINTED_ORDER).permutation(len(data))
+    by_name = sorted(range(len(data)), key=names.__getitem__)[:number]
+    order = derive_rng(seed, PAINTED_ORDER).permutation(number)
     return data.choose(int(position) for position in np.array(by_name)[order])

@@ -7,9 +7,10 @@ import io
 import math
 from pathlib import Path
 
+from detection.experiment.results import measured_on
 from detection.experiment.run import Outcome
 from detection.experiment.statistics import Cell, Interval
-from detection.experiment.verdict import ARM_NAMES, points, range_of, with_images
+from detection.experiment.verdict import ARM_NAMES, arm_name, points, range_of, with_images
 from generator.storage import write_bytes
 
 Rows = list[list[str]]
@@ -17,10 +18,11 @@ _ABSENT = "–"
 
 
 def job_rows(outcome: Outcome) -> Rows:
-    """A row for each training that was scored, heads first; AP in [0, 1]; steps with those that it starts from."""
+    """A row for each training that was scored, heads first; AP in [0, 1]; steps and seconds with those of the job
+    that it starts from, which several rows may share."""
     config = outcome.materials.config
     categories = config.categories
-    heads = ["arm", "real_images", "painted_images", "seed", "steps", "ap", "ap50", "ap75"]
+    heads = ["arm", "real_images", "painted_images", "measured_on", "seed", "steps", "ap", "ap50", "ap75"]
     rows = [[*heads, *(f"ap {name}" for name in categories), "last_loss", "seconds", "threads", "device", "folder"]]
     for result in outcome.results:
         job, scores, report = result.job, result.scores, result.report
@@ -28,10 +30,10 @@ def job_rows(outcome: Outcome) -> Rows:
         figures += [scores["categories"][name]["ap"] for name in categories]
         rows.append(
             [
-                *(str(value) for value in (job.kind, job.number, job.painted, job.subset, config.fit.steps)),
+                *map(str, (job.kind, job.number, job.painted, measured_on(job, config), job.subset, config.fit.steps)),
                 *("" if value is None else f"{value:.5f}" for value in figures),
                 f"{report['losses'][-1]:.5f}",
-                f"{sum(report['seconds'].values()):.1f}",
+                f"{result.seconds:.1f}",
                 *(str(report["made_on"][key]) for key in ("threads", "device")),
                 result.folder.path.name,
             ]
@@ -43,7 +45,7 @@ def summary_rows(outcome: Outcome) -> Rows:
     """A row for each arm and number of real images, heads first; AP in [0, 1]."""
     categories = outcome.materials.config.categories
     gains = {(gain.arm, gain.number): gain for gain in outcome.gains}
-    heads = ["arm", "real_images", "painted_images", "trainings", "ap_mean", "ap_sd", "ap50_mean"]
+    heads = ["arm", "real_images", "painted_images", "measured_on", "trainings", "ap_mean", "ap_sd", "ap50_mean"]
     rows = [[*heads, *(f"ap_mean {name}" for name in categories), "best_without_painted", "gain", "low", "high"]]
     for cell in outcome.cells:
         gain = gains.get((cell.arm, cell.number))
@@ -51,7 +53,7 @@ def summary_rows(outcome: Outcome) -> Rows:
         rows.append(
             [
                 cell.arm,
-                *(str(value) for value in (cell.number, cell.painted, len(cell.ap))),
+                *(str(value) for value in (cell.number, cell.painted, cell.measured, len(cell.ap))),
                 *_decimals(cell.mean, cell.spread, float(cell.ap50.mean()), *cell.ap_of_category.mean(axis=0).tolist()),
                 *compared,
             ]
@@ -66,7 +68,8 @@ def arm_table(outcome: Outcome) -> Rows:
     rows = [["arm", *(f"all {total} real" if number == total else f"{number} real" for number in numbers)]]
     for arm in outcome.materials.config.arms:
         cells = {cell.number: cell for cell in outcome.cells if cell.arm == arm}
-        rows.append([ARM_NAMES[arm], *(_mean_and_spread(cells.get(number)) for number in numbers)])
+        measured = max((cell.measured for cell in cells.values()), default=0)
+        rows.append([arm_name(arm, measured), *(_mean_and_spread(cells.get(number)) for number in numbers)])
     return rows
 
 
@@ -76,7 +79,7 @@ def category_table(outcome: Outcome) -> Rows:
     rows = [["real images", "arm", "mAP50", *categories]]
     for cell in sorted(outcome.cells, key=lambda cell: cell.number):
         means = [points(float(value)) for value in cell.ap_of_category.mean(axis=0)]
-        rows.append([str(cell.number), ARM_NAMES[cell.arm], points(float(cell.ap50.mean())), *means])
+        rows.append([str(cell.number), arm_name(cell.arm, cell.measured), points(float(cell.ap50.mean())), *means])
     return rows
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from detection.calibration.scale import BoxScale
+from detection.calibration.boxes import BoxScale
 from detection.coco_metrics import score_sets
 from detection.datasets.types import DetectionSet
 from detection.detectors.registry import load_detector, make_detector
@@ -25,7 +25,6 @@ from detection.experiment.job_folder import CHECKPOINT, MODEL, PASTED, JobFolder
 from detection.experiment.jobs import Job, Materials
 from detection.experiment.labels import prepare_synthetic
 from detection.experiment.subsets import PASTING, RESAMPLING, TRAINING
-from generator.painting.device import choose_device
 from generator.seeds import derive_seed
 from generator.storage import make_folder, remove_leftovers
 
@@ -63,7 +62,7 @@ def run_job(job: Job, materials: Materials, jobs: Path, on_step: Callable[[int],
 
 def _train(job: Job, materials: Materials, jobs: Path, folder: JobFolder, on_step: Callable[[int], None]) -> None:
     config = materials.config
-    device = choose_device(config.device)
+    device = torch.device(materials.device)
     seed = derive_seed(config.seed, TRAINING, job.subset)
     detector: Detector
     if job.start is not None:

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from detection.experiment.config import ValueCurveConfig
 from detection.experiment.statistics import Cell, Gain, gain_of
-from detection.experiment.verdict import points, range_of
+from detection.experiment.verdict import ARM_NAMES, points, range_of
 
 # Steps in a row that show nothing before the curve ends: one alone may be bad luck.
 _PATIENCE = 2
@@ -30,13 +30,13 @@ class ValueCurve:
     is_over: bool
 
 
-def curve_of(cells: Sequence[Cell], settings: ValueCurveConfig, *, seed: int) -> ValueCurve:
+def curve_of(cells: Sequence[Cell], settings: ValueCurveConfig) -> ValueCurve:
     """Compare each point with the one before it, and with the last that was worth it."""
-    steps = tuple(gain_of(after, before, seed=seed) for before, after in pairwise(cells))
+    steps = tuple(gain_of(after, before) for before, after in pairwise(cells))
     best = cells[0] if cells else None
     for cell in cells[1:]:
         # Two steps that are unclear each may well be clear together.
-        gain = gain_of(cell, best, seed=seed).whole if best else None
+        gain = gain_of(cell, best).whole if best else None
         if gain and gain.sign > 0 and gain.high >= settings.flat_below:
             best = cell
     is_flat = bool(steps) and steps[-1].whole.high < settings.flat_below
@@ -54,7 +54,9 @@ def advice(curve: ValueCurve, settings: ValueCurveConfig, categories: Sequence[s
     """How many images to paint, and of which class, next to so many real ones."""
     step, most = curve.steps[-1], curve.points[-1].painted
     change = f"{points(step.whole.value, signed=True)} {range_of(step.whole)} from {curve.points[-2].painted} to {most}"
-    place = f"Next to {settings.real_images} real images"
+    first = curve.points[0]
+    beaten = f", against {ARM_NAMES[first.arm]}," if not first.painted else ""
+    place = f"Next to {settings.real_images} real images{beaten}"
     if curve.worth == most:
         text = f"{place} the score still rises at {most} painted images ({change}): paint more."
     elif curve.worth == curve.points[0].painted:

@@ -106,7 +106,7 @@ class Workers:
     def _receive(self, worker: _Worker) -> int | BaseException | None:
         try:
             message: int | BaseException | None = worker.connection.recv()
-        except EOFError:
+        except (EOFError, ConnectionResetError):  # the second: it ended before it took what was sent
             worker.process.join()
             name = worker.job.name if worker.job else "a process"
             code = worker.process.exitcode

@@ -11,8 +11,8 @@ from collections import Counter, defaultdict
 from pathlib import PurePosixPath
 from typing import Any
 
+from detection.datasets.split_names import split_of_folders, split_of_name
 from detection.importers.files import SourceFiles, first_of, without_annotation
-from detection.importers.split_names import split_of_folders, split_of_name
 from detection.importers.types import Case, RawObject, RawPicture, RawSet
 from generator.errors import DatasetError, Fault
 

@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+from detection.datasets.split_names import split_of_folders, split_of_name, split_of_word
 from detection.importers.csv_columns import BoxRow, BoxTable, read_box_table
 from detection.importers.files import SourceFiles, first_of, without_annotation
-from detection.importers.split_names import split_of_folders, split_of_name, split_of_word
 from detection.importers.types import Case, RawObject, RawPicture, RawSet
 
 LOOKS_FOR = "CSV files with columns such as filename, class, xmin, ymin, xmax, ymax"

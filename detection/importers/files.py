@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from detection.importers.split_names import split_of_folders
+from detection.datasets.split_names import split_of_folders
 from detection.importers.types import Case, RawPicture
 from generator.errors import DatasetError, Fault
 from generator.references import SUFFIXES
@@ -77,7 +77,8 @@ class SourceFiles:
             for path in self._by_stem.get(stem_of(name), [])
             if split is None or split_of_folders(path) in (None, split)
         }
-        return [path for path, rank in ranks.items() if rank == max(ranks.values())]
+        best = max(ranks.values(), default=None)
+        return [path for path, rank in ranks.items() if rank == best]
 
     def summary(self) -> str:
         """Count the files by suffix, for a message."""

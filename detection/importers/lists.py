@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from detection.datasets.split_names import rank_of_split, split_of_word
 from detection.importers.files import SourceFiles, stem_of
-from detection.importers.split_names import rank_of_split, split_of_word
 from detection.importers.types import Case, RawPicture
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from detection.datasets.split_names import rank_of_split
 from detection.datasets.types import DetectionSet, Sample
 from detection.datasets.write import write_coco
 from detection.importers.categories import choose_objects, find_categories
@@ -20,7 +21,6 @@ from detection.importers.mending import MendedObject, mend_objects
 from detection.importers.pictures import BroughtPicture, bring_picture, unique_stems
 from detection.importers.registry import IMPORTERS, find_formats
 from detection.importers.report import Found, ImportReport
-from detection.importers.split_names import rank_of_split
 from detection.importers.splitting import compile_pattern, split_pictures
 from detection.importers.types import Case, ImportOptions, RawPicture, RawSet
 from generator.errors import DatasetError, Fault

@@ -11,7 +11,8 @@ from detection.importers.orientation import turn_mask
 from generator.record import encode_mask
 from generator.validation import decode_segmentation, distance_from_mask
 
-_BROKEN = (ValueError, TypeError, KeyError, IndexError, OverflowError)
+# Other people's polygons and sizes may be of any type.
+_BROKEN = (ValueError, TypeError, LookupError, OverflowError)
 
 
 def mend_segmentation(

@@ -11,9 +11,9 @@ import math
 from pathlib import PurePosixPath
 from xml.etree import ElementTree
 
+from detection.datasets.split_names import split_of_folders, split_of_word
 from detection.importers.files import SourceFiles, first_of, stem_of, without_annotation
 from detection.importers.lists import apply_claims, claims_of_list, find_lists
-from detection.importers.split_names import split_of_folders, split_of_word
 from detection.importers.types import Case, RawObject, RawPicture, RawSet
 
 LOOKS_FOR = "XML files with <annotation>"

@@ -15,9 +15,9 @@ from typing import Any
 
 import yaml
 
+from detection.datasets.split_names import split_of_folders, split_of_word
 from detection.importers.files import SourceFiles, first_of, without_annotation
 from detection.importers.lists import Claim, apply_claims, claims_of_folder, claims_of_list, find_lists
-from detection.importers.split_names import split_of_folders, split_of_word
 from detection.importers.types import Case, RawPicture, RawSet
 from detection.importers.yolo_lines import looks_like_labels, read_lines
 from generator.errors import DatasetError, Fault

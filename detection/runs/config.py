@@ -16,6 +16,8 @@ DEFAULT_DETECTOR = "retinanet_small"
 # Of the run that it refines: the shares of its steps and its rate, and how often to look at the validation pictures.
 _STEPS_SHARE, _RATE_SHARE, _VALIDATIONS, _PATIENCE = 0.5, 0.1, 20, 5
 _WARMUP_SHARE = 0.05
+# Of a short run's steps, at most, where no warm-up is asked for.
+_LONGEST_WARMUP = 0.25
 
 
 class TrainConfig(FitSettings, ModelOptions):
@@ -45,12 +47,22 @@ def read_config(model: type[Model], file: Path | None, options: Mapping[str, Any
     return model.model_validate({**defaults.model_dump(), **chosen})
 
 
-def refine_defaults(of_run: FitSettings, *, has_validation: bool) -> FitSettings:
-    """Settings to refine with: as the run's, but fewer steps, a tenth of its rate, and stopped early.
+def read_train_config(file: Path | None, options: Mapping[str, Any], defaults: TrainConfig) -> TrainConfig:
+    """As `read_config`, with a warm-up that fits the steps asked for, where none is asked for."""
+    steps = read_config(TrainConfig, file, options, defaults).steps
+    warmup = min(defaults.warmup_steps, round(steps * _LONGEST_WARMUP))
+    return read_config(TrainConfig, file, options, defaults.model_copy(update={"warmup_steps": warmup}))
+
+
+def read_refine_config(
+    file: Path | None, options: Mapping[str, Any], of_run: FitSettings, *, has_validation: bool
+) -> FitSettings:
+    """As `read_config`; by default as the run's settings, but half its steps, a tenth of its rate, and stopped early.
 
     The optimiser is AdamW whatever the run had, and its backbone is trained: both are asked for by name.
     """
-    steps = max(1, round(of_run.steps * _STEPS_SHARE))
+    half = of_run.model_copy(update={"steps": max(1, round(of_run.steps * _STEPS_SHARE))})
+    steps = read_config(FitSettings, file, options, half).steps
     changes = {
         "steps": steps,
         "optimiser": "adamw",
@@ -60,7 +72,7 @@ def refine_defaults(of_run: FitSettings, *, has_validation: bool) -> FitSettings
         "validate_every": max(1, steps // _VALIDATIONS),
         "patience": _PATIENCE if has_validation else None,
     }
-    return of_run.model_copy(update=changes)
+    return read_config(FitSettings, file, options, of_run.model_copy(update=changes))
 
 
 def _of_file(model: type[BaseModel], file: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ checkpoint/          while it trains, to go on from; gone when finished
 model/               the detector, as `Detector.save` writes it
 losses.csv, loss.png loss of every step and AP on the validation pictures
 scores.json          scores of the kept weights on the validation pictures; written last: finished
+mask_scores.json, overlays.png   of a segmenter, see segmenter/train.py
 """
 
 from __future__ import annotations
@@ -31,9 +32,11 @@ SCHEMA_VERSION = 1
 KIND = "boxpaint detector run"
 RUN, DATA, CHECKPOINT, MODEL = "run.json", "data.csv", "checkpoint", "model"
 LOSSES, PLOT, SCORES = "losses.csv", "loss.png", "scores.json"
-_UNFINISHED_MODEL = ".model.part"
+MASK_SCORES, OVERLAYS = "mask_scores.json", "overlays.png"
+# Not `.part`, which are files that any run removes.
+_UNFINISHED_MODEL = ".model.unfinished"
 # run.json is last: until it is gone, the folder is known as ours.
-_ALL = (_UNFINISHED_MODEL, SCORES, MODEL, CHECKPOINT, LOSSES, PLOT, DATA, RUN)
+_ALL = (_UNFINISHED_MODEL, SCORES, MASK_SCORES, OVERLAYS, MODEL, CHECKPOINT, LOSSES, PLOT, DATA, RUN)
 # How a training is stored and where its data lies, not what comes out of it.
 _WITHOUT_EFFECT = {"path", "workers", "checkpoint_every", "download"}
 
@@ -68,9 +71,10 @@ class RunFolder:
             names = {path.name for path in self.path.iterdir()} if self.path.exists() else set()
         visible = sorted(name for name in names if not name.startswith("."))
         if RUN not in names:
-            # A kill may have come between the checkpoint's folder and run.json.
-            if {*visible} <= {CHECKPOINT}:
-                return None
+            # A kill may have come between the checkpoint's folder, still empty, and run.json.
+            with translate_os_errors(self.checkpoint):
+                if not visible or (visible == [CHECKPOINT] and not any(self.checkpoint.iterdir())):
+                    return None
             raise RunMismatchError(self._not_ours(visible))
         try:
             before = read_json(self.path / RUN)
@@ -154,9 +158,18 @@ def find_model(path: Path) -> Path:
     )
 
 
+def run_of(path: Path) -> Path:
+    """The run that a saved detector lies in, where it lies in one; else `path` itself."""
+    folder = path.resolve()
+    return folder.parent if folder.name == MODEL and (folder.parent / RUN).is_file() else path
+
+
 def read_used(path: Path) -> list[UsedPicture]:
-    """The pictures that a run, or those before it, trained or validated on; none for a folder without data.csv."""
-    file = path / DATA
+    """The pictures that a run, or those before it, trained or validated on; none for a folder without data.csv.
+
+    `path` is the run's folder, or model/ in it. Raises StorageError.
+    """
+    file = run_of(path) / DATA
     if not file.is_file():
         return []
     with translate_os_errors(file):

@@ -17,13 +17,16 @@ from detection.detectors.settings import FitSettings, ModelOptions
 from detection.detectors.types import Detector, FitListener, TrainingMix
 from detection.evaluation.finding import find_objects
 from detection.machine import describe_machine
-from detection.runs.folder import RUN, RunFolder, UsedPicture, find_model, read_used
+from detection.runs.folder import RUN, RunFolder, UsedPicture, find_model, read_used, run_of
 from detection.runs.sources import Source, check_validation
 from detection.work_folder import working_in
 from generator.errors import BoxpaintError, StorageError
 from generator.run_identity import read_json
-from generator.storage import sha256_of
+from generator.storage import sha256_of, translate_os_errors
 from generator.version import __version__
+
+# What ModelOptions.pretrained may be but a path.
+_KNOWN_WEIGHTS = ("none", "imagenet", "coco")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -43,6 +46,11 @@ class RunPlan:
         """What it learns to find."""
         return self.sources[0].data.categories
 
+    @property
+    def pretrained(self) -> Path | None:
+        """The checkpoint that a fresh detector starts from, where it is one of the user's."""
+        return None if self.options.pretrained in _KNOWN_WEIGHTS else Path(self.options.pretrained)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartingRun:
@@ -58,6 +66,7 @@ class StartingRun:
     @classmethod
     def read(cls, folder: Path) -> StartingRun:
         """Read a finished run, or a folder that a detector was saved to. Raises ModelError, StorageError."""
+        folder = run_of(folder)
         model = find_model(folder)
         card = read_card(model)
         settings = FitSettings()
@@ -77,8 +86,7 @@ class StartingRun:
 
     def describe(self) -> dict[str, Any]:
         """What run.json says of it."""
-        files = sorted(path for path in self.model.iterdir() if path.is_file())
-        return {"path": str(self.folder), "files": {path.name: f"sha256:{sha256_of(path)}" for path in files}}
+        return {"path": str(self.folder), "files": _digests(self.model)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -145,8 +153,10 @@ def _run(
     overwrite: bool,
     listener: FitListener | None,
 ) -> RunResult:
+    earlier = _used_before(plan, start)
     if plan.validation is not None:
-        check_validation(plan.sources, plan.validation)
+        trained = {item.sha256 for item in earlier if item.role != "validation"}
+        check_validation(plan.sources, plan.validation, trained)
     with working_in(out):
         folder = RunFolder(out, _identity(plan, start))
         finished = folder.check(overwrite=overwrite)
@@ -169,7 +179,7 @@ def _run(
                 seed=plan.seed,
                 validation=plan.validation.data if plan.validation is not None else None,
                 checkpoint=folder.checkpoint,
-                listener=_Beginning(listener or FitListener(), lambda: folder.begin(about, _used(plan, start))),
+                listener=_Beginning(listener or FitListener(), lambda: folder.begin(about, _used(plan) + earlier)),
             )
         finally:
             if not folder.is_begun():
@@ -217,18 +227,33 @@ def _identity(plan: RunPlan, start: StartingRun | None) -> dict[str, Any]:
         ],
         "validation": plan.validation.describe() if plan.validation is not None else None,
         "refined_from": start.describe() if start is not None else None,
+        # Of a detector that is refined, its own run has said it.
+        "pretrained": {"path": str(plan.pretrained), "files": _digests(plan.pretrained)}
+        if start is None and plan.pretrained is not None
+        else None,
     }
 
 
-def _used(plan: RunPlan, start: StartingRun | None) -> list[UsedPicture]:
-    """Pictures of this run and of those before it."""
+def _digests(path: Path) -> dict[str, str]:
+    """Digests of a file, or of the files of a folder, by name; none where there is nothing."""
+    with translate_os_errors(path):
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        return {file.name: f"sha256:{sha256_of(file)}" for file in files if file.is_file()}
+
+
+def _used_before(plan: RunPlan, start: StartingRun | None) -> list[UsedPicture]:
+    """Pictures that the first weights were trained or validated on."""
+    before = start.folder if start is not None else plan.pretrained
+    return read_used(before) if before is not None else []
+
+
+def _used(plan: RunPlan) -> list[UsedPicture]:
     sources = [*plan.sources, *([plan.validation] if plan.validation is not None else [])]
-    used = [
+    return [
         UsedPicture(role=source.role, picture=str(sample.path), sha256=digest)
         for source in sources
         for sample, digest in zip(source.data.samples, source.digests, strict=True)
     ]
-    return used + (read_used(start.folder) if start is not None else [])
 
 
 def _scores(detector: Detector, validation: Source | None) -> dict[str, Any] | None:

@@ -4,37 +4,41 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any, Literal
 
-from detection.calibration.scale import measure_scales, requested_boxes, rescale
+from detection.calibration.boxes import BoxScale, requested_boxes, rescale
+from detection.calibration.scale import measure_scales
+from detection.datasets.categories import check_same_categories, choose_categories, rename_categories
 from detection.datasets.read import read_detection_set
+from detection.datasets.split_names import split_of_name
 from detection.datasets.types import DetectionSet
-from detection.runs.categories import check_same_categories, choose_categories, rename_categories
 from generator.errors import BoxpaintError, DatasetError, Fault
 from generator.storage import sha256_of, translate_os_errors
 from generator.validation import find_annotation_files
 
 Role = Literal["real", "synthetic", "trained", "validation", "scored"]
 BoxMode = Literal["tight", "requested", "calibrated"]
-VALIDATION_SPLITS = ("val", "valid", "validation")
-TEST_SPLIT = "test"
 _PREFIX = "instances_"
-_KEPT_APART = f"the split '{TEST_SPLIT}' is kept for `boxpaint evaluate`; it is never trained or validated on"
+_KEPT_APART = "the split 'test' of real pictures is kept for `boxpaint evaluate`; it is never trained or validated on"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Source:
-    """Pictures of a run; `splits` are those that were read, none for a file. `boxes` says which boxes they carry."""
+    """Pictures of a run; `splits` are those that were read, none for a file. `boxes` says which boxes they carry.
+
+    `scales`: of each category what its boxes were multiplied by, where they are calibrated.
+    """
 
     role: Role
     path: Path
     splits: tuple[str, ...]
     data: DetectionSet
     boxes: str = "labelled"
+    scales: Mapping[str, BoxScale] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -68,6 +72,7 @@ class Source:
             "pictures": len(self.data),
             "objects": self.data.counts(),
             "boxes": self.boxes,
+            **({"scales": {name: asdict(scale) for name, scale in self.scales.items()}} if self.scales else {}),
             "digest": self.digest,
         }
 
@@ -76,8 +81,9 @@ def read_source(text: str, role: Role) -> Source:
     """Read DATASET or DATASET:SPLIT, a data set in COCO form, as its role asks.
 
     Without a split: `synthetic` reads all of them. `real`, and `trained` where it may be either, read train, else all
-    but validation and test. `validation` reads val (or valid, validation), else the only one. `scored` reads test, else
-    validation, else all. A split called test is never trained or validated on. Raises DatasetError.
+    but val and test. `validation` reads val, else the only one. `scored` reads test, else val, else all. What a name
+    means split_names.py says: train2017 is train, Valid is val. A split or file called test is never trained or
+    validated on, but that of painted pictures. Raises DatasetError.
     """
     path, split = _parted(text)
     known = () if path.is_file() else _splits_of(path)
@@ -94,8 +100,7 @@ def default_validation(text: str) -> Source | None:
     path, split = _parted(text)
     if split is not None or path.is_file():
         return None
-    names = [name for name in VALIDATION_SPLITS if name in _splits_of(path)]
-    return read_source(f"{path}:{names[0]}", "validation") if names else None
+    return read_source(text, "validation") if _of_kind(_splits_of(path), "val") else None
 
 
 def match_sources(
@@ -126,19 +131,22 @@ def with_boxes(synthetic: Source, boxes: BoxMode, real: Source | None) -> Source
         if real is None:
             raise BoxpaintError("--boxes calibrated: real boxes are needed to measure by; give --real")
         scales = measure_scales(real.data, synthetic.data)
-        return replace(synthetic, data=rescale(synthetic.data, scales), boxes=boxes)
+        return replace(synthetic, data=rescale(synthetic.data, scales), boxes=boxes, scales=scales)
     return replace(synthetic, boxes=boxes)
 
 
-def check_validation(trained: Sequence[Source], validation: Source) -> None:
-    """Raise DatasetError when a picture is both trained and validated on, or there is nothing to find."""
+def check_validation(trained: Sequence[Source], validation: Source, earlier: Collection[str] = ()) -> None:
+    """Raise DatasetError when a picture is both trained and validated on, or there is nothing to find.
+
+    `earlier`: digests, as Source.digests, of pictures that the run's first weights were trained on.
+    """
     if not any(validation.data.counts().values()):
         expected = (
             f"there is no object of {', '.join(validation.data.categories)} in these validation pictures; name others "
             "with --validation DATASET:SPLIT, or none with --no-validation"
         )
         raise DatasetError([Fault(file=validation.name, expected=expected)])
-    seen = {digest for source in trained for digest in source.digests}
+    seen = {*earlier, *(digest for source in trained for digest in source.digests)}
     both = [
         sample.path
         for sample, digest in zip(validation.data.samples, validation.digests, strict=True)
@@ -146,42 +154,52 @@ def check_validation(trained: Sequence[Source], validation: Source) -> None:
     ]
     if both:
         expected = (
-            f"{len(both)} of its pictures are trained on, too, the first: {both[0]}; name other pictures with "
-            "--validation DATASET:SPLIT, or none with --no-validation"
+            f"{len(both)} of its pictures are trained on, too, by this run or one that it goes on from, the first: "
+            f"{both[0]}; name other pictures with --validation DATASET:SPLIT, or none with --no-validation"
         )
         raise DatasetError([Fault(file=validation.name, expected=expected)])
 
 
 def _parted(text: str) -> tuple[Path, str | None]:
-    """'folder:split' -> (folder, split); a path that is there as it stands has none."""
+    """'folder:split' or 'folder:instances_split' -> (folder, split); a path that is there as it stands has none."""
     path, colon, split = text.rpartition(":")
     if not colon or Path(text).exists() or not path or not split:
         return Path(text), None
-    return Path(path), split
+    return Path(path), split.removeprefix(_PREFIX)
 
 
 def _splits_of(path: Path) -> tuple[str, ...]:
     return tuple(file.stem.removeprefix(_PREFIX) for file in find_annotation_files(path))
 
 
+def _of_kind(known: Sequence[str], kind: str) -> list[str]:
+    """Those of the splits that are called train, val or test; where one has that very name, it alone."""
+    return [kind] if kind in known else [name for name in known if split_of_name(name) == kind]
+
+
 def _chosen(path: Path, known: Sequence[str], split: str | None, role: Role) -> tuple[str, ...]:
-    if split is not None:
-        if path.is_file():
+    keeps_test = role not in ("synthetic", "scored")
+    if path.is_file():
+        if split is not None:
             expected = f"one COCO file has no splits, such as '{split}'; give its name alone, or the data set's folder"
             raise DatasetError([Fault(file=str(path), expected=expected)])
-        if split == TEST_SPLIT and role != "scored":
+        if keeps_test and split_of_name(path.stem) == "test":
+            raise DatasetError([Fault(file=str(path), expected=_KEPT_APART)])
+        return ()
+    if split is not None:
+        if keeps_test and split_of_name(split) == "test":
             raise DatasetError([Fault(file=f"{path}:{split}", expected=_KEPT_APART)])
         return (split,)
-    if role == "synthetic" or len(known) == 0:
+    if role == "synthetic":
         return tuple(known)
-    held_out = [name for name in VALIDATION_SPLITS if name in known]
-    if role in ("real", "trained"):
-        chosen = ["train"] if "train" in known else [n for n in known if n not in (*VALIDATION_SPLITS, TEST_SPLIT)]
+    train, val, test = (_of_kind(known, kind) for kind in ("train", "val", "test"))
+    others = [name for name in known if split_of_name(name) != "test"]
+    if role == "scored":
+        chosen = test or val or list(known)
     elif role == "validation":
-        chosen = held_out[:1]
+        chosen = val
     else:
-        chosen = [TEST_SPLIT] if TEST_SPLIT in known else held_out[:1] or list(known)
-    others = [name for name in known if name != TEST_SPLIT]
+        chosen = train or [name for name in others if split_of_name(name) != "val"]
     if not chosen and len(known) == 1:
         chosen = others
     if not chosen:

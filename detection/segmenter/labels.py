@@ -1,66 +1,59 @@
-"""Has every object of a data set a mask? Asked before a training, of the files that a person can mend."""
+"""Has every object of a data set a mask? Asked before a training, all at once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
+from detection.datasets.types import DetectionSet, Sample
 from generator.errors import DatasetError, Fault
-from generator.validation import MAX_FAULTS_OF_A_KIND, decode_segmentation, find_annotation_files, read_annotations
-
-_NO_MASK = (ValueError, TypeError, KeyError, IndexError, OverflowError)
+from generator.validation import MAX_FAULTS_OF_A_KIND, decode_segmentation
 
 
-def check_masks(path: Path, splits: Sequence[str] = ()) -> None:
-    """Check that every object of a COCO data set, or of some splits of it, has a mask that can be drawn.
+def check_masks(data: DetectionSet, *, where: str) -> None:
+    """Check that every object of a data set, called `where`, has a mask that can be drawn.
 
-    Crowds (iscrowd 1) and boxes without an area are left out, as `read_detection_set` leaves them out. Raises
-    DatasetError that names the annotations without.
+    Raises DatasetError that names the objects without by picture and place.
     """
-    faults: list[Fault] = []
-    for file in find_annotation_files(path):
-        if not splits or file.stem.removeprefix("instances_") in splits:
-            faults += _file_faults(file)
+    faults = list(_faults(data, where))
     if faults:
         raise DatasetError(faults)
 
 
-def _file_faults(file: Path) -> Iterator[Fault]:
-    content = read_annotations(file)
-    sizes = {item["id"]: (int(item["height"]), int(item["width"])) for item in content["images"]}
-    items = [
-        item
-        for item in content["annotations"]
-        if not item["iscrowd"] and min(item["bbox"][2:]) > 0 and item["image_id"] in sizes
-    ]
-    without = [item["id"] for item in items if not item.get("segmentation")]
+def _faults(data: DetectionSet, where: str) -> Iterator[Fault]:
+    objects = [(sample, number) for sample in data.samples for number in range(len(sample.labels))]
+    without = [_named(data, *each) for each in objects if not each[0].segmentations[each[1]]]
     if without:
         expected = (
-            f"{len(without)} of {len(items)} objects have no segmentation, and a segmenter is trained and scored by "
-            f"masks: annotations {_listed(without)}"
+            f"{len(without)} of {len(objects)} objects have no segmentation, and a segmenter is trained and scored by "
+            f"masks: {_listed(without)}"
         )
-        yield Fault(file=str(file), column="segmentation", expected=expected)
+        yield Fault(file=where, column="segmentation", expected=expected)
     damaged = [
-        (item["id"], _reason(item["segmentation"], sizes[item["image_id"]]))
-        for item in items
-        if item.get("segmentation")
+        (_named(data, sample, number), _reason(sample.segmentations[number], (sample.height, sample.width)))
+        for sample, number in objects
+        if sample.segmentations[number]
     ]
-    for number, reason in [each for each in damaged if each[1]][:MAX_FAULTS_OF_A_KIND]:
-        yield Fault(file=str(file), column=f"annotation {number}", expected=f"the mask cannot be used: {reason}")
+    for name, reason in [each for each in damaged if each[1]][:MAX_FAULTS_OF_A_KIND]:
+        yield Fault(file=where, column=name, expected=f"the mask cannot be used: {reason}")
+
+
+def _named(data: DetectionSet, sample: Sample, number: int) -> str:
+    x, y = sample.boxes_xyxy[number, :2]
+    return f"{data.categories[sample.labels[number] - 1]} at x {x:.0f}, y {y:.0f} in {sample.path.name}"
 
 
 def _reason(segmentation: Any, size_hw: tuple[int, int]) -> str:
     """Why a mask cannot be used; empty when it can."""
     try:
         mask = decode_segmentation(segmentation, size_hw)
-    except _NO_MASK as error:
+    except ValueError as error:
         return f"it is neither polygons nor a run-length encoding ({error})"
     if mask.shape != size_hw:
         return f"it is {mask.shape[1]} x {mask.shape[0]} px, its picture {size_hw[1]} x {size_hw[0]}"
     return "" if mask.any() else "it is empty"
 
 
-def _listed(ids: Sequence[int]) -> str:
-    shown = ", ".join(str(number) for number in ids[:MAX_FAULTS_OF_A_KIND])
-    return shown if len(ids) <= MAX_FAULTS_OF_A_KIND else f"{shown} and {len(ids) - MAX_FAULTS_OF_A_KIND} more"
+def _listed(names: Sequence[str]) -> str:
+    shown = "; ".join(names[:MAX_FAULTS_OF_A_KIND])
+    return shown if len(names) <= MAX_FAULTS_OF_A_KIND else f"{shown}; and {len(names) - MAX_FAULTS_OF_A_KIND} more"

@@ -42,7 +42,7 @@ def labelled_map(sample: Sample) -> np.ndarray:
     """Draw the labels of a picture as `semantic_map` does: (H, W) uint16, 0 for the background.
 
     Where labels overlap the smaller object is in front, or it would vanish behind the larger. Raises ValueError when
-    an object has no mask, and what `decode_segmentation` raises.
+    an object has no mask, or one that cannot be drawn.
     """
     masks = np.zeros((len(sample.labels), sample.height, sample.width), bool)
     for number, segmentation in enumerate(sample.segmentations):

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from PIL import Image, ImageOps
 
@@ -19,6 +18,7 @@ from detection.detectors.types import Detections
 from detection.segmenter.overlay import draw_overlay, legend
 from detection.segmenter.scores import MaskScores
 from generator.pictures import category_colours, spread, tile
+from generator.report.environment import page_environment
 from generator.storage import atomic_writer, write_bytes
 from generator.version import __version__
 
@@ -80,16 +80,8 @@ def write_page(
     scores: MaskScores | None,
 ) -> Path:
     """Write index.html over the overlays of a folder, with `about` in its head; returns it. Raises StorageError."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("detection.segmenter"),
-        # Names of files and categories are the user's text: never taken for HTML.
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["figure"] = lambda value: f"{value:.3f}" if value == value else "–"
-    page = environment.get_template("overlays.html.j2").render(
+    template = page_environment("detection.segmenter").get_template("overlays.html.j2")
+    page = template.render(
         about={name: str(value) for name, value in about.items()},
         pictures=pictures,
         colours=category_colours(categories),

@@ -70,31 +70,22 @@ def labelled_pictures(data: DetectionSet) -> list[NamedPicture]:
 
 
 def find_masks(
-    detector: Detector, pictures: Sequence[NamedPicture], unreadable: dict[str, str]
+    detector: Detector, pictures: Sequence[NamedPicture], unreadable: dict[str, str], *, with_masks: bool = True
 ) -> Iterator[tuple[NamedPicture, np.ndarray, Detections]]:
     """Find objects in one picture after the other: the picture, its pixels (H, W, 3) uint8, and what is on it.
 
-    A picture that cannot be read is left out and put into `unreadable`, name and reason; one with labels is an error,
-    for it would be missing from scores. Raises DatasetError, ModelError.
+    Without `with_masks` boxes alone. A picture that cannot be read is left out and put into `unreadable`, name and
+    reason; one with labels is an error, for it would be missing from scores. Raises DatasetError, ModelError.
     """
     for start in range(0, len(pictures), _BATCH):
         sound: list[tuple[NamedPicture, np.ndarray]] = []
         for picture in pictures[start : start + _BATCH]:
             try:
-                sound.append((picture, _read(picture)))
+                sound.append((picture, read_rgb(picture.path, labelled_wh=picture.size_wh)))
             except DatasetError as error:
                 if picture.size_wh is not None:
                     raise
                 unreadable[picture.name] = error.faults[0].expected
-        answers = detector.predict([pixels for _, pixels in sound])
+        answers = detector.predict([pixels for _, pixels in sound], with_masks=with_masks)
         for (picture, pixels), answer in zip(sound, answers, strict=True):
             yield picture, pixels, answer
-
-
-def _read(picture: NamedPicture) -> np.ndarray:
-    pixels = read_rgb(picture.path)
-    size_wh = pixels.shape[1], pixels.shape[0]
-    if picture.size_wh is not None and size_wh != picture.size_wh:
-        found, expected = (f"{width} x {height}" for width, height in (size_wh, picture.size_wh))
-        raise DatasetError([Fault(file=str(picture.path), found=found, expected=f"its labels are for {expected} px")])
-    return pixels

@@ -105,8 +105,6 @@ def file_names(names: Sequence[str]) -> list[str]:
 
 def coco_results(found: Detections, image_id: int) -> list[dict[str, Any]]:
     """Give what was found in a picture in COCO's form for results; `instance` is its number in the instance PNG."""
-    boxes_xywh = found.boxes_xyxy.astype(float)
-    boxes_xywh[:, 2:] -= boxes_xywh[:, :2]
     return [
         {
             "image_id": image_id,
@@ -117,7 +115,7 @@ def coco_results(found: Detections, image_id: int) -> list[dict[str, Any]]:
             "instance": number,
         }
         for number, (box, label, score, mask) in enumerate(
-            zip(boxes_xywh, found.labels, found.scores, masks_of(found), strict=True), start=1
+            zip(found.boxes_xywh, found.labels, found.scores, masks_of(found), strict=True), start=1
         )
     ]
 

@@ -16,18 +16,17 @@ import torch
 from detection.detectors.registry import DETECTORS, load_detector
 from detection.detectors.types import Detector, FitListener
 from detection.evaluation.finding import confident
-from detection.runs.folder import MODEL
+from detection.runs.folder import MASK_SCORES, MODEL, OVERLAYS
 from detection.runs.run import RunPlan, RunResult, train_run
 from detection.runs.sources import Source
 from detection.segmenter.labels import check_masks
 from detection.segmenter.overlay import counts_of
 from detection.segmenter.packed import PackedDetections
-from detection.segmenter.page import SHEET, ContactSheet
+from detection.segmenter.page import ContactSheet
 from detection.segmenter.pictures import find_masks, labelled_pictures
 from detection.segmenter.scores import MIN_SCORE, score_masks
-from detection.segmenter.segment import SCORES
 from detection.work_folder import remove, working_in
-from generator.errors import ModelError
+from generator.errors import ModelError, StorageError
 from generator.run_identity import read_json
 from generator.storage import sha256_of, write_json
 
@@ -51,28 +50,37 @@ def train_segmenter(
 ) -> SegmenterResult:
     """Train a detector that gives masks; see `train_run`, which this adds masks to.
 
-    Raises DatasetError that names the annotations without a mask, before anything is trained.
+    Raises DatasetError that names the objects without a mask, before anything is trained.
     """
     known = [name for name, info in DETECTORS.items() if info.gives_masks]
     if plan.detector not in known:
         raise ModelError(f"there is no detector {plan.detector!r} that gives masks; known: {', '.join(known)}")
     for source in (*plan.sources, *([plan.validation] if plan.validation else [])):
-        check_masks(source.path, source.splits)
+        check_masks(source.data, where=source.name)
     run = train_run(plan, out, device=device, command=command, overwrite=overwrite, listener=listener)
     with working_in(out):
         if plan.validation is None:
-            for name in (SCORES, SHEET):
+            for name in (MASK_SCORES, OVERLAYS):
                 remove(out / name)  # of an older run
             return SegmenterResult(run=run, masks=None)
         model = out / MODEL
         # A kill may have come between the run and this, or an older run's scores be left in the folder.
         weights = {path.name: sha256_of(path) for path in sorted(model.iterdir()) if path.is_file()}
-        before = read_json(out / SCORES) if (out / SCORES).exists() else {}
-        if before.get("model") != weights:
-            masks = _score(load_detector(model, device), plan.validation, out / SHEET)
-            write_json(out / SCORES, {"model": weights, "masks": masks})
-            return SegmenterResult(run=run, masks=masks)
-        return SegmenterResult(run=run, masks=before["masks"])
+        scored = {"model": weights, "validation": plan.validation.digest}
+        before = _read_scores(out / MASK_SCORES)
+        if {**before, **scored} == before and "masks" in before:
+            return SegmenterResult(run=run, masks=before["masks"])
+        masks = _score(load_detector(model, device), plan.validation, out / OVERLAYS)
+        write_json(out / MASK_SCORES, {**scored, "masks": masks})
+        return SegmenterResult(run=run, masks=masks)
+
+
+def _read_scores(path: Path) -> dict[str, Any]:
+    """Nothing where they are missing or damaged: they can be made anew."""
+    try:
+        return read_json(path) if path.exists() else {}
+    except StorageError:
+        return {}
 
 
 def _score(detector: Detector, validation: Source, sheet_path: Path) -> dict[str, Any]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import jinja2
 from PIL import Image
 
 from generator.dataset import RunFolder
 from generator.pictures import category_colours, draw_record, spread, tile
 from generator.record import SceneRecord
+from generator.report.environment import page_environment
 from generator.report.plots import box_plots
 from generator.report.statistics import collect, list_prompts
 from generator.storage import write_bytes
@@ -21,7 +20,6 @@ from generator.version import __version__
 
 SHEET_SCENES, SHEET_COLUMNS, SHEET_CELL_PX = 24, 4, 420
 MAX_REJECTED_ROWS = 200
-_MARKUP = re.compile(r"[|<\[`]")
 
 
 def write_report(run: RunFolder) -> None:
@@ -56,22 +54,7 @@ def write_report(run: RunFolder) -> None:
 
 
 def _render(template: str, **context: Any) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("generator.report"),
-        # Prompts and names are the user's text: never taken for HTML.
-        autoescape=lambda name: name is not None and ".html" in name,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["cell"] = _markdown_cell
-    return environment.get_template(template).render(**context)
-
-
-def _markdown_cell(text: str) -> str:
-    """Keep a text from breaking out of its table cell, and from being read as a tag, a link or a picture."""
-    return _MARKUP.sub(r"\\\g<0>", " ".join(text.split()))
+    return page_environment("generator.report").get_template(template).render(**context)
 
 
 def _contact_sheet(records: list[SceneRecord], run: RunFolder, colours: Mapping[str, str]) -> Image.Image:

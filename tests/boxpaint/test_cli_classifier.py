@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from boxpaint.__main__ import main
+from tests.boxpaint.commands import assert_help_is_light, press_ctrl_c
 from tests.detection.discs import disc_splits
 
 SHORT = (
@@ -37,16 +37,7 @@ def train(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
 
 
 def test_help_loads_no_heavy_package() -> None:
-    code = (
-        "import sys\n"
-        "from boxpaint.cli import app\n"
-        "from typer.testing import CliRunner\n"
-        "result = CliRunner().invoke(app, ['train', 'classifier', '--help'])\n"
-        "assert result.exit_code == 0 and '--synthetic' in result.output\n"
-        "heavy = {'torch', 'torchvision', 'sklearn', 'cv2', 'albumentations', 'onnx'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "COLUMNS": "200"})
+    assert_help_is_light("train classifier", heavy={"torch", "torchvision", "sklearn", "cv2", "albumentations", "onnx"})
 
 
 def test_it_says_what_painted_crops_add(
@@ -87,7 +78,7 @@ def test_classes_can_be_chosen_and_renamed(
         (["--real", "nowhere"], ["nowhere", "no such file or folder"]),
         (["--synthetic", "nowhere"], ["nowhere", "no such file or folder"]),
         (["--test", "tset"], ["tset", "splits of --real: test, train, val"]),
-        (["--class", "green"], ["'green'", "known: red, blue"]),
+        (["--class", "green"], ["'green'", "red, blue"]),
         (["--model", "vgg"], ["'vgg'", "resnet50, resnet18, small"]),
         (["--weights", "imagenet"], ["--weights imagenet", "none for 'small'"]),
         (["--weights", "moon.pth"], ["moon.pth", "no file"]),
@@ -122,28 +113,13 @@ def test_a_users_mistake_is_one_message_and_exit_code_2(
 
 
 def test_ctrl_c_leaves_a_checkpoint_and_no_process(workplace: Path) -> None:
-    command = [sys.executable, "-m", "boxpaint", "train", "classifier", "--real", "real", *SHORT]
-    process = subprocess.Popen(
-        [*command, "--steps", "100000", "--batch-size", "2", "--workers", "2"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        start_new_session=True,
-        # A background job of a shell inherits an ignored SIGINT.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    arguments = ["--real", "real", *SHORT, "--steps", "100000", "--batch-size", "2", "--workers", "2"]
     models = workplace / "runs/classifier/models"
-    deadline = time.monotonic() + 120
-    while not list(models.glob("*/checkpoint.pt")) and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130, stderr
-    assert "the same command goes on" in stdout
-    assert "Traceback" not in stderr
+    group = press_ctrl_c(
+        ["train", "classifier", *arguments], workplace, once=lambda: any(models.glob("*/checkpoint.pt"))
+    )
     assert list(models.glob("*/checkpoint.pt"))
-    assert is_gone(process.pid)
+    assert is_gone(group)
 
 
 def is_gone(group: int) -> bool:

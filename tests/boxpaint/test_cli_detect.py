@@ -1,11 +1,9 @@
 """`boxpaint train detector`, `refine detector`, `predict` and `evaluate` as a user meets them."""
 
+import csv
 import json
 import os
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from boxpaint.__main__ import main
 from boxpaint.cli import app
+from tests.boxpaint.commands import assert_help_is_light, press_ctrl_c
 from tests.detection.discs import disc_splits
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -46,16 +45,13 @@ def read(path: Path) -> dict:
 
 
 def test_help_loads_no_heavy_package() -> None:
-    code = (
-        "import sys\n"
-        "from boxpaint.cli import app\n"
-        "from typer.testing import CliRunner\n"
-        "for words in (['train', 'detector'], ['refine', 'detector'], ['predict'], ['evaluate']):\n"
-        "    assert CliRunner().invoke(app, [*words, '--help']).exit_code == 0\n"
-        "heavy = {'torch', 'torchvision', 'ultralytics', 'cv2', 'pandas', 'matplotlib', 'PIL'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
+    assert_help_is_light(
+        "train detector",
+        "refine detector",
+        "predict",
+        "evaluate",
+        heavy={"torch", "torchvision", "ultralytics", "cv2", "pandas", "matplotlib", "PIL"},
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_painted_pictures_alone_are_all_trained_on(workplace: Path) -> None:
@@ -123,6 +119,35 @@ def test_refining_on_real_pictures(workplace: Path) -> None:
     assert "settings.freeze_backbone: true before, false now" in changed
 
 
+def test_refining_on_pictures_without_one_of_the_classes(workplace: Path) -> None:
+    disc_splits(workplace / "few", {"train": 1}, seed=1)  # a red disc
+    arguments = ["--from", "runs/first/model", "--data", "few", "--out", "runs/few", "--device", "cpu", "--steps", "1"]
+    result = boxpaint(workplace, "refine", "detector", *arguments)
+    assert result.exit_code == 0, result.output
+    assert "warning: there is no blue to learn from" in result.output
+    assert [item["sha256"] for item in rows(workplace / "runs" / "few" / "data.csv")][1:] == [
+        item["sha256"] for item in rows(workplace / "runs" / "first" / "data.csv")
+    ]
+    fresh = boxpaint_fails(workplace, "train", "detector", "--real", "few", "--out", "runs/fresh")
+    assert "there is no object of the class 'blue' to learn from" in fresh
+
+
+def test_boxes_measured_on_real_ones_are_shown_and_kept(workplace: Path) -> None:
+    arguments = ["--real", "real", "--synthetic", "painted", "--boxes", "calibrated", "--no-validation"]
+    result = boxpaint(workplace, "train", "detector", *arguments, "--out", "runs/scaled", *SHORT, "--steps", "1")
+    assert result.exit_code == 0, result.output
+    scales = read(workplace / "runs" / "scaled" / "run.json")["data"][1]["scales"]
+    red = scales["red"]
+    measured = f"measured on {red['real_boxes']} real and {red['painted_boxes']} painted ones"
+    assert f"boxes of red: times {red['factor']:.3f}, {measured}" in result.output
+    assert "warning" not in result.output
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
 def test_predictions_of_a_folder_with_a_damaged_picture(workplace: Path, tmp_path: Path) -> None:
     (workplace / "new").mkdir()
     for number, path in enumerate(sorted((workplace / "real" / "images").glob("*test*"))):
@@ -131,7 +156,7 @@ def test_predictions_of_a_folder_with_a_damaged_picture(workplace: Path, tmp_pat
     arguments = ["runs/first", "new", "--out", "new/found", "--min-score", "0", "--device", "cpu"]
     result = boxpaint(workplace, "predict", *arguments)
     assert result.exit_code == 0, result.output
-    for words in ("1 pictures could not be read", "new/torn.png", "3 pictures: ", "look: new/found/drawn"):
+    for words in ("1 pictures could not be read", "  torn.png: ", "3 pictures: ", "look: new/found/drawn"):
         assert words in result.output
     assert len(list((workplace / "new" / "found" / "drawn").iterdir())) == 3
     # What was drawn before is no picture to look at, though it lies below the folder.
@@ -151,7 +176,7 @@ def test_an_evaluation_by_class_and_size(workplace: Path) -> None:
     assert content["scores"]["categories"].keys() == {"red", "blue"}
     assert (workplace / "scored" / "pr_curves.png").exists()
     seen = boxpaint(
-        workplace, "evaluate", "runs/first", "painted", "--split", "train", "--out", "scored", "--overwrite"
+        workplace, "evaluate", "runs/first/model", "painted", "--split", "train", "--out", "scored", "--overwrite"
     )
     assert "warning: 3 of these pictures were trained or validated on" in seen.output
 
@@ -189,6 +214,7 @@ MISTAKES = [
     (["evaluate", "runs/first", "real", "--split", "moon"], ["no split 'moon'"]),
     (["evaluate", "runs/first", "other"], ["no category 'red', 'blue'", "its categories: moon"]),
     (["evaluate", "runs/first", "real", "--out", "painted"], ["painted holds something else"]),
+    (["evaluate", "runs/first", "real", "--out", "mine", "--overwrite"], ["mine holds something else (report.html)"]),
 ]
 
 
@@ -197,6 +223,8 @@ def test_a_users_mistake_is_one_message_and_exit_code_2(
     workplace: Path, arguments: list[str], words: list[str]
 ) -> None:
     if not (workplace / "other").exists():
+        (workplace / "mine").mkdir()
+        (workplace / "mine" / "report.html").write_text("a user's")
         disc_splits(workplace / "other", {"train": 1}, seed=3)
         file = workplace / "other" / "annotations" / "instances_train.json"
         content = {**read(file), "annotations": [], "categories": [{"id": 1, "name": "moon"}]}
@@ -242,23 +270,6 @@ class _Words:
 def test_ctrl_c_keeps_what_was_trained(workplace: Path) -> None:
     (workplace / "long.yaml").write_text(yaml.safe_dump({"checkpoint_every": 1, "augment": "none"}))
     arguments = ["--synthetic", "painted", "--out", "runs/long", *SHORT, "--steps", "10000", "--config", "long.yaml"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "boxpaint", "train", "detector", *arguments],
-        cwd=workplace,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
-        # A background job of a shell inherits an ignored SIGINT.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
     checkpoint = workplace / "runs" / "long" / "checkpoint"
-    deadline = time.monotonic() + 120
-    while not list(checkpoint.glob("*.pt")) and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130, stderr
-    assert "the same command goes on from the last checkpoint" in stdout
-    assert "Traceback" not in stderr
+    press_ctrl_c(["train", "detector", *arguments], workplace, once=lambda: any(checkpoint.glob("*.pt")))
     assert (workplace / "runs" / "long" / "run.json").exists()

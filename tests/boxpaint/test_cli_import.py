@@ -1,13 +1,13 @@
 """`boxpaint import` as a user meets it."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from boxpaint.__main__ import main
+from tests.boxpaint.commands import assert_help_is_light
 from tests.detection.importers.sources import voc_xml, write, write_pictures
 
 
@@ -48,16 +48,7 @@ def terminal(workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 
 
 def test_help_loads_no_heavy_package() -> None:
-    code = (
-        "import sys\n"
-        "from boxpaint.cli import app\n"
-        "from typer.testing import CliRunner\n"
-        "result = CliRunner().invoke(app, ['import', '--help'])\n"
-        "assert result.exit_code == 0 and 'SRC' in result.output\n"
-        "heavy = {'torch', 'transformers', 'pandas', 'imagehash', 'scipy', 'PIL', 'cv2'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    assert_help_is_light("import", heavy={"torch", "transformers", "pandas", "imagehash", "scipy", "PIL", "cv2"})
 
 
 def test_what_came_in_what_is_in_and_what_is_not(workplace: Path, terminal: Terminal) -> None:

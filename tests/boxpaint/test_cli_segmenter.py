@@ -3,7 +3,6 @@
 import contextlib
 import io
 import json
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from boxpaint.__main__ import main
 from detection.detectors.model_folder import ModelCard, write_card
 from detection.detectors.settings import ModelOptions
+from tests.boxpaint.commands import assert_help_is_light
 from tests.detection.discs import disc_splits
 
 SHORT = ("--steps", "2", "--batch-size", "2", "--size", "96x64", "--device", "cpu")
@@ -51,26 +51,18 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     return Workplace(folder / "discs", folder / "run", trained)
 
 
-def without_masks(discs: Path, split: str) -> Path:
+def without_masks(discs: Path, split: str) -> None:
     """Take the mask of the second annotation of a split."""
     file = discs / "annotations" / f"instances_{split}.json"
     content = json.loads(file.read_text())
     content["annotations"][1]["segmentation"] = []
     file.write_text(json.dumps(content))
-    return file
 
 
 def test_help_loads_no_heavy_package() -> None:
-    code = (
-        "import sys\n"
-        "from boxpaint.cli import app\n"
-        "from typer.testing import CliRunner\n"
-        "for words in (['segment', '--help'], ['train', 'segmenter', '--help']):\n"
-        "    assert CliRunner().invoke(app, words).exit_code == 0\n"
-        "heavy = {'torch', 'torchvision', 'torchmetrics', 'cv2', 'matplotlib', 'PIL'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
+    assert_help_is_light(
+        "segment", "train segmenter", heavy={"torch", "torchvision", "torchmetrics", "cv2", "matplotlib", "PIL"}
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_training_leaves_loss_scores_and_overlays(workplace: Workplace) -> None:
@@ -127,11 +119,25 @@ def test_a_data_set_with_masks_is_scored_as_the_training_did(workplace: Workplac
 
 def test_a_data_set_with_boxes_only_is_segmented_without_scores(workplace: Workplace, tmp_path: Path) -> None:
     disc_splits(tmp_path / "discs", {"val": 3}, seed=0)
-    file = without_masks(tmp_path / "discs", "val")
+    without_masks(tmp_path / "discs", "val")
     ended = boxpaint("segment", workplace.run, tmp_path / "discs", "--out", tmp_path / "out")
     assert ended.code == 0, ended.err
-    assert f"no scores: {file}: column 'segmentation': 1 of 4 objects have no segmentation" in ended.out
+    assert (
+        f"no scores: {tmp_path / 'discs'}:val: column 'segmentation': 1 of 4 objects have no segmentation" in ended.out
+    )
     assert not (tmp_path / "out" / "mask_scores.json").exists()
+
+
+def test_objects_of_other_categories_need_no_masks(workplace: Workplace, tmp_path: Path) -> None:
+    disc_splits(tmp_path / "discs", {"train": 4, "val": 3}, seed=0)
+    for split in ("train", "val"):
+        without_masks(tmp_path / "discs", split)  # a blue one's
+    arguments = ["--data", tmp_path / "discs", "--categories", "red", *SHORT, "--steps", "1"]
+    trained = boxpaint("train", "segmenter", *arguments, "--out", tmp_path / "run")
+    assert trained.code == 0, trained.err
+    ended = boxpaint("segment", tmp_path / "run", tmp_path / "discs", "--out", tmp_path / "out")
+    assert ended.code == 0, ended.err
+    assert "3 pictures with masks" in ended.out
 
 
 def test_pictures_that_cannot_be_read_are_named(workplace: Workplace, tmp_path: Path) -> None:
@@ -149,8 +155,8 @@ def test_pictures_that_cannot_be_read_are_named(workplace: Workplace, tmp_path: 
     ("arguments", "words"),
     [
         (["--data", "nowhere"], ["nowhere", "there is no such file or folder"]),
-        (["--data", "BOXES"], ["1 of 5 objects have no segmentation", "annotations 2"]),
-        (["--data", "DISCS", "--validation", "BOXES"], ["instances_train.json", "1 of 5 objects have no segmentation"]),
+        (["--data", "BOXES"], ["1 of 5 objects have no segmentation", "in disc_train_001.png"]),
+        (["--data", "DISCS", "--validation", "BOXES"], ["boxes:train", "1 of 5 objects have no segmentation"]),
         (
             ["--data", "DISCS", "--detector", "retinanet_small"],
             ["'retinanet_small' that gives masks; known: mask_rcnn_small"],

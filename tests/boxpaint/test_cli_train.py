@@ -1,11 +1,8 @@
 """`boxpaint train captioner` as a user meets it."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,12 +10,10 @@ import yaml
 
 from boxpaint.__main__ import main
 from generator.config import Config
+from tests.boxpaint.commands import ENVIRONMENT, assert_help_is_light, press_ctrl_c
 from tests.detection.captioner.discs import save_tiny_blip, write_discs
 
 SHORT = ("--epochs", "2", "--batch-size", "8", "--learning-rate", "1e-3", "--val-share", "0.25", "--device", "cpu")
-
-# One thread: on a busy machine two that wait for each other take far longer over a model this small.
-ENVIRONMENT = {**os.environ, "COLUMNS": "200", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
 
 
 def train(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -46,16 +41,9 @@ def workplace(tmp_path: Path, blip: Path) -> Path:
 
 
 def test_help_loads_no_heavy_package() -> None:
-    code = (
-        "import sys\n"
-        "from boxpaint.cli import app\n"
-        "from typer.testing import CliRunner\n"
-        "for words in (['--help'], ['train', '--help'], ['train', 'captioner', '--help']):\n"
-        "    assert CliRunner().invoke(app, words).exit_code == 0\n"
-        "heavy = {'torch', 'transformers', 'pandas', 'matplotlib', 'nltk', 'PIL'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
+    assert_help_is_light(
+        "", "train", "train captioner", heavy={"torch", "transformers", "pandas", "matplotlib", "nltk", "PIL"}
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_it_says_what_it_read_what_it_gained_and_how_to_use_it(workplace: Path) -> None:
@@ -129,24 +117,7 @@ def test_a_users_mistake_is_one_message_and_exit_code_2(
 
 def test_ctrl_c_keeps_the_finished_epochs(workplace: Path) -> None:
     arguments = [*SHORT, "--epochs", "500", "--patience", "500", "--images", "images", "--captions", "captions.csv"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "boxpaint", "train", "captioner", *arguments],
-        cwd=workplace,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=ENVIRONMENT,
-        # A background job of a shell inherits an ignored SIGINT.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
     checkpoint = workplace / "runs/captioner/checkpoint.pt"
-    deadline = time.monotonic() + 120
-    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130, stderr
-    assert "the same command goes on" in stdout
-    assert "Traceback" not in stderr
+    press_ctrl_c(["train", "captioner", *arguments], workplace, once=checkpoint.exists)
     assert checkpoint.exists()
     assert not list(checkpoint.parent.glob(".*.part"))

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from detection.coco_metrics import (
     score_sets,
 )
 from detection.datasets.types import DetectionSet, Sample
+from detection.datasets.write import write_coco
 from detection.detectors.types import Detections
 from generator.validation import decode_segmentation
 from tests.detection.discs import disc_set, disc_splits, found_as_labelled
@@ -150,6 +152,31 @@ def test_scores_of_a_set_by_category_and_size(squares: DetectionSet) -> None:
     assert scores.whole.ap_large == pytest.approx(1.0)
     assert math.isnan(a.ap_large)
     assert mean_average_precision(squares, found) == scores.ap
+
+
+def test_a_broken_mask_costs_its_area_and_not_the_scores_of_boxes(squares: DetectionSet) -> None:
+    first, second = squares.samples
+    torn = replace(first, segmentations=([[1.0, 2.0, 3.0, 4.0]], {"size": "none"}))
+    broken = DetectionSet(categories=squares.categories, samples=(torn, second))
+    found = found_as_labelled(squares)
+    assert score_sets(broken, found).to_json() == score_sets(squares, found).to_json()
+    with pytest.raises(ValueError, match="three points or more"):
+        score_sets(DetectionSet(categories=squares.categories, samples=(torn,)), found[:1], iou_type="segm")
+
+
+def test_the_101st_detection_of_a_picture_does_not_count(tmp_path: Path) -> None:
+    # 100 wrong boxes, surer than the right one: of a picture with one label the best 100 are looked at, by both ways.
+    sample = Sample.of(tmp_path / "images" / "1.png", (600, 20), [[0, 10, 4, 14]], [1])
+    data = DetectionSet(categories=("a",), samples=(sample,))
+    (path,) = write_coco({"train": data}, tmp_path, description="one")
+    wrong: list[tuple[list[float], int, float]] = [([5 * step, 0, 5 * step + 4, 4], 1, 0.9) for step in range(100)]
+    for count, expected in ((99, 1 / 100), (100, 0.0)):
+        (found,) = answers([*wrong[:count], ([0, 10, 4, 14], 1, 0.5)])
+        results = [
+            {"image_id": 1, "category_id": 1, "bbox": box, "score": score}
+            for box, score in zip(found.boxes_xywh.tolist(), found.scores.tolist(), strict=True)
+        ]
+        assert score_detections(path, results).ap == score_sets(data, [found]).ap == pytest.approx(expected)
 
 
 def test_curves_and_json(squares: DetectionSet) -> None:

@@ -1,12 +1,21 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from detection.optimisation import decayed_groups, finite, rate_share, read_checkpoint, save_checkpoint
+from detection.optimisation import (
+    decayed_groups,
+    finite,
+    in_smaller_batches,
+    memory_explained,
+    rate_share,
+    read_checkpoint,
+    save_checkpoint,
+)
 from generator.errors import BoxpaintError, ModelError
 
 CPU = torch.device("cpu")
@@ -31,6 +40,33 @@ def test_a_broken_loss_is_said() -> None:
     assert finite(torch.tensor(0.5), 0.1) == 0.5
     with pytest.raises(ModelError, match=r"the loss became nan.*below 0\.1"):
         finite(torch.tensor(float("nan")), 0.1)
+
+
+@pytest.mark.parametrize(
+    ("device", "batch_size", "advice"),
+    [("cuda", 4, "--batch-size"), ("cpu", 4, "--batch-size"), ("cuda", 1, "--device cpu"), ("cpu", 1, "smaller model")],
+)
+def test_advice_where_memory_runs_out(device: str, batch_size: int, advice: str) -> None:
+    with pytest.raises(ModelError, match=advice), memory_explained(torch.device(device), batch_size):
+        raise MemoryError
+
+
+def test_batches_are_halved_where_memory_runs_out() -> None:
+    asked: list[list[int]] = []
+
+    def answer(batch: Sequence[int]) -> list[int]:
+        asked.append([*batch])
+        if len(batch) > 2:
+            raise RuntimeError("CUDA out of memory")
+        if 9 in batch:
+            raise RuntimeError("another fault" if len(batch) > 1 else "out of memory")
+        return [-each for each in batch]
+
+    assert in_smaller_batches(answer, [1, 2, 3, 4, 5]) == [-1, -2, -3, -4, -5]
+    assert asked == [[1, 2, 3, 4, 5], [1, 2], [3, 4, 5], [3], [4, 5]]
+    for batch, words in (([8, 9], "another fault"), ([9], "out of memory")):
+        with pytest.raises(RuntimeError, match=words):
+            in_smaller_batches(answer, batch)
 
 
 def test_a_checkpoint_comes_back_and_only_to_its_own_training(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import pytest
 from detection.work_folder import make_room, remove, working_in
 from generator.errors import RunMismatchError, StorageError
 
-ROOM = {"kind": "ours", "marker": "about.json", "names": ("about.json", "pictures")}
+ROOM = {"kind": "ours", "marker": "about.json", "last": "page.html", "names": ("about.json", "pictures", "page.html")}
+MARKER = json.dumps({"kind": "ours"})
 
 
 def names(folder: Path) -> list[str]:
@@ -54,10 +55,12 @@ def test_removing(tmp_path: Path) -> None:
 
 def test_room_is_made_in_what_is_ours(tmp_path: Path) -> None:
     make_room(tmp_path, **ROOM, overwrite=False)
+    (tmp_path / "about.json").write_text(MARKER)
     (tmp_path / "pictures").mkdir()
     make_room(tmp_path, **ROOM, overwrite=False)  # of an unfinished call
     assert names(tmp_path) == []
-    (tmp_path / "about.json").write_text(json.dumps({"kind": "ours"}))
+    (tmp_path / "about.json").write_text(MARKER)
+    (tmp_path / "page.html").write_text("all")
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(RunMismatchError, match="holds results already"):
         make_room(tmp_path, **ROOM, overwrite=False)
@@ -65,10 +68,24 @@ def test_room_is_made_in_what_is_ours(tmp_path: Path) -> None:
     assert names(tmp_path) == ["notes.txt"]
 
 
-@pytest.mark.parametrize("files", [{"notes.txt": ""}, {"about.json": '{"kind": "theirs"}'}])
-def test_no_room_is_made_in_what_is_not(tmp_path: Path, files: dict[str, str]) -> None:
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("files", [{"notes.txt": ""}, {"about.json": '{"kind": "theirs"}'}, {"page.html": "a user's"}])
+def test_no_room_is_made_in_what_is_not(tmp_path: Path, files: dict[str, str], overwrite: bool) -> None:
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(RunMismatchError, match="holds something else"):
-        make_room(tmp_path, **ROOM, overwrite=True)
+        make_room(tmp_path, **ROOM, overwrite=overwrite)
     assert names(tmp_path) == [*files]
+
+
+def test_a_damaged_marker_can_be_overwritten_where_nothing_else_is(tmp_path: Path) -> None:
+    (tmp_path / "about.json").write_text("{")
+    (tmp_path / "page.html").write_text("all")
+    with pytest.raises(StorageError, match=r"about\.json: is damaged"):
+        make_room(tmp_path, **ROOM, overwrite=False)
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(StorageError, match=r"about\.json: is damaged"):
+        make_room(tmp_path, **ROOM, overwrite=True)
+    (tmp_path / "notes.txt").unlink()
+    make_room(tmp_path, **ROOM, overwrite=True)
+    assert names(tmp_path) == []

@@ -28,6 +28,28 @@ def test_a_polygon_that_cannot_be_drawn_is_a_fault_not_a_crash(tmp_path: Path, v
 
 
 @pytest.mark.parametrize(
+    "segmentation",
+    [
+        7,
+        None,
+        [],
+        [7],
+        [{}],
+        {},
+        {"counts": "0"},
+        {"size": "none"},
+        {"size": [30], "counts": [1]},
+        {"size": [30, 40], "counts": ["a"]},
+        {"size": [30, 40], "counts": [-1, 10**12]},
+        {"size": ["a", "b"], "counts": "é"},
+    ],
+)
+def test_what_is_no_segmentation_is_always_a_value_error(segmentation: object) -> None:
+    with pytest.raises(ValueError, match=r".*"):
+        decode_segmentation(segmentation, (30, 40))
+
+
+@pytest.mark.parametrize(
     ("bbox", "distance"),
     [
         ([5, 3, 11, 6], 0),

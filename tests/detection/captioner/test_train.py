@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from detection.captioner.folder import TuningFolder
 from detection.captioner.result import CaptionerResult
 from detection.captioner.settings import CaptionerSettings, EpochLoss, Listener
 from detection.captioner.split import split_pictures
@@ -143,6 +144,24 @@ def test_a_kill_before_the_checkpoint_was_removed_is_made_good(discs: Path, tiny
     (out / "checkpoint.pt").write_bytes(b"of the last epoch")
     assert tune(discs, tiny_blip, out, once) == first
     assert not (out / "checkpoint.pt").exists()
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_kill_while_the_model_is_saved_does_no_harm(
+    discs: Path, tiny_blip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overwrite: bool
+) -> None:
+    out, once = tmp_path / "out", dataclasses.replace(SHORT, epochs=1)
+
+    def killed(self: TuningFolder, *arguments: object, **about: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TuningFolder, "finish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            tune(discs, tiny_blip, out, once)
+    assert [path.name for path in out.iterdir() if path.is_dir()] == [".model.unfinished"]
+    tune(discs, tiny_blip, out, once, overwrite=overwrite)
+    assert [path.name for path in out.iterdir() if path.is_dir()] == ["model"]
 
 
 def test_every_call_of_the_listener_is_made(discs: Path, tiny_blip: Path, tmp_path: Path) -> None:

@@ -46,6 +46,16 @@ def test_each_class_has_its_share_of_real_crops(real: Crops, synthetic: Crops, s
         assert np.mean(own) == pytest.approx(share, abs=0.08)
 
 
+def test_by_default_a_class_has_more_real_crops_in_a_batch_the_more_there_are(real: Crops, synthetic: Crops) -> None:
+    blue = np.flatnonzero(real.labels == 1).tolist()
+    # One red crop: 1 / 5 of the places; four blue ones: half
+    few = real.choose([int(np.flatnonzero(real.labels == 0)[0]), *blue[:4]])
+    drawn = [crop for step in range(100) for crop in batches(few, synthetic).crops(step)]
+    pictures = {item.picture for item in few.items}
+    shares = [np.mean([crop.picture in pictures for crop in drawn if crop.label == label]) for label in (0, 1)]
+    assert shares == pytest.approx([0.2, 0.5], abs=0.06)
+
+
 def test_a_class_that_only_one_side_has_is_taken_from_there(real: Crops, synthetic: Crops) -> None:
     first = synthetic.choose(np.flatnonzero(synthetic.labels == 0).tolist())
     drawn = [crop for step in range(20) for crop in batches(real, first).crops(step)]

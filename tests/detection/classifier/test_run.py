@@ -10,7 +10,7 @@ import pytest
 from detection.classifier.data import Sources
 from detection.classifier.jobs import HISTORY
 from detection.classifier.model_folder import load_classifier
-from detection.classifier.run import compare_classifiers
+from detection.classifier.run import best_outcome, compare_classifiers
 from detection.classifier.settings import Arm, ClassifierSettings, Listener
 from generator.errors import BoxpaintError, RunMismatchError, StorageError
 
@@ -90,6 +90,16 @@ def test_the_best_model_is_exported(sources: Sources, tmp_path: Path) -> None:
     assert set(differences) == {"original-0"}
     assert differences["original-0"] < 1e-4
     assert (tmp_path / "out" / "models" / "original-0" / "model.onnx").is_file()
+
+
+def test_early_stopping_is_said_and_chooses_the_model(sources: Sources, tmp_path: Path) -> None:
+    settings = SHORT.model_copy(update={"patience": 1})
+    comparison = run(Sources(real=sources.real), tmp_path / "out", settings)
+    best = best_outcome(comparison.original)
+    scores = {each.job.number: dict(each.validations)[each.best_step] for each in comparison.original.outcomes}
+    assert scores[best.job.number] == max(scores.values())
+    said = f"Early stopping and the choice of weights used {len(comparison.data.validation)} real validation crops"
+    assert said in (tmp_path / "out" / "report.md").read_text()
 
 
 def test_the_statistics_can_be_computed_from_the_predictions(finished: Path) -> None:

@@ -86,15 +86,24 @@ def test_one_picture_alone_is_too_little_for_a_map_of_one_pixel(mix: TrainingMix
 @pytest.mark.parametrize("name", NAMES)
 def test_saved_and_loaded_answers_alike_on_pictures_of_any_size(name: str, tmp_path: Path) -> None:
     detector = make(name)
+    for parameter, value in detector.model.named_parameters():
+        if parameter.endswith("cls_logits.bias"):
+            value.data.zero_()  # a fresh RetinaNet is sure of nothing
     answers = detector.predict(odd_pictures())
     detector.save(tmp_path)
     loaded = load_detector(tmp_path, CPU)
+    assert isinstance(loaded, TorchvisionDetector)
     assert loaded.categories == tuple(COLOURS)
+    assert_equal_weights(loaded, detector)
     assert_equal_answers(loaded.predict(odd_pictures()), answers)
+    boxes_alone = detector.predict(odd_pictures(), with_masks=False)
+    assert_equal_answers(boxes_alone, answers)
+    assert all(found.masks is None for found in boxes_alone)
     assert detector.predict([]) == []
     for picture, found in zip(odd_pictures(), answers, strict=True):
         height, width = picture.shape[:2]
         count = len(found.labels)
+        assert count
         assert found.boxes_xyxy.shape == (count, 4)
         assert np.all(found.boxes_xyxy >= 0)
         assert np.all(found.boxes_xyxy <= [width, height, width, height])
@@ -106,3 +115,21 @@ def test_saved_and_loaded_answers_alike_on_pictures_of_any_size(name: str, tmp_p
             assert found.masks.shape == (count, height, width)
         else:
             assert found.masks is None
+
+
+def test_where_memory_is_short_fewer_pictures_are_looked_at_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    detector = make("faster_rcnn_small")
+    pictures = [*odd_pictures(), *odd_pictures()]
+    expected = [answer for picture in pictures for answer in detector.predict([picture])]
+    forward, most = detector.model.forward, 1
+
+    def short_of_memory(images: list[torch.Tensor]) -> object:
+        if len(images) > most:
+            raise RuntimeError("CUDA out of memory")
+        return forward(images)
+
+    monkeypatch.setattr(detector.model, "forward", short_of_memory)
+    assert_equal_answers(detector.predict(pictures), expected)
+    most = 0
+    with pytest.raises(ModelError, match="not enough memory on cpu for batches of 1; try a smaller model"):
+        detector.predict(pictures)

@@ -42,7 +42,7 @@ def test_smaller_is_by_area_and_larger_is_linear() -> None:
 
 def test_a_picture_that_is_not_as_large_as_its_labels_say_is_refused(sample: Sample) -> None:
     Image.new("RGB", (20, 40)).save(sample.path)
-    with pytest.raises(DatasetError, match=r"a\.png: found '20 x 40'; the picture should be 40 x 20"):
+    with pytest.raises(DatasetError, match=r"a\.png: found '20 x 40'; its labels are for 40 x 20 px"):
         read_picture(sample, (20, 20), with_masks=False)
 
 

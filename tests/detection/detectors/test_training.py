@@ -138,6 +138,15 @@ def test_a_checkpoint_of_another_training_is_refused(
         )
 
 
+def test_a_data_set_may_move_while_its_training_is_stopped(discs: DetectionSet, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        make().fit(TrainingMix.of(discs), BRIEF, seed=0, checkpoint=tmp_path / "c", listener=Watcher(stop_after=3))
+    moved = disc_set(tmp_path / "moved", 6, seed=2)
+    watcher = Watcher()
+    make().fit(TrainingMix.of(moved), BRIEF, seed=0, checkpoint=tmp_path / "c", listener=watcher)
+    assert watcher.started == (4, 2)
+
+
 def test_a_checkpoint_begun_from_other_weights_is_refused(discs: DetectionSet, tmp_path: Path) -> None:
     detector = make()
     detector.fit(TrainingMix.of(discs), BRIEF, seed=0, checkpoint=tmp_path)

@@ -17,7 +17,8 @@ class Corners:
 
     categories = ("red", "blue")
 
-    def predict(self, pictures: list[np.ndarray]) -> list[Detections]:
+    def predict(self, pictures: list[np.ndarray], *, with_masks: bool = True) -> list[Detections]:
+        assert not with_masks  # of large pictures they fill the memory, and only boxes are asked for
         return [
             Detections(
                 boxes_xyxy=np.array([[1, 2, 11.25, 12], [5, 5, 9, 9]], np.float32),
@@ -80,6 +81,27 @@ def test_results_are_replaced_only_when_asked(source: Path, tmp_path: Path) -> N
     with pytest.raises(RunMismatchError, match="holds something else"):
         predict_pictures(Corners(), pictures, source, about={}, min_score=0.5, overwrite=True)
     assert len(find_pictures(source)) == 4
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_users_own_folder_of_that_name_is_not_touched(source: Path, tmp_path: Path, overwrite: bool) -> None:
+    out = tmp_path / "out"
+    (out / "drawn").mkdir(parents=True)
+    (out / "drawn" / "by_hand.svg").write_text("mine")
+    with pytest.raises(RunMismatchError, match="holds something else"):
+        predict_pictures(Corners(), find_pictures(source), out, about={}, min_score=0.5, overwrite=overwrite)
+    assert (out / "drawn" / "by_hand.svg").read_text() == "mine"
+
+
+def test_a_stopped_prediction_is_begun_again(source: Path, tmp_path: Path) -> None:
+    def stop(done: int) -> None:
+        raise KeyboardInterrupt
+
+    pictures, out = find_pictures(source), tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        predict_pictures(Corners(), pictures, out, about={}, min_score=0.5, on_picture=stop)
+    assert sorted(path.name for path in out.iterdir()) == [".lock", "drawn", "predict.json"]
+    assert predict_pictures(Corners(), pictures, out, about={}, min_score=0.5).pictures == 3
 
 
 def test_nothing_that_can_be_read(source: Path, tmp_path: Path) -> None:

@@ -57,6 +57,25 @@ def test_a_mask_goes_before_a_guess(tmp_path: Path) -> None:
     assert item.alpha.sum() == pytest.approx(400, rel=0.05)
 
 
+@pytest.mark.parametrize(
+    "segmentation",
+    [
+        [[30.0, 30.0, 50.0, 30.0]],
+        {"size": [9, 9], "counts": [81]},
+        {"size": [80, 96], "counts": [80 * 96]},
+        {"size": [80, 96]},
+        "mask",
+    ],
+    ids=["two points", "of another size", "empty", "half an encoding", "no mask at all"],
+)
+def test_a_mask_that_cannot_be_used_is_guessed(tmp_path: Path, segmentation: object) -> None:
+    plain = picture(tmp_path, "a.png", [(40, 40, 12)])
+    sample = Sample.of(plain.path, (96, 80), plain.boxes_xyxy, [1], [segmentation])
+    (item,) = cut_out(sample, read_rgb(sample.path))
+    (guessed,) = cut_out(plain, read_rgb(plain.path))
+    np.testing.assert_array_equal(item.alpha, guessed.alpha)
+
+
 def test_objects_at_the_edge_stay_unless_there_are_no_others(tmp_path: Path) -> None:
     both = picture(tmp_path, "a.png", [(4, 40, 10), (50, 40, 10)])
     assert [item.alpha.shape for item in cut_out(both, read_rgb(both.path))] == [(25, 25)]

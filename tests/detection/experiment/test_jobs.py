@@ -47,13 +47,16 @@ def test_all_numbers_share_the_pretraining_of_a_seed_and_every_arm_has_as_many_s
 def test_a_point_of_the_value_curve(materials: Materials) -> None:
     curve = ValueCurveConfig(numbers=(0, 4), real_images=3, subsets=2, arm="mixed")
     points = [plan_point(materials.config, curve, painted, 6) for painted in (0, 4)]
+    copying = plan_point(config_of(materials, arms=["real", "copy_paste", "refined"]), curve, 0, 6)
+    assert [job.kind for job in copying] == ["real", "real", "copy_paste", "copy_paste"]
     assert [(job.kind, job.number, job.painted) for job in points[0]] == [("real", 3, 0)] * 2
     assert [(job.kind, job.number, job.painted) for job in points[1]] == [("mixed", 3, 4)] * 2
 
 
 def test_boxes_are_measured_on_what_a_training_or_its_subset_sees(materials: Materials) -> None:
     arms = ["real", "calibrated", "refined", "mixed"]
-    config = config_of(materials, arms=arms, real_images=[{"number": 3}, {"number": "all"}])
+    changes = {"real_images": [{"number": 3}, {"number": "all"}], "synthetic": {"boxes": "calibrated"}}
+    config = config_of(materials, arms=arms, **changes)
     jobs = with_starts(plan_grid(config, available=6, painted=5))
     measured = {(job.kind, job.number): job.measured for job in jobs if job.measured}
     assert measured == {("pretrain", 0): 3, ("calibrated", 0): 3, ("mixed", 3): 3, ("mixed", 6): 6}
@@ -119,6 +122,17 @@ def test_other_pictures_change_the_digest_of_those_that_see_them(materials: Mate
     assert other.digest(_synthetic(5)) == materials.digest(_synthetic(5))
 
 
+@pytest.mark.parametrize("changes", [{"device": "cuda:0"}, {"torch_version": "9.9"}])
+def test_another_machine_part_changes_the_digest(materials: Materials, changes: dict[str, str]) -> None:
+    assert replace(materials, **changes).digest(_real(materials)) != materials.digest(_real(materials))
+    assert materials.device == "cpu"
+
+
+def test_the_first_or_the_second_card_is_the_same(materials: Materials) -> None:
+    first, second = (replace(materials, device=f"cuda:{number}").digest(_real(materials)) for number in (0, 1))
+    assert first == second
+
+
 def test_painted_pictures_are_a_prefix(materials: Materials) -> None:
     few, many = materials.painted_of(_synthetic(2)), materials.painted_of(_synthetic(6))
     assert [sample.path for sample in few.samples] == [sample.path for sample in many.samples][:2]
@@ -127,7 +141,7 @@ def test_painted_pictures_are_a_prefix(materials: Materials) -> None:
 def test_a_picture_on_both_sides_is_refused(discs: Path, tmp_path: Path) -> None:
     config = ExperimentConfig.load(write_experiment(discs))
     leaky = config.model_copy(update={"synthetic": config.synthetic.model_copy(update={"data": discs / "real"})})
-    with pytest.raises(DatasetError, match="6 training pictures are test pictures, too"):
+    with pytest.raises(DatasetError, match="6 painted pictures are test pictures, too"):
         gather(leaky, tmp_path, listener=Listener())
 
 

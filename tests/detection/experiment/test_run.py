@@ -75,7 +75,7 @@ def test_every_job_is_scored_on_the_test_pictures(whole: tuple[Path, Outcome]) -
 def test_the_card_begins_with_the_verdict_and_holds_what_a_sceptic_asks_for(whole: tuple[Path, Outcome]) -> None:
     out, _ = whole
     text = (out / "card.md").read_text()
-    assert text.splitlines()[0].startswith(("No gain", "Painted images"))
+    assert text.splitlines()[0].startswith("No claim about mAP 0.50:0.95 on 6 unseen real photos")
     for words in (
         "- Discs, not cells.",
         "| real with copy-paste |",
@@ -90,6 +90,7 @@ def test_the_card_begins_with_the_verdict_and_holds_what_a_sceptic_asks_for(whol
         assert words in text
     assert (out / "card.png").read_bytes().startswith(b"\x89PNG")
     assert (out / "failures.jpg").read_bytes().startswith(b"\xff\xd8")
+    assert "scaled as measured" not in text  # boxes are tight
     summary = list(csv.DictReader((out / "summary.csv").open()))
     assert [row["best_without_painted"] != "" for row in summary if row["arm"] in ("refined", "mixed")] == [True] * 4
 
@@ -154,8 +155,59 @@ def test_what_cannot_be_is_said_before_anything_is_trained(
 
 
 def test_a_fault_of_a_job_names_it(discs: Path, tmp_path: Path) -> None:
-    with pytest.raises(BoxpaintError, match=r"real-real2-painted0-seed0: there is no detector 'retina'"):
-        run(discs, tmp_path, detector={"name": "retina"}, arms=["real"], real_images=[{"number": 2, "subsets": 1}])
+    copy = shutil.copytree(discs, tmp_path / "copy")
+    for path in (copy / "painted" / "images").glob("*.png"):
+        path.write_bytes(b"no picture")
+    with pytest.raises(BoxpaintError, match=r"synthetic-real0-painted6-seed0: .*png: "):
+        run(copy, tmp_path / "out", arms=["synthetic"], synthetic_seeds=1)
+
+
+def test_a_claim_that_changes_after_the_scores_is_told(
+    whole: tuple[Path, Outcome], discs: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "copy"
+    shutil.copytree(whole[0], out)
+    declared = (out / "experiment.json").read_bytes()
+    numbers = {"real_images": [{"number": 2, "subsets": 2}]}
+    outcome = run(discs, out, arms=["real", "mixed"], claim="mixed", value_curve=None, **numbers)
+    assert (out / "experiment.json").read_bytes() == declared
+    before = '["real", "copy_paste", "synthetic", "refined", "mixed"]'
+    arms = f'arms: ["real", "mixed"], before {before}'
+    assert outcome.changes[:2] == (arms, 'claim: "mixed", before "refined"')
+    assert any(change.startswith("real_images") for change in outcome.changes)
+    scored = {result.folder.path.name for result in whole[1].results}
+    assert len(outcome.results) == 4
+    assert outcome.not_shown == len(scored) - 4
+    card = write_card(outcome, out, command="", exchanged=["--real"])
+    assert card.headlines[-1].startswith(f"Not what was declared before there were scores: {arms}; claim")
+    text = card.path.read_text()
+    assert f"Not shown: {len(scored) - 4} scored trainings" in text
+    assert "but the file was changed after there were scores" in text
+    assert "The file was written for other data: data was exchanged by --real." in text
+
+
+def test_a_run_without_scores_may_still_be_changed(discs: Path, tmp_path: Path) -> None:
+    few = {"arms": ["real"], "real_images": [{"number": 9}]}
+    with pytest.raises(BoxpaintError, match="there are 6"):
+        run(discs, tmp_path, **few)
+    with pytest.raises(BoxpaintError, match="there are 6"):
+        run(discs, tmp_path, **few, seed=5)
+    assert json.loads((tmp_path / "experiment.json").read_bytes())["seed"] == 5
+
+
+def test_seconds_count_every_pretraining_once(whole: tuple[Path, Outcome]) -> None:
+    out, outcome = whole
+    reports = [json.loads(path.read_bytes()) for path in (out / "jobs").glob("*/job.json")]
+    assert outcome.seconds == pytest.approx(sum(sum(report["seconds"].values()) for report in reports))
+    refined = next(result for result in outcome.results if result.job.kind == "refined")
+    assert refined.seconds > sum(refined.report["seconds"].values())
+
+
+def test_the_value_curve_begins_at_the_best_arm_without_painted_pictures(whole: tuple[Path, Outcome]) -> None:
+    curve = whole[1].curve
+    assert curve is not None
+    at_two = {cell.arm: cell.mean for cell in whole[1].cells if cell.number == 2}
+    assert curve.points[0].mean == max(at_two["real"], at_two["copy_paste"])
 
 
 def test_a_folder_of_something_else_stays_as_it_is(discs: Path, tmp_path: Path) -> None:

@@ -50,6 +50,11 @@ def test_more_pictures_than_there_are() -> None:
 
 def test_painted_pictures_are_shuffled_whatever_their_order_on_disk() -> None:
     data = pictures(*[(1,)] * 20)
-    shuffled = names(shuffle_painted(data, 3))
+    shuffled = names(shuffle_painted(data, 3, 20))
     assert sorted(shuffled) == names(data) != shuffled
-    assert names(shuffle_painted(data.choose(range(19, -1, -1)), 3)) == shuffled
+    assert names(shuffle_painted(data.choose(range(19, -1, -1)), 3, 20)) == shuffled
+
+
+def test_a_folder_with_more_painted_pictures_gives_what_one_with_so_many_does() -> None:
+    data = pictures(*[(1,)] * 20)
+    assert names(shuffle_painted(data, 3, 8)) == names(shuffle_painted(data.choose(range(8)), 3, 8))

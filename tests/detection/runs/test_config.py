@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from detection.detectors.settings import FitSettings, ModelOptions
-from detection.runs.config import TrainConfig, read_config, refine_defaults
+from detection.runs.config import TrainConfig, read_config, read_refine_config, read_train_config
 from generator.errors import ConfigError
 
 
@@ -46,7 +46,7 @@ def test_refining_is_gentle() -> None:
         freeze_backbone=True,
         vertical_flip=True,
     )
-    assert refine_defaults(of_run, has_validation=True) == FitSettings(
+    assert read_refine_config(None, {}, of_run, has_validation=True) == FitSettings(
         steps=500,
         optimiser="adamw",
         learning_rate=0.002,
@@ -56,5 +56,21 @@ def test_refining_is_gentle() -> None:
         validate_every=25,
         patience=5,
     )
-    short = refine_defaults(FitSettings(steps=1), has_validation=False)
+    short = read_refine_config(None, {}, FitSettings(steps=1), has_validation=False)
     assert (short.steps, short.validate_every, short.warmup_steps, short.patience) == (1, 1, 0, None)
+
+
+def test_refining_goes_by_the_steps_asked_for(tmp_path: Path) -> None:
+    file = tmp_path / "refine.yaml"
+    file.write_text("steps: 100\n")
+    for options, steps, every, warmup in (({"steps": 40}, 40, 2, 2), ({}, 100, 5, 5), ({"warmup_steps": 9}, 100, 5, 9)):
+        settings = read_refine_config(file, options, FitSettings(steps=2000), has_validation=True)
+        assert (settings.steps, settings.validate_every, settings.warmup_steps) == (steps, every, warmup)
+
+
+@pytest.mark.parametrize(
+    ("options", "warmup"),
+    [({}, 50), ({"steps": 200}, 50), ({"steps": 40}, 10), ({"steps": 40, "warmup_steps": 39}, 39)],
+)
+def test_the_warm_up_is_a_part_of_a_short_training(options: dict[str, int], warmup: int) -> None:
+    assert read_train_config(None, options, TrainConfig()).warmup_steps == warmup

@@ -6,6 +6,7 @@ import pytest
 from detection.detectors.types import FitResult
 from detection.runs.folder import RunFolder, UsedPicture, find_model, read_used
 from detection.runs.plot import losses_csv
+from detection.work_folder import working_in
 from generator.errors import ModelNotFoundError, RunMismatchError, StorageError
 
 IDENTITY = {
@@ -75,6 +76,36 @@ def test_an_unfinished_run_is_gone_on_with(tmp_path: Path) -> None:
         find_model(tmp_path)
 
 
+def test_a_kill_while_the_model_is_saved_does_no_harm(tmp_path: Path) -> None:
+    class Killed(Saved):
+        def save(self, folder: Path) -> None:
+            super().save(folder)
+            raise KeyboardInterrupt
+
+    folder = RunFolder(tmp_path, IDENTITY)
+    folder.begin({}, [])
+    with pytest.raises(KeyboardInterrupt):
+        folder.finish(Killed(), RESULT, {})
+    left = {path.name for path in tmp_path.iterdir()}
+    assert len(left - {"run.json", "data.csv"}) == 1
+    with working_in(tmp_path):
+        assert folder.check(overwrite=False) is None
+        folder.finish(Saved(), RESULT, {"steps": 3})
+    assert {path.name for path in tmp_path.iterdir()}.isdisjoint(left - {"run.json", "data.csv"})
+    (tmp_path / next(iter(left - {"run.json", "data.csv"}))).mkdir()
+    with working_in(tmp_path):
+        folder.clear()
+    assert not tmp_path.exists()
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_users_folder_called_checkpoint_is_never_touched(tmp_path: Path, overwrite: bool) -> None:
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint" / "checkpoint.pt").write_text("mine")
+    with pytest.raises(RunMismatchError, match="it holds checkpoint; choose another"):
+        RunFolder(tmp_path, IDENTITY).check(overwrite=overwrite)
+
+
 def test_what_decides_nothing_may_change(tmp_path: Path) -> None:
     finished(tmp_path)
     elsewhere = [{**IDENTITY["data"][0], "path": "/there"}]
@@ -117,6 +148,8 @@ def test_damage_is_named_and_can_be_overwritten(tmp_path: Path) -> None:
     with pytest.raises(RunMismatchError, match=r"model is damaged: model\.json is missing"):
         folder.check(overwrite=False)
     (tmp_path / "run.json").write_text("{")
+    for name in ("mask_scores.json", "overlays.png"):
+        (tmp_path / name).write_text("of a segmenter")
     with pytest.raises(StorageError, match=r"run\.json: is damaged"):
         folder.check(overwrite=False)
     assert folder.check(overwrite=True) is None

@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,8 +130,39 @@ def test_refining_keeps_the_lineage(data: Path, plan: RunPlan, trained: Path, tm
     assert result.before == json.loads((trained / "scores.json").read_text())["scores"]
     assert (out / "model" / "model.safetensors").read_bytes() != (trained / "model" / "model.safetensors").read_bytes()
     assert [item.role for item in read_used(out)].count("synthetic") == 3
+    assert StartingRun.read(trained / "model") == replace(start, folder=trained.resolve(), model=trained / "model")
     # A saved model without a run can be gone on from as well.
-    assert StartingRun.read(trained / "model").settings == FitSettings()
+    shutil.copytree(trained / "model", tmp_path / "model")
+    assert StartingRun.read(tmp_path / "model").settings == FitSettings()
+
+
+def test_pretrained_weights_of_a_run_keep_the_lineage(data: Path, plan: RunPlan, trained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    options = ModelOptions(input_wh=(64, 48), pretrained=str(trained / "model"))
+    painted = read_source(str(data / "painted"), "synthetic")
+    settings = SETTINGS.model_copy(update={"steps": 1})
+    fresh = replace(plan, options=options, settings=settings, sources=(painted,), shares=(1.0,))
+    train_run(replace(fresh, validation=None), out, device=CPU, command=[])
+    pretrained = json.loads((out / "run.json").read_text())["pretrained"]
+    assert pretrained["files"] == StartingRun.read(trained).describe()["files"]
+    assert read_used(out)[3:] == read_used(trained) == read_used(trained / "model")
+    again = tmp_path / "again"
+    with pytest.raises(ModelNotFoundError, match="pretrained: there is no checkpoint"):
+        lost = ModelOptions(input_wh=(64, 48), pretrained=str(tmp_path / "lost"))
+        train_run(replace(fresh, options=lost), again, device=CPU, command=[])
+    assert not again.exists()
+
+
+def test_what_was_trained_on_before_is_not_validated_on(
+    data: Path, plan: RunPlan, trained: Path, tmp_path: Path
+) -> None:
+    painted = read_source(str(data / "painted"), "synthetic")
+    refining = replace(plan, sources=(painted,), shares=(1.0,), validation=replace(plan.sources[0], role="validation"))
+    with pytest.raises(DatasetError, match="4 of its pictures are trained on, too, by this run or one that it goes on"):
+        refine_run(StartingRun.read(trained), refining, tmp_path / "a", device=CPU, command=[])
+    options = ModelOptions(input_wh=(64, 48), pretrained=str(trained / "model"))
+    with pytest.raises(DatasetError, match="4 of its pictures are trained on"):
+        train_run(replace(refining, options=options), tmp_path / "b", device=CPU, command=[])
 
 
 def test_what_cannot_be_refined(plan: RunPlan, trained: Path, tmp_path: Path) -> None:

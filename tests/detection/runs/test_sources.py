@@ -36,6 +36,12 @@ def made(folder: Path, *splits: str) -> Path:
         (("a", "b", "test", "val"), "real", ("a", "b")),
         (("val",), "real", ("val",)),
         (("all",), "validation", ("all",)),
+        (("test2017", "train2017", "val2017"), "real", ("train2017",)),
+        (("test2017", "train2017", "val2017"), "validation", ("val2017",)),
+        (("test2017", "train2017", "val2017"), "scored", ("test2017",)),
+        (("Test", "Train"), "trained", ("Train",)),
+        (("train", "trainval"), "real", ("train",)),
+        (("a", "b", "test_hard"), "real", ("a", "b")),
     ],
 )
 def test_which_splits_a_role_reads(tmp_path: Path, splits: tuple[str, ...], role, expected: tuple[str, ...]) -> None:
@@ -48,9 +54,13 @@ def test_which_splits_a_role_reads(tmp_path: Path, splits: tuple[str, ...], role
 @pytest.mark.parametrize(
     ("splits", "text", "role", "words"),
     [
-        (("train", "test"), "{}:test", "real", "'test' is kept for `boxpaint evaluate`"),
-        (("train", "test"), "{}:test", "validation", "'test' is kept"),
-        (("test",), "{}", "real", "'test' is kept"),
+        (("train", "test"), "{}:test", "real", "'test' of real pictures is kept for `boxpaint evaluate`"),
+        (("train", "test"), "{}:test", "validation", "'test' of real pictures is kept"),
+        (("test",), "{}", "real", "'test' of real pictures is kept"),
+        (("Test",), "{}", "real", "'test' of real pictures is kept"),
+        (("train", "test"), "{}:instances_test", "trained", "'test' of real pictures is kept"),
+        (("train", "test2017"), "{}:test2017", "validation", "'test' of real pictures is kept"),
+        (("test",), "{}/annotations/instances_test.json", "real", "'test' of real pictures is kept"),
         (("a", "b"), "{}", "validation", "which split? Name one: {}:a, {}:b"),
         (("a",), "{}:moon", "real", "there is no split 'moon'; splits: a"),
         (("a",), "{}/annotations/instances_a.json:moon", "real", "has no splits, such as 'moon'"),
@@ -66,9 +76,11 @@ def test_splits_that_cannot_be_read(tmp_path: Path, splits: tuple[str, ...], tex
 
 def test_a_file_or_a_named_split_is_read_as_it_is(tmp_path: Path) -> None:
     made(tmp_path, "train", "test")
-    file = tmp_path / "annotations" / "instances_test.json"
-    assert read_source(str(file), "real").splits == ()
-    assert read_source(f"{tmp_path}:test", "scored").splits == ("test",)
+    assert read_source(str(tmp_path / "annotations" / "instances_train.json"), "real").splits == ()
+    for role in ("synthetic", "scored"):
+        assert read_source(str(tmp_path / "annotations" / "instances_test.json"), role).splits == ()
+        for text in (f"{tmp_path}:test", f"{tmp_path}:instances_test"):
+            assert read_source(text, role).splits == ("test",)
     with_colon = tmp_path.with_name(f"{tmp_path.name}:x")
     shutil.copytree(tmp_path, with_colon)
     assert read_source(str(with_colon), "real").splits == ("train",)
@@ -165,6 +177,10 @@ def test_boxes_of_painted_pictures(tmp_path: Path) -> None:
         with_boxes(source, "calibrated", None)
     calibrated = with_boxes(source, "calibrated", _widened(source))
     assert calibrated.boxes == "calibrated"
+    told = calibrated.describe()["scales"]
+    assert 1 <= told["red"]["real_boxes"] <= told["red"]["painted_boxes"] == 2
+    assert told["red"]["factor"] == calibrated.scales["red"].factor > 1
+    assert "scales" not in requested.describe()
     assert _area(calibrated) > 1.05 * _area(source)
 
 

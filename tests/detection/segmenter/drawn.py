@@ -43,7 +43,7 @@ class ColourDetector:
 
     categories = tuple(COLOURS)
 
-    def predict(self, pictures: Sequence[np.ndarray]) -> list[Detections]:
+    def predict(self, pictures: Sequence[np.ndarray], *, with_masks: bool = True) -> list[Detections]:
         return [self._find(picture.astype(int)) for picture in pictures]
 
     def fit(self, *arguments: object, **settings: object) -> FitResult:

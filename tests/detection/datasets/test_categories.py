@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from detection.datasets.categories import check_same_categories, choose_categories, rename_categories
 from detection.datasets.types import DetectionSet, Sample
-from detection.runs.categories import check_same_categories, choose_categories, rename_categories
 from generator.errors import BoxpaintError, DatasetError
 
 

@@ -21,11 +21,13 @@ def rename_categories(data: DetectionSet, rename: Mapping[str, str]) -> Detectio
     return _relabelled(data, names, tuple(dict.fromkeys(names)))
 
 
-def choose_categories(data: DetectionSet, wanted: Sequence[str], *, where: str) -> DetectionSet:
+def choose_categories(
+    data: DetectionSet, wanted: Sequence[str], *, where: str, rename_with: str = "--rename OLD=NEW"
+) -> DetectionSet:
     """Keep these categories, in this order and under these names; labels of all others go.
 
     A name is matched as it stands, else in any case. Raises DatasetError naming both lists when one is missing, or
-    when two categories of the data set match it.
+    when two categories of the data set match it; the message speaks of `where` and advises `rename_with`.
     """
     found = {name: _matching(name, data.categories) for name in wanted}
     missing = [name for name, names in found.items() if not names]
@@ -34,7 +36,7 @@ def choose_categories(data: DetectionSet, wanted: Sequence[str], *, where: str) 
         what = f"has no category {_listed(missing)}" if missing else f"has more than one category {_listed(twice)}"
         expected = (
             f"{what}; its categories: {', '.join(data.categories)}; the ones needed: {', '.join(wanted)}. "
-            "Match them with --rename OLD=NEW, or name fewer with --categories"
+            f"Match them with {rename_with}"
         )
         raise DatasetError([Fault(file=where, expected=expected)])
     new_names = {names[0]: name for name, names in found.items()}

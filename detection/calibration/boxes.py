@@ -1,0 +1,41 @@
+"""Painted labels with other boxes: scaled about their centres, or those that were asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from detection.datasets.types import DetectionSet, Sample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoxScale:
+    """By what both sides of a painted label are to be multiplied, and from how many boxes that was measured."""
+
+    factor: float
+    real_boxes: int
+    painted_boxes: int
+
+
+def rescale(painted: DetectionSet, scales: Mapping[str, BoxScale]) -> DetectionSet:
+    """Multiply the sides of every label about its centre, and cut to the picture."""
+    factors = np.array([[scales[name].factor] for name in painted.categories], np.float32)
+
+    def rescaled(sample: Sample) -> Sample:
+        low, high = sample.boxes_xyxy[:, :2], sample.boxes_xyxy[:, 2:]
+        middle, half = (low + high) / 2, (high - low) / 2 * factors[sample.labels - 1]
+        return sample.with_boxes(np.concatenate([middle - half, middle + half], axis=1))
+
+    return replace(painted, samples=tuple(map(rescaled, painted.samples)))
+
+
+def requested_boxes(painted: DetectionSet) -> DetectionSet:
+    """Take the box that was asked for as the label, where a label knows it."""
+
+    def asked(sample: Sample) -> Sample:
+        known = ~np.isnan(sample.requested_xyxy).any(axis=1, keepdims=True)
+        return sample.with_boxes(np.where(known, sample.requested_xyxy, sample.boxes_xyxy))
+
+    return replace(painted, samples=tuple(map(asked, painted.samples)))
