@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 
 # albumentations asks PyPI for a newer version when it is imported; this program fetches nothing in silence.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -54,8 +55,10 @@ class Augmentation:
     def batch(self, crops: list[Crop], seed: int) -> np.ndarray:
         """Vary the crops of one batch: (N, side_px, side_px, 3) uint8 RGB."""
         rng = derive_rng(seed, _VIEW)
-        # Once a batch: seeding costs half of what varying a crop does.
-        self._pipeline.set_random_seed(derive_seed(seed, _PIXELS) % 2**32)
+        # Once a batch: seeding costs half of what varying a crop does. Not set_random_seed: it gives every transform
+        # the same stream, so that what is blurred is coarse and grainy as well.
+        below = derive_seed(seed, _PIXELS)
+        self._pipeline.set_random_state(np.random.default_rng(below), random.Random(below))
         return np.stack([self._pipeline(image=self._view(crop, rng))["image"] for crop in crops])
 
     def _view(self, crop: Crop, rng: np.random.Generator) -> np.ndarray:

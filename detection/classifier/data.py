@@ -88,6 +88,7 @@ def read_data(sources: Sources, settings: ClassifierSettings, *, side_px: int) -
     cut = {name: _cut(side, settings, side_px, train.categories, number) for number, (name, side) in enumerate(sides)}
     painted = None
     if synthetic is not None:
+        _check_apart({"painted": synthetic, "validation": validation, "test": test})
         # What a painted picture leaves unlabelled may be an object of a class that it does not label.
         has_background = set(synthetic.categories) == set(train.categories)
         if settings.background and not has_background:

@@ -20,6 +20,9 @@ from generator.storage import write_bytes
 from generator.version import __version__
 
 HTML, MARKDOWN = "report.html", "report.md"
+CONFUSIONS, CURVES, GAINS = "confusion.png", "curves.png", "gains.png"
+GRAD_CAM: dict[Arm, str] = {"original": "grad_cam_original.png", "augmented": "grad_cam_augmented.png"}
+PICTURES = (CONFUSIONS, CURVES, GAINS, *GRAD_CAM.values())
 
 
 def write_report(
@@ -30,12 +33,12 @@ def write_report(
 ) -> None:
     """Write the pictures and both pages. `content` is what scores.json holds; `chosen` are the models whose cases are
     shown. Raises StorageError."""
-    pictures = {"confusion.png": draw_confusions(comparison), "curves.png": draw_curves(comparison)}
+    pictures = {CONFUSIONS: draw_confusions(comparison), CURVES: draw_curves(comparison)}
     if comparison.gains is not None:
-        pictures["gains.png"] = draw_gains(comparison)
+        pictures[GAINS] = draw_gains(comparison)
     cases = []
     for arm, (outcome, model) in chosen.items():
-        name = f"grad_cam_{arm}.png"
+        name = GRAD_CAM[arm]
         cases.append(name)
         title = f"{arm}, seed {outcome.job.number}: right at the left, wrong at the right; what spoke for the answer"
         margin = comparison.settings.margin

@@ -19,7 +19,7 @@ from detection.classifier.data import Sources, read_data
 from detection.classifier.export import export_onnx
 from detection.classifier.jobs import Materials, Outcome, list_jobs, read_model, run_jobs
 from detection.classifier.models import Classifier, find_weights, spec_of
-from detection.classifier.report import write_report
+from detection.classifier.report import HTML, MARKDOWN, PICTURES, write_report
 from detection.classifier.settings import Arm, ClassifierSettings, Listener
 from detection.machine import describe_machine
 from detection.work_folder import remove, working_in
@@ -32,6 +32,8 @@ KIND = "boxpaint classifier comparison"
 RUN, MODELS, SCORES, PREDICTIONS, ONNX = "run.json", "models", "scores.json", "predictions.csv", "model.onnx"
 # See jobs.py.
 _THREADS = 1
+# Of the settings, those that change no training: the report is made anew from the trained models.
+_INDIFFERENT = {"onnx", "bootstrap", "checkpoint_every"}
 
 
 def compare_classifiers(
@@ -60,7 +62,7 @@ def compare_classifiers(
     data = read_data(sources, settings, side_px=spec.crop_px)
     jobs = list_jobs(data, settings)
     identity = {
-        "settings": settings.model_dump(mode="json"),
+        "settings": settings.model_dump(mode="json", exclude=_INDIFFERENT),
         "data": data.digests(),
         "weights": sha256_of(weights) if weights is not None else None,
         "device": chosen.type,
@@ -159,5 +161,5 @@ def _begin(out: Path, identity: dict[str, Any]) -> None:
 
 def _clear(out: Path) -> None:
     """Remove what a run leaves; run.json is last: until then the folder is known as ours."""
-    for path in (out / MODELS, out / PREDICTIONS, out / SCORES, *out.glob("report.*"), *out.glob("*.png"), out / RUN):
+    for path in (out / name for name in (MODELS, PREDICTIONS, SCORES, HTML, MARKDOWN, *PICTURES, RUN)):
         remove(path)
