@@ -45,6 +45,8 @@ def test_ctrl_c_stops_all_processes_and_the_same_command_goes_on(workplace: Path
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # A background job of a shell inherits an ignored SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "trainings to do: 1, 4000 steps in all\n"
