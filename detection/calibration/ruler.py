@@ -1,11 +1,11 @@
 """A ruler learned from painted labels: shown a window around an object, it says where painting would put its box.
 
-Laid on real objects it tells how much larger people draw. A small convolutional network; trained in half a minute on
-one core. Tried before it: GrabCut on both sides. On five photos of blood it gave 1.20 for white cells and 1.17 for
-platelets where a detector's own boxes on 87 others showed 1.10 and 1.37; the ruler gives 1.08 to 1.13 and 1.23 to
-1.29 from three sets of five, 1.12 and 1.24 from all 205 (with 400 steps of 48 windows). A detector trained on painted pictures alone went from an AP
-of .58 to .69 on white cells. What is left for platelets is not the convention: the painted ones were smaller than the
-real ones.
+Laid on real objects it tells how much larger people draw. A small convolutional network; trained in half a minute
+on one core. Tried before it: GrabCut on both sides. On five photos of blood it gave 1.20 for white cells and 1.17
+for platelets where a detector's own boxes on 87 others showed 1.10 and 1.37; the ruler gives 1.08 to 1.13 and 1.23
+to 1.29 from three sets of five, 1.12 and 1.24 from all 205 (with 400 steps of 48 windows). A detector trained on
+painted pictures alone went from an AP of .58 to .69 on white cells. What is left for platelets is not the
+convention: the painted ones were smaller than the real ones.
 """
 
 from __future__ import annotations
