@@ -221,7 +221,7 @@ def tiny_language_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture()
+@pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """Models this small wait for each other's threads a hundred times longer than they compute."""
     import torch

@@ -26,6 +26,8 @@ from tests.detection.detectors.test_contract import (
 from tests.detection.detectors.tiny_yolo import CATEGORIES, CPU, TINY, make, write_tiny
 from tests.detection.discs import disc_set
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SETTINGS = FitSettings(steps=3, batch_size=2, warmup_steps=0, checkpoint_every=1, validate_every=1)
 
 
@@ -95,7 +97,7 @@ def test_saved_and_loaded_answers_alike_on_pictures_of_any_size(variant: str, ti
 def test_learns_two_pictures(discs: DetectionSet, tiny: str) -> None:
     detector = make(tiny)
     chosen = discs.choose([2, 5])  # with a disc of each category
-    settings = FitSettings(steps=150, batch_size=2, learning_rate=2e-2, warmup_steps=10, augment="none")
+    settings = FitSettings(steps=200, batch_size=2, learning_rate=2e-2, warmup_steps=10, augment="none")
     detector.fit(TrainingMix.of(chosen), settings, seed=0)
     found = detector.predict([read_rgb(sample.path) for sample in chosen.samples])
     assert mean_average_precision(chosen, found) > 0.5

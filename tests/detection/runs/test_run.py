@@ -45,7 +45,7 @@ def plan(data: Path) -> RunPlan:
 
 
 @pytest.fixture(scope="module")
-def trained(plan: RunPlan, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(plan: RunPlan, tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
     out = tmp_path_factory.mktemp("runs") / "run"
     train_run(plan, out, device=CPU, command=["boxpaint", "train", "my set"])
     return out
