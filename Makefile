@@ -15,7 +15,7 @@ demo: $(VENV)/.base
 	$(BIN)/boxpaint generate --config configs/pocket.yaml --out $(DEMO) $(ARGS)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

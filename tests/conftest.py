@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
 from pathlib import Path
 
 import pytest
+
+# Before a test imports numpy or torch, and inherited by processes that tests start: over models this small, threads
+# wait for each other a hundred times longer than they compute. `make test` runs one process of tests for each core.
+for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[_name] = "1"
 
 REPOSITORY = Path(__file__).parent.parent
 POCKET = REPOSITORY / "generator" / "bundles" / "pocket" / "inpaint"
@@ -219,17 +224,6 @@ def tiny_language_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, save in (("gpt2", save_gpt2), ("blip", save_blip), ("clip", save_clip), ("sentences", save_sentences)):
         save(folder / name)
     return folder
-
-
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """Models this small wait for each other's threads a hundred times longer than they compute."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture()

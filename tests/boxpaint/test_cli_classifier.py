@@ -41,7 +41,7 @@ def test_help_loads_no_heavy_package() -> None:
 
 
 def test_it_says_what_painted_crops_add(
-    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], one_thread: None
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["--synthetic", "painted", "--per-class", "1", "--limit", "blue=2", "--out", "out"]
     train(monkeypatch, *arguments)
@@ -64,7 +64,7 @@ def test_it_says_what_painted_crops_add(
 
 
 def test_classes_can_be_chosen_and_renamed(
-    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], one_thread: None
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train(monkeypatch, "--rename", "red=disc, red", "--class", "disc, red", "--test", "val", "--upright")
     assert "recall, disc, red" in capsys.readouterr().out

@@ -51,7 +51,7 @@ Boxpaint = Callable[..., Result]
 
 
 @pytest.fixture()
-def boxpaint(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], one_thread: None) -> Boxpaint:
+def boxpaint(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Boxpaint:
     """Return a function: arguments, cwd -> what the command gave; in this process, where the libraries are loaded."""
 
     def run(*arguments: str, cwd: Path) -> Result:

@@ -16,8 +16,6 @@ from generator.spec import Spec, load_spec
 
 Files = Callable[[Path], dict[str, bytes]]
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture()
 def config(quick_config: dict[str, object]) -> Config:

@@ -22,7 +22,7 @@ def model():
     return made
 
 
-def test_onnx_answers_as_torch_does_for_any_batch(model, tmp_path: Path, one_thread: None) -> None:
+def test_onnx_answers_as_torch_does_for_any_batch(model, tmp_path: Path) -> None:
     difference = export.export_onnx(model, tmp_path / "model.onnx")
     assert difference < 1e-4
     session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
@@ -33,9 +33,7 @@ def test_onnx_answers_as_torch_does_for_any_batch(model, tmp_path: Path, one_thr
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 
 
-def test_a_model_that_differs_is_not_kept(
-    model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None
-) -> None:
+def test_a_model_that_differs_is_not_kept(model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "TOLERANCE", 0.0)
     with pytest.raises(ModelError, match="differs from torch by"):
         export.export_onnx(model, tmp_path / "model.onnx")

@@ -15,7 +15,7 @@ CLASSES = ("cell", "platelet", "background")
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_model_keeps_the_contract(name: str, one_thread: None) -> None:
+def test_every_model_keeps_the_contract(name: str) -> None:
     model = Classifier(name, CLASSES).eval()
     side = min(spec_of(name).crop_px, 64)
     with torch.no_grad():

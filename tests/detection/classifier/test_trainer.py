@@ -54,7 +54,7 @@ def fit(
     return model, history
 
 
-def test_it_learns_red_from_blue(crops: dict[str, Crops], settings: ClassifierSettings, one_thread: None) -> None:
+def test_it_learns_red_from_blue(crops: dict[str, Crops], settings: ClassifierSettings) -> None:
     longer = settings.model_copy(update={"steps": 30, "validate_every": 10})
     model, history = fit(crops, longer)
     assert [step for step, _ in history.validations] == [10, 20, 30]
@@ -66,7 +66,7 @@ def test_it_learns_red_from_blue(crops: dict[str, Crops], settings: ClassifierSe
 
 @pytest.mark.parametrize("stop_after", [1, 3, 5])
 def test_interrupted_and_resumed_gives_the_same_bytes(
-    crops: dict[str, Crops], settings: ClassifierSettings, tmp_path: Path, stop_after: int, one_thread: None
+    crops: dict[str, Crops], settings: ClassifierSettings, tmp_path: Path, stop_after: int
 ) -> None:
     whole, history = fit(crops, settings)
     checkpoint = tmp_path / "checkpoint.pt"
@@ -79,16 +79,14 @@ def test_interrupted_and_resumed_gives_the_same_bytes(
 
 
 def test_a_checkpoint_of_another_training_is_refused(
-    crops: dict[str, Crops], settings: ClassifierSettings, tmp_path: Path, one_thread: None
+    crops: dict[str, Crops], settings: ClassifierSettings, tmp_path: Path
 ) -> None:
     fit(crops, settings, checkpoint=tmp_path / "checkpoint.pt")
     with pytest.raises(BoxpaintError, match="differs in seed"):
         fit(crops, settings, checkpoint=tmp_path / "checkpoint.pt", seed=2)
 
 
-def test_patience_keeps_the_best_weights_not_the_last(
-    crops: dict[str, Crops], settings: ClassifierSettings, one_thread: None
-) -> None:
+def test_patience_keeps_the_best_weights_not_the_last(crops: dict[str, Crops], settings: ClassifierSettings) -> None:
     patient = settings.model_copy(update={"validate_every": 2, "patience": 1, "steps": 40})
     model, history = fit(crops, patient)
     step, score = history.best
@@ -99,9 +97,7 @@ def test_patience_keeps_the_best_weights_not_the_last(
     assert any(not torch.equal(value, stopped.state_dict()[name]) for name, value in model.state_dict().items())
 
 
-def test_a_training_that_breaks_down_is_said(
-    crops: dict[str, Crops], settings: ClassifierSettings, one_thread: None
-) -> None:
+def test_a_training_that_breaks_down_is_said(crops: dict[str, Crops], settings: ClassifierSettings) -> None:
     model = build_classifier("small", crops["train"].classes, "none", seed=0)
     with torch.no_grad():
         model.network.fc.bias.fill_(float("nan"))

@@ -12,11 +12,6 @@ from generator.config import Config
 
 
 @pytest.fixture(autouse=True)
-def one_thread_for_tiny_models(one_thread: None) -> None:
-    """See one_thread."""
-
-
-@pytest.fixture(autouse=True)
 def cache_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The user's cache folder: not there yet."""
     folder = tmp_path_factory.mktemp("home") / "cache"

@@ -79,12 +79,3 @@ def captions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def budget() -> Callable[[float], Budget]:
     """Return a function: seconds -> that much training on the CPU."""
     return lambda seconds: Budget(minutes=seconds / 60, seed=0, device=torch.device("cpu"))
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Tiny models are faster on one thread, and no faster machine is needed."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
