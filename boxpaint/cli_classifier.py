@@ -18,7 +18,7 @@ from generator.seeds import MAX_SEED
 
 if TYPE_CHECKING:
     from detection.classifier.comparison import Comparison
-    from detection.classifier.statistics import Gain
+    from detection.intervals import Interval
 
 # No markup: a path or a class may hold square brackets.
 console = Console(highlight=False, markup=False, emoji=False)
@@ -220,7 +220,7 @@ def _show(comparison: Comparison, out: Path) -> None:
     for arm in comparison.arms:
         table.add_column(arm.arm, justify="right")
     table.add_column("gain, 95 % interval", justify="right")
-    rows: list[tuple[str, int | None, Gain | None]] = [
+    rows: list[tuple[str, int | None, Interval | None]] = [
         ("accuracy", None, gains.accuracy if gains else None),
         ("macro_f1", None, gains.macro_f1 if gains else None),
         *(("recall", label, gains.recall[label] if gains else None) for label in range(len(comparison.data.classes))),

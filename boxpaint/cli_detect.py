@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -21,6 +21,7 @@ from boxpaint.detect_inputs import (
 )
 from boxpaint.exit_codes import INTERRUPTED
 from boxpaint.run_tables import score_table
+from detection.calibration.boxes import BoxMode
 from detection.detectors.settings import FitSettings
 from generator.seeds import MAX_SEED
 
@@ -99,7 +100,7 @@ def train_detector(
     ] = None,
     rename: RenameOption = None,
     boxes: Annotated[
-        Literal["tight", "requested", "calibrated"],
+        BoxMode,
         typer.Option(help="Boxes of painted objects: as painted, as asked for, or scaled to how real ones are drawn."),
     ] = "tight",
     config: ConfigOption = None,
@@ -110,7 +111,7 @@ def train_detector(
 ) -> None:
     """Train a detector on real pictures, on painted ones, or on both mixed."""
     from detection.runs.config import TrainConfig, read_train_config
-    from detection.runs.sources import with_boxes
+    from detection.runs.sources import choose_boxes
 
     options = {
         "detector": detector,
@@ -130,7 +131,7 @@ def train_detector(
     shares = shares_of(inputs, mix)
     check_patience(chosen.patience, inputs)
     if inputs.synthetic is not None:
-        inputs = replace(inputs, synthetic=with_boxes(inputs.synthetic, boxes, inputs.real))
+        inputs = replace(inputs, synthetic=choose_boxes(inputs.synthetic, boxes, inputs.real))
     show_inputs(inputs, console)
     from detection.runs.run import RunPlan, train_run
     from generator.painting.device import choose_device

@@ -19,6 +19,7 @@ from generator.storage import atomic_writer, translate_os_errors
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+Model = TypeVar("Model", bound=nn.Module)
 # What torch.load raises depends on where a file is torn.
 NO_CHECKPOINT = (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, LookupError, TypeError, AttributeError)
 
@@ -46,6 +47,12 @@ def decayed_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> l
         {"params": [each for each in trained if each.ndim >= 2], "weight_decay": weight_decay},
         {"params": [each for each in trained if each.ndim < 2], "weight_decay": 0.0},
     ]
+
+
+def placed(model: Model, device: torch.device) -> Model:
+    """Move a model to a device, with weights in the order in which convolutions on a CPU take half the time."""
+    # Its overloads leave the memory format out.
+    return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 @contextlib.contextmanager

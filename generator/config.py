@@ -25,7 +25,7 @@ BlenderName = Literal["feather", "pyramid", "poisson", "mixed"]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class CanvasConfig(_Section):

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from detection.datasets.types import DetectionSet, Sample
+
+BoxMode = Literal["tight", "requested", "calibrated"]
+"""Around what was painted, as asked of the painter, or tight ones scaled to how people draw theirs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from detection.calibration.boxes import BoxScale, requested_boxes, rescale
+from detection.calibration.boxes import BoxMode, BoxScale, requested_boxes, rescale
 from detection.calibration.scale import measure_scales
 from detection.datasets.types import DetectionSet
-from detection.experiment.config import BoxMode
 
 
-def prepare_synthetic(
+def with_boxes(
     painted: DetectionSet, boxes: BoxMode, measured: DetectionSet | None
 ) -> tuple[DetectionSet, dict[str, BoxScale]]:
-    """Give painted pictures the boxes to train with; returns by how much they were scaled, too.
+    """Give painted pictures, labelled tight, the boxes to train with; returns by how much they were scaled, too.
 
     `measured` are the real pictures that the scale may be measured on; without any, calibrated boxes stay tight.
     """

@@ -44,7 +44,7 @@ def cut_patches(data: DetectionSet, label: int, *, most: int) -> list[Patch]:
     picture, shown = np.empty((0, 0, 3), np.uint8), None
     for sample, box in (places[int(number * step)] for number in range(min(most, len(places)))):
         if sample.path != shown:
-            picture, shown = read_rgb(sample.path), sample.path
+            picture, shown = read_rgb(sample.path, labelled_wh=(sample.width, sample.height)), sample.path
         patches.append(_cut_patch(picture, box))
     return patches
 

@@ -17,7 +17,8 @@ from detection.classifier.data import ClassifierData
 from detection.classifier.jobs import Outcome
 from detection.classifier.scores import Scores, confusions_by_picture
 from detection.classifier.settings import AUGMENTED, ORIGINAL, Arm, ClassifierSettings
-from detection.classifier.statistics import Gain, Gains, McNemar, bootstrap_gains, mcnemar
+from detection.classifier.statistics import Gains, McNemar, bootstrap_gains, mcnemar
+from detection.intervals import Interval
 from generator.seeds import derive_seed
 from generator.storage import write_bytes
 
@@ -91,9 +92,9 @@ class Comparison:
         if self.gains is None:
             return f"There are too few real crops to train on them alone; {after}."
         gain = self.gains.macro_f1
-        words = {"better": "Painted crops help", "worse": "Painted crops do harm"}.get(
-            gain.verdict, "No gain is shown: the interval holds 0"
-        )
+        words = {1: "Painted crops help", -1: "Painted crops do harm"}.get(gain.sign, "No gain is shown: ")
+        if not gain.sign:
+            words += "one seed has no interval" if math.isnan(gain.low) else "the interval holds 0"
         before = self.original.mean("macro_f1")
         return f"{words}: macro F1 {before:.3f} -> {self.augmented.mean('macro_f1'):.3f}, {show_gain(gain)}."
 
@@ -191,10 +192,12 @@ def write_predictions(comparison: Comparison, path: Path) -> None:
     write_bytes(path, text.getvalue().encode())
 
 
-def show_gain(gain: Gain) -> str:
-    """+0.123 [+0.050, +0.190], or a dash."""
+def show_gain(gain: Interval) -> str:
+    """+0.123 [+0.050, +0.190], the value alone of one seed, or a dash."""
     if math.isnan(gain.value):
         return "–"
+    if math.isnan(gain.low):
+        return f"{gain.value:+.3f}"
     return f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
 
 
@@ -204,8 +207,12 @@ def _mean_and_spread(arm: ArmResult, name: str, label: int | None = None) -> dic
 
 
 def _gains_json(gains: Gains, classes: Sequence[str]) -> dict[str, Any]:
-    def plain(gain: Gain) -> dict[str, Any] | None:
-        return None if math.isnan(gain.value) else {**dataclasses.asdict(gain), "verdict": gain.verdict}
+    def plain(gain: Interval) -> dict[str, Any] | None:
+        if math.isnan(gain.value):
+            return None
+        ends = (None, None) if math.isnan(gain.low) else (gain.low, gain.high)
+        words = {1: "better", -1: "worse", 0: "no clear difference"}
+        return {"value": gain.value, "low": ends[0], "high": ends[1], "verdict": words[gain.sign]}
 
     return {
         "accuracy": plain(gains.accuracy),

@@ -101,10 +101,7 @@ def cut_crops(
     items: list[Crop] = []
     sizes = _sizes_wh(data)
     for index, sample in enumerate(data.samples):
-        image = read_rgb(sample.path)
-        if image.shape[:2] != (sample.height, sample.width):
-            found, expected = f"{image.shape[1]} x {image.shape[0]} px", f"{sample.width} x {sample.height} px"
-            raise DatasetError([Fault(file=str(sample.path), found=found, expected=f"its labels are for {expected}")])
+        image = read_rgb(sample.path, labelled_wh=(sample.width, sample.height))
         objects = [*zip(_boxes_of(sample, boxes), (int(label) - 1 for label in sample.labels), strict=True)]
         if background_seed is not None and sizes:
             rng = derive_rng(background_seed, index)

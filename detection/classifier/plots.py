@@ -77,9 +77,10 @@ def draw_gains(comparison: Comparison) -> bytes:
         # Classes of one size lie beside each other, not on each other.
         shifts = np.linspace(-0.04, 0.04, len(known)) if len(known) > 1 else np.zeros(1)
         for shift, (count, gain, name) in zip(shifts, known, strict=True):
-            errors = [[gain.value - gain.low], [gain.high - gain.value]]
+            # One seed has no interval.
+            errors = np.nan_to_num([[gain.value - gain.low], [gain.high - gain.value]])
             x = np.log10(count + 1) + shift
-            axes.errorbar(x, gain.value, np.maximum(errors, 0), fmt="o", capsize=3, label=f"{name} ({count})")
+            axes.errorbar(x, gain.value, errors, fmt="o", capsize=3, label=f"{name} ({count})")
         axes.axhline(0, color="black", lw=0.8)
         sizes = sorted({count for count, _, _ in known})
         axes.set_xticks(np.log10(np.array(sizes) + 1), [str(size) for size in sizes])

@@ -14,7 +14,7 @@ from detection.classifier.jobs import Outcome
 from detection.classifier.models import Classifier
 from detection.classifier.plots import draw_confusions, draw_curves, draw_gains
 from detection.classifier.settings import Arm
-from detection.classifier.statistics import Gain
+from detection.intervals import Interval
 from generator.report.environment import page_environment
 from generator.storage import write_bytes
 from generator.version import __version__
@@ -99,7 +99,7 @@ def _seed_rows(comparison: Comparison) -> list[list[str]]:
     return rows
 
 
-def _gain(gain: Gain | None) -> str:
+def _gain(gain: Interval | None) -> str:
     return show_gain(gain) if gain is not None else "–"
 
 

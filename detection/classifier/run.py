@@ -85,8 +85,13 @@ def compare_classifiers(
     return comparison
 
 
-def best_outcome(arm: ArmResult) -> Outcome:
-    """The model of an arm to use: best on validation crops, without any the first seed. Test crops do not choose."""
+def best_outcome(arm: ArmResult, settings: ClassifierSettings) -> Outcome:
+    """The model of an arm to use: best on validation crops where their labels are used, else that of the first seed.
+
+    Test crops do not choose.
+    """
+    if settings.patience is None:
+        return arm.outcomes[0]
 
     def merit(outcome: Outcome) -> tuple[float, int]:
         return dict(outcome.validations).get(outcome.best_step, 0.0), -outcome.job.number
@@ -99,7 +104,7 @@ def _finish(out: Path, comparison: Comparison, about: dict[str, Any]) -> None:
     chosen: dict[Arm, tuple[Outcome, Classifier]] = {}
     differences = {}
     for arm in comparison.trained:
-        best = best_outcome(arm)
+        best = best_outcome(arm, comparison.settings)
         model = read_model(best.job, out / MODELS)
         chosen[arm.arm] = best, model
         if comparison.settings.onnx:

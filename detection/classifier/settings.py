@@ -16,7 +16,7 @@ AUGMENTED: Arm = "augmented"
 class ClassifierSettings(BaseModel):
     """How to train and compare; the same for both arms. Counted in steps, so that more crops get no more updates."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     model: str = "resnet50"
     """A name of detection.classifier.models.MODELS."""

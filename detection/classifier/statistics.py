@@ -1,7 +1,7 @@
-"""Is the gain more than luck? Paired bootstrap over test pictures, and McNemar's test.
+"""Is the gain more than luck? Intervals over test pictures and seeds (see intervals.py), and McNemar's test.
 
-Bootstrap: Efron and Tibshirani 1993, percentile intervals. Pictures are drawn, not crops: crops of one photo share its
-light and stain. McNemar 1947, https://doi.org/10.1007/BF02295996, in its exact binomial form.
+Pictures are drawn, not crops: crops of one photo share its light and stain. McNemar 1947,
+https://doi.org/10.1007/BF02295996, in its exact binomial form.
 """
 
 from __future__ import annotations
@@ -13,37 +13,21 @@ import numpy as np
 from scipy.stats import binomtest
 
 from detection.classifier.scores import Measures, measure
+from detection.intervals import Interval, paired_interval
 from generator.seeds import derive_rng
 
-CONFIDENCE = 0.95
 # Pictures times resamples in memory at a time.
 _BLOCK = 2**22
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gain:
-    """What the augmented arm has more than the original one, mean over seeds, with a 95 % interval over pictures."""
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def verdict(self) -> str:
-        """better, worse, or no clear difference, by whether the interval holds 0."""
-        if self.low > 0:
-            return "better"
-        return "worse" if self.high < 0 else "no clear difference"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Gains:
-    """Gains of the arm in each score; of classes in their order."""
+    """What the augmented arm has more than the original one in each score, mean over seeds; of classes in order."""
 
-    accuracy: Gain
-    macro_f1: Gain
-    recall: tuple[Gain, ...]
-    f1: tuple[Gain, ...]
+    accuracy: Interval
+    macro_f1: Interval
+    recall: tuple[Interval, ...]
+    f1: tuple[Interval, ...]
 
 
 def bootstrap_gains(original: Sequence[np.ndarray], augmented: Sequence[np.ndarray], *, count: int, seed: int) -> Gains:
@@ -65,15 +49,14 @@ def bootstrap_gains(original: Sequence[np.ndarray], augmented: Sequence[np.ndarr
             sums = np.stack([weights @ one.reshape(pictures, -1) for one in arm])
             found.append(measure(sums.reshape(seeds, size, classes, classes)))
 
-    def gain(name: str) -> list[Gain]:
-        before, after = (getattr(each, name).mean(0).reshape(-1) for each in values)
+    def gain(name: str) -> list[Interval]:
+        before, after = (getattr(each, name).reshape(seeds, -1) for each in values)
         resampled = [
             np.concatenate([getattr(part, name).mean(0).reshape(part.accuracy.shape[1], -1) for part in found])
             for found in drawn
         ]
-        return [
-            _interval(float(after[k] - before[k]), resampled[1][:, k] - resampled[0][:, k]) for k in range(len(before))
-        ]
+        differences, luck = after - before, resampled[1] - resampled[0]
+        return [paired_interval(differences[:, k], luck[:, k]) for k in range(differences.shape[1])]
 
     return Gains(
         accuracy=gain("accuracy")[0], macro_f1=gain("macro_f1")[0], recall=tuple(gain("recall")), f1=tuple(gain("f1"))
@@ -95,12 +78,3 @@ def mcnemar(labels: np.ndarray, original: np.ndarray, augmented: np.ndarray) -> 
     first, second = int((right & ~other).sum()), int((other & ~right).sum())
     p_value = float(binomtest(first, first + second, 0.5).pvalue) if first + second else 1.0
     return McNemar(only_original=first, only_augmented=second, p_value=p_value)
-
-
-def _interval(value: float, drawn: np.ndarray) -> Gain:
-    known = drawn[np.isfinite(drawn)]
-    if not known.size or not np.isfinite(value):
-        return Gain(value=float("nan"), low=float("nan"), high=float("nan"))
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(known, [tail, 1 - tail])
-    return Gain(value=value, low=float(low), high=float(high))

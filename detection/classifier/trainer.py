@@ -20,6 +20,7 @@ from detection.optimisation import (
     deterministic,
     finite,
     memory_explained,
+    placed,
     rate_share,
     read_checkpoint,
     save_checkpoint,
@@ -68,7 +69,7 @@ def train(
     With `settings.patience` those are the best on `validation`, else the last. `made_from` is what decides the course:
     a checkpoint of another training is refused. Raises ModelError when the loss is no number or memory runs out.
     """
-    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    placed(model, device)
     highest = settings.learning_rate or model.spec.learning_rate
     optimiser = torch.optim.AdamW(decayed_groups(model.parameters(), settings.weight_decay), lr=highest)
     history, best = History(), dict[str, torch.Tensor]()

@@ -13,7 +13,7 @@ SMALL_DETECTIONS = 50
 class ModelOptions(BaseModel):
     """What is chosen when a detector is made; it is saved with the weights."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     input_wh: tuple[Annotated[int, Field(ge=32, le=4096)], Annotated[int, Field(ge=32, le=4096)]] | None = None
     """Width and height in pixels that pictures are resized to; None takes the detector's own, see registry.py."""
@@ -29,7 +29,7 @@ class ModelOptions(BaseModel):
 class FitSettings(BaseModel):
     """One training. Counted in steps, not epochs, so that arms with more pictures get no more updates."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     steps: Annotated[int, Field(ge=1, le=10_000_000)] = 2000
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 8

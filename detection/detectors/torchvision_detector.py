@@ -22,7 +22,7 @@ from detection.detectors.pretrained import load_pretrained
 from detection.detectors.settings import FitSettings
 from detection.detectors.training import Training, as_input, copied, identity
 from detection.detectors.types import Detections, FitListener, FitResult, TrainingMix
-from detection.optimisation import deterministic, in_smaller_batches, memory_explained
+from detection.optimisation import deterministic, in_smaller_batches, memory_explained, placed
 from generator.errors import ModelError, ModelNotFoundError
 from generator.storage import make_folder, translate_os_errors, write_bytes
 
@@ -47,9 +47,7 @@ class TorchvisionDetector:
         self._input_wh = card.options.input_wh
         self._architecture = architecture or ARCHITECTURES[card.name]
         self._device = device
-        self.model = self._architecture.build(len(card.categories), self._input_wh).to(device)
-        # Convolutions on a CPU take half the time so.
-        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = placed(self._architecture.build(len(card.categories), self._input_wh), device)
 
     def load_pretrained(self) -> None:
         """Take the weights that the options name. Raises ModelError when they cannot be had or do not fit."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from detection.experiment.jobs import data_digest
 from detection.experiment.results import measured_on
 from detection.experiment.run import Outcome
 from detection.experiment.statistics import MIN_SUBSETS
@@ -28,14 +27,14 @@ def _data(outcome: Outcome) -> list[str]:
     materials = outcome.materials
     counts = ", ".join(f"{count} {name}" for name, count in materials.test.counts().items())
     lines = [
-        f"Real: {len(materials.train)} training pictures ({data_digest(materials.train, materials.digests)}), "
-        f"{len(materials.test)} test pictures with {counts} ({data_digest(materials.test, materials.digests)}). "
+        f"Real: {len(materials.train)} training pictures ({materials.data_digest(materials.train)}), "
+        f"{len(materials.test)} test pictures with {counts} ({materials.data_digest(materials.test)}). "
         "No picture is in both; the test pictures were scored on and nothing else.",
         *(f"Real, {remark}." for remark in materials.remarks),
     ]
     if materials.painted is not None:
         lines.append(
-            f"Painted: {len(materials.painted)} pictures ({data_digest(materials.painted, materials.digests)}), "
+            f"Painted: {len(materials.painted)} pictures ({materials.data_digest(materials.painted)}), "
             f"boxes: {materials.config.synthetic.boxes}."
         )
     return lines

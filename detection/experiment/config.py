@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from detection.calibration.boxes import BoxMode
 from detection.detectors.settings import FitSettings, ModelOptions
 from generator.seeds import MAX_SEED
 from generator.typed_yaml import fill_model
 from generator.yaml_lines import read_yaml
 
 Arm = Literal["real", "copy_paste", "synthetic", "calibrated", "refined", "mixed"]
-BoxMode = Literal["tight", "requested", "calibrated"]
 # Arms that see no painted picture, and those that see painted and real ones.
 BASELINE_ARMS: tuple[Arm, ...] = ("real", "copy_paste")
 COMBINED_ARMS: tuple[Arm, ...] = ("refined", "mixed")

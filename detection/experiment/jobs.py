@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from detection.datasets.digest import digest_of_set
 from detection.datasets.types import DetectionSet
 from detection.detectors.settings import FitSettings
 from detection.experiment.config import BASELINE_ARMS, Arm, ExperimentConfig, RefineConfig, ValueCurveConfig
@@ -94,6 +95,10 @@ class Materials:
         """The painted pictures that a job may see, with the boxes that they came with."""
         return self.painted.choose(range(job.painted)) if self.painted is not None and job.painted else None
 
+    def data_digest(self, data: DetectionSet) -> str:
+        """First 16 hex digits of what identifies pictures and labels."""
+        return digest_of_set(data, (self.digests[str(sample.path)] for sample in data.samples))[:16]
+
     def identity(self, job: Job) -> dict[str, Any]:
         """Everything that decides the numbers of a job, as plain data."""
         config, real, painted = self.config, self.real_of(job), self.painted_of(job)
@@ -106,16 +111,16 @@ class Materials:
             "device": self.device.partition(":")[0],
             "torch": self.torch_version,
             "fit": job.settings(config).model_dump(mode="json", exclude=_INDIFFERENT),
-            "test": data_digest(self.test, self.digests),
+            "test": self.data_digest(self.test),
         }
         if real is not None:
-            identity["real"] = data_digest(real, self.digests)
+            identity["real"] = self.data_digest(real)
         if painted is not None:
-            identity["painted"] = data_digest(painted, self.digests)
+            identity["painted"] = self.data_digest(painted)
             identity["boxes"] = config.synthetic.boxes
             measured = self.measured_of(job)
             if measured is not None and config.synthetic.boxes == "calibrated":
-                identity["measured"] = data_digest(measured, self.digests)
+                identity["measured"] = self.data_digest(measured)
         if job.kind == "copy_paste":
             identity["copy_paste"] = config.copy_paste.model_dump(mode="json")
         if job.kind == "mixed":
@@ -127,17 +132,6 @@ class Materials:
     def digest(self, job: Job) -> str:
         """First 12 hex digits of the SHA-256 of a job's identity."""
         return hashlib.sha256(json.dumps(self.identity(job), sort_keys=True).encode()).hexdigest()[:12]
-
-
-def data_digest(data: DetectionSet, digests: Mapping[str, str]) -> str:
-    """First 16 hex digits of a SHA-256 over pictures and labels, in their order; where the files lie does not count."""
-    digest = hashlib.sha256(json.dumps(data.categories).encode())
-    for sample in data.samples:
-        digest.update(digests[str(sample.path)].encode())
-        for array in (sample.boxes_xyxy, sample.labels, sample.requested_xyxy):
-            digest.update(array.tobytes())
-        digest.update(json.dumps(sample.segmentations).encode())
-    return digest.hexdigest()[:16]
 
 
 def plan_grid(config: ExperimentConfig, available: int, painted: int) -> list[Job]:

@@ -25,9 +25,10 @@ from detection.experiment.declared import EXPERIMENT, declare, scored_folders
 from detection.experiment.job_folder import JobFolder
 from detection.experiment.jobs import Job, Materials, plan_grid, plan_point, with_starts
 from detection.experiment.results import JobResult, cells_of, find_cell, read_results, seconds_of
-from detection.experiment.statistics import Cell, Gain, Interval, best_of, gain_of, share_of
+from detection.experiment.statistics import Cell, Gain, best_of, gain_of, share_of
 from detection.experiment.value_curve import ValueCurve, curve_of
 from detection.experiment.workers import JobListener, Workers
+from detection.intervals import Interval
 from generator.errors import RunMismatchError
 from generator.run import Listener
 from generator.storage import locked, translate_os_errors

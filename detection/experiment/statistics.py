@@ -1,18 +1,7 @@
-"""Means, spreads and paired intervals of what the jobs scored. Pure functions; numbers are AP in [0, 1].
+"""Means, spreads and gains of what the jobs scored, AP in [0, 1]; intervals.py says what an interval holds.
 
-Two things are luck here: which test pictures there are, and which real pictures and seed a training got. The interval
-of a value v, a mean over S subsets, holds the luck of both levels:
-
-    v +- t * sqrt(V + s^2 / S)        t: quantile of Student's t with S - 1 degrees of freedom
-
-V is the variance over bootstrap drawings of the test pictures (Efron and Tibshirani 1993, An Introduction to the
-Bootstrap, chapter 6), of the mean over the subsets, the same drawings for all arms. s^2 is the variance over subsets of
-the difference between two arms, paired, since subset k holds the same pictures in each; where they have unequally many,
-s^2 / S is the sum of both arms' own, and S the smaller number. Why the luck of trainings belongs into it, and few of
-them need t: Bouthillier et al. 2021, Accounting for Variance in Machine Learning Benchmarks (arXiv 2103.03098).
-
-The sum errs on the wide side: part of V is in s^2, too. A percentile bootstrap over three to five subsets, in its
-place, finds a difference between equal arms in every fourth to sixth experiment, since it takes the spread for known.
+Subset k holds the same pictures in each arm, so that differences are paired. Where two arms have unequally many,
+s^2 / S is the sum of both arms' own, and S the smaller number.
 """
 
 from __future__ import annotations
@@ -22,11 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import t as student_t
 
 from detection.experiment.config import Arm
+from detection.intervals import Interval, paired_interval, variance
 
-CONFIDENCE = 0.95
 MIN_SUBSETS = 3
 """Fewer trainings carry no claim: two have t = 12.7, and one has no spread at all."""
 
@@ -58,41 +46,6 @@ class Cell:
     def spread(self) -> float:
         """Standard deviation of the AP over the subsets; NaN for a single one."""
         return float(self.ap.std(ddof=1)) if len(self.ap) > 1 else float("nan")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
-    """A value, its standard error over pictures and `subsets`, and the range around it; NaN where it is unknown."""
-
-    value: float
-    error: float
-    subsets: int
-    confidence: float = CONFIDENCE
-
-    @property
-    def low(self) -> float:
-        """Lower end."""
-        return self.value - self._half
-
-    @property
-    def high(self) -> float:
-        """Upper end."""
-        return self.value + self._half
-
-    @property
-    def sign(self) -> int:
-        """1 or -1 where zero lies outside of the interval, else 0."""
-        return int(self.low > 0) - int(self.high < 0)
-
-    def at(self, confidence: float) -> Interval:
-        """The same value with a wider or narrower range."""
-        return replace(self, confidence=confidence)
-
-    @property
-    def _half(self) -> float:
-        if self.subsets < 2 or math.isnan(self.error):
-            return float("nan")
-        return float(student_t.ppf((1 + self.confidence) / 2, self.subsets - 1)) * self.error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,12 +98,11 @@ def best_of(cells: Sequence[Cell]) -> Cell:
 def _difference(first: np.ndarray, second: np.ndarray, drawn: np.ndarray, other_drawn: np.ndarray) -> Interval:
     """Mean of `first` (S,) less that of `second` (T,); their means on each drawing of the pictures are (B,)."""
     if len(first) == len(second):
-        of_subsets = _variance(first - second) / len(first)
-    else:
-        of_subsets = _variance(first) / len(first) + _variance(second) / len(second)
+        return paired_interval(first - second, drawn - other_drawn)
+    of_subsets = variance(first) / len(first) + variance(second) / len(second)
     return Interval(
         value=float(first.mean() - second.mean()),
-        error=math.sqrt(_variance(drawn - other_drawn) + of_subsets),
+        error=math.sqrt(variance(drawn - other_drawn) + of_subsets),
         subsets=min(len(first), len(second)),
     )
 
@@ -160,9 +112,3 @@ def _drawn(cell: Cell) -> np.ndarray:
     ap = cell.resampled.mean(axis=0)
     known = ~np.isnan(ap)
     return np.asarray(np.where(known, ap, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1))
-
-
-def _variance(values: np.ndarray) -> float:
-    """Of the numbers among `values`; NaN for fewer than two."""
-    known = values[np.isfinite(values)]
-    return float(known.var(ddof=1)) if len(known) > 1 else float("nan")

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from detection.experiment.results import measured_on
 from detection.experiment.run import Outcome
-from detection.experiment.statistics import Cell, Interval
+from detection.experiment.statistics import Cell
 from detection.experiment.verdict import ARM_NAMES, arm_name, points, range_of, with_images
+from detection.intervals import Interval
 from generator.storage import write_bytes
 
 Rows = list[list[str]]

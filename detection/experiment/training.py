@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from detection.calibration.boxes import BoxScale
+from detection.calibration.labels import with_boxes
 from detection.coco_metrics import score_sets
 from detection.datasets.types import DetectionSet
 from detection.detectors.registry import load_detector, make_detector
@@ -23,7 +24,6 @@ from detection.experiment.copy_paste import paste_pictures
 from detection.experiment.drawing import write_sheet
 from detection.experiment.job_folder import CHECKPOINT, MODEL, PASTED, JobFolder
 from detection.experiment.jobs import Job, Materials
-from detection.experiment.labels import prepare_synthetic
 from detection.experiment.subsets import PASTING, RESAMPLING, TRAINING
 from generator.seeds import derive_seed
 from generator.storage import make_folder, remove_leftovers
@@ -121,7 +121,7 @@ def _mix(job: Job, materials: Materials, folder: JobFolder) -> tuple[TrainingMix
         return TrainingMix.of(real), {}
     if painted is None:
         raise ValueError(f"{job.name}: no pictures to train on")
-    prepared, scales = prepare_synthetic(painted, config.synthetic.boxes, materials.measured_of(job))
+    prepared, scales = with_boxes(painted, config.synthetic.boxes, materials.measured_of(job))
     if job.kind == "mixed" and real is not None:
         share = config.mixed.real_share
         return TrainingMix(sets=(real, prepared), shares=(share, 1 - share)), scales

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 
 from detection.experiment.config import Arm
-from detection.experiment.statistics import CONFIDENCE, MIN_SUBSETS, Gain, Interval
+from detection.experiment.statistics import MIN_SUBSETS, Gain
+from detection.intervals import CONFIDENCE, Interval
 
 ARM_NAMES: dict[Arm, str] = {
     "real": "real only",

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any, Literal
 
-from detection.calibration.boxes import BoxScale, requested_boxes, rescale
-from detection.calibration.scale import measure_scales
+from detection.calibration.boxes import BoxMode, BoxScale
+from detection.calibration.labels import with_boxes
 from detection.datasets.categories import check_same_categories, choose_categories, rename_categories
+from detection.datasets.digest import digest_of_set
 from detection.datasets.read import read_detection_set
 from detection.datasets.split_names import split_of_name
 from detection.datasets.types import DetectionSet
@@ -21,7 +20,6 @@ from generator.storage import sha256_of, translate_os_errors
 from generator.validation import find_annotation_files
 
 Role = Literal["real", "synthetic", "trained", "validation", "scored"]
-BoxMode = Literal["tight", "requested", "calibrated"]
 _PREFIX = "instances_"
 _KEPT_APART = "the split 'test' of real pictures is kept for `boxpaint evaluate`; it is never trained or validated on"
 
@@ -57,11 +55,7 @@ class Source:
     @cached_property
     def digest(self) -> str:
         """What identifies pictures and labels, in their order, wherever they lie."""
-        digest = hashlib.sha256(json.dumps(self.data.categories).encode())
-        for sample, picture in zip(self.data.samples, self.digests, strict=True):
-            digest.update(picture.encode() + sample.boxes_xyxy.tobytes() + sample.labels.tobytes())
-            digest.update(json.dumps(sample.segmentations).encode())
-        return "sha256:" + digest.hexdigest()
+        return "sha256:" + digest_of_set(self.data, self.digests)
 
     def describe(self) -> dict[str, Any]:
         """What run.json says of it."""
@@ -122,17 +116,12 @@ def match_sources(
     return [replace(source, data=choose_categories(source.data, wanted, where=source.name)) for source in renamed]
 
 
-def with_boxes(synthetic: Source, boxes: BoxMode, real: Source | None) -> Source:
-    """Give painted pictures the boxes to train with: `tight` around what was painted, as `requested` of the painter, or
-    `calibrated`: tight, scaled to how the boxes of `real` are drawn. Raises BoxpaintError without `real` for that."""
-    if boxes == "requested":
-        return replace(synthetic, data=requested_boxes(synthetic.data), boxes=boxes)
-    if boxes == "calibrated":
-        if real is None:
-            raise BoxpaintError("--boxes calibrated: real boxes are needed to measure by; give --real")
-        scales = measure_scales(real.data, synthetic.data)
-        return replace(synthetic, data=rescale(synthetic.data, scales), boxes=boxes, scales=scales)
-    return replace(synthetic, boxes=boxes)
+def choose_boxes(synthetic: Source, boxes: BoxMode, real: Source | None) -> Source:
+    """Give painted pictures the boxes to train with. Raises BoxpaintError for calibrated ones without `real`."""
+    if boxes == "calibrated" and real is None:
+        raise BoxpaintError("--boxes calibrated: real boxes are needed to measure by; give --real")
+    data, scales = with_boxes(synthetic.data, boxes, real.data if real is not None else None)
+    return replace(synthetic, data=data, boxes=boxes, scales=scales)
 
 
 def check_validation(trained: Sequence[Source], validation: Source, earlier: Collection[str] = ()) -> None:

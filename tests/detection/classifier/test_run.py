@@ -95,11 +95,13 @@ def test_the_best_model_is_exported(sources: Sources, tmp_path: Path) -> None:
 def test_early_stopping_is_said_and_chooses_the_model(sources: Sources, tmp_path: Path) -> None:
     settings = SHORT.model_copy(update={"patience": 1})
     comparison = run(Sources(real=sources.real), tmp_path / "out", settings)
-    best = best_outcome(comparison.original)
+    best = best_outcome(comparison.original, comparison.settings)
     scores = {each.job.number: dict(each.validations)[each.best_step] for each in comparison.original.outcomes}
     assert scores[best.job.number] == max(scores.values())
     said = f"Early stopping and the choice of weights used {len(comparison.data.validation)} real validation crops"
     assert said in (tmp_path / "out" / "report.md").read_text()
+    without = comparison.settings.model_copy(update={"patience": None})
+    assert best_outcome(comparison.original, without).job.number == 0
 
 
 def test_the_statistics_can_be_computed_from_the_predictions(finished: Path) -> None:

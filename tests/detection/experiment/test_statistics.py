@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from detection.experiment.statistics import Cell, Gain, Interval, best_of, gain_of, share_of
+from detection.experiment.statistics import Cell, Gain, best_of, gain_of, share_of
 from detection.experiment.verdict import verdict
 from tests.detection.experiment.cells import DRAWS, cell
 
@@ -94,20 +94,6 @@ def test_a_share_does_not_feel_luck_that_lifts_both_alike() -> None:
 def test_the_hardest_baseline_has_the_highest_mean() -> None:
     strong = cell("copy_paste", [[0.5], [0.6]])
     assert best_of([cell("real", [[0.9], [0.1]]), strong]) is strong
-
-
-@pytest.mark.parametrize(
-    ("value", "error", "sign"), [(0.15, 0.01, 1), (-0.15, 0.01, -1), (0.0, 0.1, 0), (0.05, 0.02, 0), (0.06, 0.02, 1)]
-)
-def test_sign(value: float, error: float, sign: int) -> None:
-    assert Interval(value=value, error=error, subsets=5).sign == sign
-
-
-def test_more_confidence_is_wider() -> None:
-    narrow = Interval(value=0.1, error=0.02, subsets=4)
-    # Student's t with 3 degrees of freedom: 3.182 at 97.5 %, 5.841 at 99.5 %
-    assert narrow.high == pytest.approx(0.1 + 3.182 * 0.02, abs=1e-4)
-    assert narrow.at(0.99).high == pytest.approx(0.1 + 5.841 * 0.02, abs=1e-4)
 
 
 @pytest.mark.parametrize("subsets", [2, 3, 5])

@@ -14,8 +14,6 @@ from detection.runs.sources import default_validation, read_source
 from generator.errors import BoxpaintError, DatasetError, ModelNotFoundError, RunMismatchError, StorageError
 from tests.detection.discs import disc_splits
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 CPU = torch.device("cpu")
 SETTINGS = FitSettings(
     steps=4, batch_size=2, learning_rate=1e-3, warmup_steps=1, validate_every=2, checkpoint_every=2, augment="none"
@@ -45,7 +43,7 @@ def plan(data: Path) -> RunPlan:
 
 
 @pytest.fixture(scope="module")
-def trained(plan: RunPlan, tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
+def trained(plan: RunPlan, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "run"
     train_run(plan, out, device=CPU, command=["boxpaint", "train", "my set"])
     return out

@@ -9,10 +9,10 @@ import pytest
 from detection.runs.sources import (
     Source,
     check_validation,
+    choose_boxes,
     default_validation,
     match_sources,
     read_source,
-    with_boxes,
 )
 from generator.errors import BoxpaintError, DatasetError
 from tests.detection.discs import disc_splits
@@ -169,13 +169,13 @@ def test_boxes_of_painted_pictures(tmp_path: Path) -> None:
     first = source.data.samples[0]
     asked = replace(first, requested_xyxy=first.boxes_xyxy + np.float32(2))
     source = replace(source, data=replace(source.data, samples=(asked, *source.data.samples[1:])))
-    assert with_boxes(source, "tight", None).boxes == "tight"
-    requested = with_boxes(source, "requested", None)
+    assert choose_boxes(source, "tight", None).boxes == "tight"
+    requested = choose_boxes(source, "requested", None)
     assert requested.data.samples[0].boxes_xyxy.tolist() == asked.requested_xyxy.tolist()
     assert requested.data.samples[1].boxes_xyxy.tolist() == source.data.samples[1].boxes_xyxy.tolist()
     with pytest.raises(BoxpaintError, match="--boxes calibrated: real boxes are needed"):
-        with_boxes(source, "calibrated", None)
-    calibrated = with_boxes(source, "calibrated", _widened(source))
+        choose_boxes(source, "calibrated", None)
+    calibrated = choose_boxes(source, "calibrated", _widened(source))
     assert calibrated.boxes == "calibrated"
     told = calibrated.describe()["scales"]
     assert 1 <= told["red"]["real_boxes"] <= told["red"]["painted_boxes"] == 2
