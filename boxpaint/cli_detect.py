@@ -165,6 +165,9 @@ def refine_detector(
     freeze_backbone: Annotated[
         bool | None, typer.Option("--freeze-backbone", help="Train only what comes after the feature extractor.")
     ] = None,
+    start_share: Annotated[
+        float | None, typer.Option(help="Share of the run's weights in those that are kept: less is forgotten.")
+    ] = None,
     validation: ValidationOption = None,
     no_validation: NoValidationOption = False,
     validate_every: Annotated[
@@ -198,6 +201,7 @@ def refine_detector(
         "optimiser": optimiser,
         "learning_rate": learning_rate,
         "freeze_backbone": freeze_backbone,
+        "start_share": start_share,
         "validate_every": validate_every,
         "patience": patience,
         "workers": workers,

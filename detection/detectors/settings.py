@@ -41,6 +41,9 @@ class FitSettings(BaseModel):
     max_gradient_norm: Annotated[float, Field(gt=0)] = 5.0
     freeze_backbone: bool = False
     """Train only what comes after the feature extractor; its normalisation keeps its statistics, too."""
+    start_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the weights that it began with in those that are kept; the rest are those it came to. A model that is
+    trained further on few pictures forgets less so (Wortsman et al. 2022, arXiv 2109.01903)."""
     augment: Literal["standard", "none"] = "standard"
     """standard: flips, shift and scale, brightness, colour, blur; the same for every arm of an experiment."""
     vertical_flip: bool = False

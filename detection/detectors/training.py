@@ -73,6 +73,7 @@ class Training:
         self._losses: list[float] = []
         self._validations: list[tuple[int, float]] = []
         self._best: dict[str, torch.Tensor] = {}
+        self._start = copied(model) if settings.start_share else {}
 
     def run(self, checkpoint: Path | None, made_from: Mapping[str, Any], listener: FitListener) -> FitResult:
         """Train to the end and leave the weights to keep in the model. Raises BoxpaintError."""
@@ -98,8 +99,7 @@ class Training:
                     save_checkpoint(checkpoint / CHECKPOINT, made_from, self._state())
                 if is_over:
                     break
-        if self._best:
-            self._model.load_state_dict(self._best)
+        self._model.load_state_dict(self._best or self._to_keep())
         return FitResult(
             steps=len(self._losses),
             best_step=self._best_validation()[0] if self._validations else len(self._losses),
@@ -131,11 +131,24 @@ class Training:
 
     def _validate(self, step: int, listener: FitListener) -> None:
         assert self._score is not None
-        self._validations.append((step, self._score()))
+        trained, kept = copied(self._model), self._to_keep()
+        self._model.load_state_dict(kept)
+        try:
+            self._validations.append((step, self._score()))
+        finally:
+            self._model.load_state_dict(trained)
         is_best = self._best_validation()[0] == step
         if is_best:
-            self._best = copied(self._model)
+            self._best = kept
         listener.on_validation(step, self._validations[-1][1], is_best=is_best)
+
+    def _to_keep(self) -> dict[str, torch.Tensor]:
+        """The weights as they are now, with their share of those that it began with; counters have no share."""
+        weights = copied(self._model)
+        for name, start in self._start.items():
+            if start.is_floating_point():
+                weights[name].lerp_(start, self._settings.start_share)
+        return weights
 
     def _best_validation(self) -> tuple[int, float]:
         return max(self._validations, key=lambda each: each[1])

@@ -55,8 +55,12 @@ def _training(outcome: Outcome) -> list[str]:
     ways = {job.number: job.refine for job in refined if job.refine is not None}
     if not ways:
         return lines
-    parts = [f"{way.steps} {with_images(number, total)} at {way.learning_rate:g}" for number, way in ways.items()]
-    text = f"`{ARM_NAMES['refined']}` spends the last of its steps on real pictures alone: {', '.join(parts)}."
+    parts = [
+        f"{way.steps} {with_images(number, total)} at {way.learning_rate:g}"
+        + (f", keeping {way.start_share:.0%} of the weights before" if way.start_share else "")
+        for number, way in ways.items()
+    ]
+    text = f"`{ARM_NAMES['refined']}` spends the last of its steps on real pictures alone: {'; '.join(parts)}."
     measured = sorted({measured_on(job, config) for job in refined} - {0})
     if measured:
         text += f" Its painted boxes are scaled as measured on the first {' or '.join(map(str, measured))} pictures of "

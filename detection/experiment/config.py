@@ -103,6 +103,8 @@ class RefineConfig(_Section):
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 1e-3
     warmup_steps: Annotated[int, Field(ge=0)] = 10
     freeze_backbone: bool = False
+    start_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the weights before in those that are kept: less is forgotten of the painted pictures."""
 
 
 class MixedConfig(_Section):

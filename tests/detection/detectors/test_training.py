@@ -179,6 +179,30 @@ def test_a_frozen_backbone_keeps_weights_and_statistics(discs: DetectionSet) -> 
     assert not {name for name in same(before, weights_of(detector)) if name.endswith("weight")}
 
 
+@pytest.mark.parametrize("with_validation", [False, True])
+def test_a_share_of_the_first_weights_is_kept(discs: DetectionSet, *, with_validation: bool) -> None:
+    validation = discs if with_validation else None
+    plain, careful = make(), make()
+    before = weights_of(careful)
+    settings = BRIEF.model_copy(update={"validate_every": 4})
+    plain.fit(TrainingMix.of(discs), settings, seed=0, validation=validation)
+    careful.fit(TrainingMix.of(discs), settings.model_copy(update={"start_share": 0.25}), seed=0, validation=validation)
+    found, trained = weights_of(careful), weights_of(plain)
+    for name, value in before.items():
+        expected = 0.25 * value + 0.75 * trained[name] if value.is_floating_point() else trained[name]
+        torch.testing.assert_close(found[name], expected, msg=name)
+
+
+def test_a_stopped_training_remembers_the_weights_it_began_with(discs: DetectionSet, tmp_path: Path) -> None:
+    settings = BRIEF.model_copy(update={"start_share": 0.5})
+    whole, stopped = make(), make()
+    whole.fit(TrainingMix.of(discs), settings, seed=0)
+    with pytest.raises(KeyboardInterrupt):
+        stopped.fit(TrainingMix.of(discs), settings, seed=0, checkpoint=tmp_path, listener=Watcher(stop_after=3))
+    stopped.fit(TrainingMix.of(discs), settings, seed=0, checkpoint=tmp_path)
+    assert same(weights_of(whole), weights_of(stopped)) == set(weights_of(whole))
+
+
 def test_a_broken_down_training_is_a_model_error(discs: DetectionSet) -> None:
     detector = make()
     detector.model.get_parameter("head.classification_head.cls_logits.bias").data.fill_(float("nan"))
