@@ -69,6 +69,7 @@ def read_refine_config(
         "learning_rate": of_run.learning_rate * _RATE_SHARE,
         "warmup_steps": min(of_run.warmup_steps, round(steps * _WARMUP_SHARE)),
         "freeze_backbone": False,
+        "start_share": 0.0,
         "validate_every": max(1, steps // _VALIDATIONS),
         "patience": _PATIENCE if has_validation else None,
     }
