@@ -141,13 +141,14 @@ def classifier(
 
 
 class ComparisonProgress(Listener):
-    """A bar for each training; a line for each where there is no terminal. Use as a context manager."""
+    """A bar over all trainings, and a line for each that is finished. Use as a context manager."""
 
     def __init__(self, console: Console, steps: int):
         self.console = console
         self.steps = steps
         self._bar = StepBar(console)
-        self._jobs = self._finished = 0
+        self._jobs = self._finished = self._waiting = 0
+        self._trained: dict[tuple[Arm, int], int] = {}
 
     def __enter__(self) -> ComparisonProgress:
         return self
@@ -158,6 +159,7 @@ class ComparisonProgress(Listener):
     def on_start(self, jobs: int, finished: int) -> None:
         """Begin; models that were trained before count."""
         self._jobs, self._finished = jobs, finished
+        self._waiting = jobs - finished
         if finished:
             self.console.print(f"{finished} of {jobs} models are trained already")
         if finished < jobs:
@@ -169,11 +171,14 @@ class ComparisonProgress(Listener):
 
     def on_step(self, arm: Arm, number: int, step: int, loss: float) -> None:
         """Move the bar."""
-        self._bar.move(f"{arm}, seed {number}, loss {loss:.2f}", step, self.steps)
+        self._trained[arm, number] = step
+        done, total = sum(self._trained.values()), self._waiting * self.steps
+        self._bar.move(f"{arm}, seed {number}, loss {loss:.2f}", done, total)
 
     def on_job(self, arm: Arm, number: int, macro_f1: float) -> None:
         """Print a line, above the bar where there is one."""
         self._finished += 1
+        self._trained[arm, number] = self.steps
         self.console.print(f"{self._finished}/{self._jobs} {arm}, seed {number}: macro F1 {macro_f1:.3f}")
 
 

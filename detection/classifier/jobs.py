@@ -1,23 +1,14 @@
-"""The trainings of a comparison: one for each arm and seed, each in a folder of its own, in one process or several.
-
-Every job runs on one thread of the CPU, so that its numbers do not depend on how many run side by side.
-"""
+"""The trainings of a comparison: one for each arm and seed, each in a folder and on one thread of its own."""
 
 from __future__ import annotations
 
 import json
-import multiprocessing
-import signal
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 
@@ -29,8 +20,9 @@ from detection.classifier.models import Classifier, build_classifier
 from detection.classifier.scores import Scores, score_predictions
 from detection.classifier.settings import AUGMENTED, ORIGINAL, Arm, ClassifierSettings, Listener
 from detection.classifier.trainer import predict, train
+from detection.side_by_side import JobListener, Workers
 from detection.work_folder import remove
-from generator.errors import BoxpaintError, ModelError, StorageError
+from generator.errors import BoxpaintError, StorageError
 from generator.seeds import derive_seed
 from generator.storage import atomic_writer, make_folder, remove_leftovers, translate_os_errors, write_json
 
@@ -104,17 +96,8 @@ def run_jobs(jobs: Iterable[Job], materials: Materials, *, workers: int, listene
     waiting = [job for job in jobs if job not in finished]
     listener.on_start(len(jobs), len(finished))
 
-    def tell(job: Job) -> None:
-        outcome = read_outcome(job, materials.folder)
-        listener.on_job(job.arm, job.number, outcome.scores(materials.data.test).macro_f1)
-
-    if workers == 1 or len(waiting) < 2:
-        for job in waiting:
-            _run(job, materials, partial(listener.on_step, job.arm, job.number))
-            tell(job)
-    else:
-        for job in _run_side_by_side(waiting, materials, min(workers, len(waiting))):
-            tell(job)
+    with Workers(workers, partial(run_job, materials=materials)) as processes:
+        processes.run(waiting, _Relay(materials, listener))
     return [read_outcome(job, materials.folder) for job in jobs]
 
 
@@ -146,27 +129,44 @@ def _train_sides(data: ClassifierData, settings: ClassifierSettings, job: Job) -
     return choose_subset(data.train, settings, job.number), data.synthetic if job.arm == AUGMENTED else None
 
 
-def _run(job: Job, materials: Materials, on_step: Callable[[int, float], None]) -> None:
-    """Train one classifier, predict the test crops, and leave both on disk, the history last."""
+class _Relay(JobListener[Job]):
+    """Passes on what processes tell, with the score of a finished job."""
+
+    def __init__(self, materials: Materials, listener: Listener):
+        self._materials = materials
+        self._listener = listener
+
+    def on_word(self, job: Job, word: tuple[int, float]) -> None:
+        self._listener.on_step(job.arm, job.number, *word)
+
+    def on_job(self, job: Job) -> None:
+        scores = read_outcome(job, self._materials.folder).scores(self._materials.data.test)
+        self._listener.on_job(job.arm, job.number, scores.macro_f1)
+
+
+def run_job(job: Job, on_step: Callable[[tuple[int, float]], None], *, materials: Materials) -> None:
+    """Train one classifier, predict the test crops, and leave both on disk, the history last.
+
+    Runs in a process of its own. Raises BoxpaintError.
+    """
     data, settings = materials.data, materials.settings
     folder = make_folder(materials.folder / job.name)
     remove_leftovers(folder)
     # Of the number alone: both arms begin with the same weights.
     seed = derive_seed(settings.seed, _TRAINING, job.number)
     real, synthetic = _train_sides(data, settings, job)
-    with _one_thread():
-        model = build_classifier(settings.model, data.classes, settings.weights, seed=seed)
-        history = train(
-            model,
-            Batches(real, synthetic, settings, side_px=model.spec.crop_px, seed=seed),
-            settings,
-            device=torch.device(materials.device),
-            validation=data.validation,
-            checkpoint=folder / CHECKPOINT,
-            made_from={"comparison": materials.identity, "job": job.name},
-            on_step=on_step,
-        )
-        probabilities = predict(model, data.test, settings.margin)
+    model = build_classifier(settings.model, data.classes, settings.weights, seed=seed)
+    history = train(
+        model,
+        Batches(real, synthetic, settings, side_px=model.spec.crop_px, seed=seed),
+        settings,
+        device=torch.device(materials.device),
+        validation=data.validation,
+        checkpoint=folder / CHECKPOINT,
+        made_from={"comparison": materials.identity, "job": job.name},
+        on_step=lambda step, loss: on_step((step, loss)),
+    )
+    probabilities = predict(model, data.test, settings.margin)
     save_classifier(model, folder, margin=settings.margin)
     with atomic_writer(folder / PROBABILITIES) as stream:
         np.save(stream, probabilities, allow_pickle=False)
@@ -178,58 +178,3 @@ def _run(job: Job, materials: Materials, on_step: Callable[[int, float], None]) 
     }
     write_json(folder / HISTORY, content, indent=None)
     remove(folder / CHECKPOINT)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads(), cv2.getNumThreads()
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        cv2.setNumThreads(before[1])
-
-
-def _run_side_by_side(jobs: list[Job], materials: Materials, workers: int) -> Iterator[Job]:
-    """Yield jobs as they are finished. An error, or an interrupt, ends the processes; checkpoints stay."""
-    ours = set(multiprocessing.active_children())
-    # A forked child would inherit torch's threads in an unknown state.
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _prepare, (materials,))
-    try:
-        futures = {pool.submit(_run_here, job): job for job in jobs}
-        for future in as_completed(futures):
-            complaint = future.result()
-            if complaint is not None:
-                raise ModelError(complaint)
-            yield futures[future]
-    except BrokenProcessPool:
-        advice = "memory may have run out: try fewer --workers; the same command goes on"
-        raise ModelError(f"a training process ended by itself; {advice}") from None
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for child in set(multiprocessing.active_children()) - ours:
-            child.terminate()
-        raise
-    finally:
-        pool.shutdown()
-
-
-# What the jobs of a process need, sent to it once.
-_of_this_process: list[Materials] = []
-
-
-def _prepare(materials: Materials) -> None:
-    # Ctrl-C reaches the whole group; the parent decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _of_this_process.append(materials)
-
-
-def _run_here(job: Job) -> str | None:
-    """Do a job in this process; returns what went wrong, as errors with own arguments do not travel."""
-    try:
-        _run(job, _of_this_process[0], lambda _step, _loss: None)
-    except BoxpaintError as error:
-        return f"{job.name}: {error}"
-    return None

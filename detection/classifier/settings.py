@@ -67,7 +67,7 @@ class Listener:
         """`jobs` models are trained in all, `finished` of them were before."""
 
     def on_step(self, arm: Arm, number: int, step: int, loss: float) -> None:
-        """A step of seed `number` (from 0) was trained; not told by jobs in other processes."""
+        """Step `step` of seed `number` (from 0) was trained; not all of them are told."""
 
     def on_job(self, arm: Arm, number: int, macro_f1: float) -> None:
         """A model is finished and kept on disk; `macro_f1` on the test crops."""

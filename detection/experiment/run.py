@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 from detection.experiment.config import (
@@ -26,9 +28,10 @@ from detection.experiment.job_folder import JobFolder
 from detection.experiment.jobs import Job, Materials, plan_grid, plan_point, with_starts
 from detection.experiment.results import JobResult, cells_of, find_cell, read_results, seconds_of
 from detection.experiment.statistics import Cell, Gain, best_of, gain_of, share_of
+from detection.experiment.training import run_job
 from detection.experiment.value_curve import ValueCurve, curve_of
-from detection.experiment.workers import JobListener, Workers
 from detection.intervals import Interval
+from detection.side_by_side import JobListener, Workers
 from generator.errors import RunMismatchError
 from generator.run import Listener
 from generator.storage import locked, translate_os_errors
@@ -95,7 +98,8 @@ def run_experiment(config: ExperimentConfig, out: Path, *, listener: ExperimentL
         for remark in materials.remarks:
             listener.on_stage(remark)
         grid = plan_grid(config, len(materials.train), len(materials.painted or ()))
-        with Workers(config.workers, materials, out / _JOBS) as workers:
+        do = partial(run_job, materials=materials, jobs=out / _JOBS)
+        with Workers(config.workers, do, waits_for=attrgetter("start")) as workers:
             _do(grid, materials, out / _JOBS, workers, listener)
             curve_jobs = list(grid)
             curve = None
@@ -135,7 +139,7 @@ def summarise(
 
 
 def _trace_curve(
-    settings: ValueCurveConfig, materials: Materials, folder: Path, workers: Workers, listener: ExperimentListener
+    settings: ValueCurveConfig, materials: Materials, folder: Path, workers: Workers[Job], listener: ExperimentListener
 ) -> tuple[ValueCurve, list[Job]]:
     """Train point after point until a step brings nothing that shows."""
     config = materials.config
@@ -155,7 +159,7 @@ def _trace_curve(
 
 
 def _do(
-    jobs: Sequence[Job], materials: Materials, folder: Path, workers: Workers, listener: ExperimentListener
+    jobs: Sequence[Job], materials: Materials, folder: Path, workers: Workers[Job], listener: ExperimentListener
 ) -> None:
     """Do those of some jobs that are not on disk yet, and what they start from."""
     bootstrap = materials.config.bootstrap
@@ -170,7 +174,7 @@ def _do(
     workers.run(todo, _Relay(materials, folder, listener))
 
 
-class _Relay(JobListener):
+class _Relay(JobListener[Job]):
     """Passes on what processes tell, with the score of a finished job."""
 
     def __init__(self, materials: Materials, folder: Path, listener: ExperimentListener):
@@ -178,8 +182,8 @@ class _Relay(JobListener):
         self._folder = folder
         self._listener = listener
 
-    def on_step(self, job: Job, steps: int) -> None:
-        self._listener.on_job_step(job, steps)
+    def on_word(self, job: Job, word: int) -> None:
+        self._listener.on_job_step(job, word)
 
     def on_job(self, job: Job) -> None:
         report = JobFolder.of(self._folder, job.name, self._materials.digest(job)).read_report()

@@ -44,7 +44,7 @@ class _Steps(FitListener):
         self._on_step(step)
 
 
-def run_job(job: Job, materials: Materials, jobs: Path, on_step: Callable[[int], None]) -> None:
+def run_job(job: Job, on_step: Callable[[int], None], *, materials: Materials, jobs: Path) -> None:
     """Do what is not yet done of a job; `on_step` is told how many steps are trained.
 
     Raises BoxpaintError.

@@ -16,7 +16,7 @@ from generator.errors import BoxpaintError, RunMismatchError, StorageError
 
 
 class Watcher(Listener):
-    def __init__(self, stop_at: tuple[str, int, int] | None = None):
+    def __init__(self, stop_at: tuple[str, int] | None = None):
         self.stop_at = stop_at
         self.jobs: list[tuple[str, int]] = []
         self.start: tuple[int, int] = (0, 0)
@@ -25,7 +25,7 @@ class Watcher(Listener):
         self.start = jobs, finished
 
     def on_step(self, arm: Arm, number: int, step: int, loss: float) -> None:
-        if (arm, number, step) == self.stop_at:
+        if (arm, number) == self.stop_at:  # at the first step that is told of it
             raise KeyboardInterrupt
 
     def on_job(self, arm: Arm, number: int, macro_f1: float) -> None:
@@ -124,9 +124,9 @@ def test_a_finished_run_is_not_trained_again_and_comes_out_the_same(finished: Pa
     assert results(finished) == before
 
 
-@pytest.mark.parametrize("stop_at", [("original", 0, 3), ("augmented", 1, 1)])
+@pytest.mark.parametrize("stop_at", [("original", 0), ("augmented", 1)])
 def test_interrupted_and_resumed_gives_the_same_files(
-    finished: Path, sources: Sources, tmp_path: Path, stop_at: tuple[str, int, int]
+    finished: Path, sources: Sources, tmp_path: Path, stop_at: tuple[str, int]
 ) -> None:
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
@@ -134,7 +134,9 @@ def test_interrupted_and_resumed_gives_the_same_files(
     assert not (out / "scores.json").exists()
     watcher = Watcher()
     run(sources, out, SHORT, listener=watcher, command="boxpaint train classifier")
-    assert watcher.start[1] == (0 if stop_at[0] == "original" else 3)
+    # The process may have come to the end of its job before it was stopped.
+    assert watcher.start[1] >= (0 if stop_at[0] == "original" else 3)
+    assert len(watcher.jobs) == 4 - watcher.start[1]
     assert results(out) == results(finished)
 
 
