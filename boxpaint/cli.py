@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from boxpaint.balance_view import BalanceOption, RenameOption, TargetOption, balanced
 from boxpaint.cli_detect import refine_app
 from boxpaint.cli_evaluate import evaluate, predict
 from boxpaint.cli_experiment import experiment
@@ -103,6 +104,9 @@ def plan(
     out: Annotated[Path, typer.Option(help="Folder for plan.jsonl and plan.png.")] = Path("plan"),
     prompts: PromptsOption = None,
     seed: SeedOption = None,
+    balance_to: BalanceOption = None,
+    target: TargetOption = None,
+    rename: RenameOption = None,
 ) -> None:
     """Decide every scene, box and seed, and show the boxes: no model is loaded.
 
@@ -114,6 +118,7 @@ def plan(
     from generator.storage import atomic_writer, make_folder
 
     settings, spec = _load(background, classes, attributes, config, seed)
+    spec = balanced(spec, balance_to, target, rename, console)
     whole = Plan(spec=spec, config=settings, book=read_book(prompts, spec) if prompts else None)
     make_folder(out)
     unplaced = write_plan(whole, out / "plan.jsonl")
@@ -190,9 +195,13 @@ def generate(
     chunk: Annotated[int | None, typer.Option("--chunk", min=1, help="Scenes painted together.")] = None,
     device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start the run folder again.")] = False,
+    balance_to: BalanceOption = None,
+    target: TargetOption = None,
+    rename: RenameOption = None,
 ) -> None:
     """Paint the data set."""
     settings, spec = _load(background, classes, attributes, config, seed, chunk, device)
+    spec = balanced(spec, balance_to, target, rename, console)
     from boxpaint.progress import RunProgress, StopRequest
     from generator.run import generate as run
 

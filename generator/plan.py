@@ -26,7 +26,7 @@ from generator.storage import atomic_writer
 
 # Second position of every seed below the run's seed; the first is the scene, or RUN for what spans scenes.
 RUN = 2**32 - 1
-_ORDER, _SPLIT, _PROMPTS = 0, 1, 2
+_ORDER, _SPLIT, _PROMPTS, _TOTALS = 0, 1, 2, 3
 _COUNTS, _BACKGROUND, _OBJECTS = 0, 1, 2
 
 LONG_SIDE_SHARES = (0.25, 0.5)
@@ -149,14 +149,21 @@ class Plan:
     def _split(self, index: int) -> str:
         """Systematic sampling with a random start: any run of scenes holds its exact share of validation pictures."""
         share = self.config.output.val_share
-        start = _split_start(self.config.seed)
+        start = _start(self.config.seed, _SPLIT)
         return "val" if math.floor((index + 1) * share + start) > math.floor(index * share + start) else "train"
+
+    def _share(self, row: ClassSpec, total: int, index: int) -> int:
+        """Objects of a row in a scene, when all scenes together hold `total`: any run of scenes has its exact share."""
+        scenes = len(self)
+        start = int(_start(self.config.seed, _TOTALS, self.spec.classes.index(row)) * scenes)
+        return ((index + 1) * total + start) // scenes - (index * total + start) // scenes
 
     def _place_objects(self, index: int) -> tuple[tuple[Placement, ...], tuple[Unplaced, ...]]:
         rng = derive_rng(self.config.seed, index, _COUNTS)
         wishes: list[tuple[int, int, ClassSpec, int, tuple[int, int]]] = []
         for row in self.spec.classes:
-            for number in range(int(rng.integers(row.min_appear, row.max_appear, endpoint=True))):
+            drawn = int(rng.integers(row.min_appear, row.max_appear, endpoint=True))
+            for number in range(drawn if row.total is None else self._share(row, row.total, index)):
                 size_wh = draw_size(row, self.config.canvas_wh, rng)
                 wishes.append((size_wh[0] * size_wh[1], len(wishes), row, number, size_wh))
         placements: list[Placement] = []
@@ -263,9 +270,10 @@ def _background_rows(spec: Spec, seed: int) -> np.ndarray:
     return shuffled
 
 
-@functools.lru_cache(maxsize=4)
-def _split_start(seed: int) -> float:
-    return float(derive_rng(seed, RUN, _SPLIT).random())
+@functools.lru_cache(maxsize=64)
+def _start(seed: int, *position: int) -> float:
+    """Random start of a systematic sample."""
+    return float(derive_rng(seed, RUN, *position).random())
 
 
 @functools.lru_cache(maxsize=256)

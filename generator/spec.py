@@ -53,7 +53,8 @@ class ClassSpec:
 
     Either `sizes` (width_min, height_min, width_max, height_max) or `aspect_ratios` (width / height) is set.
     `band` is the share of the height, 0 at the top, within which the box's centre lies. `references` is as written
-    (generator/references.py); `synonyms` are other words that name the class in a prompt.
+    (generator/references.py); `synonyms` are other words that name the class in a prompt. `total` is how many appear in
+    all scenes together, spread evenly over them; None leaves it to a draw in each scene.
     """
 
     prompt: str
@@ -67,6 +68,7 @@ class ClassSpec:
     references: str = ""
     synonyms: tuple[str, ...] = ()
     band: tuple[float, float] = (0.0, 1.0)
+    total: int | None = None
     line: int = 0
 
     def size_ranges_px(self, canvas_wh: tuple[int, int]) -> tuple[int, int, int, int] | None:
@@ -116,6 +118,9 @@ class Spec:
         del data["folder"]
         for row in (*data["backgrounds"], *data["classes"], *data["attributes"]):
             del row["line"]
+        for row in data["classes"]:
+            if row["total"] is None:
+                del row["total"]  # of a spec as it was written: it says what it said before there were totals
         return data
 
     @property
