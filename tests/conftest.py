@@ -11,6 +11,8 @@ import pytest
 # wait for each other a hundred times longer than they compute. `make test` runs one process of tests for each core.
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[_name] = "1"
+# pytest-xdist hands on the width of its terminal, and rich would keep it whatever a test asks for.
+os.environ.pop("COLUMNS", None)
 
 REPOSITORY = Path(__file__).parent.parent
 POCKET = REPOSITORY / "generator" / "bundles" / "pocket" / "inpaint"

@@ -108,7 +108,7 @@ def test_crops_are_chosen_and_renumbered(tmp_path: Path) -> None:
 def test_faults_of_the_data_are_said(tmp_path: Path) -> None:
     data = picture(tmp_path, [[0, 0, 9, 9]], [1])
     Image.new("RGB", (60, 80)).save(data.samples[0].path)
-    with pytest.raises(DatasetError, match=r"picture\.png.*60 x 80 px.*80 x 60 px"):
+    with pytest.raises(DatasetError, match=r"picture\.png: found '60 x 80'.*for 80 x 60 px"):
         cut_crops(data, margin=0, side_px=8)
     named = DetectionSet(categories=("cell", BACKGROUND), samples=data.samples)
     with pytest.raises(DatasetError, match="--no-background"):
