@@ -1,0 +1,1 @@
+"""Can anybody tell where was painted? Probes that try to."""

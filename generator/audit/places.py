@@ -1,0 +1,75 @@
+"""Places to look at: rectangles of pictures where something was painted, and others of the same sizes where nothing was.
+
+A probe that tells the two apart has found a trace of painting. It must not find anything else, so an untouched place is
+drawn for each painted one: in the same picture, of the same size, as far from the picture's border, and with the same
+pixels hidden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from generator.geometry import Box, intersection_area
+
+TRIES = 60
+# Pixels around a painted region that nothing untouched may reach into: blending ends before.
+CLEARANCE_PX = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Place:
+    """A rectangle of a picture (HWC uint8): `box` is the edge of what was painted, or would have been.
+
+    `hidden` (HW bool of the box's size, or None) are pixels that the probe may not see: the object itself. `group` is
+    the picture's number.
+    """
+
+    picture: np.ndarray
+    box: Box
+    group: int
+    is_painted: bool
+    hidden: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.hidden is not None and self.hidden.shape != (self.box.height, self.box.width):
+            raise ValueError(f"hidden pixels {self.hidden.shape} are not of the box's size {self.box.xyxy}")
+
+
+def draw_untouched(
+    painted: Sequence[Place], occupied: Sequence[Box], rng: np.random.Generator
+) -> list[tuple[Place, Place]]:
+    """Pair each painted place of one picture with an untouched one; those for which there is no room are left out.
+
+    `occupied` is everything that was painted in the picture, labelled or not. A painted place at the picture's border
+    is left out, too: there is no edge to see on that side.
+    """
+    taken = [_grown(box, CLEARANCE_PX) for box in occupied]
+    pairs = []
+    for place in painted:
+        height, width = place.picture.shape[:2]
+        box = place.box
+        if box.width >= width or box.height >= height:
+            continue
+        for _ in range(TRIES):
+            x = int(rng.integers(0, width - box.width, endpoint=True))
+            y = int(rng.integers(0, height - box.height, endpoint=True))
+            free = Box.from_xywh(x, y, box.width, box.height)
+            if not any(intersection_area(free, other) for other in taken):
+                taken.append(free)
+                pairs.append(
+                    (
+                        place,
+                        Place(
+                            picture=place.picture, box=free, group=place.group, is_painted=False, hidden=place.hidden
+                        ),
+                    )
+                )
+                break
+    return pairs
+
+
+def _grown(box: Box, by_px: int) -> Box:
+    return Box(x_min=box.x_min - by_px, y_min=box.y_min - by_px, x_max=box.x_max + by_px, y_max=box.y_max + by_px)

@@ -1,0 +1,125 @@
+"""Can a trained probe tell where was painted? Two probes, cross-validated by picture, and how sure that is.
+
+AUC (area under the ROC curve) is the probability that a painted place looks more painted than an untouched one: 0.5 is
+guessing, 1 is knowing. Its interval comes from drawing pictures with replacement (Efron and Tibshirani 1993), since
+places of one picture share its light and grain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from generator.audit.features import measure_places
+from generator.audit.patches import Patches, cut_patches
+from generator.audit.places import Place
+from generator.seeds import derive_rng, derive_seed
+
+FOLDS = 5
+MIN_PLACES = 20
+RESAMPLES = 1000
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Auc:
+    """Area under the ROC curve of one probe, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Probed:
+    """What the probes found: `auc` by probe, `suspicion` (N,) of each place, the mean rank of both in [0, 1]."""
+
+    auc: dict[str, Auc]
+    suspicion: np.ndarray
+    places: int
+    pictures: int
+
+    @property
+    def leak(self) -> Auc:
+        """That of the better probe."""
+        return max(self.auc.values(), key=lambda each: each.value)
+
+
+def probe(places: Sequence[Place], *, seed: int) -> Probed | None:
+    """Train both probes on painted and untouched places; None where there are too few to say anything.
+
+    A picture's places are all learnt from or all judged, never both.
+    """
+    kept = list(places)
+    patches = cut_patches(kept)
+    seen = np.isin(np.arange(len(kept)), patches.place)
+    labels = np.array([place.is_painted for place in kept])
+    groups = np.array([place.group for place in kept])
+    folds = min(FOLDS, len(np.unique(groups[seen])))
+    if folds < 2 or min(labels[seen].sum(), (~labels[seen]).sum()) < MIN_PLACES:
+        return None
+    scores = {"features": np.full(len(kept), np.nan), "network": np.full(len(kept), np.nan)}
+    measured = np.nan_to_num(measure_places(patches, len(kept)))
+    chosen = np.flatnonzero(seen)
+    for fold, (train, test) in enumerate(GroupKFold(folds).split(chosen, groups=groups[chosen])):
+        learnt, judged = chosen[train], chosen[test]
+        scores["features"][judged] = _judge_features(measured, labels, learnt, judged, derive_seed(seed, 0, fold))
+        scores["network"][judged] = _judge_patches(patches, labels, learnt, judged, derive_seed(seed, 1, fold))
+    rng = derive_rng(seed, 2)
+    auc = {name: _auc(labels[chosen], found[chosen], groups[chosen], rng) for name, found in scores.items()}
+    suspicion = np.full(len(kept), np.nan)
+    suspicion[chosen] = np.mean([_ranks(found[chosen]) for found in scores.values()], axis=0)
+    return Probed(auc=auc, suspicion=suspicion, places=len(chosen), pictures=len(np.unique(groups[chosen])))
+
+
+def _judge_features(
+    measured: np.ndarray, labels: np.ndarray, train: np.ndarray, test: np.ndarray, seed: int
+) -> np.ndarray:
+    linear = make_pipeline(StandardScaler(), LogisticRegression(C=0.05, max_iter=2000))
+    trees = HistGradientBoostingClassifier(
+        max_iter=120, learning_rate=0.06, max_leaf_nodes=8, min_samples_leaf=8, l2_regularization=1.0, random_state=seed % 2**32
+    )
+    found = np.zeros(len(test))
+    for model in (linear, trees):
+        model.fit(measured[train], labels[train])
+        chance = np.clip(model.predict_proba(measured[test])[:, 1], 1e-6, 1 - 1e-6)
+        found += np.log(chance / (1 - chance))
+    return found
+
+
+def _judge_patches(
+    patches: Patches, labels: np.ndarray, train: np.ndarray, test: np.ndarray, seed: int
+) -> np.ndarray:
+    """Mean over the patches of each place."""
+    from generator.audit.cnn import fit_and_judge
+
+    of_patch = labels[patches.place]
+    learnt = np.flatnonzero(np.isin(patches.place, train))
+    judged = np.flatnonzero(np.isin(patches.place, test))
+    logits = fit_and_judge(patches, of_patch, learnt, judged, seed=seed)
+    owners = patches.place[judged]
+    return np.array([logits[owners == place].mean() for place in test])
+
+
+def _auc(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> Auc:
+    positions = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    drawn = []
+    for _ in range(RESAMPLES):
+        chosen = np.concatenate([positions[k] for k in rng.integers(len(positions), size=len(positions))])
+        if 0 < labels[chosen].sum() < len(chosen):
+            drawn.append(roc_auc_score(labels[chosen], scores[chosen]))
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    return Auc(value=float(roc_auc_score(labels, scores)), low=float(low), high=float(high))
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    return np.argsort(np.argsort(values)) / max(len(values) - 1, 1)
