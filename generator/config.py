@@ -44,6 +44,9 @@ class PlacementConfig(_Section):
     """Most that two boxes may share, as a share of the smaller one."""
     max_tries: int = Field(default=60, ge=1, le=10_000)
     """Draws of a position before an object is given up and recorded as unplaced."""
+    decoys: Share = 0.5
+    """Decoys for each object: boxes painted with the scene's own prompt in the same way, and not labelled. With them a
+    trace of painting says nothing of where an object is (Tripathi et al. 2019, arXiv 1904.05475, section 3)."""
 
 
 class PaintingConfig(_Section):

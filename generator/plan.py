@@ -17,28 +17,28 @@ import numpy as np
 
 from generator.config import Config
 from generator.errors import Fault, SpecError
-from generator.geometry import Box, overlap_share
+from generator.geometry import Box
+from generator.placing import draw_size, find_place
 from generator.prompts.book import PromptBook, RowKey, background_key, class_key, key_position
 from generator.seeds import derive_rng, derive_seed
 from generator.spec import ClassSpec, Spec
-from generator.spec_rules import MIN_SIDE_PX
 from generator.storage import atomic_writer
 
 # Second position of every seed below the run's seed; the first is the scene, or RUN for what spans scenes.
 RUN = 2**32 - 1
 _ORDER, _SPLIT, _PROMPTS, _TOTALS = 0, 1, 2, 3
-_COUNTS, _BACKGROUND, _OBJECTS = 0, 1, 2
+_COUNTS, _BACKGROUND, _OBJECTS, _DECOYS = 0, 1, 2, 3
 
-LONG_SIDE_SHARES = (0.25, 0.5)
-# Width and height follow one draw of the size, each off by at most this share of its range: a large animal is
-# large in both directions, yet no two boxes have the same ratio.
-SIZE_JITTER = 0.15
 BLENDERS_IN_MIX = ("feather", "pyramid", "poisson")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """One object to paint: what, where, how. `object_index` is its number within the scene's wish list."""
+    """One box to paint: what, where, how. `object_index` is its number within the scene, decoys after all objects.
+
+    A decoy is painted like an object, with the scene's own prompt, and is not labelled; `category` is the one whose
+    sizes it has.
+    """
 
     object_index: int
     category: str
@@ -47,6 +47,7 @@ class Placement:
     box: Box
     seed: int
     blender: str
+    is_decoy: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +62,7 @@ class Unplaced:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScenePlan:
-    """One picture: its background and its objects, largest first (the order of painting)."""
+    """One picture: its background, its objects, largest first, and its decoys: the order of painting."""
 
     index: int
     split: str
@@ -69,13 +70,15 @@ class ScenePlan:
     negative_prompt: str
     seed: int
     placements: tuple[Placement, ...]
+    decoys: tuple[Placement, ...] = ()
     unplaced: tuple[Unplaced, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; boxes as [x_min, y_min, x_max, y_max] in pixels."""
         data = asdict(self)
-        for placement, source in zip(data["placements"], self.placements, strict=True):
-            placement["box"] = list(source.box.xyxy)
+        for name, sources in (("placements", self.placements), ("decoys", self.decoys)):
+            for placement, source in zip(data[name], sources, strict=True):
+                placement["box"] = list(source.box.xyxy)
         return data
 
 
@@ -125,13 +128,16 @@ class Plan:
             raise IndexError(index)
         background = self.spec.backgrounds[_background_rows(self.spec, self.config.seed)[index]]
         placements, unplaced = self._place_objects(index)
+        prompt = self._draw_prompt(background_key(background), index, 0)
+        negative_prompt = background.negative_prompt or self.config.painting.background_negative_prompt
         return ScenePlan(
             index=index,
             split=self._split(index),
-            prompt=self._draw_prompt(background_key(background), index, 0),
-            negative_prompt=background.negative_prompt or self.config.painting.background_negative_prompt,
+            prompt=prompt,
+            negative_prompt=negative_prompt,
             seed=derive_seed(self.config.seed, index, _BACKGROUND),
             placements=placements,
+            decoys=self._place_decoys(index, placements, prompt, negative_prompt),
             unplaced=unplaced,
         )
 
@@ -172,11 +178,10 @@ class Plan:
         # over large ones, not the other way round.
         for _, object_index, row, number, size_wh in sorted(wishes, key=lambda wish: (-wish[0], wish[1])):
             taken = [placement.box for placement in placements]
-            box, reason = self._find_place(row, size_wh, taken, rng)
+            box, reason = self._find_place(row, size_wh, taken, rng, self.config.placement.max_overlap)
             if box is None:
                 unplaced.append(Unplaced(object_index=object_index, category=row.name, size_wh=size_wh, reason=reason))
                 continue
-            blend = self.config.painting.blend
             seed = derive_seed(self.config.seed, index, _OBJECTS, object_index)
             placements.append(
                 Placement(
@@ -186,69 +191,56 @@ class Plan:
                     negative_prompt=row.negative_prompt or self.config.painting.object_negative_prompt,
                     box=box,
                     seed=seed,
-                    blender=BLENDERS_IN_MIX[seed % len(BLENDERS_IN_MIX)] if blend == "mixed" else blend,
+                    blender=self._choose_blender(seed),
                 )
             )
         return tuple(placements), tuple(unplaced)
 
+    def _place_decoys(
+        self, index: int, placements: tuple[Placement, ...], prompt: str, negative_prompt: str
+    ) -> tuple[Placement, ...]:
+        """Place decoys clear of all objects, of the sizes that a seeded choice of them was drawn from.
+
+        From a stream of its own: decoys move no object. One without room is left out.
+        """
+        rng = derive_rng(self.config.seed, index, _DECOYS)
+        rows = {row.name: row for row in reversed(self.spec.classes)}
+        decoys: list[Placement] = []
+        for placement in placements:
+            if rng.random() >= self.config.placement.decoys:
+                continue
+            row = rows[placement.category]
+            taken = [each.box for each in (*placements, *decoys)]
+            box, _ = self._find_place(row, draw_size(row, self.config.canvas_wh, rng), taken, rng, 0.0)
+            if box is None:
+                continue
+            number = self.max_objects + len(decoys)
+            seed = derive_seed(self.config.seed, index, _OBJECTS, number)
+            decoys.append(
+                Placement(
+                    object_index=number,
+                    category=row.name,
+                    prompt=prompt,
+                    negative_prompt=negative_prompt,
+                    box=box,
+                    seed=seed,
+                    blender=self._choose_blender(seed),
+                    is_decoy=True,
+                )
+            )
+        return tuple(decoys)
+
     def _find_place(
-        self, row: ClassSpec, size_wh: tuple[int, int], taken: list[Box], rng: np.random.Generator
+        self, row: ClassSpec, size_wh: tuple[int, int], taken: list[Box], rng: np.random.Generator, max_overlap: float
     ) -> tuple[Box | None, str]:
-        (canvas_w, canvas_h), (width, height) = self.config.canvas_wh, size_wh
-        margin = round(self.config.placement.margin * min(canvas_w, canvas_h))
-        # A box that fills the canvas has no room for the margin; it then may touch the border.
-        x_low, x_high = (
-            min(margin, (canvas_w - width) // 2),
-            max(canvas_w - margin, (canvas_w + width + 1) // 2) - width,
+        config = self.config
+        return find_place(
+            row, size_wh, taken, rng, canvas_wh=config.canvas_wh, rules=config.placement, max_overlap=max_overlap
         )
-        y_low, y_high = (
-            min(margin, (canvas_h - height) // 2),
-            max(canvas_h - margin, (canvas_h + height + 1) // 2) - height,
-        )
-        band_low = math.ceil(row.band[0] * canvas_h - height / 2)
-        band_high = math.floor(row.band[1] * canvas_h - height / 2)
-        if band_low > band_high:  # a band thinner than a pixel: half a pixel off is in it
-            band_low = band_high = round((row.band[0] + row.band[1]) / 2 * canvas_h - height / 2)
-        y_low, y_high = max(y_low, band_low), min(y_high, band_high)
-        if y_low > y_high:
-            return None, "the band leaves no place for a box of this height inside the canvas"
-        for _ in range(self.config.placement.max_tries):
-            x = int(rng.integers(x_low, x_high, endpoint=True))
-            y = int(rng.integers(y_low, y_high, endpoint=True))
-            box = Box.from_xywh(x, y, width, height)
-            if all(overlap_share(box, other) <= self.config.placement.max_overlap for other in taken):
-                return box, ""
-        return None, f"no free place in {self.config.placement.max_tries} tries"
 
-
-def draw_size(row: ClassSpec, canvas_wh: tuple[int, int], rng: np.random.Generator) -> tuple[int, int]:
-    """Draw the width and height in pixels of one box of a class."""
-    ranges = row.size_ranges_px(canvas_wh)
-    scale, jitter_w, jitter_h = rng.random(3)
-    if ranges is None:
-        low, high = np.log(row.aspect_ratios)
-        ratio = float(np.exp(low + (high - low) * jitter_w))
-        share = LONG_SIDE_SHARES[0] + (LONG_SIDE_SHARES[1] - LONG_SIDE_SHARES[0]) * scale
-        return aspect_size_px(ratio, float(share), canvas_wh)
-    width_min, height_min, width_max, height_max = ranges
-    width_share, height_share = np.clip(scale + SIZE_JITTER * (2 * np.array([jitter_w, jitter_h]) - 1), 0, 1)
-    return (
-        round(width_min + float(width_share) * (width_max - width_min)),
-        round(height_min + float(height_share) * (height_max - height_min)),
-    )
-
-
-def aspect_size_px(aspect_ratio: float, long_side_share: float, canvas_wh: tuple[int, int]) -> tuple[int, int]:
-    """Width and height in pixels of a box whose longer side is a share of the canvas's shorter side.
-
-    The shorter canvas side is the measure, so that a box of any ratio fits in either direction:
-    aspect_size_px(2.0, 0.5, (400, 300)) is (150, 75).
-    """
-    long_side = long_side_share * min(canvas_wh)
-    width, height = (
-        (long_side, long_side / aspect_ratio) if aspect_ratio >= 1 else (long_side * aspect_ratio, long_side)
-    )
-    return max(MIN_SIDE_PX, math.floor(width)), max(MIN_SIDE_PX, math.floor(height))
+    def _choose_blender(self, seed: int) -> str:
+        blend = self.config.painting.blend
+        return BLENDERS_IN_MIX[seed % len(BLENDERS_IN_MIX)] if blend == "mixed" else blend
 
 
 def write_plan(plan: Plan, path: Path) -> int:

@@ -7,6 +7,7 @@ Nothing in it depends on when or how fast the picture was painted.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco_mask
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from generator.errors import DatasetError, Fault
 from generator.types import Attempt, PaintedObject, Scene
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 BoxXyxy = tuple[int, int, int, int]
 
@@ -48,8 +49,11 @@ class RleRecord(_Part):
     counts: str
 
 
-class ObjectRecord(_Part):
-    """One object: the wish, the crop, the attempts, and what was really painted (None: dropped, with the reason)."""
+class PaintRecord(_Part):
+    """One box that was painted in: the wish, the crop that the model saw, the region that it repainted, the attempts.
+
+    `dropped`: why the picture was left as it was, empty where it was not.
+    """
 
     object_index: int
     category: str
@@ -59,11 +63,17 @@ class ObjectRecord(_Part):
     seed: int
     requested_box: BoxXyxy
     crop: BoxXyxy
+    region: BoxXyxy
     attempts: tuple[AttemptRecord, ...]
+    dropped: str
+
+
+class ObjectRecord(PaintRecord):
+    """One object, and what was really painted of it (None: dropped)."""
+
     painted_box: BoxXyxy | None
     mask: RleRecord | None
     visible_share: float | None
-    dropped: str
 
 
 class UnplacedRecord(_Part):
@@ -97,6 +107,7 @@ class SceneRecord(_Part):
     batch_size: int
     background: BackgroundRecord
     objects: tuple[ObjectRecord, ...]
+    decoys: tuple[PaintRecord, ...]
     unplaced: tuple[UnplacedRecord, ...]
 
 
@@ -119,6 +130,7 @@ def record_of(scene: Scene, *, file_name: str, sha256: str, batch_size: int) -> 
             attempts=tuple(_attempt(attempt) for attempt in scene.background_attempts),
         ),
         objects=tuple(_object(item, (width, height)) for item in scene.objects),
+        decoys=tuple(PaintRecord(**_painted(item)) for item in scene.decoys),
         unplaced=tuple(
             UnplacedRecord(
                 object_index=item.object_index, category=item.category, size_wh=item.size_wh, reason=item.reason
@@ -162,24 +174,32 @@ def _attempt(attempt: Attempt) -> AttemptRecord:
 
 
 def _object(item: PaintedObject, canvas_wh: tuple[int, int]) -> ObjectRecord:
-    placement, label = item.placement, item.label
+    label = item.label
     mask = None
     if label is not None:
         canvas = np.zeros((canvas_wh[1], canvas_wh[0]), bool)
         canvas[label.painted_box.slices] = label.mask
         mask = encode_mask(canvas)
     return ObjectRecord(
-        object_index=placement.object_index,
-        category=placement.category,
-        prompt=placement.prompt,
-        negative_prompt=placement.negative_prompt,
-        blender=placement.blender,
-        seed=placement.seed,
-        requested_box=placement.box.xyxy,
-        crop=item.crop.xyxy,
-        attempts=tuple(_attempt(attempt) for attempt in item.attempts),
+        **_painted(item),
         painted_box=label.painted_box.xyxy if label else None,
         mask=mask,
         visible_share=label.visible_share if label else None,
-        dropped=item.dropped,
     )
+
+
+def _painted(item: PaintedObject) -> dict[str, Any]:
+    placement = item.placement
+    return {
+        "object_index": placement.object_index,
+        "category": placement.category,
+        "prompt": placement.prompt,
+        "negative_prompt": placement.negative_prompt,
+        "blender": placement.blender,
+        "seed": placement.seed,
+        "requested_box": placement.box.xyxy,
+        "crop": item.crop.xyxy,
+        "region": item.region.xyxy,
+        "attempts": tuple(_attempt(attempt) for attempt in item.attempts),
+        "dropped": item.dropped,
+    }

@@ -52,10 +52,15 @@ class Label:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PaintedObject:
-    """One object of a scene: the wish, the crop it was painted in, every attempt, and its label (None: dropped)."""
+    """One object of a scene: the wish, the crop that the model saw and the region of it that was painted, every attempt,
+    and its label.
+
+    Without a label it is a decoy, or was dropped for the reason given; then the picture is as it was.
+    """
 
     placement: Placement
     crop: Box
+    region: Box
     attempts: tuple[Attempt, ...]
     label: Label | None
     dropped: str = ""
@@ -69,6 +74,7 @@ class Scene:
     image: np.ndarray
     background_attempts: tuple[Attempt, ...]
     objects: tuple[PaintedObject, ...]
+    decoys: tuple[PaintedObject, ...] = ()
 
     def __post_init__(self) -> None:
         self.image.setflags(write=False)

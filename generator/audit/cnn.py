@@ -38,7 +38,9 @@ class PatchNet(nn.Module):
         return logits
 
 
-def fit_and_judge(patches: Patches, labels: np.ndarray, train: np.ndarray, test: np.ndarray, *, seed: int) -> np.ndarray:
+def fit_and_judge(
+    patches: Patches, labels: np.ndarray, train: np.ndarray, test: np.ndarray, *, seed: int
+) -> np.ndarray:
     """Learn from the patches `train` (positions) with their labels (N,) and judge those of `test`: logits (T,).
 
     One thread and a seed of its own: the same patches give the same judgement.

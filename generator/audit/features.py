@@ -85,10 +85,7 @@ def _rows(values: np.ndarray, known: np.ndarray) -> np.ndarray:
 def _row_medians(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     whole = float(np.median(values[known])) if known.any() else 0.0
     return np.array(
-        [
-            float(np.median(row[seen])) if seen.sum() > 2 else whole
-            for row, seen in zip(values, known, strict=True)
-        ]
+        [float(np.median(row[seen])) if seen.sum() > 2 else whole for row, seen in zip(values, known, strict=True)]
     )
 
 

@@ -85,7 +85,12 @@ def _judge_features(
 ) -> np.ndarray:
     linear = make_pipeline(StandardScaler(), LogisticRegression(C=0.05, max_iter=2000))
     trees = HistGradientBoostingClassifier(
-        max_iter=120, learning_rate=0.06, max_leaf_nodes=8, min_samples_leaf=8, l2_regularization=1.0, random_state=seed % 2**32
+        max_iter=120,
+        learning_rate=0.06,
+        max_leaf_nodes=8,
+        min_samples_leaf=8,
+        l2_regularization=1.0,
+        random_state=seed % 2**32,
     )
     found = np.zeros(len(test))
     for model in (linear, trees):
@@ -95,9 +100,7 @@ def _judge_features(
     return found
 
 
-def _judge_patches(
-    patches: Patches, labels: np.ndarray, train: np.ndarray, test: np.ndarray, seed: int
-) -> np.ndarray:
+def _judge_patches(patches: Patches, labels: np.ndarray, train: np.ndarray, test: np.ndarray, seed: int) -> np.ndarray:
     """Mean over the patches of each place."""
     from generator.audit.cnn import fit_and_judge
 

@@ -119,7 +119,7 @@ def _paint_backgrounds(
             plan=scene,
             image=results[scene.index].pixels.copy(),
             background_attempts=attempts[scene.index],
-            pending=list(scene.placements),
+            pending=[*scene.placements, *scene.decoys],
         )
         for scene in scenes
     ]
@@ -196,21 +196,32 @@ def _judge(easel: _Easel, placement: Placement, frame: CropFrame, painting: Pain
     attempt = Attempt(
         number=number,
         seed=derive_seed(placement.seed, number, _NOISE),
-        verdicts=run_checks(stitched.evidence, config.labels),
+        # Of a decoy no object is expected: it only has to be a picture.
+        verdicts=(picture_verdict(painting.fault),)
+        if placement.is_decoy
+        else run_checks(stitched.evidence, config.labels),
     )
     history.append(attempt)
     label, dropped = None, ""
     if attempt.accepted:
         easel.image[frame.crop.slices] = stitched.pixels
-        easel.occupied[frame.crop.slices] |= stitched.evidence.label_mask
-        label = label_from_mask(stitched.evidence.label_mask, (frame.crop.x_min, frame.crop.y_min))
+        if not placement.is_decoy:
+            easel.occupied[frame.crop.slices] |= stitched.evidence.label_mask
+            label = label_from_mask(stitched.evidence.label_mask, (frame.crop.x_min, frame.crop.y_min))
     elif len(history) >= config.labels.max_attempts:
         dropped = next(verdict.reason for verdict in attempt.verdicts if not verdict.passed)
     else:
         return False
     easel.pending.remove(placement)
     easel.done.append(
-        PaintedObject(placement=placement, crop=frame.crop, attempts=tuple(history), label=label, dropped=dropped)
+        PaintedObject(
+            placement=placement,
+            crop=frame.crop,
+            region=frame.region_on_canvas(),
+            attempts=tuple(history),
+            label=label,
+            dropped=dropped,
+        )
     )
     return True
 
@@ -229,7 +240,11 @@ def _finish(easel: _Easel, config: Config) -> Scene:
         covered |= canvas_mask
     objects.sort(key=lambda item: item.placement.object_index)
     return Scene(
-        plan=easel.plan, image=easel.image, background_attempts=easel.background_attempts, objects=tuple(objects)
+        plan=easel.plan,
+        image=easel.image,
+        background_attempts=easel.background_attempts,
+        objects=tuple(item for item in objects if not item.placement.is_decoy),
+        decoys=tuple(item for item in objects if item.placement.is_decoy),
     )
 
 

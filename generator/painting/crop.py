@@ -42,6 +42,12 @@ class CropFrame:
             region.y_max * crop.height / native_h,
         )
 
+    def region_on_canvas(self) -> Box:
+        """The repainted region in whole pixels of the canvas, rounded outwards."""
+        left, top, right, bottom = self.region_edges()
+        region = Box(x_min=int(left), y_min=int(top), x_max=math.ceil(right), y_max=math.ceil(bottom))
+        return region.shifted(self.crop.x_min, self.crop.y_min)
+
 
 def frame_around(
     box: Box,

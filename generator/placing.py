@@ -1,0 +1,89 @@
+"""Where a box may lie and how large it is: draws for the plan, pure functions of the generator that they are given."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from generator.config import PlacementConfig
+from generator.geometry import Box, overlap_share
+from generator.spec import ClassSpec
+from generator.spec_rules import MIN_SIDE_PX
+
+LONG_SIDE_SHARES = (0.25, 0.5)
+# Width and height follow one draw of the size, each off by at most this share of its range: a large animal is
+# large in both directions, yet no two boxes have the same ratio.
+SIZE_JITTER = 0.15
+
+
+def find_place(
+    row: ClassSpec,
+    size_wh: tuple[int, int],
+    taken: Sequence[Box],
+    rng: np.random.Generator,
+    *,
+    canvas_wh: tuple[int, int],
+    rules: PlacementConfig,
+    max_overlap: float,
+) -> tuple[Box | None, str]:
+    """Draw positions for a box of a class until one overlaps none of `taken` by more than `max_overlap` of the smaller.
+
+    Returns None and the reason when none was found.
+    """
+    (canvas_w, canvas_h), (width, height) = canvas_wh, size_wh
+    margin = round(rules.margin * min(canvas_w, canvas_h))
+    # A box that fills the canvas has no room for the margin; it then may touch the border.
+    x_low, x_high = (
+        min(margin, (canvas_w - width) // 2),
+        max(canvas_w - margin, (canvas_w + width + 1) // 2) - width,
+    )
+    y_low, y_high = (
+        min(margin, (canvas_h - height) // 2),
+        max(canvas_h - margin, (canvas_h + height + 1) // 2) - height,
+    )
+    band_low = math.ceil(row.band[0] * canvas_h - height / 2)
+    band_high = math.floor(row.band[1] * canvas_h - height / 2)
+    if band_low > band_high:  # a band thinner than a pixel: half a pixel off is in it
+        band_low = band_high = round((row.band[0] + row.band[1]) / 2 * canvas_h - height / 2)
+    y_low, y_high = max(y_low, band_low), min(y_high, band_high)
+    if y_low > y_high:
+        return None, "the band leaves no place for a box of this height inside the canvas"
+    for _ in range(rules.max_tries):
+        x = int(rng.integers(x_low, x_high, endpoint=True))
+        y = int(rng.integers(y_low, y_high, endpoint=True))
+        box = Box.from_xywh(x, y, width, height)
+        if all(overlap_share(box, other) <= max_overlap for other in taken):
+            return box, ""
+    return None, f"no free place in {rules.max_tries} tries"
+
+
+def draw_size(row: ClassSpec, canvas_wh: tuple[int, int], rng: np.random.Generator) -> tuple[int, int]:
+    """Draw the width and height in pixels of one box of a class."""
+    ranges = row.size_ranges_px(canvas_wh)
+    scale, jitter_w, jitter_h = rng.random(3)
+    if ranges is None:
+        low, high = np.log(row.aspect_ratios)
+        ratio = float(np.exp(low + (high - low) * jitter_w))
+        share = LONG_SIDE_SHARES[0] + (LONG_SIDE_SHARES[1] - LONG_SIDE_SHARES[0]) * scale
+        return aspect_size_px(ratio, float(share), canvas_wh)
+    width_min, height_min, width_max, height_max = ranges
+    width_share, height_share = np.clip(scale + SIZE_JITTER * (2 * np.array([jitter_w, jitter_h]) - 1), 0, 1)
+    return (
+        round(width_min + float(width_share) * (width_max - width_min)),
+        round(height_min + float(height_share) * (height_max - height_min)),
+    )
+
+
+def aspect_size_px(aspect_ratio: float, long_side_share: float, canvas_wh: tuple[int, int]) -> tuple[int, int]:
+    """Width and height in pixels of a box whose longer side is a share of the canvas's shorter side.
+
+    The shorter canvas side is the measure, so that a box of any ratio fits in either direction:
+    aspect_size_px(2.0, 0.5, (400, 300)) is (150, 75).
+    """
+    long_side = long_side_share * min(canvas_wh)
+    width, height = (
+        (long_side, long_side / aspect_ratio) if aspect_ratio >= 1 else (long_side * aspect_ratio, long_side)
+    )
+    return max(MIN_SIDE_PX, math.floor(width)), max(MIN_SIDE_PX, math.floor(height))
