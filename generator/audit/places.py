@@ -1,4 +1,4 @@
-"""Places to look at: rectangles of pictures where something was painted, and others of the same sizes where nothing was.
+"""Places to look at: rectangles where something was painted, and others of the same sizes where nothing was.
 
 A probe that tells the two apart has found a trace of painting. It must not find anything else, so an untouched place is
 drawn for each painted one: in the same picture, of the same size, as far from the picture's border, and with the same

@@ -53,10 +53,11 @@ class Probed:
         return max(self.auc.values(), key=lambda each: each.value)
 
 
-def probe(places: Sequence[Place], *, seed: int) -> Probed | None:
-    """Train both probes on painted and untouched places; None where there are too few to say anything.
+def probe(places: Sequence[Place], *, seed: int, with_network: bool = True) -> Probed | None:
+    """Train the probes on painted and untouched places; None where there are too few to say anything.
 
-    A picture's places are all learnt from or all judged, never both.
+    A picture's places are all learnt from or all judged, never both. The network takes a minute for some hundred
+    places; features alone, seconds.
     """
     kept = list(places)
     patches = cut_patches(kept)
@@ -66,13 +67,15 @@ def probe(places: Sequence[Place], *, seed: int) -> Probed | None:
     folds = min(FOLDS, len(np.unique(groups[seen])))
     if folds < 2 or min(labels[seen].sum(), (~labels[seen]).sum()) < MIN_PLACES:
         return None
-    scores = {"features": np.full(len(kept), np.nan), "network": np.full(len(kept), np.nan)}
+    names = ("features", "network") if with_network else ("features",)
+    scores = {name: np.full(len(kept), np.nan) for name in names}
     measured = np.nan_to_num(measure_places(patches, len(kept)))
     chosen = np.flatnonzero(seen)
     for fold, (train, test) in enumerate(GroupKFold(folds).split(chosen, groups=groups[chosen])):
         learnt, judged = chosen[train], chosen[test]
         scores["features"][judged] = _judge_features(measured, labels, learnt, judged, derive_seed(seed, 0, fold))
-        scores["network"][judged] = _judge_patches(patches, labels, learnt, judged, derive_seed(seed, 1, fold))
+        if with_network:
+            scores["network"][judged] = _judge_patches(patches, labels, learnt, judged, derive_seed(seed, 1, fold))
     rng = derive_rng(seed, 2)
     auc = {name: _auc(labels[chosen], found[chosen], groups[chosen], rng) for name, found in scores.items()}
     suspicion = np.full(len(kept), np.nan)
