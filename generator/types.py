@@ -52,8 +52,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PaintedObject:
-    """One object of a scene: the wish, the crop that the model saw and the region of it that was painted, every attempt,
-    and its label.
+    """One object: the wish, the crop that the model saw, the region that it painted, every attempt, its label.
 
     Without a label it is a decoy, or was dropped for the reason given; then the picture is as it was.
     """

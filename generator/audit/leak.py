@@ -1,7 +1,7 @@
 """The audit of a data set: what probes tell of its decoys, and of its objects when these are hidden.
 
-Decoys say it plainest: they show what an untouched place shows, so whatever a probe finds is a trace of painting. Around
-objects the ring alone is judged, with the object's own pixels hidden and the same pixels of the untouched place.
+Decoys say it plainest: they show what an untouched place shows, so whatever a probe finds is a trace of painting.
+Around objects the ring alone is judged, with the object's own pixels hidden and the same pixels of the untouched place.
 """
 
 from __future__ import annotations

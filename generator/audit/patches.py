@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from generator.audit.places import Place
+from generator.audit.places import MARGIN_PX, Place
 
-PATCH_PX = 32
+PATCH_PX = 2 * MARGIN_PX
 # Along an edge: patches overlap by half; corners are left out, where a rounded region has no edge.
 STEP_PX = 16
 CORNER_SHARE = 0.15

@@ -15,6 +15,8 @@ import numpy as np
 from generator.geometry import Box, intersection_area
 
 TRIES = 60
+# What must lie outside each edge, to be compared with the inside.
+MARGIN_PX = 16
 # Pixels around a painted region that nothing untouched may reach into: blending ends before.
 CLEARANCE_PX = 2
 
@@ -43,19 +45,21 @@ def draw_untouched(
 ) -> list[tuple[Place, Place]]:
     """Pair each painted place of one picture with an untouched one; those for which there is no room are left out.
 
-    `occupied` is everything that was painted in the picture, labelled or not. A painted place at the picture's border
-    is left out, too: there is no edge to see on that side.
+    `occupied` is everything that was painted in the picture, labelled or not. A painted place nearer than MARGIN_PX to
+    the picture's border is left out, and no untouched one lies there: how many of its edges are to be seen would tell
+    the two apart.
     """
     taken = [_grown(box, CLEARANCE_PX) for box in occupied]
     pairs = []
     for place in painted:
         height, width = place.picture.shape[:2]
         box = place.box
-        if box.width >= width or box.height >= height:
+        x_last, y_last = width - MARGIN_PX - box.width, height - MARGIN_PX - box.height
+        if not (MARGIN_PX <= box.x_min <= x_last and MARGIN_PX <= box.y_min <= y_last):
             continue
         for _ in range(TRIES):
-            x = int(rng.integers(0, width - box.width, endpoint=True))
-            y = int(rng.integers(0, height - box.height, endpoint=True))
+            x = int(rng.integers(MARGIN_PX, x_last, endpoint=True))
+            y = int(rng.integers(MARGIN_PX, y_last, endpoint=True))
             free = Box.from_xywh(x, y, box.width, box.height)
             if not any(intersection_area(free, other) for other in taken):
                 taken.append(free)

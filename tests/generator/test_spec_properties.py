@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.errors import SpecError
-from generator.plan import draw_size
+from generator.placing import draw_size
 from generator.spec import Spec, load_spec
 
 CANVAS_WH = (400, 300)

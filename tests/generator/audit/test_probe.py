@@ -1,0 +1,94 @@
+"""The probes find what is there and nothing else, on textures whose history is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+
+from generator.audit.places import Place, draw_untouched
+from generator.audit.probe import probe
+from generator.geometry import Box
+
+SIDE_PX = 160
+
+
+def texture(rng: np.random.Generator) -> np.ndarray:
+    """Soft blobs with grain, as a micrograph has them."""
+    blobs = cv2.GaussianBlur(rng.normal(0, 1, (SIDE_PX, SIDE_PX, 3)).astype(np.float32), (0, 0), 5) * 180
+    grain = rng.normal(0, 4, blobs.shape)
+    return np.clip(150 + blobs + grain, 0, 255).astype(np.uint8)
+
+
+def leave_alone(picture: np.ndarray, box: Box, rng: np.random.Generator) -> None:
+    """Paint nothing."""
+
+
+def paste(picture: np.ndarray, box: Box, rng: np.random.Generator) -> None:
+    """Cut a rectangle out of another picture."""
+    picture[box.slices] = texture(rng)[box.slices]
+
+
+def smooth(picture: np.ndarray, box: Box, rng: np.random.Generator) -> None:
+    """Take the grain away, as a decoder does, with a soft edge: no line is to be seen."""
+    weight = np.zeros(picture.shape[:2], np.float32)
+    weight[box.slices] = 1
+    weight = cv2.GaussianBlur(weight, (0, 0), 3)[..., None]
+    blurred = cv2.GaussianBlur(picture, (0, 0), 1.2).astype(np.float32)
+    picture[:] = np.rint(picture + (blurred - picture) * weight).astype(np.uint8)
+
+
+def tint(picture: np.ndarray, box: Box, rng: np.random.Generator) -> None:
+    """Make the rectangle a little redder."""
+    picture[box.slices] = np.clip(picture[box.slices] + np.array([9.0, -4.0, 0.0]), 0, 255)
+
+
+def places(edit: Callable[[np.ndarray, Box, np.random.Generator], None], pictures: int, seed: int = 0) -> list[Place]:
+    rng = np.random.default_rng(seed)
+    found: list[Place] = []
+    for group in range(pictures):
+        picture = texture(rng)
+        width, height = rng.integers(30, 60, 2)
+        x, y = (int(rng.integers(20, SIDE_PX - side - 20)) for side in (width, height))
+        box = Box.from_xywh(x, y, int(width), int(height))
+        edit(picture, box, rng)
+        place = Place(picture=picture, box=box, group=group, is_painted=True)
+        found += [each for pair in draw_untouched([place], [box], rng) for each in pair]
+    return found
+
+
+@pytest.mark.parametrize("edit", [paste, smooth, tint])
+def test_what_was_done_is_found(edit: Callable[..., None]) -> None:
+    found = probe(places(edit, 40), seed=0, with_network=False)
+    assert found is not None
+    assert found.leak.value > 0.9
+    assert found.leak.low > 0.8
+    assert found.leak.low <= found.leak.value <= found.leak.high
+
+
+def test_where_nothing_was_done_nothing_is_found() -> None:
+    found = probe(places(leave_alone, 120), seed=0, with_network=False)
+    assert found is not None
+    assert found.leak.low < 0.5 < found.leak.high
+
+
+def test_the_network_finds_a_paste_on_its_own() -> None:
+    found = probe(places(paste, 40), seed=0)
+    assert found is not None
+    assert found.auc["network"].value > 0.9
+
+
+def test_the_same_places_get_the_same_judgement() -> None:
+    some = places(smooth, 24)
+    first, second = (probe(some, seed=3, with_network=False) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert first.auc == second.auc
+    np.testing.assert_array_equal(first.suspicion, second.suspicion)
+
+
+def test_too_few_places_say_nothing() -> None:
+    assert probe(places(paste, 12), seed=0) is None
+    assert probe([], seed=0) is None
