@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from boxpaint.balance_view import BalanceOption, RenameOption, TargetOption, balanced
+from boxpaint.cli_audit import audit
 from boxpaint.cli_detect import refine_app
 from boxpaint.cli_evaluate import evaluate, predict
 from boxpaint.cli_experiment import experiment
@@ -286,6 +287,7 @@ def _load(
 
 
 # Behind the commands above, so that the help follows the way of a data set: painted, checked, learnt from, proven.
+app.command()(audit)
 app.command("import")(import_command)
 app.add_typer(train_app, name="train")
 app.add_typer(refine_app, name="refine")

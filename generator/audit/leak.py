@@ -20,12 +20,15 @@ from generator.audit.probe import Auc, Probed, probe
 from generator.decoding import decode_rgb
 from generator.errors import DatasetError, Fault
 from generator.geometry import Box
-from generator.pictures import tile
-from generator.record import ObjectRecord, PaintRecord, SceneRecord, decode_mask
+from generator.pictures import spread, tile
+from generator.record import ObjectRecord, PaintRecord, SceneRecord, decode_mask, read_record
 from generator.seeds import derive_rng, derive_seed
+from generator.storage import atomic_writer, write_json
 
 # Pixels around an object's mask that are hidden, too: its soft edge and its shadow.
 HIDDEN_BORDER_PX = 4
+SCHEMA_VERSION = 1
+AUDIT, AUDIT_PICTURE = "audit.json", "audit.png"
 SHOWN, SHOWN_COLUMNS, SHOWN_PX, SHOWN_BORDER = 24, 6, 180, 0.35
 _PLACES, _DECOYS, _OBJECTS = 0, 1, 2
 
@@ -52,6 +55,25 @@ class LeakReport:
         """Plain data."""
         kinds = {"decoys": self.decoys, "objects": self.objects}
         return {"pictures": self.pictures, **{name: _plain(found) for name, found in kinds.items()}}
+
+
+def audit_folder(folder: Path, *, scenes: int | None = None, with_network: bool = True, seed: int = 0) -> LeakReport:
+    """Audit a run folder, or so many of its scenes, and leave audit.json and audit.png there.
+
+    Raises DatasetError where no finished scene is in it.
+    """
+    paths = sorted((folder / "records").glob("*.json"))
+    if not paths:
+        expected = "no records/ of `boxpaint generate` are in it; only painted data sets can be audited"
+        raise DatasetError([Fault(file=str(folder), expected=expected)])
+    records = [read_record(paths[place]) for place in spread(len(paths), scenes or len(paths))]
+    report = audit_scenes(records, folder / "images", seed=seed, with_network=with_network)
+    write_json(folder / AUDIT, {"schema_version": SCHEMA_VERSION, "seed": seed, **report.to_json()})
+    picture = draw_suspicious(report.suspicious)
+    if picture is not None:
+        with atomic_writer(folder / AUDIT_PICTURE) as stream:
+            picture.save(stream, "PNG")
+    return report
 
 
 def audit_scenes(records: Sequence[SceneRecord], images: Path, *, seed: int, with_network: bool = True) -> LeakReport:
@@ -105,7 +127,7 @@ def _most_suspicious(kinds: Iterable[tuple[list[Place], Probed | None]]) -> list
 
 
 def _surroundings(place: Place) -> Image.Image:
-    """A square around a place, with marks at the corners of the region only: the eye is to find the rest itself."""
+    """A square around a place, without any mark: the eye is to find the seam itself."""
     box, (height, width) = place.box, place.picture.shape[:2]
     side = min(round(max(box.width, box.height) * (1 + 2 * SHOWN_BORDER)), height, width)
     x = int(np.clip((box.x_min + box.x_max - side) // 2, 0, width - side))
