@@ -46,6 +46,7 @@ def paint(scene: ScenePlan) -> Scene:
             PaintedObject(
                 placement=item,
                 crop=item.box,
+                region=item.box,
                 attempts=(Attempt(number=0, seed=1, verdicts=(verdict,)),),
                 label=label_from_mask(mask.astype(bool)),
             )

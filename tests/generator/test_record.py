@@ -66,12 +66,14 @@ def scene(canvas_mask: np.ndarray) -> Scene:
             PaintedObject(
                 placement=wishes[0],
                 crop=Box.from_xywh(0, 0, 64, 60),
+                region=Box.from_xywh(0, 0, 64, 60),
                 attempts=(attempt(0, passed=False), attempt(1, passed=True)),
                 label=label_from_mask(canvas_mask),
             ),
             PaintedObject(
                 placement=wishes[1],
                 crop=Box.from_xywh(16, 0, 64, 60),
+                region=Box.from_xywh(16, 0, 64, 60),
                 attempts=(attempt(0, passed=False),),
                 label=None,
                 dropped="few",

@@ -62,7 +62,14 @@ def record(index: int, split: str, objects: Iterable[tuple[str, np.ndarray | Non
         )
         label = None if mask is None else label_from_mask(mask)
         items.append(
-            PaintedObject(placement=wish, crop=Box.from_xywh(0, 0, 64, 64), attempts=(), label=label, dropped="")
+            PaintedObject(
+                placement=wish,
+                crop=Box.from_xywh(0, 0, 64, 64),
+                region=Box.from_xywh(0, 0, 64, 64),
+                attempts=(),
+                label=label,
+                dropped="",
+            )
         )
     plan = ScenePlan(index=index, split=split, prompt="a smear", negative_prompt="", seed=0, placements=())
     image = np.zeros((CANVAS_WH[1], CANVAS_WH[0], 3), np.uint8)

@@ -75,6 +75,7 @@ def run_of(
                 PaintedObject(
                     placement=wish,
                     crop=Box.from_xywh(0, 0, 64, 64),
+                    region=Box.from_xywh(0, 0, 64, 64),
                     attempts=(attempt(0, f"few {prompt}"), attempt(1, "" if kept else "few")),
                     label=label_from_mask(mask) if kept else None,
                     dropped="" if kept else f"few {prompt}",
