@@ -17,6 +17,7 @@ from boxpaint.cli_detect import refine_app
 from boxpaint.cli_evaluate import evaluate, predict
 from boxpaint.cli_experiment import experiment
 from boxpaint.cli_import import import_command
+from boxpaint.cli_review import review
 from boxpaint.cli_segmenter import segment
 from boxpaint.cli_train import app as train_app
 from boxpaint.exit_codes import INTERRUPTED
@@ -288,6 +289,7 @@ def _load(
 
 # Behind the commands above, so that the help follows the way of a data set: painted, checked, learnt from, proven.
 app.command()(audit)
+app.command()(review)
 app.command("import")(import_command)
 app.add_typer(train_app, name="train")
 app.add_typer(refine_app, name="refine")

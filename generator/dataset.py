@@ -6,6 +6,7 @@ plan.jsonl               every planned scene
 images/000000.png        the pictures
 records/000000.json      how each was made; written after its picture, so a record means a finished scene
 annotations/             COCO, made from the records
+review.json              what a person decided of single objects, see review.py; where there is any
 README.md contact_sheet.jpg report.html
 logs/timings.jsonl       seconds per stage; with report.html the only files that differ between equal runs
 """
@@ -25,13 +26,23 @@ from generator.plan import Plan, write_plan
 from generator.prompts.book import ENRICHED_FILE, PromptBook, read_book, write_book
 from generator.provenance import encode_image, xmp_packet
 from generator.record import SceneRecord, read_record, record_of
+from generator.review import REVIEW, Review, read_review
 from generator.run_identity import compare, differences_between, identity_of, read_json, read_run
 from generator.storage import make_folder, remove_leftovers, translate_os_errors, write_bytes, write_json
 from generator.types import Scene
 from generator.version import __version__
 
 _OWN_FOLDERS = ("images", "records", "annotations", "logs", "prompts")
-_OWN_FILES = ("run.json", "plan.jsonl", "README.md", "contact_sheet.jpg", "report.html")
+_OWN_FILES = (
+    "run.json",
+    "plan.jsonl",
+    REVIEW,
+    "audit.json",
+    "audit.png",
+    "README.md",
+    "contact_sheet.jpg",
+    "report.html",
+)
 # Of what the painter says of itself: with another of these, one data set would hold pictures of two models.
 _MODEL_KEYS = ("inpaint", "background")
 
@@ -65,9 +76,10 @@ class Dataset:
 class RunFolder:
     """A run's folder, opened for one plan. Whether that holds the right prompt book is decided by `with_book`."""
 
-    def __init__(self, folder: Path, plan: Plan, *, finished: set[int], stale: bool):
+    def __init__(self, folder: Path, plan: Plan, *, finished: set[int], stale: bool, review: Review | None = None):
         self.folder = folder
         self.plan = plan
+        self.review = review or Review()
         self._finished = finished
         self._stale = stale
 
@@ -97,7 +109,7 @@ class RunFolder:
             )
         if overwrite or differences:
             return cls(folder, plan, finished=set(), stale=True)
-        run = cls(folder, plan, finished=set(), stale=False)
+        run = cls(folder, plan, finished=set(), stale=False, review=read_review(folder, plan.spec.categories))
         run._finished = run._find_finished()
         return run
 
@@ -125,7 +137,7 @@ class RunFolder:
                 "from it with --prompts, or move it away"
             )
         plan = replace(self.plan, book=book)
-        return RunFolder(self.folder, plan, finished=self._finished, stale=self._stale)
+        return RunFolder(self.folder, plan, finished=self._finished, stale=self._stale, review=self.review)
 
     def keep_book(self) -> None:
         """Lay down the book as soon as it is made, before models of several gigabytes are loaded.
@@ -149,7 +161,7 @@ class RunFolder:
 
     @property
     def finished(self) -> frozenset[int]:
-        """Indices of the finished scenes."""
+        """Indices of the finished scenes; one with an object that was rejected in review is not."""
         return frozenset(self._finished)
 
     def begin(self, painter: Mapping[str, str]) -> list[str]:
@@ -209,8 +221,8 @@ class RunFolder:
         self._finished.add(index)
 
     def records(self) -> Iterator[SceneRecord]:
-        """Read the records of the finished scenes, in order."""
-        return (read_record(self.record_path(index)) for index in sorted(self._finished))
+        """Read the records of the finished scenes, in order, with what was decided in review."""
+        return (self.review.applied(read_record(self.record_path(index))) for index in sorted(self._finished))
 
     def log_timing(self, chunk: int, scenes: int, seconds: Mapping[str, float]) -> None:
         """Append one chunk's seconds per stage to the log."""
@@ -231,7 +243,9 @@ class RunFolder:
         records = [path for path in (self.folder / "records").glob("*.json") if path.stem.isdecimal()]
         # A record without bytes is what a power cut leaves on some file systems.
         stems = [int(path.stem) for path in records if path.stat().st_size]
-        return {index for index in stems if self.image_path(index).exists()}
+        finished = {index for index in stems if self.image_path(index).exists()}
+        reviewed = finished & self.review.rejected().keys()
+        return finished - {index for index in reviewed if self.review.is_waiting(read_record(self.record_path(index)))}
 
     def _clear(self) -> None:
         """Remove what is ours and nothing else; run.json last, so that a kill in between leaves a folder of ours."""

@@ -137,6 +137,7 @@ def _paint_chunks(run: RunFolder, chunks: list[list[int]], listener: Listener, s
             painter,
             plan.config,
             watch=watch,
+            rejected=run.review.rejected(),
             on_background=listener.on_background,
             on_object=listener.on_object,
         )

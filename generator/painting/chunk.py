@@ -8,13 +8,14 @@ meets the same ones.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from generator.checks import run_checks
+from generator.checks.evidence import Evidence
 from generator.checks.picture import picture_verdict
 from generator.config import Config
 from generator.errors import ModelError
@@ -24,8 +25,9 @@ from generator.painting.mask import native_mask
 from generator.painting.painter import BackgroundJob, InpaintJob, Painter, Painting
 from generator.painting.stitch import stitch
 from generator.plan import Placement, ScenePlan
+from generator.review import Rejected
 from generator.seeds import derive_rng, derive_seed
-from generator.types import Attempt, PaintedObject, Scene, label_from_mask
+from generator.types import Attempt, PaintedObject, Scene, Verdict, label_from_mask
 
 # Last position below an object's attempt seed.
 _NOISE, _EDGE = 0, 1
@@ -41,6 +43,7 @@ class _Easel:
     image: np.ndarray
     background_attempts: tuple[Attempt, ...]
     pending: list[Placement]
+    rejected: Rejected = field(default_factory=dict)
     attempts: dict[int, list[Attempt]] = field(default_factory=dict)
     done: list[PaintedObject] = field(default_factory=list)
     occupied: np.ndarray = field(init=False)
@@ -71,12 +74,18 @@ def paint_chunk(
     config: Config,
     *,
     watch: Stopwatch,
+    rejected: Mapping[int, Rejected] | None = None,
     on_background: OnObject = lambda _: None,
     on_object: OnObject = lambda _: None,
 ) -> list[Scene]:
-    """Paint scenes of one chunk. Raises ModelError when the model paints no usable background."""
+    """Paint scenes of one chunk; `rejected` are attempts that a person did not want, by scene.
+
+    Raises ModelError when the model paints no usable background.
+    """
     with watch.stage("backgrounds"):
         easels = _paint_backgrounds(scenes, painter, config, on_background)
+    for easel in easels:
+        easel.rejected = (rejected or {}).get(easel.plan.index, {})
     while any(easel.pending for easel in easels):
         _paint_round(easels, painter, config, watch, on_object)
     return [_finish(easel, config) for easel in easels]
@@ -196,10 +205,7 @@ def _judge(easel: _Easel, placement: Placement, frame: CropFrame, painting: Pain
     attempt = Attempt(
         number=number,
         seed=derive_seed(placement.seed, number, _NOISE),
-        # Of a decoy no object is expected: it only has to be a picture.
-        verdicts=(picture_verdict(painting.fault),)
-        if placement.is_decoy
-        else run_checks(stitched.evidence, config.labels),
+        verdicts=_verdicts(easel, placement, number, stitched.evidence, config),
     )
     history.append(attempt)
     label, dropped = None, ""
@@ -224,6 +230,17 @@ def _judge(easel: _Easel, placement: Placement, frame: CropFrame, painting: Pain
         )
     )
     return True
+
+
+def _verdicts(
+    easel: _Easel, placement: Placement, number: int, evidence: Evidence, config: Config
+) -> tuple[Verdict, ...]:
+    if placement.is_decoy:  # no object is expected of it: it only has to be a picture
+        return (picture_verdict(evidence.fault),)
+    verdicts = run_checks(evidence, config.labels)
+    if number in easel.rejected.get(placement.object_index, ()):
+        verdicts += (Verdict(check="review", passed=False, score=0.0, reason="rejected in review"),)
+    return verdicts
 
 
 def _finish(easel: _Easel, config: Config) -> Scene:
