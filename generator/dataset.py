@@ -33,16 +33,8 @@ from generator.types import Scene
 from generator.version import __version__
 
 _OWN_FOLDERS = ("images", "records", "annotations", "logs", "prompts")
-_OWN_FILES = (
-    "run.json",
-    "plan.jsonl",
-    REVIEW,
-    "audit.json",
-    "audit.png",
-    "README.md",
-    "contact_sheet.jpg",
-    "report.html",
-)
+_FOR_PEOPLE = ("README.md", "contact_sheet.jpg", "report.html")
+_OWN_FILES = ("run.json", "plan.jsonl", REVIEW, "audit.json", "audit.png", *_FOR_PEOPLE)
 # Of what the painter says of itself: with another of these, one data set would hold pictures of two models.
 _MODEL_KEYS = ("inpaint", "background")
 

@@ -105,7 +105,8 @@ def test_decisions_are_applied_to_the_record() -> None:
             "category goes with 'wrong class'",
         ),
         (
-            '{"decisions": [{"scene": 1, "object_index": 0, "attempt": 0, "decision": "wrong class", "category": "cow"}]}',
+            '{"decisions": [{"scene": 1, "object_index": 0, "attempt": 0, "decision": "wrong class", '
+            '"category": "cow"}]}',
             "one of cell, platelet",
         ),
     ],
