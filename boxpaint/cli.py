@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from boxpaint.balance_view import BalanceOption, RenameOption, TargetOption, balanced
-from boxpaint.cli_audit import audit
+from boxpaint.cli_calibrate import calibrate
+from boxpaint.cli_check import audit, validate
 from boxpaint.cli_detect import refine_app
 from boxpaint.cli_evaluate import evaluate, predict
 from boxpaint.cli_experiment import experiment
@@ -36,7 +37,6 @@ app = typer.Typer(
 # No markup: a path or a name may hold square brackets.
 console = Console(highlight=False, markup=False, emoji=False)
 
-FAULTS_FOUND = 2
 PREVIEW_SCENES = 24
 
 BackgroundOption = Annotated[Path, typer.Option("--background", help="CSV of the scenes: prompt, num_imgs, ...")]
@@ -231,28 +231,6 @@ def generate(
 
 
 @app.command()
-def validate(
-    path: Annotated[Path, typer.Argument(help="A data set's folder, ours or any COCO, or one COCO file.")],
-) -> None:
-    """Check a COCO data set and explain each fault; exit code 2 when there is one."""
-    from detection.coco_metrics import score_against_itself
-    from generator.validation import validate_dataset
-
-    report = validate_dataset(path)
-    for fault in report.faults:
-        console.print(str(fault), style="red", soft_wrap=True)
-    labels = ", ".join(f"{count} {name}" for name, count in report.labels_per_category.items()) or "no labels"
-    console.print(f"{report.num_images} pictures, {labels}")
-    if report.faults:
-        console.print(f"{len(report.faults)} faults", style="bold red")
-        raise typer.Exit(FAULTS_FOUND)
-    for file in report.annotation_files:
-        scores = score_against_itself(file)
-        shown = "no labels to score" if scores.ap < 0 else f"AP {scores.ap:.3f}"
-        console.print(f"{file}: sound; scored against itself by pycocotools: {shown}", soft_wrap=True)
-
-
-@app.command()
 def doctor() -> None:
     """Say what this machine can do: versions, devices, memory, bundles, licences."""
     from boxpaint.doctor import examine
@@ -288,7 +266,9 @@ def _load(
 
 
 # Behind the commands above, so that the help follows the way of a data set: painted, checked, learnt from, proven.
+app.command()(validate)
 app.command()(audit)
+app.command()(calibrate)
 app.command()(review)
 app.command("import")(import_command)
 app.add_typer(train_app, name="train")

@@ -101,8 +101,11 @@ def train_detector(
     rename: RenameOption = None,
     boxes: Annotated[
         BoxMode,
-        typer.Option(help="Boxes of painted objects: as painted, as asked for, or scaled to how real ones are drawn."),
-    ] = "tight",
+        typer.Option(
+            help="Boxes of painted objects: as the set has them, as painted, as asked for, or as painted and scaled to "
+            "how real ones are drawn."
+        ),
+    ] = "labelled",
     config: ConfigOption = None,
     seed: SeedOption = 0,
     workers: WorkersOption = None,

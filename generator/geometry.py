@@ -96,6 +96,26 @@ def box_iou(a: Box, b: Box) -> float:
     return shared / (a.area + b.area - shared)
 
 
+def scaled_about_centre(
+    box_xyxy: tuple[int, int, int, int], scale: float, size_wh: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    """Multiply the sides of a box about its centre and cut it to a picture of `size_wh`; to a hundredth of a pixel.
+
+    scaled_about_centre((10, 10, 20, 30), 1.5, (100, 33)) is (7.5, 5.0, 22.5, 33.0).
+    """
+    x_min, y_min, x_max, y_max = box_xyxy
+    if scale == 1:  # as it is, to the last bit
+        return float(x_min), float(y_min), float(x_max), float(y_max)
+    left, right = _scaled_interval(x_min, x_max, scale, size_wh[0])
+    top, bottom = _scaled_interval(y_min, y_max, scale, size_wh[1])
+    return left, top, right, bottom
+
+
+def _scaled_interval(low: int, high: int, scale: float, limit: int) -> tuple[float, float]:
+    middle, half = (low + high) / 2, (high - low) / 2 * scale
+    return round(max(0.0, middle - half), 2), round(min(float(limit), middle + half), 2)
+
+
 def square_around(box: Box, *, margin: float, size_wh: tuple[int, int], shift: tuple[float, float] = (0.0, 0.0)) -> Box:
     """Square about the centre of a box, inside a picture of `size_wh`, with `margin` (share of its longer side) around.
 

@@ -76,13 +76,14 @@ def _scaled(box: Box, scale: float) -> Box:
 
 
 def draw_record(record: SceneRecord, images: Path, colours: Mapping[str, str]) -> Image.Image:
-    """Draw the painted boxes of a finished scene."""
+    """Draw the labels of a finished scene."""
     with Image.open(images / record.file_name) as picture:
         picture.load()
     boxes = []
     for item in record.objects:
-        if item.painted_box is not None:
-            boxes.append((item.category, Box.from_xyxy(*item.painted_box)))
+        label = item.label_xyxy((record.width, record.height))
+        if label is not None:
+            boxes.append((item.category, Box.from_xyxy(*(round(edge) for edge in label))))
     return draw_boxes(picture, boxes, colours)
 
 

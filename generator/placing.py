@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from generator.calibration import draw_centre
 from generator.config import PlacementConfig
 from generator.geometry import Box, overlap_share
 from generator.spec import ClassSpec
@@ -50,19 +51,35 @@ def find_place(
     y_low, y_high = max(y_low, band_low), min(y_high, band_high)
     if y_low > y_high:
         return None, "the band leaves no place for a box of this height inside the canvas"
+    found = row.calibration
     for _ in range(rules.max_tries):
-        x = int(rng.integers(x_low, x_high, endpoint=True))
-        y = int(rng.integers(y_low, y_high, endpoint=True))
+        x = _draw_start(x_low, x_high, width, canvas_w, None if found is None else found.centres_x, rng)
+        y = _draw_start(y_low, y_high, height, canvas_h, None if found is None else found.centres_y, rng)
         box = Box.from_xywh(x, y, width, height)
         if all(overlap_share(box, other) <= max_overlap for other in taken):
             return box, ""
     return None, f"no free place in {rules.max_tries} tries"
 
 
+def _draw_start(
+    low: int, high: int, length: int, canvas: int, deciles: Sequence[float] | None, rng: np.random.Generator
+) -> int:
+    """Draw the near edge of a box: anywhere, or with its centre where real ones are."""
+    if deciles is None:
+        return int(rng.integers(low, high, endpoint=True))
+    limits = (low + length / 2) / canvas, (high + length / 2) / canvas
+    centre = draw_centre(deciles, limits, float(rng.random()))
+    return min(max(round(centre * canvas - length / 2), low), high)
+
+
 def draw_size(row: ClassSpec, canvas_wh: tuple[int, int], rng: np.random.Generator) -> tuple[int, int]:
     """Draw the width and height in pixels of one box of a class."""
     ranges = row.size_ranges_px(canvas_wh)
     scale, jitter_w, jitter_h = rng.random(3)
+    if row.calibration is not None:
+        wished = row.calibration.draw_size((float(scale), float(jitter_w)), canvas_wh)
+        width, height = (min(max(round(side), MIN_SIDE_PX), most) for side, most in zip(wished, canvas_wh, strict=True))
+        return width, height
     if ranges is None:
         low, high = np.log(row.aspect_ratios)
         ratio = float(np.exp(low + (high - low) * jitter_w))

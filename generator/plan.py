@@ -37,7 +37,7 @@ class Placement:
     """One box to paint: what, where, how. `object_index` is its number within the scene, decoys after all objects.
 
     A decoy is painted like an object, with the scene's own prompt, and is not labelled; `category` is the one whose
-    sizes it has.
+    sizes it has. `label_scale` is how many times as large as what was painted the label is to be.
     """
 
     object_index: int
@@ -48,6 +48,7 @@ class Placement:
     seed: int
     blender: str
     is_decoy: bool = False
+    label_scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +107,9 @@ class Plan:
                 expected=f"boxes of {row.name!r} do not fit the canvas of {width} x {height} px: read the spec for it",
             )
             for row in self.spec.classes
-            if (ranges := row.size_ranges_px((width, height))) and (ranges[2] > width or ranges[3] > height)
+            if row.calibration is None
+            and (ranges := row.size_ranges_px((width, height)))
+            and (ranges[2] > width or ranges[3] > height)
         ]
         if faults:
             raise SpecError(faults)
@@ -192,6 +195,7 @@ class Plan:
                     box=box,
                     seed=seed,
                     blender=self._choose_blender(seed),
+                    label_scale=row.label_scale,
                 )
             )
         return tuple(placements), tuple(unplaced)

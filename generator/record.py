@@ -14,6 +14,7 @@ from pycocotools import mask as coco_mask
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from generator.errors import DatasetError, Fault
+from generator.geometry import scaled_about_centre
 from generator.types import Attempt, PaintedObject, Scene
 
 SCHEMA_VERSION = 2
@@ -69,11 +70,21 @@ class PaintRecord(_Part):
 
 
 class ObjectRecord(PaintRecord):
-    """One object, and what was really painted of it (None: dropped)."""
+    """One object, and what was really painted of it (None: dropped).
+
+    `painted_box` is tight around the mask; the label's box has `label_scale` times its sides.
+    """
 
     painted_box: BoxXyxy | None
+    label_scale: float
     mask: RleRecord | None
     visible_share: float | None
+
+    def label_xyxy(self, size_wh: tuple[int, int]) -> tuple[float, float, float, float] | None:
+        """Box of the label in a picture of this size: the painted one, scaled about its centre, cut to the picture."""
+        if self.painted_box is None:
+            return None
+        return scaled_about_centre(self.painted_box, self.label_scale, size_wh)
 
 
 class UnplacedRecord(_Part):
@@ -183,6 +194,7 @@ def _object(item: PaintedObject, canvas_wh: tuple[int, int]) -> ObjectRecord:
     return ObjectRecord(
         **_painted(item),
         painted_box=label.painted_box.xyxy if label else None,
+        label_scale=item.placement.label_scale,
         mask=mask,
         visible_share=label.visible_share if label else None,
     )

@@ -24,7 +24,6 @@ from generator.errors import DatasetError, Fault
 from generator.record import ObjectRecord, SceneRecord
 from generator.storage import translate_os_errors, write_json
 
-SCHEMA_VERSION = 1
 REVIEW = "review.json"
 
 Choice = Literal["accept", "reject", "wrong class"]
@@ -51,7 +50,7 @@ class Decision(BaseModel):
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     decisions: tuple[Decision, ...] = ()
 
 

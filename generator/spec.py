@@ -1,7 +1,7 @@
-"""What the user asked for: background.csv, classes.csv and, if there is one, attributes.csv, read, checked and typed.
+"""What the user asked for: background.csv, classes.csv and, if they are there, attributes.csv and calibration.json.
 
-Sizes are kept as they were written (pixels, or a share of the canvas side); `ClassSpec.size_ranges_px` turns them into
-pixels, and the plan draws from those.
+Read, checked and typed. Sizes are kept as they were written (pixels, or a share of the canvas side);
+`ClassSpec.size_ranges_px` turns them into pixels, and the plan draws from those.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from generator.calibration import CALIBRATION, ClassCalibration, read_calibration
 from generator.errors import Fault, SpecError
 from generator.references import reference_fault
 from generator.spec_rules import (
@@ -54,7 +55,8 @@ class ClassSpec:
     Either `sizes` (width_min, height_min, width_max, height_max) or `aspect_ratios` (width / height) is set.
     `band` is the share of the height, 0 at the top, within which the box's centre lies. `references` is as written
     (generator/references.py); `synonyms` are other words that name the class in a prompt. `total` is how many appear in
-    all scenes together, spread evenly over them; None leaves it to a draw in each scene.
+    all scenes together, spread evenly over them; None leaves it to a draw in each scene. `calibration` is what was
+    measured on real objects of the class; sizes and positions then follow that.
     """
 
     prompt: str
@@ -69,7 +71,13 @@ class ClassSpec:
     synonyms: tuple[str, ...] = ()
     band: tuple[float, float] = (0.0, 1.0)
     total: int | None = None
+    calibration: ClassCalibration | None = None
     line: int = 0
+
+    @property
+    def label_scale(self) -> float:
+        """By what the sides of the tight box are multiplied to make the label's."""
+        return self.calibration.label_scale if self.calibration is not None else 1.0
 
     def size_ranges_px(self, canvas_wh: tuple[int, int]) -> tuple[int, int, int, int] | None:
         """(width_min, height_min, width_max, height_max) in pixels, or None when the row gives aspect ratios."""
@@ -118,9 +126,13 @@ class Spec:
         del data["folder"]
         for row in (*data["backgrounds"], *data["classes"], *data["attributes"]):
             del row["line"]
-        for row in data["classes"]:
-            if row["total"] is None:
+        for row, source in zip(data["classes"], self.classes, strict=True):
+            if source.total is None:
                 del row["total"]  # of a spec as it was written: it says what it said before there were totals
+            if source.calibration is None:
+                del row["calibration"]
+            else:
+                row["calibration"] = source.calibration.model_dump(mode="json")
         return data
 
     @property
@@ -139,7 +151,8 @@ def load_spec(
 ) -> Spec:
     """Read the CSV files and check them against a canvas of (width, height) pixels.
 
-    `attributes` None: the file attributes.csv beside `classes`, if there is one. Reference photos are looked for unless
+    `attributes` None: the file attributes.csv beside `classes`, if there is one. There, too, lies calibration.json
+    where real objects were measured. Reference photos are looked for unless
     `find_references` is False: a prompt book that is there needs none. Raises SpecError with every fault of all files
     at once.
     """
@@ -171,16 +184,19 @@ def load_spec(
         elif key == "classes":
             faults += class_faults(path, sound, canvas_wh)
         elif not any(fault.file == str(tables[1][1]) for fault in faults):  # else nobody knows which names are right
-            names = {row.cells["name"] or category_name(row.cells["prompt"]): None for row in rows["classes"]}
+            names = {_class_name(row): None for row in rows["classes"]}
             faults += attribute_faults(path, sound, names)
         if find_references and key != "attributes":
             checked = [reference_fault(str(path), row.line, row.cells["references"], folder) for row in sound]
             faults += [fault for fault in checked if fault is not None]
     if faults:
         raise SpecError(faults)
+    calibrations: dict[str, ClassCalibration] = {}
+    if (folder / CALIBRATION).exists():
+        calibrations = read_calibration(folder / CALIBRATION, [_class_name(row) for row in rows["classes"]])
     return Spec(
         backgrounds=tuple(_to_background(row) for row in rows["background"]),
-        classes=tuple(_to_class(row) for row in rows["classes"]),
+        classes=tuple(_to_class(row, calibrations.get(_class_name(row))) for row in rows["classes"]),
         attributes=tuple(AttributeSpec(**row.cells, line=row.line) for row in rows["attributes"]),
         folder=str(folder),
     )
@@ -206,7 +222,11 @@ def _to_background(row: TableRow) -> BackgroundSpec:
     )
 
 
-def _to_class(row: TableRow) -> ClassSpec:
+def _class_name(row: TableRow) -> str:
+    return row.cells["name"] or category_name(row.cells["prompt"])
+
+
+def _to_class(row: TableRow, calibration: ClassCalibration | None) -> ClassSpec:
     cells = row.cells
     width_min, height_min, width_max, height_max = (parse_length(cells[column]) for column in SIZE_COLUMNS)
     sizes = None
@@ -220,7 +240,7 @@ def _to_class(row: TableRow) -> ClassSpec:
         band = (parse_share(cells["y_min"]) or 0.0, parse_share(cells["y_max"]) or 0.0)
     return ClassSpec(
         prompt=cells["prompt"],
-        name=cells["name"] or category_name(cells["prompt"]),
+        name=_class_name(row),
         min_appear=int(cells["min_appear"]),
         max_appear=int(cells["max_appear"]),
         sizes=sizes,
@@ -230,5 +250,6 @@ def _to_class(row: TableRow) -> ClassSpec:
         references=cells["references"],
         synonyms=split_list(cells["synonyms"]),
         band=band,
+        calibration=calibration,
         line=row.line,
     )

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
-from pycocotools import mask as coco_mask
 
 from generator.errors import DatasetError, Fault
 from generator.record import read_record
+from generator.segmentation import decode_segmentation, distance_from_mask
 from generator.storage import sha256_of
 
 _REQUIRED = {
@@ -22,13 +22,10 @@ _REQUIRED = {
     "annotations": ("id", "image_id", "category_id", "bbox", "area", "iscrowd"),
     "categories": ("id", "name"),
 }
-# A drawn polygon is off by up to a pixel on each side, and people's boxes are rounded.
-BOX_TOLERANCE_PX, BOX_TOLERANCE_SHARE = 2.0, 0.02
 # `area` is the mask's; tools count polygons differently by a rim of pixels.
 AREA_TOLERANCE_SHARE, AREA_TOLERANCE_PX = 0.1, 16.0
 MAX_FAULTS_OF_A_KIND = 20
 MAX_NAME = 255
-MAX_COORDINATE = 1e6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,42 +227,14 @@ def _mask_faults(file: str, what: str, item: dict[str, Any], size_hw: tuple[int,
     if not mask.any():
         yield _fault(file, what, "the mask is empty")
         return
-    off = distance_from_mask(item["bbox"], mask)
+    # People's boxes, and ours where they follow people's, are larger than the mask: then this one says where it is.
+    tight = item["tight_bbox"] if _is_box(item.get("tight_bbox")) else item["bbox"]
+    off = distance_from_mask(tight, mask)
     if off > 0:
-        yield _fault(file, what, f"the box is up to {off:.0f} px off its mask", item["bbox"])
+        yield _fault(file, what, f"the box is up to {off:.0f} px off its mask", tight)
     area = float(mask.sum())
     if abs(area - item["area"]) > AREA_TOLERANCE_PX + AREA_TOLERANCE_SHARE * area:
         yield _fault(file, what, f"the mask covers {area:.0f} px", f"area {item['area']}")
-
-
-def distance_from_mask(bbox: Sequence[float], mask: np.ndarray) -> float:
-    """Pixels from the edges of a box (x, y, width, height) to its mask (HW bool, not empty); 0 where they fit."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    tight = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], float)
-    x, y, width, height = bbox
-    off = float(np.abs(tight - np.array([x, y, x + width, y + height])).max())
-    return off if off > BOX_TOLERANCE_PX + BOX_TOLERANCE_SHARE * max(width, height) else 0.0
-
-
-def decode_segmentation(segmentation: Any, size_hw: tuple[int, int]) -> np.ndarray:
-    """Draw COCO polygons or decode a run-length encoding: a mask, HW bool. Raises ValueError when it is neither."""
-    try:
-        decoded: np.ndarray = coco_mask.decode(_run_lengths(segmentation, *size_hw))
-    except (TypeError, LookupError, OverflowError) as error:
-        raise ValueError(str(error)) from None
-    return decoded.astype(bool)
-
-
-def _run_lengths(segmentation: Any, height: int, width: int) -> dict[str, Any]:
-    if isinstance(segmentation, list):
-        if not all(isinstance(polygon, list) and len(polygon) >= 6 for polygon in segmentation):
-            raise ValueError("a polygon needs three points or more")
-        if not all(_is_number(value) and abs(value) <= MAX_COORDINATE for polygon in segmentation for value in polygon):
-            raise ValueError("a polygon has points that are no numbers, or too far away")  # pycocotools would crash
-        return dict(coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width)))
-    if isinstance(segmentation["counts"], list):
-        return dict(coco_mask.frPyObjects(segmentation, height, width))
-    return {"size": segmentation["size"], "counts": str(segmentation["counts"]).encode("ascii")}
 
 
 def _run_faults(root: Path, listed: set[str]) -> Iterator[Fault]:

@@ -10,8 +10,9 @@ import numpy as np
 
 from detection.datasets.types import DetectionSet, Sample
 
-BoxMode = Literal["tight", "requested", "calibrated"]
-"""Around what was painted, as asked of the painter, or tight ones scaled to how people draw theirs."""
+BoxMode = Literal["labelled", "tight", "requested", "calibrated"]
+"""As the data set has them, around what was painted, as asked of the painter, or tight ones scaled to how people draw
+theirs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +36,23 @@ def rescale(painted: DetectionSet, scales: Mapping[str, BoxScale]) -> DetectionS
     return replace(painted, samples=tuple(map(rescaled, painted.samples)))
 
 
+def tight_boxes(painted: DetectionSet) -> DetectionSet:
+    """Take the box around what was painted as the label, where a label knows it."""
+
+    def tight(sample: Sample) -> Sample:
+        return sample.with_boxes(_where_known(sample.tight_xyxy, sample.boxes_xyxy))
+
+    return replace(painted, samples=tuple(map(tight, painted.samples)))
+
+
 def requested_boxes(painted: DetectionSet) -> DetectionSet:
     """Take the box that was asked for as the label, where a label knows it."""
 
     def asked(sample: Sample) -> Sample:
-        known = ~np.isnan(sample.requested_xyxy).any(axis=1, keepdims=True)
-        return sample.with_boxes(np.where(known, sample.requested_xyxy, sample.boxes_xyxy))
+        return sample.with_boxes(_where_known(sample.requested_xyxy, sample.boxes_xyxy))
 
     return replace(painted, samples=tuple(map(asked, painted.samples)))
+
+
+def _where_known(boxes_xyxy: np.ndarray, otherwise_xyxy: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(boxes_xyxy).any(axis=1, keepdims=True), otherwise_xyxy, boxes_xyxy)

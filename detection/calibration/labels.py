@@ -1,8 +1,8 @@
-"""The boxes that painted objects are trained with: as painted, as asked for, or as people would draw them."""
+"""The boxes that painted objects are trained with: as labelled, painted, asked for, or as people would draw them."""
 
 from __future__ import annotations
 
-from detection.calibration.boxes import BoxMode, BoxScale, requested_boxes, rescale
+from detection.calibration.boxes import BoxMode, BoxScale, requested_boxes, rescale, tight_boxes
 from detection.calibration.scale import measure_scales
 from detection.datasets.types import DetectionSet
 
@@ -10,13 +10,16 @@ from detection.datasets.types import DetectionSet
 def with_boxes(
     painted: DetectionSet, boxes: BoxMode, measured: DetectionSet | None
 ) -> tuple[DetectionSet, dict[str, BoxScale]]:
-    """Give painted pictures, labelled tight, the boxes to train with; returns by how much they were scaled, too.
+    """Give painted pictures the boxes to train with; returns by how much tight ones were scaled, too.
 
     `measured` are the real pictures that the scale may be measured on; without any, calibrated boxes stay tight.
     """
+    if boxes == "labelled":
+        return painted, {}
     if boxes == "requested":
         return requested_boxes(painted), {}
+    tight = tight_boxes(painted)
     if boxes == "tight" or measured is None:
-        return painted, {}
-    scales = measure_scales(measured, painted)
-    return rescale(painted, scales), scales
+        return tight, {}
+    scales = measure_scales(measured, tight)
+    return rescale(tight, scales), scales

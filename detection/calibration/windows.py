@@ -37,7 +37,7 @@ def cut_patches(data: DetectionSet, label: int, *, most: int) -> list[Patch]:
         (sample, box)
         for sample in data.samples
         for box in sample.boxes_xyxy[sample.labels == label]
-        if _is_whole(sample, box)
+        if is_whole(sample, box)
     ]
     step = max(1.0, len(places) / most)
     patches = []
@@ -81,7 +81,8 @@ def vary(window: np.ndarray, box: np.ndarray, rng: np.random.Generator) -> tuple
     return values.clip(0, 255).astype(np.uint8), np.array([x_min, y_min, x_max, y_max], np.float32)
 
 
-def _is_whole(sample: Sample, box: np.ndarray) -> bool:
+def is_whole(sample: Sample, box: np.ndarray) -> bool:
+    """Whether no edge of the picture cuts what the box (4,) holds."""
     low, high = box[:2], box[2:]
     return bool((low >= _EDGE_PX).all() and (high <= np.array([sample.width, sample.height]) - _EDGE_PX).all())
 

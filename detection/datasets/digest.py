@@ -17,7 +17,7 @@ def digest_of_set(data: DetectionSet, pictures: Iterable[str]) -> str:
     digest = hashlib.sha256(json.dumps(data.categories).encode())
     for sample, picture in zip(data.samples, pictures, strict=True):
         digest.update(picture.encode())
-        for array in (sample.boxes_xyxy, sample.labels, sample.requested_xyxy):
+        for array in (sample.boxes_xyxy, sample.labels, sample.requested_xyxy, sample.tight_xyxy):
             digest.update(array.tobytes())
         digest.update(json.dumps(sample.segmentations).encode())
     return digest.hexdigest()

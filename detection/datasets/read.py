@@ -81,10 +81,12 @@ def _sample(file: Path, image: dict[str, Any], items: list[dict[str, Any]], labe
     limits = np.array([*size_wh, *size_wh], np.float32)
     boxes = np.clip(_xyxy([item["bbox"] for item in items]), 0, limits)
     unknown = [np.nan] * 4
-    asked = _xyxy([item.get("requested_bbox", unknown) for item in items])
+    asked, tight = (_xyxy([item.get(key, unknown) for item in items]) for key in ("requested_bbox", "tight_bbox"))
     whole = np.all(boxes[:, 2:] > boxes[:, :2], axis=1)
     segmentations = [item.get("segmentation") or None for item in items]
-    return Sample.of(path, size_wh, boxes, [labels[item["id"]] for item in items], segmentations, asked).choose(whole)
+    return Sample.of(path, size_wh, boxes, [labels[item["id"]] for item in items], segmentations, asked, tight).choose(
+        whole
+    )
 
 
 def _xyxy(boxes_xywh: list[list[float]]) -> np.ndarray:

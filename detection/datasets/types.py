@@ -18,7 +18,8 @@ class Sample:
     `boxes_xyxy`: (N, 4) float32, pixels, x_min y_min x_max y_max, inside the picture, of positive area; (0, 4) without
     objects. `labels`: (N,) int64, 1 is the first category of its set; 0 is left to the background. `segmentations`:
     for each box COCO polygons or a run-length encoding, or None. `requested_xyxy`: of painted objects the box that was
-    asked for, as `boxes_xyxy`; NaN where there is none. Arrays are read-only.
+    asked for, `tight_xyxy` the one around what was painted, as `boxes_xyxy`; NaN where there is none. Arrays are
+    read-only.
     """
 
     path: Path
@@ -28,13 +29,14 @@ class Sample:
     labels: np.ndarray
     segmentations: tuple[Any, ...]
     requested_xyxy: np.ndarray
+    tight_xyxy: np.ndarray
 
     def __post_init__(self) -> None:
         count = len(self.labels)
-        shapes = self.boxes_xyxy.shape, self.requested_xyxy.shape
-        if shapes != ((count, 4), (count, 4)) or len(self.segmentations) != count:
+        shapes = self.boxes_xyxy.shape, self.requested_xyxy.shape, self.tight_xyxy.shape
+        if set(shapes) != {(count, 4)} or len(self.segmentations) != count:
             raise ValueError(f"{self.path}: {count} labels, but boxes of shapes {shapes}")
-        for array in (self.boxes_xyxy, self.labels, self.requested_xyxy):
+        for array in (self.boxes_xyxy, self.labels, self.requested_xyxy, self.tight_xyxy):
             array.setflags(write=False)
 
     @classmethod
@@ -46,10 +48,14 @@ class Sample:
         labels: np.ndarray | Sequence[int],
         segmentations: Sequence[Any] | None = None,
         requested_xyxy: np.ndarray | None = None,
+        tight_xyxy: np.ndarray | None = None,
     ) -> Sample:
         """Make a sample from lists or arrays; copies them."""
         boxes = np.array(boxes_xyxy, np.float32).reshape(-1, 4)
-        asked = np.full_like(boxes, np.nan) if requested_xyxy is None else np.array(requested_xyxy, np.float32)
+        asked, tight = (
+            np.full_like(boxes, np.nan) if given is None else np.array(given, np.float32).reshape(-1, 4)
+            for given in (requested_xyxy, tight_xyxy)
+        )
         return cls(
             path=path,
             width=size_wh[0],
@@ -57,7 +63,8 @@ class Sample:
             boxes_xyxy=boxes,
             labels=np.array(labels, np.int64).reshape(-1),
             segmentations=tuple(segmentations) if segmentations is not None else (None,) * len(boxes),
-            requested_xyxy=asked.reshape(-1, 4),
+            requested_xyxy=asked,
+            tight_xyxy=tight,
         )
 
     def choose(self, keep: np.ndarray) -> Sample:
@@ -69,6 +76,7 @@ class Sample:
             labels=self.labels[positions],
             segmentations=tuple(self.segmentations[position] for position in positions),
             requested_xyxy=self.requested_xyxy[positions],
+            tight_xyxy=self.tight_xyxy[positions],
         )
 
     def with_boxes(self, boxes_xyxy: np.ndarray) -> Sample:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from detection.datasets.types import DetectionSet
+from generator.segmentation import decode_segmentation
 from generator.storage import make_folder, write_json
-from generator.validation import decode_segmentation
 
 
 def write_coco(splits: Mapping[str, DetectionSet], folder: Path, *, description: str) -> list[Path]:

@@ -16,8 +16,8 @@ from detection.datasets.read import read_rgb
 from detection.datasets.types import DetectionSet, Sample
 from detection.experiment.config import CopyPasteConfig
 from generator.seeds import derive_rng
+from generator.segmentation import decode_segmentation
 from generator.storage import atomic_writer
-from generator.validation import decode_segmentation
 
 # GrabCut (Rother et al. 2004, https://doi.org/10.1145/1015706.1015720) sees this much around a box, of its longer side.
 _CONTEXT = 0.25

@@ -9,7 +9,7 @@ import numpy as np
 
 from detection.importers.orientation import turn_mask
 from generator.record import encode_mask
-from generator.validation import decode_segmentation, distance_from_mask
+from generator.segmentation import decode_segmentation, distance_from_mask
 
 # Other people's polygons and sizes may be of any type.
 _BROKEN = (ValueError, TypeError, LookupError, OverflowError)

@@ -7,7 +7,8 @@ from typing import Any
 
 from detection.datasets.types import DetectionSet, Sample
 from generator.errors import DatasetError, Fault
-from generator.validation import MAX_FAULTS_OF_A_KIND, decode_segmentation
+from generator.segmentation import decode_segmentation
+from generator.validation import MAX_FAULTS_OF_A_KIND
 
 
 def check_masks(data: DetectionSet, *, where: str) -> None:

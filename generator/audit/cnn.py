@@ -68,7 +68,7 @@ def _fit(net: PatchNet, patches: Patches, labels: np.ndarray, train: np.ndarray,
         if rng.random() < 0.5:  # left and right mean nothing; up and down do
             pixels, known = pixels[:, :, ::-1], known[:, :, ::-1]
         logits = net(_as_input(pixels, known))
-        loss = nn.functional.binary_cross_entropy_with_logits(logits, torch.from_numpy(labels[chosen]).float())
+        loss: torch.Tensor = nn.functional.binary_cross_entropy_with_logits(logits, torch.from_numpy(labels[chosen]).float())
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

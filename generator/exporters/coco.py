@@ -79,8 +79,10 @@ def _without_straight_points(points: np.ndarray) -> np.ndarray:
 
 
 def _annotation(item: ObjectRecord, record: SceneRecord, plan: Plan, category_ids: dict[str, int]) -> dict[str, Any]:
-    if item.painted_box is None or item.mask is None:
+    box = item.label_xyxy((record.width, record.height))
+    if box is None or item.painted_box is None or item.mask is None:
         raise ValueError("a dropped object has no annotation")
+    left, top, right, bottom = box
     mask = decode_mask(item.mask)
     segmentation: Any
     if plan.config.output.segmentation == "rle":
@@ -92,10 +94,11 @@ def _annotation(item: ObjectRecord, record: SceneRecord, plan: Plan, category_id
         "id": record.index * plan.max_objects + item.object_index + 1,
         "image_id": record.index + 1,
         "category_id": category_ids[item.category],
-        "bbox": list(Box.from_xyxy(*item.painted_box).xywh),
+        "bbox": [left, top, round(right - left, 2), round(bottom - top, 2)],
         "area": int(mask.sum()),
         "segmentation": segmentation,
         "iscrowd": 0,
+        "tight_bbox": list(Box.from_xyxy(*item.painted_box).xywh),
         "requested_bbox": list(Box.from_xyxy(*item.requested_box).xywh),
         "visible_share": item.visible_share,
     }

@@ -16,7 +16,7 @@ from detection.coco_metrics import (
 from detection.datasets.types import DetectionSet, Sample
 from detection.datasets.write import write_coco
 from detection.detectors.types import Detections
-from generator.validation import decode_segmentation
+from generator.segmentation import decode_segmentation
 from tests.detection.discs import disc_set, disc_splits, found_as_labelled
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from generator.validation import decode_segmentation, distance_from_mask, validate_dataset
+from generator.segmentation import decode_segmentation, distance_from_mask
+from generator.validation import validate_dataset
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1e12, "4", None])

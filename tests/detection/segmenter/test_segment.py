@@ -15,7 +15,7 @@ from detection.segmenter.pictures import find_pictures, labelled_pictures
 from detection.segmenter.results import file_names
 from detection.segmenter.segment import Segmented, segment
 from generator.errors import DatasetError, RunMismatchError
-from generator.validation import decode_segmentation
+from generator.segmentation import decode_segmentation
 from tests.detection.discs import disc_set
 from tests.detection.segmenter.drawn import ColourDetector
 

@@ -1,4 +1,4 @@
-"""`boxpaint audit`: can a trained probe tell where was painted?"""
+"""`boxpaint validate` and `boxpaint audit`: is a data set sound, and can a trained probe tell where was painted?"""
 
 from __future__ import annotations
 
@@ -16,6 +16,29 @@ if TYPE_CHECKING:
 
 # No markup: a path may hold square brackets.
 console = Console(highlight=False, markup=False, emoji=False)
+
+FAULTS_FOUND = 2
+
+
+def validate(
+    path: Annotated[Path, typer.Argument(help="A data set's folder, ours or any COCO, or one COCO file.")],
+) -> None:
+    """Check a COCO data set and explain each fault; exit code 2 when there is one."""
+    from detection.coco_metrics import score_against_itself
+    from generator.validation import validate_dataset
+
+    report = validate_dataset(path)
+    for fault in report.faults:
+        console.print(str(fault), style="red", soft_wrap=True)
+    labels = ", ".join(f"{count} {name}" for name, count in report.labels_per_category.items()) or "no labels"
+    console.print(f"{report.num_images} pictures, {labels}")
+    if report.faults:
+        console.print(f"{len(report.faults)} faults", style="bold red")
+        raise typer.Exit(FAULTS_FOUND)
+    for file in report.annotation_files:
+        scores = score_against_itself(file)
+        shown = "no labels to score" if scores.ap < 0 else f"AP {scores.ap:.3f}"
+        console.print(f"{file}: sound; scored against itself by pycocotools: {shown}", soft_wrap=True)
 
 
 def audit(

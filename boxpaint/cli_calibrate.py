@@ -1,0 +1,85 @@
+"""`boxpaint calibrate`: measure real objects, so that painted ones are as large and labelled as people would."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from boxpaint.detect_inputs import parse_renames
+from generator.errors import BoxpaintError, DatasetError, Fault
+
+if TYPE_CHECKING:
+    from generator.calibration import ClassCalibration
+
+# No markup: a class may hold square brackets.
+console = Console(highlight=False, markup=False, emoji=False)
+FEW_BOXES = 5
+
+
+def calibrate(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Run folder of the same scenario; a hundred scenes are enough.")
+    ],
+    real: Annotated[
+        str, typer.Option("--real", metavar="DATASET[:SPLIT]", help="Real pictures with boxes, COCO (split: train).")
+    ],
+    classes: Annotated[
+        Path, typer.Option("--classes", "-c", help="classes.csv of the scenario; the result goes beside it.")
+    ] = Path("classes.csv"),
+    rename: Annotated[
+        list[str] | None,
+        typer.Option("--rename", metavar="OLD=NEW", help="A class of the real set is called NEW here."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed: other first weights of the ruler.")] = 0,
+) -> None:
+    """Measure how large real objects are, where they lie and how people draw their boxes, from a few of them.
+
+    From then on plans ask for objects of these sizes, and labels are as people draw them.
+    """
+    from detection.calibration.classes import measure_classes
+    from detection.datasets.categories import choose_categories, rename_categories
+    from detection.datasets.read import read_detection_set
+    from detection.runs.sources import read_source
+    from generator.calibration import CALIBRATION, write_calibration
+
+    if not (folder / "run.json").is_file():
+        raise DatasetError([Fault(file=str(folder), expected="is no run folder of `boxpaint generate`")])
+    if not classes.is_file():
+        raise DatasetError([Fault(file=str(classes), expected="there is no such file; name it with --classes")])
+    painted = read_detection_set(folder)
+    source = read_source(real, "real")
+    renamed = rename_categories(source.data, parse_renames(rename))
+    matched = choose_categories(renamed, painted.categories, where=source.name)
+    with console.status("training a ruler on painted objects, and laying it on real ones"):
+        found = measure_classes(matched, painted, seed=seed)
+    if not found:
+        raise BoxpaintError(f"{source.name}: there is no whole object of {', '.join(painted.categories)} to measure")
+    path = classes.parent / CALIBRATION
+    write_calibration(path, found, real=source.name)
+    _show(found, painted.categories)
+    console.print(f"wrote {path}: `boxpaint generate` now follows it; remove the file to go back", soft_wrap=True)
+
+
+def _show(found: Mapping[str, ClassCalibration], categories: tuple[str, ...]) -> None:
+    table = Table(title="people's boxes, and how the painter does")
+    for heading in ("class", "real boxes", "box / object", "asked / painted", "side, share of picture"):
+        table.add_column(heading)
+    for name, each in found.items():
+        table.add_row(
+            name,
+            str(each.real_boxes),
+            f"{each.label_scale:.2f}",
+            f"{each.paint_scale:.2f}",
+            f"{each.side:.1%} (x/÷ {1 + each.side_spread:.2f})",
+        )
+    console.print(table)
+    for name in categories:
+        if name not in found:
+            console.print(f"warning: nothing of {name} could be measured; it stays as it was", style="yellow")
+        elif found[name].real_boxes < FEW_BOXES:
+            console.print(f"warning: {found[name].real_boxes} boxes of {name} say little; five or more are better")

@@ -1,0 +1,101 @@
+"""All that `boxpaint calibrate` measures of each class: how boxes are drawn, how large objects are, and where."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from detection.calibration.boxes import BoxScale, tight_boxes
+from detection.calibration.scale import measure_scales
+from detection.calibration.windows import is_whole
+from detection.datasets.types import DetectionSet
+from generator.calibration import DECILES, ClassCalibration
+
+# A few boxes scatter too little or too much by chance: as if so many more had the usual spread of sizes and shapes.
+_PRIOR_BOXES, _PRIOR_SPREAD = 3.0, 0.15
+# Ten boxes leave the middle of a picture as likely as the border: as if so many more lay anywhere.
+_PRIOR_PLACES = 10.0
+_GRID = np.linspace(0, 1, 201)
+
+
+def measure_classes(real: DetectionSet, painted: DetectionSet, *, seed: int = 0) -> dict[str, ClassCalibration]:
+    """Measure the classes of which there are both real and painted objects; the others are left out.
+
+    `painted` knows which boxes were asked for. Sizes and places come from real boxes that no edge of the picture cuts.
+    """
+    tight = tight_boxes(painted)
+    scales = measure_scales(real, tight, seed=seed)
+    found = {}
+    for number, name in enumerate(painted.categories, start=1):
+        boxes = np.array(list(_whole_boxes(real, number))).reshape(-1, 4)
+        asked = np.array(list(_log_asked(tight, number)))
+        if len(boxes) and len(asked):
+            found[name] = _class_calibration(boxes, asked, scales[name])
+    return found
+
+
+def _class_calibration(boxes: np.ndarray, asked: np.ndarray, scale: BoxScale) -> ClassCalibration:
+    """`boxes` are (N, 4) centre x, centre y, log of the side, log of width / height; `asked` (M,) logarithms."""
+    middle = np.median(boxes, axis=0)
+    paint_scale = float(np.median(asked))
+    return ClassCalibration(
+        label_scale=_rounded(scale.factor),
+        paint_scale=_rounded(math.exp(paint_scale)),
+        paint_spread=_rounded(_robust_spread(asked - paint_scale)),
+        side=_rounded(math.exp(middle[2])),
+        side_spread=_rounded(_spread(boxes[:, 2] - middle[2])),
+        aspect=_rounded(math.exp(middle[3])),
+        aspect_spread=_rounded(_spread(boxes[:, 3] - middle[3])),
+        centres_x=_deciles(boxes[:, 0]),
+        centres_y=_deciles(boxes[:, 1]),
+        real_boxes=len(boxes),
+        painted_boxes=len(asked),
+    )
+
+
+def _whole_boxes(real: DetectionSet, label: int) -> Iterator[tuple[float, float, float, float]]:
+    for sample in real.samples:
+        for box in sample.boxes_xyxy[sample.labels == label]:
+            if is_whole(sample, box):
+                width, height = float(box[2] - box[0]), float(box[3] - box[1])
+                side = math.sqrt(width * height / (sample.width * sample.height))
+                x, y = float(box[0] + box[2]) / 2 / sample.width, float(box[1] + box[3]) / 2 / sample.height
+                yield x, y, math.log(side), math.log(width / height)
+
+
+def _log_asked(painted: DetectionSet, label: int) -> Iterator[float]:
+    """How much larger the box asked for is than the painted one: logarithm of the ratio of their sides."""
+    for sample in painted.samples:
+        chosen = sample.labels == label
+        for tight, asked in zip(sample.boxes_xyxy[chosen], sample.requested_xyxy[chosen], strict=True):
+            if not np.isnan(asked).any() and is_whole(sample, tight):
+                yield 0.5 * math.log(_area(asked) / _area(tight))
+
+
+def _area(box: np.ndarray) -> float:
+    return float((box[2] - box[0]) * (box[3] - box[1]))
+
+
+def _spread(deviations: np.ndarray) -> float:
+    """Standard deviation, drawn towards the usual one where there are few."""
+    total = float((deviations**2).sum()) + _PRIOR_BOXES * _PRIOR_SPREAD**2
+    return math.sqrt(total / (len(deviations) + _PRIOR_BOXES))
+
+
+def _robust_spread(deviations: np.ndarray) -> float:
+    """Standard deviation from the middle half: an object that was painted in part says nothing of the others."""
+    low, high = np.quantile(deviations, [0.25, 0.75])
+    return float(high - low) / 1.349
+
+
+def _deciles(centres: np.ndarray) -> tuple[float, ...]:
+    """Deciles of a mixture of the centres and an even spread, which weighs as much as so many boxes."""
+    below = np.searchsorted(np.sort(centres), _GRID, side="right")
+    share = (below + _PRIOR_PLACES * _GRID) / (len(centres) + _PRIOR_PLACES)
+    return tuple(_rounded(float(place)) for place in np.interp(np.linspace(0, 1, DECILES), share, _GRID))
+
+
+def _rounded(value: float) -> float:
+    return round(value, 4)
