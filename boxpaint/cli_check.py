@@ -64,10 +64,10 @@ def _show(report: LeakReport) -> None:
     table = Table(title=f"{report.pictures} pictures; AUC 0.5: the probe guesses, 1: it knows")
     for heading in ("painted against untouched", "probe", "places", "AUC", "95 % interval"):
         table.add_column(heading)
-    for name, found in (("decoys", report.decoys), ("objects, hidden", report.objects)):
+    for kind, found in report.found.items():
         if found is None:
-            table.add_row(name, "–", "too few", "–", "–")
+            table.add_row(kind, "–", "too few", "–", "–")
             continue
         for probe, auc in found.auc.items():
-            table.add_row(name, probe, str(found.places), f"{auc.value:.3f}", f"{auc.low:.3f} to {auc.high:.3f}")
+            table.add_row(kind, probe, str(found.places), f"{auc.value:.3f}", f"{auc.low:.3f} to {auc.high:.3f}")
     console.print(table)

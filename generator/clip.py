@@ -36,6 +36,8 @@ class Clip:
             offline=offline,
         )
         self.model = model.requires_grad_(False).eval().to(device)
+        self.logit_scale = float(model.logit_scale.detach().exp())
+        """By what cosines are multiplied before a softmax over texts."""
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
@@ -53,12 +55,11 @@ class Clip:
         """(N, D) float32 unit vectors of pictures (HWC uint8 RGB, of any sizes)."""
         rows = []
         for start in range(0, len(pictures), BATCH_SIZE):
-            # One by one into the processor: they may be of different sizes.
-            singles = [
-                self.processor.image_processor(picture, return_tensors="pt")["pixel_values"]
-                for picture in pictures[start : start + BATCH_SIZE]
-            ]
-            seen = self.model.vision_model(torch.cat(singles).to(self.device))
+            # Copies: the processor wants arrays that it may write to. Of different sizes, they go in one by one.
+            batch = [np.array(picture) for picture in pictures[start : start + BATCH_SIZE]]
+            groups = [batch] if len({picture.shape for picture in batch}) == 1 else [[picture] for picture in batch]
+            pixels = [self.processor.image_processor(group, return_tensors="pt")["pixel_values"] for group in groups]
+            seen = self.model.vision_model(torch.cat(pixels).to(self.device))
             rows.append(_unit(self.model.visual_projection(seen.pooler_output)))
         return self._stacked(rows)
 

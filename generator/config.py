@@ -65,6 +65,12 @@ class PaintingConfig(_Section):
     """Repainted border around the box, as a share of the box's longer side."""
     blend: BlenderName = "mixed"
     match_colour: bool = True
+    shared_history: Share = 0.125
+    """Noise level up to which a finished picture is noised and denoised as a whole, so that its finest detail comes
+    from one hand, in and outside of what was painted (Meng et al. 2022, arXiv 2108.01073); 0 leaves it as it is.
+    Measured by benchmarks/leak.py."""
+    grain: Annotated[float, Field(ge=0.0, le=30.0)] = 1.5
+    """Standard deviation, in grey levels, of the noise of a camera's sensor over the whole finished picture."""
 
     @field_validator("guidance_interval")
     @classmethod
@@ -84,6 +90,31 @@ class LabelConfig(_Section):
     """Most of the painted region's edge that the object may touch before it counts as cut off."""
     min_visible: Share = 0.4
     """Least of an object that must stay visible when later ones are painted over it."""
+    max_fragments: Share = 0.3
+    """Most of an object that may lie apart from its largest part."""
+    size_range: tuple[Annotated[float, Field(ge=0.0)], Annotated[float, Field(gt=0.0, le=10.0)]] = (0.3, 1.3)
+    """Least and greatest side of what was painted, as a share of the side asked for."""
+    max_sharpness: Annotated[float, Field(gt=0.0)] = 8.0
+    """Most that the hardest edges of an object may be harder than those around it."""
+    verify: bool = True
+    """Look at every object, decoy and background with a second model, if the bundle has one (models.clip)."""
+    best_of: int = Field(default=1, ge=1, le=16)
+    """Seeds that are painted of each object at once; of those that pass, the verifier's favourite stays."""
+    min_margin: Annotated[float, Field(ge=-1.0, le=1.0)] = 0.3
+    """By how much an object must look likelier to be of its class than of any other, or background (probabilities)."""
+    min_agreement: Share = 0.3
+    """Least IoU of the verifier's own box with what was painted."""
+    max_stray: Share = 0.9
+    """Probability from which on a class is seen where none was asked for: in backgrounds, decoys, beside objects."""
+    background_prompts: tuple[str, ...] = ()
+    """What else there may be to see that is no object; the prompts of the scenes are known anyway."""
+
+    @field_validator("size_range")
+    @classmethod
+    def _is_a_range(cls, sides: tuple[float, float]) -> tuple[float, float]:
+        if sides[0] >= sides[1]:
+            raise ValueError(f"the first number ({sides[0]}) must be below the second ({sides[1]})")
+        return sides
 
 
 class OutputConfig(_Section):
@@ -127,7 +158,8 @@ class ModelsConfig(_Section):
 
     `background` may be none: the inpainting model then paints scenes with everything masked. The others are loaded
     only when they are needed: `captioner` (BLIP) for reference photos, `enricher` (GPT-2) and `embedder`
-    (sentence-transformers, or CLIP's text tower) for the prompt book, `clip` to compare pictures with words.
+    (sentence-transformers, or CLIP's text tower) for the prompt book; `clip` compares pictures with words and
+    `detector` (OWLv2) finds in a picture what words describe: the two that verify.
     """
 
     inpaint: ModelRef
@@ -136,8 +168,9 @@ class ModelsConfig(_Section):
     enricher: ModelRef | None = None
     embedder: ModelRef | None = None
     clip: ModelRef | None = None
+    detector: ModelRef | None = None
 
-    @field_validator("captioner", "enricher", "embedder", "clip")
+    @field_validator("captioner", "enricher", "embedder", "clip", "detector")
     @classmethod
     def _has_no_dtype(cls, model: ModelRef | None) -> ModelRef | None:
         if model is not None and model.dtype is not None:

@@ -93,6 +93,17 @@ def draw_size(row: ClassSpec, canvas_wh: tuple[int, int], rng: np.random.Generat
     )
 
 
+def usual_side_px(row: ClassSpec, canvas_wh: tuple[int, int]) -> float:
+    """Longer side of a box of usual size, in pixels."""
+    if row.calibration is not None:
+        return row.calibration.side_px(canvas_wh)
+    ranges = row.size_ranges_px(canvas_wh)
+    if ranges is None:
+        return sum(LONG_SIDE_SHARES) / 2 * min(canvas_wh)
+    width_min, height_min, width_max, height_max = ranges
+    return max(width_min + width_max, height_min + height_max) / 2
+
+
 def aspect_size_px(aspect_ratio: float, long_side_share: float, canvas_wh: tuple[int, int]) -> tuple[int, int]:
     """Width and height in pixels of a box whose longer side is a share of the canvas's shorter side.
 

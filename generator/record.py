@@ -72,13 +72,17 @@ class PaintRecord(_Part):
 class ObjectRecord(PaintRecord):
     """One object, and what was really painted of it (None: dropped).
 
-    `painted_box` is tight around the mask; the label's box has `label_scale` times its sides.
+    `painted_box` is tight around the mask; the label's box has `label_scale` times its sides. What the verifier saw in
+    the finished picture, where there is one: `verified_score`, the probability of the class (0 to 1), and, where it has
+    boxes, `verified_box`.
     """
 
     painted_box: BoxXyxy | None
     label_scale: float
     mask: RleRecord | None
     visible_share: float | None
+    verified_score: float | None
+    verified_box: BoxXyxy | None
 
     def label_xyxy(self, size_wh: tuple[int, int]) -> tuple[float, float, float, float] | None:
         """Box of the label in a picture of this size: the painted one, scaled about its centre, cut to the picture."""
@@ -97,12 +101,13 @@ class UnplacedRecord(_Part):
 
 
 class BackgroundRecord(_Part):
-    """How the scene behind the objects was painted."""
+    """How the scene behind the objects was painted; `taken` is the number of the attempt that was used."""
 
     prompt: str
     negative_prompt: str
     seed: int
     attempts: tuple[AttemptRecord, ...]
+    taken: int
 
 
 class SceneRecord(_Part):
@@ -139,6 +144,7 @@ def record_of(scene: Scene, *, file_name: str, sha256: str, batch_size: int) -> 
             negative_prompt=scene.plan.negative_prompt,
             seed=scene.plan.seed,
             attempts=tuple(_attempt(attempt) for attempt in scene.background_attempts),
+            taken=scene.background_taken,
         ),
         objects=tuple(_object(item, (width, height)) for item in scene.objects),
         decoys=tuple(PaintRecord(**_painted(item)) for item in scene.decoys),
@@ -185,7 +191,7 @@ def _attempt(attempt: Attempt) -> AttemptRecord:
 
 
 def _object(item: PaintedObject, canvas_wh: tuple[int, int]) -> ObjectRecord:
-    label = item.label
+    label, sighting = item.label, item.sighting
     mask = None
     if label is not None:
         canvas = np.zeros((canvas_wh[1], canvas_wh[0]), bool)
@@ -197,6 +203,8 @@ def _object(item: PaintedObject, canvas_wh: tuple[int, int]) -> ObjectRecord:
         label_scale=item.placement.label_scale,
         mask=mask,
         visible_share=label.visible_share if label else None,
+        verified_score=round(sighting.score, 4) if sighting else None,
+        verified_box=sighting.box.xyxy if sighting and sighting.box else None,
     )
 
 

@@ -102,7 +102,8 @@ class Review:
             if decided is not None and decided.decision == "wrong class":
                 item = item.model_copy(update={"category": decided.category})
             elif decided is not None and decided.decision == "reject":
-                changes = {"painted_box": None, "mask": None, "visible_share": None, "dropped": "rejected in review"}
+                nothing = dict.fromkeys(("painted_box", "mask", "visible_share", "verified_score", "verified_box"))
+                changes = {**nothing, "dropped": "rejected in review"}
                 item = item.model_copy(update=changes)
             objects.append(item)
         return record.model_copy(update={"objects": tuple(objects)})
@@ -110,7 +111,10 @@ class Review:
 
 def accepted_attempt(item: ObjectRecord) -> int | None:
     """Number of the attempt that stands in the picture; None of a dropped object."""
-    return item.attempts[-1].number if item.painted_box is not None and item.attempts else None
+    if item.painted_box is None:
+        return None
+    passed = (each.number for each in item.attempts if all(verdict.passed for verdict in each.verdicts))
+    return next(passed, None)
 
 
 def read_review(folder: Path, categories: Iterable[str]) -> Review:

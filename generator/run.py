@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from generator.config import Config
 from generator.dataset import Dataset, RunFolder
@@ -17,6 +18,9 @@ from generator.prompts.make import make_book
 from generator.report import write_report
 from generator.spec import Spec
 from generator.storage import locked
+
+if TYPE_CHECKING:
+    from generator.verifying.verifier import Verifier
 
 # Annotations are written again after a chunk unless that would take more than this share of the time.
 EXPORT_TIME_SHARE = 0.05
@@ -125,6 +129,7 @@ def _paint_chunks(run: RunFolder, chunks: list[list[int]], listener: Listener, s
     from generator.painting.painter import Painter
 
     painter = Painter(plan.config, on_warning=listener.on_warning)
+    verifier = _make_verifier(plan, listener)
     differences = run.begin(painter.describe())
     run.log_timing(-1, 0, {"loading": time.perf_counter() - loading})
     for difference in differences:
@@ -136,6 +141,7 @@ def _paint_chunks(run: RunFolder, chunks: list[list[int]], listener: Listener, s
             [plan.scene(index) for index in chunk],
             painter,
             plan.config,
+            verifier=verifier,
             watch=watch,
             rejected=run.review.rejected(),
             on_background=listener.on_background,
@@ -154,6 +160,17 @@ def _paint_chunks(run: RunFolder, chunks: list[list[int]], listener: Listener, s
         if should_stop() and chunk is not chunks[-1]:
             return True
     return False
+
+
+def _make_verifier(plan: Plan, listener: Listener) -> Verifier | None:
+    if not plan.config.labels.verify:
+        return None
+    if plan.config.models.clip is None:
+        listener.on_warning("nothing looks at what is painted: the bundle has no models.clip; see labels.verify")
+        return None
+    from generator.verifying.verifier import Verifier
+
+    return Verifier(plan.config, plan.spec)
 
 
 def _export(run: RunFolder) -> None:

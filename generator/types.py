@@ -21,6 +21,25 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """What was seen of an object: probability of its class, the likeliest other ("" the background) with its own.
+
+    `box` is where a detector sees it, with its score; None without a detector, or where it sees nothing.
+    """
+
+    score: float
+    rival: str
+    rival_score: float
+    box: Box | None = None
+    box_score: float = 0.0
+
+    @property
+    def margin(self) -> float:
+        """By how much the class beats all else: -1 to 1."""
+        return self.score - self.rival_score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One try at painting an object: its seed, and what the checks said."""
 
@@ -54,7 +73,8 @@ class Label:
 class PaintedObject:
     """One object: the wish, the crop that the model saw, the region that it painted, every attempt, its label.
 
-    Without a label it is a decoy, or was dropped for the reason given; then the picture is as it was.
+    Without a label it is a decoy, or was dropped for the reason given; then the picture is as it was. `sighting` is
+    what the verifier saw of it in the finished picture, in pixels of that.
     """
 
     placement: Placement
@@ -63,15 +83,17 @@ class PaintedObject:
     attempts: tuple[Attempt, ...]
     label: Label | None
     dropped: str = ""
+    sighting: Sighting | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Scene:
-    """A finished picture (HWC uint8 RGB) and how it came about."""
+    """A finished picture (HWC uint8 RGB) and how it came about; `background_taken` is the number of an attempt."""
 
     plan: ScenePlan
     image: np.ndarray
     background_attempts: tuple[Attempt, ...]
+    background_taken: int
     objects: tuple[PaintedObject, ...]
     decoys: tuple[PaintedObject, ...] = ()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import nn
@@ -68,7 +70,8 @@ def _fit(net: PatchNet, patches: Patches, labels: np.ndarray, train: np.ndarray,
         if rng.random() < 0.5:  # left and right mean nothing; up and down do
             pixels, known = pixels[:, :, ::-1], known[:, :, ::-1]
         logits = net(_as_input(pixels, known))
-        loss: torch.Tensor = nn.functional.binary_cross_entropy_with_logits(logits, torch.from_numpy(labels[chosen]).float())
+        wanted = torch.from_numpy(labels[chosen]).float()
+        loss: Any = nn.functional.binary_cross_entropy_with_logits(logits, wanted)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -1,13 +1,14 @@
 """The audit of a data set: what probes tell of its decoys, and of its objects when these are hidden.
 
 Decoys say it plainest: they show what an untouched place shows, so whatever a probe finds is a trace of painting.
-Around objects the ring alone is judged, with the object's own pixels hidden and the same pixels of the untouched place.
+Around objects the ring alone is judged, with the object's own pixels hidden and the same pixels of the untouched place;
+once more among decoys, which is what a detector is up against that would learn the seam instead of the object.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from generator.audit.places import Place, draw_untouched
+from generator.audit.places import Place, draw_untouched, pair_with_decoys
 from generator.audit.probe import Auc, Probed, probe
 from generator.decoding import decode_rgb
 from generator.errors import DatasetError, Fault
@@ -30,31 +31,62 @@ HIDDEN_BORDER_PX = 4
 SCHEMA_VERSION = 1
 AUDIT, AUDIT_PICTURE = "audit.json", "audit.png"
 SHOWN, SHOWN_COLUMNS, SHOWN_PX, SHOWN_BORDER = 24, 6, 180, 0.35
-_PLACES, _DECOYS, _OBJECTS = 0, 1, 2
+_PLACES, _AMONG = 0, 1
+KINDS = ("decoys", "objects", "objects among decoys")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LeakReport:
-    """What the probes found; None where there were too few places to say anything.
+    """What the probes found of each kind of place (KINDS); None where there were too few to say anything.
 
-    `suspicious`: painted places of both kinds, the most conspicuous first.
+    `suspicious`: painted places, the most conspicuous first.
     """
 
-    decoys: Probed | None
-    objects: Probed | None
+    found: Mapping[str, Probed | None]
     pictures: int
     suspicious: tuple[Place, ...]
 
     @property
     def leak(self) -> Auc | None:
         """AUC of the better probe on decoys, or where there are none, on objects."""
-        found = self.decoys or self.objects
+        found = self.found["decoys"] or self.found["objects"]
         return found.leak if found is not None else None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
-        kinds = {"decoys": self.decoys, "objects": self.objects}
-        return {"pictures": self.pictures, **{name: _plain(found) for name, found in kinds.items()}}
+        return {"pictures": self.pictures, **{kind: _plain(found) for kind, found in self.found.items()}}
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class PlacePairs:
+    """Painted places of many pictures, each with an untouched one of its picture."""
+
+    decoys: list[tuple[Place, Place]] = field(default_factory=list)
+    objects: list[tuple[Place, Place]] = field(default_factory=list)
+    pictures: int = 0
+
+    def add_picture(self, decoys: Sequence[Place], objects: Sequence[Place], rng: np.random.Generator) -> None:
+        """Add the places that were painted in one picture, as far as there is room for an untouched one."""
+        occupied = [place.box for place in (*decoys, *objects)]
+        self.decoys += draw_untouched(decoys, occupied, rng)
+        self.objects += draw_untouched(objects, occupied, rng)
+        self.pictures += 1
+
+    def probe(self, *, seed: int, with_network: bool = True) -> LeakReport:
+        """Train probes on each kind of place."""
+        rng = derive_rng(seed, _AMONG)
+        pairs = {
+            "decoys": self.decoys,
+            "objects": self.objects,
+            "objects among decoys": pair_with_decoys(self.objects, [decoy for decoy, _ in self.decoys], rng),
+        }
+        places = {kind: [place for pair in each for place in pair] for kind, each in pairs.items()}
+        found = {
+            kind: probe(places[kind], seed=derive_seed(seed, number), with_network=with_network)
+            for number, kind in enumerate(KINDS)
+        }
+        judged = [(places[kind], found[kind]) for kind in ("decoys", "objects")]
+        return LeakReport(found=found, pictures=self.pictures, suspicious=tuple(_most_suspicious(judged)))
 
 
 def audit_folder(folder: Path, *, scenes: int | None = None, with_network: bool = True, seed: int = 0) -> LeakReport:
@@ -78,26 +110,15 @@ def audit_folder(folder: Path, *, scenes: int | None = None, with_network: bool 
 
 def audit_scenes(records: Sequence[SceneRecord], images: Path, *, seed: int, with_network: bool = True) -> LeakReport:
     """Audit finished scenes whose pictures lie in `images`. Raises DatasetError when one cannot be read."""
-    decoys: list[Place] = []
-    objects: list[Place] = []
+    pairs = PlacePairs()
     for number, record in enumerate(records):
         picture = _read(images / record.file_name)
-        rng = derive_rng(seed, _PLACES, record.index)
-        painted = [item for item in (*record.objects, *record.decoys) if not item.dropped]
-        regions = [Box.from_xyxy(*item.region) for item in painted]
-        for kind, items in ((decoys, record.decoys), (objects, record.objects)):
-            places = [_place(item, picture, number) for item in items if not item.dropped]
-            kind += [place for pair in draw_untouched(places, regions, rng) for place in pair]
-    found = [
-        probe(places, seed=derive_seed(seed, kind), with_network=with_network)
-        for places, kind in ((decoys, _DECOYS), (objects, _OBJECTS))
-    ]
-    return LeakReport(
-        decoys=found[0],
-        objects=found[1],
-        pictures=len(records),
-        suspicious=tuple(_most_suspicious(zip((decoys, objects), found, strict=True))),
-    )
+        decoys, objects = (
+            [_place(item, picture, number) for item in items if not item.dropped]
+            for items in (record.decoys, record.objects)
+        )
+        pairs.add_picture(decoys, objects, derive_rng(seed, _PLACES, record.index))
+    return pairs.probe(seed=seed, with_network=with_network)
 
 
 def draw_suspicious(places: Sequence[Place]) -> Image.Image | None:
@@ -109,10 +130,14 @@ def draw_suspicious(places: Sequence[Place]) -> Image.Image | None:
 def _place(item: PaintRecord, picture: np.ndarray, group: int) -> Place:
     box, hidden = Box.from_xyxy(*item.region), None
     if isinstance(item, ObjectRecord) and item.mask is not None:
-        border = 2 * HIDDEN_BORDER_PX + 1
-        mask = cv2.dilate(decode_mask(item.mask).astype(np.uint8), np.ones((border, border), np.uint8))
-        hidden = mask[box.slices].astype(bool)
-    return Place(picture=picture, box=box, group=group, is_painted=True, hidden=hidden)
+        hidden = hidden_pixels(decode_mask(item.mask))[box.slices]
+    return Place(picture=picture, box=box, group=group, is_painted=True, hidden=hidden, category=item.category)
+
+
+def hidden_pixels(mask: np.ndarray) -> np.ndarray:
+    """The pixels of an object (HW bool) and those around it that show it, too: its soft edge and its shadow."""
+    border = 2 * HIDDEN_BORDER_PX + 1
+    return cv2.dilate(mask.astype(np.uint8), np.ones((border, border), np.uint8)).astype(bool)
 
 
 def _most_suspicious(kinds: Iterable[tuple[list[Place], Probed | None]]) -> list[Place]:

@@ -7,9 +7,11 @@ pixels hidden.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 
 from generator.geometry import Box, intersection_area
@@ -26,7 +28,7 @@ class Place:
     """A rectangle of a picture (HWC uint8): `box` is the edge of what was painted, or would have been.
 
     `hidden` (HW bool of the box's size, or None) are pixels that the probe may not see: the object itself. `group` is
-    the picture's number.
+    the picture's number, `category` whose sizes the box has.
     """
 
     picture: np.ndarray
@@ -34,6 +36,7 @@ class Place:
     group: int
     is_painted: bool
     hidden: np.ndarray | None = None
+    category: str = ""
 
     def __post_init__(self) -> None:
         if self.hidden is not None and self.hidden.shape != (self.box.height, self.box.width):
@@ -63,16 +66,38 @@ def draw_untouched(
             free = Box.from_xywh(x, y, box.width, box.height)
             if not any(intersection_area(free, other) for other in taken):
                 taken.append(free)
-                pairs.append(
-                    (
-                        place,
-                        Place(
-                            picture=place.picture, box=free, group=place.group, is_painted=False, hidden=place.hidden
-                        ),
-                    )
-                )
+                pairs.append((place, replace(place, box=free, is_painted=False)))
                 break
     return pairs
+
+
+def pair_with_decoys(
+    objects: Sequence[tuple[Place, Place]], decoys: Sequence[Place], rng: np.random.Generator
+) -> list[tuple[Place, Place]]:
+    """What a detector is up against: objects, and as many places without one, of which every other is a decoy.
+
+    `objects` are pairs with their untouched places. Each decoy goes with the object of its category that is nearest in
+    size and hides the same pixels; another object goes with its own untouched place.
+    """
+    waiting = [objects[place] for place in rng.permutation(len(objects))]
+    pairs = []
+    for decoy in decoys:
+        own = [pair for pair in waiting if pair[0].category == decoy.category]
+        if len(own) < 2:
+            continue
+        nearest = min(own, key=lambda pair: abs(math.log(pair[0].box.area / decoy.box.area)))
+        waiting.remove(nearest)
+        other = next(pair for pair in own if pair is not nearest)
+        waiting.remove(other)
+        pairs += [(nearest[0], replace(decoy, is_painted=False, hidden=_fitted(nearest[0].hidden, decoy.box))), other]
+    return pairs
+
+
+def _fitted(hidden: np.ndarray | None, box: Box) -> np.ndarray | None:
+    if hidden is None:
+        return None
+    resized = cv2.resize(hidden.astype(np.uint8), (box.width, box.height), interpolation=cv2.INTER_NEAREST)
+    return resized.astype(bool)
 
 
 def _grown(box: Box, by_px: int) -> Box:

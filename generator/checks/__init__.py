@@ -9,18 +9,33 @@ from generator.checks.changed_area import check_changed_area
 from generator.checks.edge_contact import check_edge_contact
 from generator.checks.evidence import Evidence
 from generator.checks.picture import check_picture
+from generator.checks.sharpness import check_sharpness
+from generator.checks.sighting import check_agreement, check_relevance
+from generator.checks.whole import check_fragments, check_size
 from generator.config import LabelConfig
-from generator.types import Verdict
+from generator.types import Sighting, Verdict
 
 Check = Callable[[Evidence, LabelConfig], Verdict]
+SightingCheck = Callable[[Evidence, Sighting, LabelConfig], Verdict]
 
 CHECKS: dict[str, Check] = {
     "picture": check_picture,
     "changed_area": check_changed_area,
     "edge_contact": check_edge_contact,
+    "fragments": check_fragments,
+    "size": check_size,
+    "sharpness": check_sharpness,
+}
+
+SIGHTING_CHECKS: dict[str, SightingCheck] = {
+    "relevance": check_relevance,
+    "agreement": check_agreement,
 }
 
 
 def run_checks(evidence: Evidence, limits: LabelConfig) -> tuple[Verdict, ...]:
-    """Run every check, in the order of CHECKS."""
-    return tuple(check(evidence, limits) for check in CHECKS.values())
+    """Run every check, in the order of CHECKS, then those of what the verifier saw, if there is one."""
+    verdicts = [check(evidence, limits) for check in CHECKS.values()]
+    if evidence.sighting is not None:
+        verdicts += [check(evidence, evidence.sighting, limits) for check in SIGHTING_CHECKS.values()]
+    return tuple(verdicts)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from generator.geometry import Box
+from generator.types import Sighting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -16,7 +17,8 @@ class Evidence:
     `fault` is what the painter itself found ("" when nothing); `region` (HW bool) is where it painted, `mask` (HW
     bool) what was found painted there, `kept` (HW bool) where the blend left at least half of it; `box` is the
     requested one, relative to the crop; `open_edges` says for left, top, right, bottom whether the region ends at
-    the picture's own edge, where being cut is natural.
+    the picture's own edge, where being cut is natural. `sharpness` is how much harder its edges are than those of the
+    picture around it; `sighting` is what the verifier saw, None without one.
     """
 
     fault: str
@@ -25,6 +27,8 @@ class Evidence:
     kept: np.ndarray
     box: Box
     open_edges: tuple[bool, bool, bool, bool]
+    sharpness: float
+    sighting: Sighting | None = None
 
     @property
     def label_mask(self) -> np.ndarray:

@@ -101,6 +101,8 @@ def _annotation(item: ObjectRecord, record: SceneRecord, plan: Plan, category_id
         "tight_bbox": list(Box.from_xyxy(*item.painted_box).xywh),
         "requested_bbox": list(Box.from_xyxy(*item.requested_box).xywh),
         "visible_share": item.visible_share,
+        **({"verified_score": item.verified_score} if item.verified_score is not None else {}),
+        **({"verified_bbox": list(Box.from_xyxy(*item.verified_box).xywh)} if item.verified_box is not None else {}),
     }
 
 

@@ -1,8 +1,8 @@
 """A chunk of scenes, painted together: backgrounds in one go, then objects in rounds.
 
-One round paints, of every scene, as many pending objects as have disjoint crops, all in one run of batches. A
-rejected object comes again in the next round with its next seed. Batches never reach beyond the chunk, so a rerun
-meets the same ones.
+One round paints, of every scene, as many pending objects as have disjoint crops, all in one run of batches, each with
+as many seeds as `labels.best_of` says. Of what passes every check the verifier's favourite stays; a rejected object
+comes again in the next round with its next seeds. Batches never reach beyond the chunk, so a rerun meets the same ones.
 """
 
 from __future__ import annotations
@@ -10,46 +10,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
-from generator.checks import run_checks
-from generator.checks.evidence import Evidence
-from generator.checks.picture import picture_verdict
 from generator.config import Config
-from generator.errors import ModelError
-from generator.geometry import intersection_area
-from generator.painting.crop import CropFrame, frame_around, to_native
-from generator.painting.mask import native_mask
-from generator.painting.painter import BackgroundJob, InpaintJob, Painter, Painting
-from generator.painting.stitch import stitch
-from generator.plan import Placement, ScenePlan
+from generator.painting.backgrounds import paint_backgrounds
+from generator.painting.easel import Easel, Turn, next_turns
+from generator.painting.finish import finish_pictures
+from generator.painting.judging import Judged, job_of, judge, stitched_in
+from generator.painting.painter import Painter
+from generator.plan import ScenePlan
 from generator.review import Rejected
-from generator.seeds import derive_rng, derive_seed
-from generator.types import Attempt, PaintedObject, Scene, Verdict, label_from_mask
-
-# Last position below an object's attempt seed.
-_NOISE, _EDGE = 0, 1
+from generator.types import PaintedObject, Scene, label_from_mask
+from generator.verifying.verifier import Verifier, View
 
 OnObject = Callable[[int], None]
-
-
-@dataclass(slots=True, kw_only=True)
-class _Easel:
-    """A scene while it is being painted."""
-
-    plan: ScenePlan
-    image: np.ndarray
-    background_attempts: tuple[Attempt, ...]
-    pending: list[Placement]
-    rejected: Rejected = field(default_factory=dict)
-    attempts: dict[int, list[Attempt]] = field(default_factory=dict)
-    done: list[PaintedObject] = field(default_factory=list)
-    occupied: np.ndarray = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.occupied = np.zeros(self.image.shape[:2], bool)
 
 
 class Stopwatch:
@@ -73,6 +49,7 @@ def paint_chunk(
     painter: Painter,
     config: Config,
     *,
+    verifier: Verifier | None,
     watch: Stopwatch,
     rejected: Mapping[int, Rejected] | None = None,
     on_background: OnObject = lambda _: None,
@@ -80,142 +57,69 @@ def paint_chunk(
 ) -> list[Scene]:
     """Paint scenes of one chunk; `rejected` are attempts that a person did not want, by scene.
 
-    Raises ModelError when the model paints no usable background.
+    Without a `verifier` the checks of the pixels alone decide. Raises ModelError when the model paints no usable
+    background.
     """
     with watch.stage("backgrounds"):
-        easels = _paint_backgrounds(scenes, painter, config, on_background)
-    for easel in easels:
-        easel.rejected = (rejected or {}).get(easel.plan.index, {})
-    while any(easel.pending for easel in easels):
-        _paint_round(easels, painter, config, watch, on_object)
-    return [_finish(easel, config) for easel in easels]
-
-
-def _paint_backgrounds(
-    scenes: Sequence[ScenePlan], painter: Painter, config: Config, on_background: OnObject
-) -> list[_Easel]:
-    """Paint every background, faulty ones again with the next seed."""
-    results: dict[int, Painting] = {}
-    attempts: dict[int, tuple[Attempt, ...]] = {scene.index: () for scene in scenes}
-    for number in range(config.labels.max_attempts):
-        waiting = [scene for scene in scenes if scene.index not in results]
-        jobs = [
-            BackgroundJob(
-                prompt=scene.prompt,
-                negative_prompt=scene.negative_prompt,
-                seed=derive_seed(scene.seed, number),
-                size_wh=config.canvas_wh,
-            )
-            for scene in waiting
-        ]
-        for scene, job, painting in zip(waiting, jobs, painter.paint_backgrounds(jobs), strict=True):
-            verdict = picture_verdict(painting.fault)
-            attempts[scene.index] += (Attempt(number=number, seed=job.seed, verdicts=(verdict,)),)
-            if not painting.fault:
-                results[scene.index] = painting
-                on_background(1)
-        if len(results) == len(scenes):
-            break
-    for scene in scenes:
-        if scene.index not in results:
-            fault = attempts[scene.index][-1].verdicts[0].reason
-            raise ModelError(
-                f"scene {scene.index}: {fault}, {config.labels.max_attempts} times; "
-                "try dtype: float32 (or bfloat16 on a GPU), or check the model's files"
-            )
-    return [
-        _Easel(
+        backgrounds = paint_backgrounds(scenes, painter, verifier, config, on_background)
+    easels = [
+        Easel(
             plan=scene,
-            image=results[scene.index].pixels.copy(),
-            background_attempts=attempts[scene.index],
+            image=background.pixels.copy(),
+            background=background,
             pending=[*scene.placements, *scene.decoys],
+            rejected=(rejected or {}).get(scene.index, {}),
         )
-        for scene in scenes
+        for scene, background in zip(scenes, backgrounds, strict=True)
     ]
+    while any(easel.pending for easel in easels):
+        _paint_round(easels, painter, verifier, config, watch, on_object)
+    with watch.stage("finishing"):
+        pictures = finish_pictures([easel.image for easel in easels], scenes, painter, config)
+    finished = [_finish(easel, picture, config) for easel, picture in zip(easels, pictures, strict=True)]
+    with watch.stage("verifying"):
+        return finished if verifier is None else _looked_at(finished, verifier)
 
 
 def _paint_round(
-    easels: Iterable[_Easel], painter: Painter, config: Config, watch: Stopwatch, on_object: OnObject
+    easels: Iterable[Easel],
+    painter: Painter,
+    verifier: Verifier | None,
+    config: Config,
+    watch: Stopwatch,
+    on_object: OnObject,
 ) -> None:
-    turns: list[tuple[_Easel, Placement, CropFrame]] = []
-    for easel in easels:
-        turns += [(easel, placement, frame) for placement, frame in _disjoint(easel.pending, painter, config)]
+    turns = [turn for easel in easels for turn in next_turns(easel, painter, config)]
+    tries = [(turn, number) for turn in turns for number in turn.numbers(config.labels)]
     with watch.stage("objects"):
-        paintings = painter.inpaint([_job(*turn) for turn in turns])
+        paintings = painter.inpaint([job_of(turn, number) for turn, number in tries])
     with watch.stage("blending and labels"):
-        for (easel, placement, frame), painting in zip(turns, paintings, strict=True):
-            if _judge(easel, placement, frame, painting, config):
-                on_object(1)
+        stitched = [
+            stitched_in(turn, number, painting, config)
+            for (turn, number), painting in zip(tries, paintings, strict=True)
+        ]
+    with watch.stage("verifying"):
+        judged = judge(tries, stitched, verifier, config)
+    for turn in turns:
+        if _settle(turn, [each for each in judged if each.turn is turn], config):
+            on_object(1)
 
 
-def frame_for(placement: Placement, painter: Painter, config: Config) -> CropFrame:
-    """Frame the crop that an object is painted in."""
-    return frame_around(
-        placement.box,
-        config.canvas_wh,
-        native_px=painter.native_px,
-        size_multiple=painter.size_multiple,
-        box_share=config.painting.box_share,
-        mask_padding=config.painting.mask_padding,
-    )
-
-
-def _disjoint(pending: Iterable[Placement], painter: Painter, config: Config) -> Iterator[tuple[Placement, CropFrame]]:
-    taken: list[CropFrame] = []
-    for placement in pending:
-        frame = frame_for(placement, painter, config)
-        if not any(intersection_area(frame.crop, other.crop) for other in taken):
-            taken.append(frame)
-            yield placement, frame
-
-
-def _job(easel: _Easel, placement: Placement, frame: CropFrame) -> InpaintJob:
-    number = len(easel.attempts.get(placement.object_index, ()))
-    return InpaintJob(
-        prompt=placement.prompt,
-        negative_prompt=placement.negative_prompt,
-        seed=derive_seed(placement.seed, number, _NOISE),
-        size_wh=frame.native_wh,
-        image=to_native(easel.image[frame.crop.slices], frame),
-        mask=native_mask(frame, _protected(easel, placement, frame)),
-    )
-
-
-def _protected(easel: _Easel, placement: Placement, frame: CropFrame) -> np.ndarray:
-    """Earlier objects in the crop, but for where the plan lets the boxes overlap."""
-    occupied = easel.occupied[frame.crop.slices].copy()
-    occupied[placement.box.shifted(-frame.crop.x_min, -frame.crop.y_min).slices] = False
-    return occupied
-
-
-def _judge(easel: _Easel, placement: Placement, frame: CropFrame, painting: Painting, config: Config) -> bool:
-    """Accept an object into the picture, or leave the picture as it was; True when the object is settled."""
+def _settle(turn: Turn, candidates: Sequence[Judged], config: Config) -> bool:
+    """Accept one candidate into the picture, or leave that as it was; True when the object is settled."""
+    easel, placement, frame = turn.easel, turn.placement, turn.frame
+    accepted = [each for each in candidates if each.attempt.accepted]
+    best = max(accepted, key=lambda each: each.favour, default=None)
     history = easel.attempts.setdefault(placement.object_index, [])
-    number = len(history)
-    stitched = stitch(
-        easel.image[frame.crop.slices],
-        painting.pixels,
-        frame,
-        placement,
-        protected=_protected(easel, placement, frame),
-        fault=painting.fault,
-        rng=derive_rng(placement.seed, number, _EDGE),
-        painting=config.painting,
-    )
-    attempt = Attempt(
-        number=number,
-        seed=derive_seed(placement.seed, number, _NOISE),
-        verdicts=_verdicts(easel, placement, number, stitched.evidence, config),
-    )
-    history.append(attempt)
+    history += [each.attempt if each is best else each.attempt_beaten() for each in candidates]
     label, dropped = None, ""
-    if attempt.accepted:
-        easel.image[frame.crop.slices] = stitched.pixels
+    if best is not None:
+        easel.image[frame.crop.slices] = best.pixels
         if not placement.is_decoy:
-            easel.occupied[frame.crop.slices] |= stitched.evidence.label_mask
-            label = label_from_mask(stitched.evidence.label_mask, (frame.crop.x_min, frame.crop.y_min))
+            easel.occupied[frame.crop.slices] |= best.evidence.label_mask
+            label = label_from_mask(best.evidence.label_mask, (frame.crop.x_min, frame.crop.y_min))
     elif len(history) >= config.labels.max_attempts:
-        dropped = next(verdict.reason for verdict in attempt.verdicts if not verdict.passed)
+        dropped = next(verdict.reason for verdict in history[-1].verdicts if not verdict.passed)
     else:
         return False
     easel.pending.remove(placement)
@@ -232,18 +136,30 @@ def _judge(easel: _Easel, placement: Placement, frame: CropFrame, painting: Pain
     return True
 
 
-def _verdicts(
-    easel: _Easel, placement: Placement, number: int, evidence: Evidence, config: Config
-) -> tuple[Verdict, ...]:
-    if placement.is_decoy:  # no object is expected of it: it only has to be a picture
-        return (picture_verdict(evidence.fault),)
-    verdicts = run_checks(evidence, config.labels)
-    if number in easel.rejected.get(placement.object_index, ()):
-        verdicts += (Verdict(check="review", passed=False, score=0.0, reason="rejected in review"),)
-    return verdicts
+def _looked_at(scenes: Sequence[Scene], verifier: Verifier) -> list[Scene]:
+    """Add what the verifier sees of each object in the finished picture."""
+    shown = [(scene, item, item.label) for scene in scenes for item in scene.objects if item.label is not None]
+    views = [
+        View(picture=scene.image, box=label.painted_box, category=item.placement.category)
+        for scene, item, label in shown
+    ]
+    seen = {
+        (scene.plan.index, item.placement.object_index): sighting
+        for (scene, item, _), sighting in zip(shown, verifier.look(views), strict=True)
+    }
+    return [
+        replace(
+            scene,
+            objects=tuple(
+                replace(item, sighting=seen.get((scene.plan.index, item.placement.object_index)))
+                for item in scene.objects
+            ),
+        )
+        for scene in scenes
+    ]
 
 
-def _finish(easel: _Easel, config: Config) -> Scene:
+def _finish(easel: Easel, picture: np.ndarray, config: Config) -> Scene:
     """Take from each object what later ones cover, in the order they were painted."""
     covered = np.zeros(easel.image.shape[:2], bool)
     objects: list[PaintedObject] = []
@@ -258,8 +174,9 @@ def _finish(easel: _Easel, config: Config) -> Scene:
     objects.sort(key=lambda item: item.placement.object_index)
     return Scene(
         plan=easel.plan,
-        image=easel.image,
-        background_attempts=easel.background_attempts,
+        image=picture,
+        background_attempts=easel.background.attempts,
+        background_taken=easel.background.taken,
         objects=tuple(item for item in objects if not item.placement.is_decoy),
         decoys=tuple(item for item in objects if item.placement.is_decoy),
     )

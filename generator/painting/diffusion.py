@@ -14,6 +14,8 @@ import torch
 from generator.config import PaintingConfig
 from generator.painting.models import DiffusionModel
 
+REDRAW_STEPS = 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Masking:
@@ -51,9 +53,7 @@ def denoise(
     """
     scheduler: Any = model.new_scheduler()
     scheduler.set_timesteps(painting.steps, device=model.device)
-    extra = None
-    if masking is not None and model.in_channels == 9:
-        extra = torch.cat([masking.mask, masking.latents], dim=1).to(model.dtype)
+    extra = _extra_channels(masking, model)
     latents = noise * scheduler.init_noise_sigma
     both = torch.cat([negatives, prompts])
     low, high = painting.guidance_interval
@@ -62,10 +62,7 @@ def denoise(
     noise_levels = [(timestep + 1) / levels for timestep in scheduler.timesteps.tolist()]
     for step, timestep in enumerate(scheduler.timesteps):
         guided = painting.guidance_scale > 1 and low <= noise_levels[step] <= high
-        x = scheduler.scale_model_input(latents, timestep).to(model.dtype)
-        if extra is not None:
-            x = torch.cat([x, extra], dim=1)
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = _unet_input(scheduler, latents, timestep, extra, model)
         if guided:
             away, toward = model.unet(torch.cat([x, x]), timestep, both, return_dict=False)[0].float().chunk(2)
             predicted = away + painting.guidance_scale * (toward - away)
@@ -78,6 +75,49 @@ def denoise(
                 kept = scheduler.add_noise(kept, noise, scheduler.timesteps[step + 1 : step + 2])
             latents = torch.where(masking.mask > 0.5, latents, kept)
     return latents
+
+
+@torch.inference_mode()
+def redraw(
+    model: DiffusionModel,
+    latents: torch.Tensor,
+    noise: torch.Tensor,
+    prompts: torch.Tensor,
+    masking: Masking | None,
+    level: float,
+) -> torch.Tensor:
+    """Noise latents (B, 4, h, w) up to a noise level (share of the training schedule) and denoise them again.
+
+    What is finer than that noise is drawn anew, everywhere by the same model at the same size (SDEdit, Meng et al.
+    2022, arXiv 2108.01073); what is coarser stays. Without guidance, in REDRAW_STEPS steps.
+    """
+    scheduler: Any = model.new_scheduler()
+    steps = max(REDRAW_STEPS, round(REDRAW_STEPS / level))
+    scheduler.set_timesteps(steps, device=model.device)
+    timesteps = scheduler.timesteps[-REDRAW_STEPS:]
+    extra = _extra_channels(masking, model)
+    latents = scheduler.add_noise(latents, noise, timesteps[:1])
+    scheduler.set_begin_index(len(scheduler.timesteps) - len(timesteps))
+    for timestep in timesteps:
+        x = _unet_input(scheduler, latents, timestep, extra, model)
+        predicted = model.unet(x, timestep, prompts, return_dict=False)[0].float()
+        latents = scheduler.step(predicted, timestep, latents, return_dict=False)[0]
+    return latents
+
+
+def _extra_channels(masking: Masking | None, model: DiffusionModel) -> torch.Tensor | None:
+    if masking is None or model.in_channels != 9:
+        return None
+    return torch.cat([masking.mask, masking.latents], dim=1).to(model.dtype)
+
+
+def _unet_input(
+    scheduler: Any, latents: torch.Tensor, timestep: torch.Tensor, extra: torch.Tensor | None, model: DiffusionModel
+) -> torch.Tensor:
+    x = scheduler.scale_model_input(latents, timestep).to(model.dtype)
+    if extra is not None:
+        x = torch.cat([x, extra], dim=1)
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 @torch.inference_mode()

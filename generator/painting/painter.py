@@ -21,7 +21,7 @@ from generator.painting.device import (
     choose_dtype,
     free_cached_memory,
 )
-from generator.painting.diffusion import Masking, decode, denoise, encode, starting_noise
+from generator.painting.diffusion import Masking, decode, denoise, encode, redraw, starting_noise
 from generator.painting.models import DiffusionModel, load_model
 
 Job = TypeVar("Job", bound="BackgroundJob")
@@ -47,6 +47,13 @@ class InpaintJob(BackgroundJob):
 
     image: np.ndarray
     mask: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RedrawJob(BackgroundJob):
+    """Draw the finest detail of `image` (HWC uint8 RGB, of size_wh) anew, all over."""
+
+    image: np.ndarray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -116,6 +123,10 @@ class Painter:
         """Repaint parts of pictures. The decoder repaints *every* pixel: put the rest back afterwards."""
         return self._in_batches(jobs, self._inpaint_batch)
 
+    def redraw(self, jobs: Sequence[RedrawJob]) -> list[Painting]:
+        """Give finished pictures a past that is the same all over: see diffusion.redraw."""
+        return self._in_batches(jobs, self._redraw_batch)
+
     def _in_batches(self, jobs: Sequence[Job], paint: Callable[[Sequence[Job]], np.ndarray]) -> list[Painting]:
         results: dict[int, Painting] = {}
         by_size: dict[tuple[int, int], list[int]] = {}
@@ -152,18 +163,38 @@ class Painter:
         self.batch_size = smaller
 
     def _paint_background_batch(self, jobs: Sequence[BackgroundJob]) -> np.ndarray:
-        model = self.background_model
-        multiple = model.size_multiple
+        full_wh, (top, left) = self._full_size(jobs[0].size_wh)
         width, height = jobs[0].size_wh
-        full_w, full_h = -(-width // multiple) * multiple, -(-height // multiple) * multiple
-        masking = None
-        if model.in_channels == 9:
-            # No text-to-image UNet in the bundle: the inpainting one paints with everything masked.
-            latents = self._grey_latents((full_w, full_h))
-            masking = Masking(mask=torch.ones_like(latents[:, :1]), latents=latents)
-        pixels = self._denoise_batch(model, jobs, (full_w, full_h), masking)
-        top, left = (full_h - height) // 2, (full_w - width) // 2
+        pixels = self._denoise_batch(self.background_model, jobs, full_wh, self._all_masked(full_wh))
         return pixels[:, top : top + height, left : left + width]
+
+    def _redraw_batch(self, jobs: Sequence[RedrawJob]) -> np.ndarray:
+        model = self.background_model
+        full_wh, (top, left) = self._full_size(jobs[0].size_wh)
+        width, height = jobs[0].size_wh
+        around = (top, full_wh[1] - height - top), (left, full_wh[0] - width - left), (0, 0)
+        images = np.stack([np.pad(job.image, around, "reflect") for job in jobs])
+        latents = self._filled_up(encode(model, _to_tensor(images)))
+        noise = self._filled_up(starting_noise([job.seed for job in jobs], _latent_shape(model, full_wh), model))
+        prompts = self._filled_up(torch.cat([model.embed_prompt(job.prompt) for job in jobs]))
+        masking = self._all_masked(full_wh)
+        if masking is not None:
+            masking = Masking(mask=self._filled_up(masking.mask), latents=self._filled_up(masking.latents))
+        redrawn = redraw(model, latents, noise, prompts, masking, self.config.painting.shared_history)
+        return _to_pixels(decode(model, redrawn[: len(jobs)]))[:, top : top + height, left : left + width]
+
+    def _full_size(self, size_wh: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+        """The next size that the background model can paint, and where (top, left) a picture lies in it."""
+        multiple = self.background_model.size_multiple
+        width, height = (-(-side // multiple) * multiple for side in size_wh)
+        return (width, height), ((height - size_wh[1]) // 2, (width - size_wh[0]) // 2)
+
+    def _all_masked(self, full_wh: tuple[int, int]) -> Masking | None:
+        """What tells the inpainting UNet to paint all of a picture, in a bundle without a text-to-image one."""
+        if self.background_model.in_channels != 9:
+            return None
+        latents = self._grey_latents(full_wh)
+        return Masking(mask=torch.ones_like(latents[:, :1]), latents=latents)
 
     def _grey_latents(self, size_wh: tuple[int, int]) -> torch.Tensor:
         if size_wh not in self._grey:
@@ -172,7 +203,7 @@ class Painter:
 
     def _inpaint_batch(self, jobs: Sequence[InpaintJob]) -> np.ndarray:
         model = self.inpaint_model
-        images = torch.from_numpy(np.stack([job.image for job in jobs])).permute(0, 3, 1, 2).float() / 127.5 - 1
+        images = _to_tensor(np.stack([job.image for job in jobs]))
         masks = torch.from_numpy(np.stack([job.mask for job in jobs]))[:, None].float()
         latents = encode(model, images * (1 - masks) if model.in_channels == 9 else images)
         small = torch.nn.functional.interpolate(masks, size=latents.shape[-2:], mode="nearest")
@@ -185,15 +216,13 @@ class Painter:
         """Return (B, H, W, 3) float32 in [0, 255], not yet clipped; NaN stays NaN."""
         for prompt in {job.prompt: None for job in jobs}:
             self._warn_of_length(model, prompt)
-        shape = (int(model.vae.config.latent_channels), size_wh[1] // model.vae_scale, size_wh[0] // model.vae_scale)
-        noise = self._filled_up(starting_noise([job.seed for job in jobs], shape, model))
+        noise = self._filled_up(starting_noise([job.seed for job in jobs], _latent_shape(model, size_wh), model))
         prompts = self._filled_up(torch.cat([model.embed_prompt(job.prompt) for job in jobs]))
         negatives = self._filled_up(torch.cat([model.embed_prompt(job.negative_prompt) for job in jobs]))
         if masking is not None:
             masking = Masking(mask=self._filled_up(masking.mask), latents=self._filled_up(masking.latents))
         latents = denoise(model, noise, prompts, negatives, masking, self.config.painting)
-        pixels: np.ndarray = ((decode(model, latents[: len(jobs)]) + 1) * 127.5).permute(0, 2, 3, 1).numpy()
-        return pixels
+        return _to_pixels(decode(model, latents[: len(jobs)]))
 
     def _filled_up(self, rows: torch.Tensor) -> torch.Tensor:
         """Repeat the last row until the batch has its size."""
@@ -209,6 +238,22 @@ class Painter:
 
 def _dtype_name(model: DiffusionModel) -> str:
     return str(model.dtype).removeprefix("torch.")
+
+
+def _latent_shape(model: DiffusionModel, size_wh: tuple[int, int]) -> tuple[int, int, int]:
+    channels = int(model.vae.config.latent_channels)
+    return channels, size_wh[1] // model.vae_scale, size_wh[0] // model.vae_scale
+
+
+def _to_tensor(images: np.ndarray) -> torch.Tensor:
+    """(B, H, W, 3) uint8 -> (B, 3, H, W) in [-1, 1]."""
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def _to_pixels(decoded: torch.Tensor) -> np.ndarray:
+    """(B, 3, H, W) -> (B, H, W, 3) float32 in [0, 255], not clipped."""
+    pixels: np.ndarray = ((decoded + 1) * 127.5).permute(0, 2, 3, 1).numpy()
+    return pixels
 
 
 def _to_painting(picture: np.ndarray) -> Painting:

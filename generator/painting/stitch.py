@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from generator.checks.evidence import Evidence
@@ -17,6 +18,8 @@ from generator.plan import Placement
 
 # Softness of the blend as a share of the border around the box: it fades in the border's outer part, off the object.
 SOFTNESS = 0.6
+# Grey levels: edges in a plain sky are no measure of what is sharp.
+MIN_EDGE = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -43,25 +46,38 @@ def stitch(
     `protected` (HW bool, canvas size) marks earlier objects, which stay as they are.
     """
     patch = to_canvas(painted, frame)
-    repainted = _repainted(frame) & ~protected
+    repainted = repainted_region(frame) & ~protected
     matched = match_to_ring(patch, before, ~repainted) if painting.match_colour else patch.astype(np.float32)
     long_side = max(placement.box.width, placement.box.height)
     softness_px = SOFTNESS * painting.mask_padding * long_side
     weights = blend_weights(frame, protected, softness_px=softness_px, rng=rng)
+    pixels = BLENDERS[placement.blender](before, matched, weights)
+    mask = find_painted(before, matched, repainted)
     return Stitched(
-        pixels=BLENDERS[placement.blender](before, matched, weights),
+        pixels=pixels,
         evidence=Evidence(
             fault=fault,
             region=repainted,
-            mask=find_painted(before, matched, repainted),
+            mask=mask,
             kept=weights >= 0.5,
             box=placement.box.shifted(-frame.crop.x_min, -frame.crop.y_min),
             open_edges=_open_edges(frame),
+            sharpness=_sharpness(pixels, mask, ~repainted),
         ),
     )
 
 
-def _repainted(frame: CropFrame) -> np.ndarray:
+def _sharpness(pixels: np.ndarray, mask: np.ndarray, around: np.ndarray) -> float:
+    """How many times as hard the hardest edges under `mask` are as those `around` it (both HW bool)."""
+    if not mask.any() or not around.any():
+        return 1.0
+    edges = np.abs(cv2.Laplacian(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.CV_32F))
+    inside, outside = (float(np.quantile(edges[part], 0.99)) for part in (mask, around))
+    return inside / (outside + MIN_EDGE)
+
+
+def repainted_region(frame: CropFrame) -> np.ndarray:
+    """What the model repaints of a crop: HW bool, of the crop's size on the canvas."""
     left, top, right, bottom = frame.region_edges()
     region = np.zeros((frame.crop.height, frame.crop.width), bool)
     region[int(top) : int(np.ceil(bottom)), int(left) : int(np.ceil(right))] = True

@@ -1,0 +1,299 @@
+"""Can a probe find where was painted? Ways of putting the same painted crops into the same pictures, compared.
+
+    python -m benchmarks.leak [--scenes 312] [--network] [--only default ...]
+
+Scenes of the root scenario. Backgrounds and crops are painted once and kept in --cache; objects and decoys are painted
+on the bare background, and those whose regions meet are left out, so that every way is given the same crops. Columns as
+in `boxpaint audit`: a probe tells decoys from untouched places; objects, their own pixels hidden, from untouched
+places; and objects from places of which every other is a decoy.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from generator.audit.leak import KINDS, LeakReport, PlacePairs, draw_suspicious, hidden_pixels
+from generator.audit.places import Place
+from generator.config import Config
+from generator.geometry import intersection_area
+from generator.painting.chunk import frame_for
+from generator.painting.crop import CropFrame, to_canvas, to_native
+from generator.painting.diffusion import decode, encode
+from generator.painting.finish import add_grain, finish_pictures
+from generator.painting.mask import native_mask
+from generator.painting.painter import BackgroundJob, InpaintJob, Painter
+from generator.painting.stitch import repainted_region, stitch
+from generator.plan import Placement, Plan, ScenePlan
+from generator.seeds import derive_rng, derive_seed
+from generator.spec import load_spec
+from generator.storage import atomic_writer, make_folder
+
+BATCH_SCENES = 8
+JPEG_QUALITY = 85
+
+Finish = Callable[[Sequence[np.ndarray], Sequence[ScenePlan]], list[np.ndarray]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Patch:
+    """One crop as it was painted, at the model's size (HWC uint8); `mask` (HW bool, of the canvas) is the object."""
+
+    placement: Placement
+    frame: CropFrame
+    pixels: np.ndarray
+    mask: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Material:
+    """A bare background (HWC uint8) and the crops painted on it, whose regions do not meet."""
+
+    plan: ScenePlan
+    background: np.ndarray
+    patches: tuple[Patch, ...]
+
+
+def root_plan(scenes: int, config: Config) -> Plan:
+    """Plan at least so many scenes of the root scenario, in its own proportions."""
+    spec = load_spec(canvas_wh=config.canvas_wh, find_references=False)
+    times = -(-scenes // spec.num_scenes)
+    rows = tuple(replace(row, num_imgs=row.num_imgs * times) for row in spec.backgrounds)
+    return Plan(spec=replace(spec, backgrounds=rows), config=config)
+
+
+def materials(plan: Plan, scenes: int, painter: Painter, cache: Path) -> list[Material]:
+    """Paint what is not in the cache yet, and read all of it."""
+    make_folder(cache)
+    missing = [index for index in range(scenes) if not _path(cache, index).exists()]
+    for start in track(range(0, len(missing), BATCH_SCENES), "painting", disable=not missing):
+        _paint([plan.scene(index) for index in missing[start : start + BATCH_SCENES]], painter, cache)
+    return [_read(plan.scene(index), painter, cache) for index in range(scenes)]
+
+
+def _path(cache: Path, index: int) -> Path:
+    return cache / f"{index:06d}.npz"
+
+
+def _frames(scene: ScenePlan, painter: Painter) -> Iterator[tuple[Placement, CropFrame]]:
+    taken: list[CropFrame] = []
+    for placement in (*scene.placements, *scene.decoys):
+        frame = frame_for(placement, painter, painter.config)
+        region = frame.region_on_canvas()
+        if not any(intersection_area(region, other.region_on_canvas()) for other in taken):
+            taken.append(frame)
+            yield placement, frame
+
+
+def _paint(scenes: Sequence[ScenePlan], painter: Painter, cache: Path) -> None:
+    backgrounds = painter.paint_backgrounds(
+        [
+            BackgroundJob(
+                prompt=scene.prompt,
+                negative_prompt=scene.negative_prompt,
+                seed=derive_seed(scene.seed, 0),
+                size_wh=painter.config.canvas_wh,
+            )
+            for scene in scenes
+        ]
+    )
+    owners, jobs = [], []
+    for number, (scene, background) in enumerate(zip(scenes, backgrounds, strict=True)):
+        for placement, frame in _frames(scene, painter):
+            size = frame.crop.height, frame.crop.width
+            owners.append((number, placement.object_index))
+            jobs.append(
+                InpaintJob(
+                    prompt=placement.prompt,
+                    negative_prompt=placement.negative_prompt,
+                    seed=derive_seed(placement.seed, 0, 0),
+                    size_wh=frame.native_wh,
+                    image=to_native(background.pixels[frame.crop.slices], frame),
+                    mask=native_mask(frame, np.zeros(size, bool)),
+                )
+            )
+    painted = dict(zip(owners, painter.inpaint(jobs), strict=True))
+    for number, (scene, background) in enumerate(zip(scenes, backgrounds, strict=True)):
+        crops = {f"p{index}": each.pixels for (owner, index), each in painted.items() if owner == number}
+        with atomic_writer(_path(cache, scene.index)) as stream:
+            np.savez(stream, background=background.pixels, **crops)
+
+
+def _read(scene: ScenePlan, painter: Painter, cache: Path) -> Material:
+    with np.load(_path(cache, scene.index)) as stored:
+        background = stored["background"]
+        patches = []
+        for placement, frame in _frames(scene, painter):
+            pixels, crop = stored[f"p{placement.object_index}"], frame.crop
+            before = background[crop.slices]
+            evidence = stitch(
+                before,
+                pixels,
+                frame,
+                placement,
+                protected=np.zeros(before.shape[:2], bool),
+                fault="",
+                rng=derive_rng(placement.seed, 0, 1),
+                painting=painter.config.painting,
+            ).evidence
+            mask = np.zeros(background.shape[:2], bool)
+            mask[crop.slices] = evidence.label_mask
+            patches.append(Patch(placement=placement, frame=frame, pixels=pixels, mask=mask))
+    return Material(plan=scene, background=background, patches=tuple(patches))
+
+
+def raw_paste(patch: Patch, before: np.ndarray) -> np.ndarray:
+    """The repainted rectangle as it is, colours and all."""
+    region = repainted_region(patch.frame)
+    pasted = before.copy()
+    pasted[region] = to_canvas(patch.pixels, patch.frame)[region]
+    return pasted
+
+
+def blended(config: Config, blender: str | None = None, **changes: object) -> Callable[[Patch, np.ndarray], np.ndarray]:
+    """Blend as the product does, by one blender or (None) by that of the plan, with other settings."""
+    painting = config.painting.model_copy(update=changes)
+
+    def put(patch: Patch, before: np.ndarray) -> np.ndarray:
+        return stitch(
+            before,
+            patch.pixels,
+            patch.frame,
+            replace(patch.placement, blender=blender or patch.placement.blender),
+            protected=np.zeros(before.shape[:2], bool),
+            fault="",
+            rng=derive_rng(patch.placement.seed, 0, 1),
+            painting=painting,
+        ).pixels
+
+    return put
+
+
+def audit(
+    all_materials: Sequence[Material], put: Callable[[Patch, np.ndarray], np.ndarray], finish: Finish, *, network: bool
+) -> LeakReport:
+    """Put the crops in, finish the pictures and let the probes look."""
+    pairs = PlacePairs()
+    for number, material in enumerate(all_materials):
+        picture = material.background.copy()
+        for patch in material.patches:
+            crop = patch.frame.crop.slices
+            picture[crop] = put(patch, picture[crop])
+        (picture,) = finish([picture], [material.plan])
+        decoys, objects = [], []
+        for patch in material.patches:
+            box = patch.frame.region_on_canvas()
+            if patch.placement.is_decoy:
+                hidden = None
+            elif patch.mask.any():
+                hidden = hidden_pixels(patch.mask)[box.slices]
+            else:  # nothing came of it: no object, and no decoy either
+                continue
+            (decoys if patch.placement.is_decoy else objects).append(
+                Place(
+                    picture=picture,
+                    box=box,
+                    group=number,
+                    is_painted=True,
+                    hidden=hidden,
+                    category=patch.placement.category,
+                )
+            )
+        pairs.add_picture(decoys, objects, derive_rng(0, material.plan.index))
+    return pairs.probe(seed=0, with_network=network)
+
+
+def jpeg(picture: np.ndarray) -> np.ndarray:
+    """Once through JPEG."""
+    _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+
+
+def ways(config: Config, painter: Painter) -> dict[str, tuple[Callable[[Patch, np.ndarray], np.ndarray], Finish]]:
+    """Every row of the table: how crops are put in, and what is done to the whole picture afterwards."""
+    redrawn: dict[int, np.ndarray] = {}
+
+    def nothing(pictures: Sequence[np.ndarray], _scenes: Sequence[ScenePlan]) -> list[np.ndarray]:
+        return list(pictures)
+
+    def one_by_one(change: Callable[[np.ndarray, ScenePlan], np.ndarray]) -> Finish:
+        return lambda pictures, scenes: [change(*each) for each in zip(pictures, scenes, strict=True)]
+
+    def coded(picture: np.ndarray, _scene: ScenePlan) -> np.ndarray:
+        model = painter.inpaint_model
+        pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 127.5 - 1
+        back = decode(model, encode(model, pixels))[0].permute(1, 2, 0).numpy()
+        return np.clip(np.rint((back + 1) * 127.5), 0, 255).astype(np.uint8)
+
+    def finished(**changes: object) -> Finish:
+        changed = config.model_copy(update={"painting": config.painting.model_copy(update=changes)})
+        return lambda pictures, scenes: finish_pictures(pictures, scenes, painter, changed)
+
+    def redrawn_once(picture: np.ndarray, scene: ScenePlan) -> np.ndarray:
+        if scene.index not in redrawn:
+            (redrawn[scene.index],) = finished(grain=0.0)([picture], [scene])
+        return redrawn[scene.index]
+
+    grain = config.painting.grain
+    mixed = blended(config)
+    return {
+        "raw paste": (raw_paste, nothing),
+        "feather": (blended(config, "feather"), nothing),
+        "pyramid": (blended(config, "pyramid"), nothing),
+        "Poisson": (blended(config, "poisson"), nothing),
+        "mixed": (mixed, nothing),
+        "mixed, colours not matched": (blended(config, match_colour=False), nothing),
+        "mixed, JPEG": (mixed, one_by_one(lambda picture, _: jpeg(picture))),
+        "mixed, grain": (mixed, one_by_one(lambda picture, scene: add_grain(picture, grain, scene.seed))),
+        "mixed, VAE": (mixed, one_by_one(coded)),
+        "mixed, redrawn": (mixed, one_by_one(redrawn_once)),
+        "default: mixed, redrawn, grain": (
+            mixed,
+            one_by_one(lambda picture, scene: add_grain(redrawn_once(picture, scene), grain, scene.seed)),
+        ),
+        "raw paste, redrawn, grain": (raw_paste, finished()),
+    }
+
+
+def main() -> None:
+    """Paint, probe and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenes", type=int, default=312)
+    parser.add_argument("--cache", type=Path, default=Path("runs/leak"))
+    parser.add_argument("--network", action="store_true", help="train the small network, too: minutes for each row")
+    parser.add_argument("--only", nargs="+", help="rows that begin with one of these words")
+    arguments = parser.parse_args()
+    config = Config()
+    painter = Painter(config)
+    everything = materials(root_plan(arguments.scenes, config), arguments.scenes, painter, arguments.cache)
+    table = Table(title=f"{len(everything)} scenes: AUC of the better probe, with its 95 % interval")
+    for column in ("way", *KINDS):
+        table.add_column(column)
+    for name, (put, finish) in ways(config, painter).items():
+        if arguments.only and not name.startswith(tuple(arguments.only)):
+            continue
+        report = audit(everything, put, finish, network=arguments.network)
+        cells = []
+        for kind in KINDS:
+            found = report.found[kind]
+            each = found.leak if found else None
+            cells.append(f"{each.value:.3f} [{each.low:.2f}, {each.high:.2f}]" if each else "too few")
+        table.add_row(name, *cells)
+        print(name, *cells, flush=True)
+        picture = draw_suspicious(report.suspicious)
+        if picture is not None:
+            picture.save(arguments.cache / f"{name.replace(' ', '_').replace(':', '').replace(',', '')}.png")
+    Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""What the verifier says: is it an object of its class, and where the painter's change says it is?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from generator.checks.evidence import Evidence
+from generator.config import LabelConfig
+from generator.geometry import Box, box_iou
+from generator.types import Sighting, Verdict
+
+
+def check_relevance(_evidence: Evidence, sighting: Sighting, limits: LabelConfig) -> Verdict:
+    """Pass when the class is likelier than every other and the background by a margin; score is that margin."""
+    passed = sighting.margin >= limits.min_margin
+    rival = sighting.rival or "nothing"
+    reason = f"looks like {rival} ({sighting.rival_score:.0%}), and like what it should be {sighting.score:.0%}"
+    return Verdict(check="relevance", passed=passed, score=round(sighting.margin, 4), reason="" if passed else reason)
+
+
+def check_agreement(evidence: Evidence, sighting: Sighting, limits: LabelConfig) -> Verdict:
+    """Pass when the verifier's own box, where it has one, lies on what was painted; score is their IoU."""
+    mask = evidence.label_mask
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if sighting.box is None or not len(rows):
+        return Verdict(check="agreement", passed=True, score=0.0)
+    tight = Box(x_min=int(columns[0]), y_min=int(rows[0]), x_max=int(columns[-1]) + 1, y_max=int(rows[-1]) + 1)
+    iou = box_iou(tight, sighting.box)
+    passed = iou >= limits.min_agreement
+    reason = "" if passed else f"the verifier's box agrees with an IoU of {iou:.2f}, below {limits.min_agreement:g}"
+    return Verdict(check="agreement", passed=passed, score=round(iou, 4), reason=reason)

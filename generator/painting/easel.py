@@ -1,0 +1,91 @@
+"""A scene while it is being painted, and whose turn it is on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from generator.config import Config, LabelConfig
+from generator.geometry import intersection_area
+from generator.painting.backgrounds import Background
+from generator.painting.crop import CropFrame, frame_around
+from generator.painting.painter import Painter
+from generator.plan import Placement, ScenePlan
+from generator.review import Rejected
+from generator.types import Attempt, PaintedObject
+
+
+@dataclass(slots=True, kw_only=True)
+class Easel:
+    """A scene while it is being painted."""
+
+    plan: ScenePlan
+    image: np.ndarray
+    background: Background
+    pending: list[Placement]
+    rejected: Rejected
+    attempts: dict[int, list[Attempt]] = field(default_factory=dict)
+    done: list[PaintedObject] = field(default_factory=list)
+    occupied: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.occupied = np.zeros(self.image.shape[:2], bool)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Turn:
+    """An object whose turn it is; `protected` (HW bool, crop size) are earlier ones in its crop."""
+
+    easel: Easel
+    placement: Placement
+    frame: CropFrame
+    protected: np.ndarray
+
+    @property
+    def before(self) -> np.ndarray:
+        """The crop as it is."""
+        return self.easel.image[self.frame.crop.slices]
+
+    def numbers(self, limits: LabelConfig) -> range:
+        """Numbers of the attempts to make now; of a decoy one is as good as another."""
+        done = len(self.easel.attempts.get(self.placement.object_index, ()))
+        count = 1 if self.placement.is_decoy else limits.best_of
+        return range(done, min(done + count, limits.max_attempts))
+
+
+def next_turns(easel: Easel, painter: Painter, config: Config) -> list[Turn]:
+    """As many pending objects as have disjoint crops, in their order."""
+    return [
+        Turn(easel=easel, placement=placement, frame=frame, protected=_protected(easel, placement, frame))
+        for placement, frame in _disjoint(easel.pending, painter, config)
+    ]
+
+
+def frame_for(placement: Placement, painter: Painter, config: Config) -> CropFrame:
+    """Frame the crop that an object is painted in."""
+    return frame_around(
+        placement.box,
+        config.canvas_wh,
+        native_px=painter.native_px,
+        size_multiple=painter.size_multiple,
+        box_share=config.painting.box_share,
+        mask_padding=config.painting.mask_padding,
+    )
+
+
+def _disjoint(pending: Iterable[Placement], painter: Painter, config: Config) -> Iterator[tuple[Placement, CropFrame]]:
+    taken: list[CropFrame] = []
+    for placement in pending:
+        frame = frame_for(placement, painter, config)
+        if not any(intersection_area(frame.crop, other.crop) for other in taken):
+            taken.append(frame)
+            yield placement, frame
+
+
+def _protected(easel: Easel, placement: Placement, frame: CropFrame) -> np.ndarray:
+    """Earlier objects in the crop, but for where the plan lets the boxes overlap."""
+    occupied = easel.occupied[frame.crop.slices].copy()
+    occupied[placement.box.shifted(-frame.crop.x_min, -frame.crop.y_min).slices] = False
+    return occupied

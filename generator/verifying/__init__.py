@@ -1,0 +1,1 @@
+"""A second model looks at what the first one painted."""
