@@ -26,9 +26,9 @@ from generator.audit.leak import KINDS, LeakReport, PlacePairs, draw_suspicious,
 from generator.audit.places import Place
 from generator.config import Config
 from generator.geometry import intersection_area
-from generator.painting.chunk import frame_for
 from generator.painting.crop import CropFrame, to_canvas, to_native
 from generator.painting.diffusion import decode, encode
+from generator.painting.easel import frame_for
 from generator.painting.finish import add_grain, finish_pictures
 from generator.painting.mask import native_mask
 from generator.painting.painter import BackgroundJob, InpaintJob, Painter
@@ -284,7 +284,7 @@ def main() -> None:
         report = audit(everything, put, finish, network=arguments.network)
         cells = []
         for kind in KINDS:
-            found = report.found[kind]
+            found = report.audit.found[kind]
             each = found.leak if found else None
             cells.append(f"{each.value:.3f} [{each.low:.2f}, {each.high:.2f}]" if each else "too few")
         table.add_row(name, *cells)

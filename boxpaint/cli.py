@@ -197,6 +197,9 @@ def generate(
     chunk: Annotated[int | None, typer.Option("--chunk", min=1, help="Scenes painted together.")] = None,
     device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start the run folder again.")] = False,
+    allow_leak: Annotated[
+        bool, typer.Option("--allow-leak", help="Write annotations though a probe finds where was painted.")
+    ] = False,
     balance_to: BalanceOption = None,
     target: TargetOption = None,
     rename: RenameOption = None,
@@ -216,6 +219,7 @@ def generate(
                 prompts=prompts,
                 limit=limit,
                 overwrite=overwrite,
+                allow_leak=allow_leak,
                 listener=progress,
                 should_stop=stop,
             )

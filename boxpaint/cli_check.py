@@ -12,7 +12,7 @@ from rich.table import Table
 from generator.seeds import MAX_SEED
 
 if TYPE_CHECKING:
-    from generator.audit.leak import LeakReport
+    from generator.audit.files import Audit
 
 # No markup: a path may hold square brackets.
 console = Console(highlight=False, markup=False, emoji=False)
@@ -55,12 +55,12 @@ def audit(
     from generator.audit.leak import audit_folder
 
     with console.status("training probes"):
-        report = audit_folder(folder, scenes=scenes, with_network=network, seed=seed)
-    _show(report)
+        found = audit_folder(folder, scenes=scenes, with_network=network, seed=seed)
+    _show(found)
     console.print(f"the most conspicuous places: {folder / 'audit.png'}; all numbers: {folder / 'audit.json'}")
 
 
-def _show(report: LeakReport) -> None:
+def _show(report: Audit) -> None:
     table = Table(title=f"{report.pictures} pictures; AUC 0.5: the probe guesses, 1: it knows")
     for heading in ("painted against untouched", "probe", "places", "AUC", "95 % interval"):
         table.add_column(heading)

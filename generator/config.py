@@ -126,6 +126,15 @@ class OutputConfig(_Section):
     segmentation: Literal["polygon", "rle"] = "polygon"
 
 
+class AuditConfig(_Section):
+    """The leak audit at the end of a run: can a trained probe tell where was painted?"""
+
+    scenes: int = Field(default=200, ge=0, le=100_000)
+    """Scenes that are looked at, evenly spread; 0: none."""
+    max_leak_auc: Annotated[float, Field(ge=0.5, le=1.0)] = 0.7
+    """Above it, by all of its 95 % interval, no annotations are written (0.5 is guessing, 1 is knowing)."""
+
+
 class PromptsConfig(_Section):
     """How the prompt book is made: many faithful texts for each row of the CSV files."""
 
@@ -199,6 +208,7 @@ class Config(_Section):
     painting: PaintingConfig = PaintingConfig()
     labels: LabelConfig = LabelConfig()
     output: OutputConfig = OutputConfig()
+    audit: AuditConfig = AuditConfig()
     models: ModelsConfig
 
     @model_validator(mode="before")
@@ -253,7 +263,7 @@ class Config(_Section):
         Folders of models are left out as well: the weights in them are compared instead.
         """
         data: dict[str, Any] = self.model_dump(mode="json")
-        for key in ("chunk", "device", "dtype", "batch_size", "offline"):
+        for key in ("chunk", "device", "dtype", "batch_size", "offline", "audit"):
             del data[key]
         for model in data["models"].values():
             if model is not None:

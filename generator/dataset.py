@@ -6,6 +6,7 @@ plan.jsonl               every planned scene
 images/000000.png        the pictures
 records/000000.json      how each was made; written after its picture, so a record means a finished scene
 annotations/             COCO, made from the records
+audit.json audit.png     what probes found of where was painted, of a sample, and the most conspicuous places
 review.json              what a person decided of single objects, see review.py; where there is any
 README.md contact_sheet.jpg report.html
 logs/timings.jsonl       seconds per stage; with report.html the only files that differ between equal runs
@@ -21,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from generator.audit.files import AUDIT, AUDIT_PICTURE
 from generator.errors import RunMismatchError
 from generator.plan import Plan, write_plan
 from generator.prompts.book import ENRICHED_FILE, PromptBook, read_book, write_book
@@ -34,7 +36,7 @@ from generator.version import __version__
 
 _OWN_FOLDERS = ("images", "records", "annotations", "logs", "prompts")
 _FOR_PEOPLE = ("README.md", "contact_sheet.jpg", "report.html")
-_OWN_FILES = ("run.json", "plan.jsonl", REVIEW, "audit.json", "audit.png", *_FOR_PEOPLE)
+_OWN_FILES = ("run.json", "plan.jsonl", REVIEW, AUDIT, AUDIT_PICTURE, *_FOR_PEOPLE)
 # Of what the painter says of itself: with another of these, one data set would hold pictures of two models.
 _MODEL_KEYS = ("inpaint", "background")
 
@@ -211,6 +213,12 @@ class RunFolder:
         record = record_of(scene, file_name=path.name, sha256=hashlib.sha256(data).hexdigest(), batch_size=batch_size)
         write_bytes(self.record_path(index), record.model_dump_json(indent=1).encode() + b"\n")
         self._finished.add(index)
+
+    def remove_annotations(self) -> None:
+        """Take back annotations that should not be used. Raises StorageError."""
+        for path in (self.folder / "annotations").glob("*.json"):
+            with translate_os_errors(path):
+                path.unlink()
 
     def records(self) -> Iterator[SceneRecord]:
         """Read the records of the finished scenes, in order, with what was decided in review."""

@@ -6,6 +6,7 @@ BoxpaintError              everything below; the command line prints it and exit
 │   ├── ConfigError        the YAML config, or a bundle's card
 │   ├── PromptsError       a prompt book (captions.json, enriched.json)
 │   └── DatasetError       a data set on disk breaks its format
+├── LeakError              a probe finds where the pictures were painted
 ├── RunMismatchError       the run folder belongs to another spec, config or seed
 ├── StorageError           a folder is missing, read-only or full
 └── ModelError             a model cannot be found, loaded or trusted
@@ -66,6 +67,10 @@ class PromptsError(FaultsError):
 
 class DatasetError(FaultsError):
     """A data set on disk breaks its format."""
+
+
+class LeakError(BoxpaintError):
+    """A trained probe tells painted from untouched places better than the config allows."""
 
 
 class RunMismatchError(BoxpaintError):

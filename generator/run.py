@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from generator.audit.files import read_audit
 from generator.config import Config
 from generator.dataset import Dataset, RunFolder
-from generator.errors import BoxpaintError, StorageError
+from generator.errors import BoxpaintError, LeakError, StorageError
 from generator.exporters import EXPORTERS
 from generator.plan import Plan
 from generator.prompts.book import BookRow, PromptBook, read_book
@@ -59,6 +60,7 @@ def generate(
     prompts: str | Path | None = None,
     limit: int | None = None,
     overwrite: bool = False,
+    allow_leak: bool = False,
     listener: Listener | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Dataset:
@@ -66,8 +68,9 @@ def generate(
 
     `prompts` is a prompt book (enriched.json, or its folder), as made or edited; without it the run makes its own, and
     goes on with that. `limit` paints only the first scenes of the plan. `should_stop` is asked after every chunk.
-    Raises BoxpaintError: RunMismatchError for a folder of another run, StorageError when it cannot be written (what
-    was finished stays valid), PromptsError, ModelError.
+    `allow_leak` writes annotations although a probe finds where was painted (config: audit). Raises BoxpaintError:
+    LeakError for that, RunMismatchError for a folder of another run, StorageError when it cannot be written (what was
+    finished stays valid), PromptsError, ModelError.
     """
     config = config or Config.load()
     listener = listener or Listener()
@@ -86,10 +89,12 @@ def generate(
         run = run.with_book(book)
         run.keep_book()
         listener.on_prompts(book)
-        return _generate(run, limit, listener, should_stop)
+        return _generate(run, limit, allow_leak, listener, should_stop)
 
 
-def _generate(run: RunFolder, limit: int | None, listener: Listener, should_stop: Callable[[], bool]) -> Dataset:
+def _generate(
+    run: RunFolder, limit: int | None, allow_leak: bool, listener: Listener, should_stop: Callable[[], bool]
+) -> Dataset:
     plan = run.plan
     wanted = len(plan) if limit is None else min(limit, len(plan))
     finished = run.finished
@@ -106,6 +111,13 @@ def _generate(run: RunFolder, limit: int | None, listener: Listener, should_stop
                 with contextlib.suppress(StorageError):
                     _export(run)
             raise
+    leak = None if stopped else _find_leak(run, is_new=bool(waiting))
+    if leak and not allow_leak:
+        run.remove_annotations()
+        write_report(run)
+        raise LeakError(f"{leak}; no annotations were written: look at {run.folder / 'audit.png'}, or --allow-leak")
+    if leak:
+        listener.on_warning(leak)
     _export(run)
     write_report(run)
     objects = dropped = unplaced = 0
@@ -160,6 +172,25 @@ def _paint_chunks(run: RunFolder, chunks: list[list[int]], listener: Listener, s
         if should_stop() and chunk is not chunks[-1]:
             return True
     return False
+
+
+def _find_leak(run: RunFolder, *, is_new: bool) -> str | None:
+    """Say by how much a probe finds where was painted, where that is more than the config allows."""
+    limits = run.plan.config.audit
+    if limits.scenes == 0:
+        return None
+    audit = None if is_new else read_audit(run.folder)
+    if audit is None:
+        from generator.audit.leak import audit_folder  # scikit-learn takes a second to load
+
+        audit = audit_folder(run.folder, scenes=limits.scenes, with_network=False)
+    leak = audit.leak
+    if leak is None or leak.low <= limits.max_leak_auc:
+        return None
+    return (
+        f"a probe tells painted from untouched places with an AUC of {leak.value:.2f} ({leak.low:.2f} to "
+        f"{leak.high:.2f}), above audit.max_leak_auc ({limits.max_leak_auc:g})"
+    )
 
 
 def _make_verifier(plan: Plan, listener: Listener) -> Verifier | None:

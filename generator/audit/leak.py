@@ -7,17 +7,17 @@ once more among decoys, which is what a detector is up against that would learn 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 from PIL import Image
 
+from generator.audit.files import AUDIT, AUDIT_PICTURE, Audit
 from generator.audit.places import Place, draw_untouched, pair_with_decoys
-from generator.audit.probe import Auc, Probed, probe
+from generator.audit.probe import Probed, probe
 from generator.decoding import decode_rgb
 from generator.errors import DatasetError, Fault
 from generator.geometry import Box
@@ -28,8 +28,6 @@ from generator.storage import atomic_writer, write_json
 
 # Pixels around an object's mask that are hidden, too: its soft edge and its shadow.
 HIDDEN_BORDER_PX = 4
-SCHEMA_VERSION = 1
-AUDIT, AUDIT_PICTURE = "audit.json", "audit.png"
 SHOWN, SHOWN_COLUMNS, SHOWN_PX, SHOWN_BORDER = 24, 6, 180, 0.35
 _PLACES, _AMONG = 0, 1
 KINDS = ("decoys", "objects", "objects among decoys")
@@ -37,24 +35,10 @@ KINDS = ("decoys", "objects", "objects among decoys")
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LeakReport:
-    """What the probes found of each kind of place (KINDS); None where there were too few to say anything.
+    """What the probes found of each kind of place (KINDS), and painted places, the most conspicuous first."""
 
-    `suspicious`: painted places, the most conspicuous first.
-    """
-
-    found: Mapping[str, Probed | None]
-    pictures: int
+    audit: Audit
     suspicious: tuple[Place, ...]
-
-    @property
-    def leak(self) -> Auc | None:
-        """AUC of the better probe on decoys, or where there are none, on objects."""
-        found = self.found["decoys"] or self.found["objects"]
-        return found.leak if found is not None else None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return {"pictures": self.pictures, **{kind: _plain(found) for kind, found in self.found.items()}}
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -85,12 +69,16 @@ class PlacePairs:
             kind: probe(places[kind], seed=derive_seed(seed, number), with_network=with_network)
             for number, kind in enumerate(KINDS)
         }
+        findings = {kind: each.finding if each is not None else None for kind, each in found.items()}
         judged = [(places[kind], found[kind]) for kind in ("decoys", "objects")]
-        return LeakReport(found=found, pictures=self.pictures, suspicious=tuple(_most_suspicious(judged)))
+        return LeakReport(
+            audit=Audit(pictures=self.pictures, seed=seed, found=findings),
+            suspicious=tuple(_most_suspicious(judged)),
+        )
 
 
-def audit_folder(folder: Path, *, scenes: int | None = None, with_network: bool = True, seed: int = 0) -> LeakReport:
-    """Audit a run folder, or so many of its scenes, and leave audit.json and audit.png there.
+def audit_folder(folder: Path, *, scenes: int | None = None, with_network: bool = True, seed: int = 0) -> Audit:
+    """Audit a run folder, or so many of its scenes evenly spread, and leave audit.json and audit.png there.
 
     Raises DatasetError where no finished scene is in it.
     """
@@ -100,12 +88,12 @@ def audit_folder(folder: Path, *, scenes: int | None = None, with_network: bool 
         raise DatasetError([Fault(file=str(folder), expected=expected)])
     records = [read_record(paths[place]) for place in spread(len(paths), scenes or len(paths))]
     report = audit_scenes(records, folder / "images", seed=seed, with_network=with_network)
-    write_json(folder / AUDIT, {"schema_version": SCHEMA_VERSION, "seed": seed, **report.to_json()})
+    write_json(folder / AUDIT, report.audit.model_dump(mode="json"))
     picture = draw_suspicious(report.suspicious)
     if picture is not None:
         with atomic_writer(folder / AUDIT_PICTURE) as stream:
             picture.save(stream, "PNG")
-    return report
+    return report.audit
 
 
 def audit_scenes(records: Sequence[SceneRecord], images: Path, *, seed: int, with_network: bool = True) -> LeakReport:
@@ -168,13 +156,3 @@ def _read(path: Path) -> np.ndarray:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise DatasetError([Fault(file=str(path), expected=f"cannot be read: {reason}")]) from None
-
-
-def _plain(found: Probed | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    auc = {
-        name: {"auc": round(each.value, 4), "low": round(each.low, 4), "high": round(each.high, 4)}
-        for name, each in found.auc.items()
-    }
-    return {"places": found.places, "pictures": found.pictures, **auc}

@@ -19,6 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from generator.audit.features import measure_places
+from generator.audit.files import Auc, Finding
 from generator.audit.patches import Patches, cut_patches
 from generator.audit.places import Place
 from generator.seeds import derive_rng, derive_seed
@@ -29,28 +30,12 @@ RESAMPLES = 1000
 CONFIDENCE = 0.95
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Auc:
-    """Area under the ROC curve of one probe, with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Probed:
-    """What the probes found: `auc` by probe, `suspicion` (N,) of each place, the mean rank of both in [0, 1]."""
+    """What the probes found, and the suspicion (N,) of each place: the mean rank by all probes, in [0, 1]."""
 
-    auc: dict[str, Auc]
+    finding: Finding
     suspicion: np.ndarray
-    places: int
-    pictures: int
-
-    @property
-    def leak(self) -> Auc:
-        """That of the better probe."""
-        return max(self.auc.values(), key=lambda each: each.value)
 
 
 def probe(places: Sequence[Place], *, seed: int, with_network: bool = True) -> Probed | None:
@@ -80,7 +65,8 @@ def probe(places: Sequence[Place], *, seed: int, with_network: bool = True) -> P
     auc = {name: _auc(labels[chosen], found[chosen], groups[chosen], rng) for name, found in scores.items()}
     suspicion = np.full(len(kept), np.nan)
     suspicion[chosen] = np.mean([_ranks(found[chosen]) for found in scores.values()], axis=0)
-    return Probed(auc=auc, suspicion=suspicion, places=len(chosen), pictures=len(np.unique(groups[chosen])))
+    finding = Finding(places=len(chosen), pictures=len(np.unique(groups[chosen])), auc=auc)
+    return Probed(finding=finding, suspicion=suspicion)
 
 
 def _judge_features(
@@ -124,7 +110,8 @@ def _auc(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray, rng: np.ran
             drawn.append(roc_auc_score(labels[chosen], scores[chosen]))
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail])
-    return Auc(value=float(roc_auc_score(labels, scores)), low=float(low), high=float(high))
+    value = float(roc_auc_score(labels, scores))
+    return Auc(value=round(value, 4), low=round(float(low), 4), high=round(float(high), 4))
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

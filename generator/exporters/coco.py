@@ -83,6 +83,7 @@ def _annotation(item: ObjectRecord, record: SceneRecord, plan: Plan, category_id
     if box is None or item.painted_box is None or item.mask is None:
         raise ValueError("a dropped object has no annotation")
     left, top, right, bottom = box
+    tight = list(Box.from_xyxy(*item.painted_box).xywh)
     mask = decode_mask(item.mask)
     segmentation: Any
     if plan.config.output.segmentation == "rle":
@@ -94,11 +95,11 @@ def _annotation(item: ObjectRecord, record: SceneRecord, plan: Plan, category_id
         "id": record.index * plan.max_objects + item.object_index + 1,
         "image_id": record.index + 1,
         "category_id": category_ids[item.category],
-        "bbox": [left, top, round(right - left, 2), round(bottom - top, 2)],
+        "bbox": tight if item.label_scale == 1 else [left, top, round(right - left, 2), round(bottom - top, 2)],
         "area": int(mask.sum()),
         "segmentation": segmentation,
         "iscrowd": 0,
-        "tight_bbox": list(Box.from_xyxy(*item.painted_box).xywh),
+        "tight_bbox": tight,
         "requested_bbox": list(Box.from_xyxy(*item.requested_box).xywh),
         "visible_share": item.visible_share,
         **({"verified_score": item.verified_score} if item.verified_score is not None else {}),

@@ -5,17 +5,19 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from generator.audit.files import AUDIT_PICTURE, read_audit
 from generator.dataset import RunFolder
 from generator.pictures import category_colours, draw_record, spread, tile
-from generator.record import SceneRecord
+from generator.record import AttemptRecord, ObjectRecord, SceneRecord
 from generator.report.environment import page_environment
 from generator.report.plots import box_plots
 from generator.report.statistics import collect, list_prompts
-from generator.storage import write_bytes
+from generator.storage import translate_os_errors, write_bytes
 from generator.version import __version__
 
 SHEET_SCENES, SHEET_COLUMNS, SHEET_CELL_PX = 24, 4, 420
@@ -27,11 +29,15 @@ def write_report(run: RunFolder) -> None:
     plan = run.plan
     categories = list(plan.spec.categories)
     records = list(run.records())
-    statistics = collect(records, categories)
+    measured = {row.name: row.calibration for row in plan.spec.classes if row.calibration is not None}
+    real_sides_px = {name: found.side_px(plan.config.canvas_wh) for name, found in measured.items()}
+    statistics = collect(records, categories, real_sides_px)
     colours = category_colours(categories)
     jpeg = _jpeg(_contact_sheet(records, run, colours))
     write_bytes(run.folder / "contact_sheet.jpg", jpeg)
+    audit = read_audit(run.folder)
     context: dict[str, Any] = {
+        "audit": audit,
         "plan": plan,
         "card": plan.config.card,
         "statistics": statistics,
@@ -49,6 +55,7 @@ def write_report(run: RunFolder) -> None:
         rejected=rejected[:MAX_REJECTED_ROWS],
         num_rejected=len(rejected),
         timings=_seconds_per_stage(run),
+        suspicious=_encoded(run.folder / AUDIT_PICTURE),
     )
     write_bytes(run.folder / "report.html", page.encode())
 
@@ -64,6 +71,12 @@ def _contact_sheet(records: list[SceneRecord], run: RunFolder, colours: Mapping[
     return tile(pictures, columns=columns, cell_width=min(run.plan.config.canvas.width, SHEET_CELL_PX))
 
 
+def _encoded(path: Path) -> str | None:
+    """A picture's bytes for a page; None where there is none."""
+    with translate_os_errors(path):
+        return base64.b64encode(path.read_bytes()).decode() if path.is_file() else None
+
+
 def _jpeg(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=88)
@@ -74,21 +87,28 @@ def _rejections(records: Iterable[SceneRecord]) -> list[dict[str, Any]]:
     """Every rejected attempt, dropped object and object without a place, in order of scenes."""
     rows: list[dict[str, Any]] = []
     for record in records:
-        for item in record.objects:
+        rows += [
+            {"scene": record.index, "category": "scene", "what": f"attempt {attempt.number + 1} rejected", "why": why}
+            for attempt in record.background.attempts
+            if attempt.number != record.background.taken and (why := _reasons(attempt))
+        ]
+        for item in (*record.objects, *record.decoys):
+            category = item.category if isinstance(item, ObjectRecord) else "decoy"
             for attempt in item.attempts:
-                reasons = [verdict.reason for verdict in attempt.verdicts if not verdict.passed]
-                if reasons:
+                if reasons := _reasons(attempt):
                     outcome = f"attempt {attempt.number + 1} rejected"
-                    rows.append(
-                        {"scene": record.index, "category": item.category, "what": outcome, "why": "; ".join(reasons)}
-                    )
+                    rows.append({"scene": record.index, "category": category, "what": outcome, "why": reasons})
             if item.dropped:
-                rows.append({"scene": record.index, "category": item.category, "what": "dropped", "why": item.dropped})
+                rows.append({"scene": record.index, "category": category, "what": "dropped", "why": item.dropped})
         rows += [
             {"scene": record.index, "category": item.category, "what": "not placed", "why": item.reason}
             for item in record.unplaced
         ]
     return rows
+
+
+def _reasons(attempt: AttemptRecord) -> str:
+    return "; ".join(verdict.reason for verdict in attempt.verdicts if not verdict.passed)
 
 
 def _seconds_per_stage(run: RunFolder) -> list[tuple[str, float]]:

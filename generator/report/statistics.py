@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -14,7 +15,11 @@ from generator.record import SceneRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CategoryStatistics:
-    """One category: how many were asked for, painted and given up, and how large they came out (pixels)."""
+    """One category: how many were asked for, painted and given up, and how large they came out.
+
+    Sizes are geometric means of a box's sides, in pixels: of the boxes asked of the painter, those tight around what it
+    painted, the labels, and real ones, where they were measured. `median_score` is what the verifier gave them.
+    """
 
     name: str
     planned: int
@@ -27,7 +32,10 @@ class CategoryStatistics:
     centres: tuple[tuple[float, float], ...]
     requested_median_px: float
     painted_median_px: float
+    labelled_median_px: float
+    real_median_px: float | None
     median_iou: float
+    median_score: float | None
 
     @property
     def painted(self) -> int:
@@ -42,10 +50,13 @@ class CategoryStatistics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
-    """The whole data set."""
+    """The whole data set; `backgrounds` counts attempts at scenes."""
 
     scenes: int
     train_scenes: int
+    backgrounds: int
+    decoys: int
+    decoy_attempts: int
     categories: tuple[CategoryStatistics, ...]
 
     @property
@@ -54,22 +65,30 @@ class Statistics:
         return sum(category.painted for category in self.categories)
 
 
-def collect(records: Sequence[SceneRecord], categories: Iterable[str]) -> Statistics:
-    """Count what is in the records."""
+def collect(
+    records: Sequence[SceneRecord], categories: Iterable[str], real_sides_px: Mapping[str, float] | None = None
+) -> Statistics:
+    """Count what is in the records; `real_sides_px` are those of real objects, as far as they were measured."""
+    real = real_sides_px or {}
     return Statistics(
         scenes=len(records),
         train_scenes=sum(record.split == "train" for record in records),
-        categories=tuple(_collect_category(records, name) for name in categories),
+        backgrounds=sum(len(record.background.attempts) for record in records),
+        decoys=sum(not item.dropped for record in records for item in record.decoys),
+        decoy_attempts=sum(len(item.attempts) for record in records for item in record.decoys),
+        categories=tuple(_collect_category(records, name, real.get(name)) for name in categories),
     )
 
 
-def _collect_category(records: Sequence[SceneRecord], name: str) -> CategoryStatistics:
+def _collect_category(records: Sequence[SceneRecord], name: str, real_median_px: float | None) -> CategoryStatistics:
     items = [(record, item) for record in records for item in record.objects if item.category == name]
     painted = [
         (record, item, Box.from_xyxy(*item.painted_box)) for record, item in items if item.painted_box is not None
     ]
     unplaced = sum(item.category == name for record in records for item in record.unplaced)
     requested = [Box.from_xyxy(*item.requested_box) for _, item, _ in painted]
+    labels = [item.label_xyxy((record.width, record.height)) for record, item, _ in painted]
+    scores = [item.verified_score for _, item, _ in painted if item.verified_score is not None]
     return CategoryStatistics(
         name=name,
         planned=len(items) + unplaced,
@@ -80,10 +99,18 @@ def _collect_category(records: Sequence[SceneRecord], name: str) -> CategoryStat
         attempts=sum(len(item.attempts) for _, item in items),
         painted_wh=tuple((box.width, box.height) for _, _, box in painted),
         centres=tuple(((box.x_min + box.x_max) / 2, (box.y_min + box.y_max) / 2) for _, _, box in painted),
-        requested_median_px=_median([max(box.width, box.height) for box in requested]),
-        painted_median_px=_median([max(box.width, box.height) for _, _, box in painted]),
+        requested_median_px=_median([math.sqrt(box.area) for box in requested]),
+        painted_median_px=_median([math.sqrt(box.area) for _, _, box in painted]),
+        labelled_median_px=_median([_side(label) for label in labels if label is not None]),
+        real_median_px=real_median_px,
         median_iou=_median([box_iou(wish, box) for wish, (_, _, box) in zip(requested, painted, strict=True)]),
+        median_score=_median(scores) if scores else None,
     )
+
+
+def _side(box_xyxy: tuple[float, float, float, float]) -> float:
+    x_min, y_min, x_max, y_max = box_xyxy
+    return math.sqrt((x_max - x_min) * (y_max - y_min))
 
 
 def _median(values: Sequence[float]) -> float:

@@ -51,7 +51,7 @@ def paint(scene: ScenePlan) -> Scene:
                 label=label_from_mask(mask.astype(bool)),
             )
         )
-    return Scene(plan=scene, image=image, background_attempts=(), objects=tuple(objects))
+    return Scene(plan=scene, image=image, background_attempts=(), background_taken=0, objects=tuple(objects))
 
 
 def begun(folder: Path, plan: Plan, *, scenes: int = 0) -> RunFolder:

@@ -52,7 +52,7 @@ def begun(folder: Path, book: PromptBook = BOOK, *, scenes: int = 0) -> RunFolde
     run.begin(PAINTER)
     for index in range(scenes):
         image = np.random.default_rng(index).integers(0, 256, (64, 96, 3)).astype(np.uint8)
-        scene = Scene(plan=run.plan.scene(index), image=image, background_attempts=(), objects=())
+        scene = Scene(plan=run.plan.scene(index), image=image, background_attempts=(), background_taken=0, objects=())
         run.write_scene(scene, batch_size=2)
     return run
 

@@ -142,11 +142,15 @@ def test_a_record_shows_what_was_painted_not_what_was_asked_for(tmp_path: Path) 
             blender="feather",
             seed=0,
             requested_box=requested,
+            region=(0, 0, 40, 30),
             crop=requested,
             attempts=(),
             painted_box=painted,
             mask=None,
             visible_share=None,
+            label_scale=1.0,
+            verified_score=None,
+            verified_box=None,
             dropped="" if painted else "few",
         )
 
@@ -159,7 +163,7 @@ def test_a_record_shows_what_was_painted_not_what_was_asked_for(tmp_path: Path) 
         height=40,
         sha256="",
         batch_size=2,
-        background=BackgroundRecord(prompt="", negative_prompt="", seed=0, attempts=()),
+        background=BackgroundRecord(prompt="", negative_prompt="", seed=0, attempts=(), taken=0),
         objects=(item(0, (0, 0, 30, 30), (10, 8, 22, 20)), item(1, (30, 10, 50, 30), None)),
         unplaced=(),
     )

@@ -62,6 +62,7 @@ def scene(canvas_mask: np.ndarray) -> Scene:
         ),
         image=np.zeros((*CANVAS_HW, 3), np.uint8),
         background_attempts=(attempt(0, passed=True),),
+        background_taken=0,
         objects=(
             PaintedObject(
                 placement=wishes[0],

@@ -8,10 +8,14 @@ from pathlib import Path
 import pytest
 
 from generator.errors import DatasetError
-from generator.record import AttemptRecord, BackgroundRecord, ObjectRecord, RleRecord, SceneRecord
+from generator.record import AttemptRecord, BackgroundRecord, ObjectRecord, RleRecord, SceneRecord, VerdictRecord
 from generator.review import REVIEW, Decision, Review, accepted_attempt, read_review, write_review
 
 CLASSES = ("cell", "platelet")
+
+
+def verdict(*, passed: bool) -> VerdictRecord:
+    return VerdictRecord(check="picture", passed=passed, score=1.0, reason="" if passed else "black")
 
 
 def item(number: int, *, attempts: int = 1, painted: bool = True) -> ObjectRecord:
@@ -25,10 +29,16 @@ def item(number: int, *, attempts: int = 1, painted: bool = True) -> ObjectRecor
         requested_box=(0, 0, 9, 9),
         crop=(0, 0, 20, 20),
         region=(0, 0, 12, 12),
-        attempts=tuple(AttemptRecord(number=each, seed=each, verdicts=()) for each in range(attempts)),
+        attempts=tuple(
+            AttemptRecord(number=each, seed=each, verdicts=(verdict(passed=each + 1 == attempts),))
+            for each in range(attempts)
+        ),
         painted_box=(1, 1, 8, 8) if painted else None,
         mask=RleRecord(size=(20, 20), counts="0") if painted else None,
         visible_share=1.0 if painted else None,
+        label_scale=1.0,
+        verified_score=None,
+        verified_box=None,
         dropped="" if painted else "few",
     )
 
@@ -43,7 +53,7 @@ def scene(index: int, *items: ObjectRecord) -> SceneRecord:
         height=20,
         sha256="",
         batch_size=1,
-        background=BackgroundRecord(prompt="a field", negative_prompt="", seed=0, attempts=()),
+        background=BackgroundRecord(prompt="a field", negative_prompt="", seed=0, attempts=(), taken=0),
         objects=items,
         decoys=(),
         unplaced=(),

@@ -63,21 +63,21 @@ def places(edit: Callable[[np.ndarray, Box, np.random.Generator], None], picture
 def test_what_was_done_is_found(edit: Callable[..., None]) -> None:
     found = probe(places(edit, 40), seed=0, with_network=False)
     assert found is not None
-    assert found.leak.value > 0.9
-    assert found.leak.low > 0.8
-    assert found.leak.low <= found.leak.value <= found.leak.high
+    assert found.finding.leak.value > 0.9
+    assert found.finding.leak.low > 0.8
+    assert found.finding.leak.low <= found.finding.leak.value <= found.finding.leak.high
 
 
 def test_where_nothing_was_done_nothing_is_found() -> None:
     found = probe(places(leave_alone, 120), seed=0, with_network=False)
     assert found is not None
-    assert found.leak.low < 0.5 < found.leak.high
+    assert found.finding.leak.low < 0.5 < found.finding.leak.high
 
 
 def test_the_network_finds_a_paste_on_its_own() -> None:
     found = probe(places(paste, 40), seed=0)
     assert found is not None
-    assert found.auc["network"].value > 0.9
+    assert found.finding.auc["network"].value > 0.9
 
 
 def test_the_same_places_get_the_same_judgement() -> None:
@@ -85,7 +85,7 @@ def test_the_same_places_get_the_same_judgement() -> None:
     first, second = (probe(some, seed=3, with_network=False) for _ in range(2))
     assert first is not None
     assert second is not None
-    assert first.auc == second.auc
+    assert first.finding == second.finding
     np.testing.assert_array_equal(first.suspicion, second.suspicion)
 
 

@@ -73,7 +73,7 @@ def record(index: int, split: str, objects: Iterable[tuple[str, np.ndarray | Non
         )
     plan = ScenePlan(index=index, split=split, prompt="a smear", negative_prompt="", seed=0, placements=())
     image = np.zeros((CANVAS_WH[1], CANVAS_WH[0], 3), np.uint8)
-    scene = Scene(plan=plan, image=image, background_attempts=(), objects=tuple(items))
+    scene = Scene(plan=plan, image=image, background_attempts=(), background_taken=0, objects=tuple(items))
     return record_of(scene, file_name=f"{index:06d}.png", sha256="0", batch_size=2)
 
 

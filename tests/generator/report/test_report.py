@@ -86,7 +86,10 @@ def run_of(
             index=index, split=split, prompt=prompt, negative_prompt="", seed=0, placements=(), unplaced=(missing,)
         )
         image = np.full((CANVAS_WH[1], CANVAS_WH[0], 3), 180, np.uint8)
-        run.write_scene(Scene(plan=plan, image=image, background_attempts=(), objects=tuple(objects)), batch_size=2)
+        run.write_scene(
+            Scene(plan=plan, image=image, background_attempts=(), background_taken=0, objects=tuple(objects)),
+            batch_size=2,
+        )
     run.log_timing(0, 2, {"objects": 3.0, "writing": 1.0})
     return run
 
@@ -118,7 +121,8 @@ def test_statistics_worked_by_hand(tmp_path: Path) -> None:
     assert cell.painted_wh == ((20, 20), (20, 20))
     assert cell.centres == ((20.0, 20.0), (20.0, 20.0))
     # 20 x 20 in 40 x 20.
-    assert (cell.requested_median_px, cell.painted_median_px, cell.median_iou) == (40.0, 20.0, 0.5)
+    assert (cell.requested_median_px, cell.painted_median_px, cell.median_iou) == (pytest.approx(800**0.5), 20.0, 0.5)
+    assert (cell.labelled_median_px, cell.real_median_px, cell.median_score) == (20.0, None, None)
     assert (platelet.planned, platelet.painted, platelet.dropped, platelet.unplaced) == (4, 0, 2, 2)
     assert (platelet.acceptance, platelet.median_iou) == (0.0, 0.0)
     assert (nothing.planned, nothing.attempts, nothing.acceptance) == (0, 0, 0.0)
@@ -132,8 +136,8 @@ def test_no_records_have_statistics_too() -> None:
 def test_the_card_has_a_row_for_each_class(tmp_path: Path) -> None:
     _, readme = pages(run_of(tmp_path))
     assert card_rows(readme) == [
-        ["cell", "2", "2 (1 / 1)", "0", "0", "50 %", "40 / 20", "0.50"],
-        ["platelet", "4", "0 (0 / 0)", "2", "2", "0 %", "0 / 0", "0.00"],
+        ["cell", "2", "2 (1 / 1)", "0", "0", "50 %", "28 / 20 / 20 / –", "0.50"],
+        ["platelet", "4", "0 (0 / 0)", "2", "2", "0 %", "0 / 0 / 0 / –", "0.00"],
     ]
 
 
