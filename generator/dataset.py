@@ -222,7 +222,8 @@ class RunFolder:
 
     def records(self) -> Iterator[SceneRecord]:
         """Read the records of the finished scenes, in order, with what was decided in review."""
-        return (self.review.applied(read_record(self.record_path(index))) for index in sorted(self._finished))
+        scales = {row.name: row.label_scale for row in self.plan.spec.classes}
+        return (self.review.applied(read_record(self.record_path(index)), scales) for index in sorted(self._finished))
 
     def log_timing(self, chunk: int, scenes: int, seconds: Mapping[str, float]) -> None:
         """Append one chunk's seconds per stage to the log."""

@@ -94,13 +94,17 @@ class Review:
         decided = (self.of(record, item) for item in record.objects)
         return any(each is not None and each.decision == "reject" for each in decided)
 
-    def applied(self, record: SceneRecord) -> SceneRecord:
-        """The record with the right classes, and without what was rejected as it stands."""
+    def applied(self, record: SceneRecord, label_scales: Mapping[str, float] | None = None) -> SceneRecord:
+        """The record with the right classes, and without what was rejected as it stands.
+
+        `label_scales`: how much larger than what was painted the labels of each class are.
+        """
         objects = []
         for item in record.objects:
             decided = self.of(record, item)
             if decided is not None and decided.decision == "wrong class":
-                item = item.model_copy(update={"category": decided.category})
+                scale = (label_scales or {}).get(str(decided.category), 1.0)
+                item = item.model_copy(update={"category": decided.category, "label_scale": scale})
             elif decided is not None and decided.decision == "reject":
                 nothing = dict.fromkeys(("painted_box", "mask", "visible_share", "verified_score", "verified_box"))
                 changes = {**nothing, "dropped": "rejected in review"}

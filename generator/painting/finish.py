@@ -56,6 +56,7 @@ def _redrawn(
                 seed=derive_seed(scenes[number].seed, _REDRAW, attempt),
                 size_wh=config.canvas_wh,
                 image=pictures[number],
+                level=config.painting.shared_history,
             )
             for number in waiting
         ]

@@ -51,9 +51,10 @@ class InpaintJob(BackgroundJob):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RedrawJob(BackgroundJob):
-    """Draw the finest detail of `image` (HWC uint8 RGB, of size_wh) anew, all over."""
+    """Draw anew what is finer than a noise level (share of the training schedule) in `image` (HWC uint8 RGB)."""
 
     image: np.ndarray
+    level: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -124,7 +125,7 @@ class Painter:
         return self._in_batches(jobs, self._inpaint_batch)
 
     def redraw(self, jobs: Sequence[RedrawJob]) -> list[Painting]:
-        """Give finished pictures a past that is the same all over: see diffusion.redraw."""
+        """Give finished pictures a past that is the same all over, all up to the same level: see diffusion.redraw."""
         return self._in_batches(jobs, self._redraw_batch)
 
     def _in_batches(self, jobs: Sequence[Job], paint: Callable[[Sequence[Job]], np.ndarray]) -> list[Painting]:
@@ -180,7 +181,7 @@ class Painter:
         masking = self._all_masked(full_wh)
         if masking is not None:
             masking = Masking(mask=self._filled_up(masking.mask), latents=self._filled_up(masking.latents))
-        redrawn = redraw(model, latents, noise, prompts, masking, self.config.painting.shared_history)
+        redrawn = redraw(model, latents, noise, prompts, masking, jobs[0].level)
         return _to_pixels(decode(model, redrawn[: len(jobs)]))[:, top : top + height, left : left + width]
 
     def _full_size(self, size_wh: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:

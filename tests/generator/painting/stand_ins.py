@@ -1,0 +1,121 @@
+"""What stands at the seams of painting a chunk: scenes put together by hand, a painter of discs, a verifier that
+answers as it is told."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+from generator.config import Config
+from generator.geometry import Box
+from generator.painting.painter import InpaintJob, Painter, Painting
+from generator.plan import Placement, ScenePlan
+from generator.types import Sighting
+from generator.verifying.verifier import Stray, Verifier, View
+
+SCENE_PROMPT, OBJECT_PROMPT = "a blood smear with many red blood cells", "a large purple white blood cell"
+
+
+def config_with(keys: Mapping[str, Any], **changes: object) -> Config:
+    """A config of these top-level keys, with some keys of its sections changed."""
+    sections = {
+        name: {**keys.get(name, {}), **change} if isinstance(change, Mapping) else change
+        for name, change in changes.items()
+    }
+    return Config.load(**{**keys, **sections})
+
+
+def place(number: int, box: Box, *, is_decoy: bool = False) -> Placement:
+    """One object to paint, with seeds that follow its number."""
+    return Placement(
+        object_index=number,
+        category="white blood cell",
+        prompt=SCENE_PROMPT if is_decoy else OBJECT_PROMPT,
+        negative_prompt="",
+        box=box,
+        seed=1000 + number,
+        blender="feather",
+        is_decoy=is_decoy,
+    )
+
+
+def scene(
+    index: int = 0,
+    *,
+    seed: int | None = None,
+    placements: Sequence[Placement] = (),
+    decoys: Sequence[Placement] = (),
+) -> ScenePlan:
+    """A scene whose seed follows its number."""
+    return ScenePlan(
+        index=index,
+        split="train",
+        prompt=SCENE_PROMPT,
+        negative_prompt="",
+        seed=10 + index if seed is None else seed,
+        placements=tuple(placements),
+        decoys=tuple(decoys),
+    )
+
+
+class DiscPainter(Painter):
+    """Paints scenes as its models do, and discs as objects: they are found, where the tiny models' noise is not."""
+
+    def inpaint(self, jobs: Sequence[InpaintJob]) -> list[Painting]:
+        """Draw a dark disc, of a colour that follows the seed, in the middle of each mask."""
+        return [Painting(pixels=_with_disc(job), fault="") for job in jobs]
+
+
+def _with_disc(job: InpaintJob) -> np.ndarray:
+    rows, columns = np.flatnonzero(job.mask.any(axis=1)), np.flatnonzero(job.mask.any(axis=0))
+    middle = (int(columns[0] + columns[-1]) // 2, int(rows[0] + rows[-1]) // 2)
+    red, green, blue = (int(level) for level in np.random.default_rng(job.seed).integers(0, 60, 3))
+    picture = job.image.copy()
+    cv2.circle(picture, middle, min(len(rows), len(columns)) // 3, (red, green, blue + 60), -1)
+    return picture
+
+
+def seeded_margin(view: View) -> float:
+    """A margin of 0.4 to 0.9 that is a function of the picture alone, as the real one is."""
+    seed = zlib.crc32(np.ascontiguousarray(view.picture).tobytes())
+    return float(np.random.default_rng(seed).uniform(0.4, 0.9))
+
+
+class ToldVerifier(Verifier):
+    """The verifier's methods without its models; what it was shown is kept.
+
+    `margin` says by how much it believes an object, `stray` how sure it is of a stray in a picture (with the part that
+    is looked at; None for a whole one).
+    """
+
+    def __init__(
+        self,
+        *,
+        margin: Callable[[View], float] = seeded_margin,
+        stray: Callable[[np.ndarray, Box | None], float] = lambda _picture, _within: 0.0,
+    ) -> None:
+        self._margin, self._stray = margin, stray
+        self.views: list[View] = []
+        self.searched: list[tuple[Box | None, tuple[Box, ...]]] = []
+
+    def look(self, views: Sequence[View]) -> list[Sighting]:
+        """Believe each object by its margin, and the background by the rest."""
+        self.views += views
+        margins = [self._margin(view) for view in views]
+        return [Sighting(score=(1 + each) / 2, rival="", rival_score=(1 - each) / 2) for each in margins]
+
+    def find_strays(self, picture: np.ndarray, *, within: Box | None = None, known: Sequence[Box] = ()) -> list[Stray]:
+        """Find one platelet in the corner, as surely as told."""
+        self.searched.append((within, tuple(known)))
+        score = self._stray(picture, within)
+        return [Stray(category="platelet", box=Box.from_xywh(0, 0, 4, 4), score=score)] if score else []
+
+
+def in_turn(*answers: float) -> Callable[..., float]:
+    """A function that gives these answers, one for each call, and the last one from then on."""
+    left = list(answers)
+    return lambda *_: left.pop(0) if len(left) > 1 else left[0]

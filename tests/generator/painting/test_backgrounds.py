@@ -1,0 +1,182 @@
+"""Backgrounds: real ones of a tiny model; what is seen in them is told, attempt by attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from generator.config import Config
+from generator.errors import ModelError
+from generator.painting import painter as painter_module
+from generator.painting.backgrounds import Background, paint_backgrounds
+from generator.painting.chunk import Stopwatch, paint_chunk
+from generator.painting.painter import BackgroundJob, Painter
+from generator.seeds import derive_seed
+from generator.verifying.verifier import Verifier
+from tests.generator.painting.stand_ins import ToldVerifier, config_with, in_turn, scene
+
+MAX_STRAY = 0.9
+
+
+@pytest.fixture()
+def config(tiny_config: dict[str, object]) -> Config:
+    # One picture in a batch: then the calls of the decoder are the attempts.
+    return config_with(tiny_config, batch_size=1, labels={"max_attempts": 3, "max_stray": MAX_STRAY})
+
+
+@pytest.fixture()
+def painter(config: Config) -> Painter:
+    return Painter(config)
+
+
+@pytest.fixture()
+def faulty(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return a function: numbers of the pictures of which the model is to make NaN."""
+
+    def spoil(*numbers: int) -> None:
+        real, count = painter_module.decode, iter(range(1000))
+
+        def decode(model: object, latents: torch.Tensor) -> torch.Tensor:
+            pixels = real(model, latents)  # type: ignore[arg-type]
+            return torch.full_like(pixels, float("nan")) if next(count) in numbers else pixels
+
+        monkeypatch.setattr(painter_module, "decode", decode)
+
+    return spoil
+
+
+def paint(
+    painter: Painter, config: Config, verifier: Verifier | None, *, scenes: int = 1
+) -> tuple[list[Background], list[int]]:
+    told: list[int] = []
+    plans = [scene(index) for index in range(scenes)]
+    return paint_backgrounds(plans, painter, verifier, config, told.append), told
+
+
+def painted_with(painter: Painter, config: Config, seed: int) -> np.ndarray:
+    job = BackgroundJob(prompt=scene().prompt, negative_prompt="", seed=seed, size_wh=config.canvas_wh)
+    return painter.paint_backgrounds([job])[0].pixels
+
+
+def strays(background: Background) -> list[float]:
+    return [
+        verdict.score for attempt in background.attempts for verdict in attempt.verdicts if verdict.check == "stray"
+    ]
+
+
+def test_without_a_verifier_a_picture_is_enough(painter: Painter, config: Config) -> None:
+    (background,), told = paint(painter, config, None)
+    assert background.taken == 0
+    (attempt,) = background.attempts
+    assert [(verdict.check, verdict.passed) for verdict in attempt.verdicts] == [("picture", True)]
+    assert told == [1]
+
+
+def test_a_clean_one_is_taken_at_once(painter: Painter, config: Config) -> None:
+    verifier = ToldVerifier()
+    (background,), _ = paint(painter, config, verifier)
+    assert (background.taken, len(background.attempts), background.attempts[0].accepted) == (0, 1, True)
+    assert background.attempts[0].seed == derive_seed(scene().seed, 0)
+    assert np.array_equal(background.pixels, painted_with(painter, config, background.attempts[0].seed))
+    # All of it is looked at, and nothing in it is known.
+    assert verifier.searched == [(None, ())]
+
+
+@pytest.mark.parametrize(
+    ("seen", "taken"),
+    [
+        # Each row: how surely a stray is seen in each attempt. Above 0.9 it is one.
+        pytest.param([0.95, 0.2], 1, id="the second shows none"),
+        pytest.param([0.99, 0.95, 0.9], 2, id="the last shows none, by the skin of its teeth"),
+        pytest.param([0.99, 0.93, 0.96], 1, id="all show one: the least certain"),
+        pytest.param([0.91, 0.93, 0.96], 0, id="the first is the least certain"),
+        pytest.param([0.99, 0.98, 0.97], 2, id="the last is the least certain"),
+        pytest.param([0.95, 0.95, 0.95], 0, id="of equals the first"),
+    ],
+)
+def test_one_that_shows_a_stray_comes_again_with_the_next_seed(
+    painter: Painter, config: Config, seen: list[float], taken: int
+) -> None:
+    (background,), told = paint(painter, config, ToldVerifier(stray=in_turn(*seen)))
+    assert background.taken == taken
+    assert strays(background) == seen
+    assert [attempt.number for attempt in background.attempts] == list(range(len(seen)))
+    assert [attempt.seed for attempt in background.attempts] == [derive_seed(10, number) for number in range(len(seen))]
+    assert [attempt.accepted for attempt in background.attempts] == [score <= MAX_STRAY for score in seen]
+    assert np.array_equal(background.pixels, painted_with(painter, config, background.attempts[taken].seed))
+    assert told == [1], "one background, however often it was painted"
+
+
+def test_a_stray_is_named_in_the_reason(painter: Painter, config: Config) -> None:
+    (background,), _ = paint(painter, config, ToldVerifier(stray=in_turn(0.95, 0.0)))
+    assert background.attempts[0].verdicts[-1].reason == "shows a platelet that nobody asked for (95%)"
+    assert background.attempts[1].verdicts[-1].reason == ""
+
+
+@pytest.mark.parametrize("max_attempts", [1, 2, 4])
+def test_max_attempts_is_never_exceeded(painter: Painter, config: Config, max_attempts: int) -> None:
+    few = config.model_copy(update={"labels": config.labels.model_copy(update={"max_attempts": max_attempts})})
+    (background,), _ = paint(painter, few, ToldVerifier(stray=in_turn(1.0)))
+    assert len(background.attempts) == max_attempts
+    assert not any(attempt.accepted for attempt in background.attempts)
+
+
+def test_each_scene_has_attempts_of_its_own(painter: Painter, config: Config) -> None:
+    # Both, then both, then the one that is left.
+    verifier = ToldVerifier(stray=in_turn(0.95, 0.99, 0.97, 0.1, 0.93))
+    (one, other), told = paint(painter, config, verifier, scenes=2)
+    assert (strays(one), one.taken) == ([0.95, 0.97, 0.93], 2)
+    assert (strays(other), other.taken) == ([0.99, 0.1], 1)
+    assert told == [1, 1]
+    assert not np.array_equal(one.pixels, other.pixels)
+
+
+def test_company_changes_no_background(painter: Painter, config: Config) -> None:
+    alone, _ = paint(painter, config, ToldVerifier())
+    among, _ = paint(painter, config, ToldVerifier(), scenes=3)
+    assert np.array_equal(alone[0].pixels, among[0].pixels)
+
+
+def test_what_is_no_picture_is_shown_to_nobody_and_never_taken(
+    painter: Painter, config: Config, faulty: Callable[..., None]
+) -> None:
+    faulty(0)
+    verifier = ToldVerifier(stray=in_turn(0.95, 0.93))
+    (background,), _ = paint(painter, config, verifier)
+    assert len(verifier.searched) == 2
+    assert [[verdict.check for verdict in attempt.verdicts] for attempt in background.attempts] == [
+        ["picture"],
+        ["picture", "stray"],
+        ["picture", "stray"],
+    ]
+    assert background.taken == 2
+
+
+def test_one_that_shows_a_stray_is_better_than_none(
+    painter: Painter, config: Config, faulty: Callable[..., None]
+) -> None:
+    faulty(1, 2)
+    (background,), told = paint(painter, config, ToldVerifier(stray=in_turn(1.0)))
+    assert (background.taken, len(background.attempts)) == (0, 3)
+    assert background.pixels.std() > 0
+    assert told == [1]
+
+
+@pytest.mark.parametrize("verifier", [None, ToldVerifier()], ids=["unseen", "seen"])
+def test_a_model_that_paints_no_picture_is_one_error(
+    painter: Painter, config: Config, faulty: Callable[..., None], verifier: Verifier | None
+) -> None:
+    faulty(0, 1, 2)
+    with pytest.raises(ModelError, match=r"scene 0: the model painted NaN, 3 times; try dtype: float32"):
+        paint(painter, config, verifier)
+
+
+def test_the_scene_tells_which_one_was_taken(painter: Painter, config: Config) -> None:
+    (painted,) = paint_chunk(
+        [scene()], painter, config, verifier=ToldVerifier(stray=in_turn(0.99, 0.93, 0.96)), watch=Stopwatch()
+    )
+    assert painted.background_taken == 1
+    assert len(painted.background_attempts) == 3

@@ -1,0 +1,133 @@
+"""A data set whose seams a probe finds gets no annotations, unless somebody wants them all the same."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from generator.audit.files import AUDIT, AUDIT_PICTURE, read_audit
+from generator.audit.leak import audit_folder
+from generator.config import Config
+from generator.dataset import RunFolder
+from generator.errors import DatasetError, LeakError
+from generator.geometry import Box
+from generator.plan import Placement, Plan
+from generator.prompts.book import PromptBook
+from generator.prompts.make import make_book
+from generator.run import Listener, generate
+from generator.spec import BackgroundSpec, ClassSpec, Spec
+from generator.spec_rules import Length
+from generator.types import PaintedObject, Scene
+
+CANVAS = {"width": 160, "height": 120}
+SCENES = 30
+SIDE = Length(value=40, is_share=False)
+SPEC = Spec(
+    backgrounds=(BackgroundSpec(prompt="a stained blood smear", num_imgs=SCENES),),
+    classes=(
+        ClassSpec(prompt="a platelet", name="platelet", min_appear=1, max_appear=1, sizes=(SIDE, SIDE, SIDE, SIDE)),
+    ),
+)
+
+
+class Heard(Listener):
+    """Keeps what was warned of."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def on_warning(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+def config(**audit: object) -> Config:
+    return Config.model_validate({"canvas": CANVAS, "prompts": {"enrich": "none"}, "audit": audit})
+
+
+def book(settings: Config) -> PromptBook:
+    return make_book(SPEC, settings)
+
+
+def finished_run(folder: Path, settings: Config, *, leaks: bool) -> None:
+    """Lay down a run that is finished: in each picture one decoy, bright as a pasted rectangle where it `leaks`."""
+    run = RunFolder.open(folder, Plan(spec=SPEC, config=settings)).with_book(book(settings))
+    run.begin({})
+    for index in range(SCENES):
+        rng = np.random.default_rng(index)
+        image = np.clip(rng.normal(150, 12, (CANVAS["height"], CANVAS["width"], 3)), 0, 255).astype(np.uint8)
+        box = Box.from_xywh(int(rng.integers(20, 90)), int(rng.integers(20, 55)), 40, 40)
+        if leaks:
+            image[box.slices] = np.clip(image[box.slices].astype(int) + 25, 0, 255)
+        wish = Placement(
+            object_index=1,
+            category="platelet",
+            prompt="a stained blood smear",
+            negative_prompt="",
+            box=box,
+            seed=index,
+            blender="feather",
+            is_decoy=True,
+        )
+        decoy = PaintedObject(placement=wish, crop=box, region=box, attempts=(), label=None)
+        plan = run.plan.scene(index)
+        scene = Scene(plan=plan, image=image, background_attempts=(), background_taken=0, objects=(), decoys=(decoy,))
+        run.write_scene(scene, batch_size=1)
+
+
+@pytest.mark.parametrize("leaks", [True, False], ids=["pasted", "untouched"])
+def test_annotations_are_written_only_when_no_probe_finds_a_trace(tmp_path: Path, leaks: bool) -> None:
+    settings = config()
+    finished_run(tmp_path / "out", settings, leaks=leaks)
+    labels = tmp_path / "out" / "annotations" / "instances_train.json"
+    if not leaks:
+        dataset = generate(SPEC, settings, tmp_path / "out")
+        assert dataset.complete
+        assert labels.is_file()
+        return
+    with pytest.raises(LeakError, match=r"AUC of 1\.00 .* above audit\.max_leak_auc \(0\.7\).*--allow-leak"):
+        generate(SPEC, settings, tmp_path / "out")
+    assert not labels.exists()
+    # What was painted stays, and the report shows why.
+    assert len(list((tmp_path / "out" / "images").iterdir())) == SCENES
+    assert "Leak audit" in (tmp_path / "out" / "report.html").read_text()
+    assert (tmp_path / "out" / AUDIT_PICTURE).is_file()
+
+    heard = Heard()
+    dataset = generate(SPEC, settings, tmp_path / "out", allow_leak=True, listener=heard)
+    assert dataset.complete
+    assert labels.is_file()
+    assert any("a probe tells painted from untouched places" in text for text in heard.warnings)
+    with pytest.raises(LeakError):
+        generate(SPEC, settings, tmp_path / "out")
+    assert not labels.exists(), "what was let through once is taken back"
+
+
+def test_the_limit_is_no_part_of_the_run(tmp_path: Path) -> None:
+    finished_run(tmp_path / "out", config(), leaks=True)
+    dataset = generate(SPEC, config(max_leak_auc=1.0), tmp_path / "out")
+    assert dataset.complete
+    found = read_audit(tmp_path / "out")
+    assert found is not None
+    assert found.leak is not None
+    assert found.leak.value > 0.95
+    assert generate(SPEC, config(scenes=0), tmp_path / "out").complete, "without an audit nothing is asked"
+
+
+def test_an_audit_of_some_scenes_and_again_is_the_same(tmp_path: Path) -> None:
+    finished_run(tmp_path / "out", config(), leaks=True)
+    first = audit_folder(tmp_path / "out", scenes=25, with_network=False)
+    stored = (tmp_path / "out" / AUDIT).read_bytes()
+    assert audit_folder(tmp_path / "out", scenes=25, with_network=False) == first == read_audit(tmp_path / "out")
+    assert (tmp_path / "out" / AUDIT).read_bytes() == stored
+    assert first.pictures == 25
+    assert first.found["objects"] is None, "there are none"
+
+
+def test_a_damaged_audit_is_said_to_be_one(tmp_path: Path) -> None:
+    assert read_audit(tmp_path) is None
+    (tmp_path / AUDIT).write_text(json.dumps({"pictures": -1}))
+    with pytest.raises(DatasetError, match=r"audit\.json"):
+        read_audit(tmp_path)
