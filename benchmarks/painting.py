@@ -23,10 +23,12 @@ from rich.console import Console
 from rich.table import Table
 
 from generator import Config, Plan, load_spec
-from generator.painting.chunk import Stopwatch, frame_for, paint_chunk
+from generator.painting.chunk import Stopwatch, paint_chunk
 from generator.painting.crop import to_native
+from generator.painting.easel import frame_for
 from generator.painting.mask import native_mask
 from generator.painting.painter import BackgroundJob, InpaintJob, Painter
+from generator.verifying.verifier import Verifier
 
 
 def main() -> None:
@@ -88,7 +90,7 @@ def main() -> None:
     watch = Stopwatch()
     scenes = [plan.scene(index) for index in range(8)]
     start = time.perf_counter()
-    painted = paint_chunk(scenes, painter, config, watch=watch)
+    painted = paint_chunk(scenes, painter, config, verifier=Verifier(config, plan.spec), watch=watch)
     whole = time.perf_counter() - start
     objects = sum(len(scene.objects) for scene in painted)
     console.print(f"one chunk end to end: {len(scenes)} scenes, {objects} objects in {whole:.1f} s")

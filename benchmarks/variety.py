@@ -90,7 +90,7 @@ def _paint(plan: Plan, painter: Painter, wanted: int) -> Crops:
     counts = Counter[str]()
     for start in range(0, len(plan), plan.config.chunk):
         scenes = [plan.scene(index) for index in range(start, min(start + plan.config.chunk, len(plan)))]
-        for scene in paint_chunk(scenes, painter, plan.config, watch=Stopwatch()):
+        for scene in paint_chunk(scenes, painter, plan.config, verifier=None, watch=Stopwatch()):
             for item in scene.objects:
                 if item.label is not None:
                     square = square_around(item.placement.box, margin=MARGIN, size_wh=plan.config.canvas_wh)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,13 +24,14 @@ MAX_STRAY = 0.9
 
 @pytest.fixture()
 def config(tiny_config: dict[str, object]) -> Config:
+    return config_with(tiny_config, labels={"max_attempts": 3, "max_stray": MAX_STRAY})
+
+
+@pytest.fixture(scope="module")
+def painter(tiny_sd21: Path) -> Painter:
     # One picture in a batch: then the calls of the decoder are the attempts.
-    return config_with(tiny_config, batch_size=1, labels={"max_attempts": 3, "max_stray": MAX_STRAY})
-
-
-@pytest.fixture()
-def painter(config: Config) -> Painter:
-    return Painter(config)
+    models = {name: {"folder": str(tiny_sd21 / name)} for name in ("background", "inpaint")}
+    return Painter(Config(bundle="sd21", batch_size=1, painting={"steps": 2}, models=models))
 
 
 @pytest.fixture()

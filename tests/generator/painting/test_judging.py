@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from generator.geometry import Box
 from generator.painting.chunk import Stopwatch, paint_chunk
 from generator.painting.painter import InpaintJob, Painter, Painting
 from generator.plan import Placement, ScenePlan
+from generator.review import Rejected
 from generator.seeds import derive_seed
 from generator.types import Attempt, PaintedObject, Scene
 from generator.verifying.verifier import Verifier
@@ -39,16 +41,25 @@ def config_of(tiny_config: Mapping[str, object], **labels: object) -> Config:
     )
 
 
+@functools.cache
+def painter_of(background: str, inpaint: str) -> DiscPainter:
+    """One for all tests: what it does depends on nothing that they change."""
+    models = {"background": {"folder": background}, "inpaint": {"folder": inpaint}}
+    return DiscPainter(Config(bundle="sd21", batch_size=2, painting={"steps": 2}, models=models))
+
+
 def paint(
     config: Config,
     verifier: Verifier | None,
     *plans: ScenePlan,
-    rejected: Mapping[int, Mapping[int, frozenset[int]]] | None = None,
+    rejected: Mapping[int, Rejected] | None = None,
     painter: Painter | None = None,
 ) -> list[Scene]:
+    models = config.models
+    assert models.background is not None
     return paint_chunk(
         plans,
-        painter or DiscPainter(config),
+        painter or painter_of(str(models.background.folder), str(models.inpaint.folder)),
         config,
         verifier=verifier,
         watch=Stopwatch(),
@@ -57,9 +68,9 @@ def paint(
 
 
 def paint_one(
-    config: Config, verifier: Verifier | None, box: Box = MIDDLE, **how: Mapping[int, Mapping[int, frozenset[int]]]
+    config: Config, verifier: Verifier | None, rejected: Mapping[int, Rejected] | None = None
 ) -> tuple[Scene, PaintedObject]:
-    (painted,) = paint(config, verifier, scene(placements=[place(0, box)]), **how)  # type: ignore[arg-type]
+    (painted,) = paint(config, verifier, scene(placements=[place(0, MIDDLE)]), rejected=rejected)
     return painted, painted.objects[0]
 
 
@@ -149,8 +160,10 @@ def test_max_attempts_is_never_exceeded(
     config = config_of(tiny_config, best_of=best_of, max_attempts=max_attempts)
     decoy = place(1, RIGHT, is_decoy=True)
     wide = config.model_copy(update={"canvas": config.canvas.model_copy(update={"width": 192})})
-    stray: Callable[[np.ndarray, Box | None], float] = lambda _, within: 0.0 if within is None else 1.0  # noqa: E731
-    verifier = ToldVerifier(margin=in_turn(margin), stray=stray if margin < 0 else lambda *_: 0.0)
+    # What is asked for never passes: an object for what it looks like, a decoy (and no background) for what it shows.
+    verifier = ToldVerifier(
+        margin=in_turn(margin), stray=lambda _, within: 1.0 if margin < 0 and within is not None else 0.0
+    )
     (painted,) = paint(wide, verifier, scene(placements=[place(0, LEFT)], decoys=[decoy]))
     (item,), (other,) = painted.objects, painted.decoys
     # Where nothing passes all of them are used up; else one round is enough.
@@ -313,7 +326,6 @@ def test_company_changes_no_scene(tiny_config: dict[str, object]) -> None:
 
 def test_every_object_is_looked_at_again_in_the_finished_picture(tiny_config: dict[str, object]) -> None:
     config = config_of({**tiny_config, "canvas": {"width": 192, "height": 64}}, max_attempts=1)
-    verifier = ToldVerifier()
     # The first is believed while it is painted, the second is not: of that there is nothing to look at.
     verifier = ToldVerifier(margin=in_turn(0.5, -1.0, 0.75))
     (painted,) = paint(config, verifier, scene(placements=[place(0, LEFT), place(1, RIGHT)]))

@@ -1,0 +1,218 @@
+"""`boxpaint calibrate` as a user meets it."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from boxpaint.__main__ import main
+from detection.calibration.ruler import Ruler
+from generator.spec import load_spec
+from tests.boxpaint.commands import assert_help_is_light
+from tests.detection.discs import SIZE_WH, disc_splits
+
+BACKGROUND_CSV = "prompt,num_imgs\na blood smear,10\n"
+CLASSES_CSV = "prompt,min_appear,max_appear,name\na red disc,1,2,red\na blue disc,1,2,blue\n"
+RENAME = ("--rename", "azure=blue")
+
+Boxpaint = Callable[..., tuple[int, str, str]]
+
+
+def change(file: Path, edit: Callable[[dict[str, Any]], None]) -> None:
+    content = json.loads(file.read_bytes())
+    edit(content)
+    file.write_text(json.dumps(content))
+
+
+def grown(bbox: list[float], scale: float) -> list[float]:
+    x, y, width, height = bbox
+    return [x - width * (scale - 1) / 2, y - height * (scale - 1) / 2, width * scale, height * scale]
+
+
+def as_painted(content: dict[str, Any]) -> None:
+    """Boxes of 1.5 times what was painted had been asked for."""
+    for item in content["annotations"]:
+        item.update({"tight_bbox": item["bbox"], "requested_bbox": grown(item["bbox"], 1.5)})
+
+
+def as_people_draw(content: dict[str, Any]) -> None:
+    """Boxes a fifth larger than the discs, and another name for those that are blue."""
+    for item in content["annotations"]:
+        item["bbox"] = grown(item["bbox"], 1.2)
+    content["categories"][1]["name"] = "azure"
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Path:
+    """A run folder, real photos with the splits train and test, and the CSV files in a folder of their own."""
+    disc_splits(tmp_path / "run", {"train": 9}, seed=1)
+    change(tmp_path / "run/annotations/instances_train.json", as_painted)
+    (tmp_path / "run/run.json").write_text("{}")
+    disc_splits(tmp_path / "real", {"train": 9, "test": 3}, seed=2)
+    for split in ("train", "test"):
+        change(tmp_path / f"real/annotations/instances_{split}.json", as_people_draw)
+    (tmp_path / "smear").mkdir()
+    (tmp_path / "smear/background.csv").write_text(BACKGROUND_CSV)
+    (tmp_path / "smear/classes.csv").write_text(CLASSES_CSV)
+    return tmp_path
+
+
+@pytest.fixture
+def boxpaint(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Boxpaint]:
+    """Return a function: arguments -> exit code, stdout, stderr. A short training shows that there is one."""
+    monkeypatch.chdir(workplace)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(Ruler, "fit", staticmethod(functools.partial(Ruler.fit, steps=40)))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["boxpaint", *arguments])
+        with pytest.raises(SystemExit) as raised:
+            main()
+        code = raised.value.code
+        assert isinstance(code, int)
+        return code, *capsys.readouterr()
+
+    yield run
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def is_whole(bbox: list[float]) -> bool:
+    """Whether a box keeps a pixel away from the border."""
+    x, y, width, height = bbox
+    return min(x, y) >= 1 and x + width <= SIZE_WH[0] - 1 and y + height <= SIZE_WH[1] - 1
+
+
+def whole_boxes(file: Path) -> dict[int, int]:
+    """How many whole boxes there are of the categories 1 and 2."""
+    whole = [item["category_id"] for item in json.loads(file.read_bytes())["annotations"] if is_whole(item["bbox"])]
+    return {number: whole.count(number) for number in (1, 2)}
+
+
+def test_help_loads_no_heavy_package() -> None:
+    assert_help_is_light("calibrate", heavy={"torch", "transformers", "pandas", "cv2", "PIL", "scipy"})
+
+
+def test_what_is_measured_is_written_beside_classes_csv_and_read_from_there(
+    boxpaint: Boxpaint, workplace: Path
+) -> None:
+    before = files_in(workplace)
+    code, out, errors = boxpaint("calibrate", "run", "--real", "real", "--classes", "smear/classes.csv", *RENAME)
+    assert code == 0, errors
+    assert "wrote smear/calibration.json" in out
+    assert {path: data for path, data in files_in(workplace).items() if path in before} == before
+    assert set(files_in(workplace)) - set(before) == {"smear/calibration.json"}
+    spec = load_spec(workplace / "smear/background.csv", workplace / "smear/classes.csv", canvas_wh=(400, 300))
+    found = {row.name: row.calibration for row in spec.classes}
+    painted = whole_boxes(workplace / "run/annotations/instances_train.json")
+    real = whole_boxes(workplace / "real/annotations/instances_train.json")
+    for number, name in enumerate(("red", "blue"), start=1):
+        calibration = found[name]
+        assert calibration is not None
+        assert calibration.paint_scale == pytest.approx(1.5, abs=1e-3)
+        assert (calibration.painted_boxes, calibration.real_boxes) == (painted[number], real[number])
+        # Discs are 10 to 16 px across, boxes 1.2 times as much, of a picture of 55 px.
+        assert 12 / 55.5 < calibration.side < 19.3 / 55.4
+        assert calibration.aspect == pytest.approx(1, abs=1e-3)
+    content = json.loads((workplace / "smear/calibration.json").read_bytes())
+    assert content["real"] == "real:train"
+
+
+def test_names_match_in_any_case_and_classes_csv_is_looked_for_here(
+    boxpaint: Boxpaint, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shout(content: dict[str, Any]) -> None:
+        for item, name in zip(content["categories"], ("RED", "Blue"), strict=True):
+            item["name"] = name
+
+    change(workplace / "real/annotations/instances_train.json", shout)
+    monkeypatch.chdir(workplace / "smear")
+    code, out, errors = boxpaint("calibrate", "../run", "--real", "../real")
+    assert code == 0, errors
+    assert "wrote calibration.json" in out
+    assert list(json.loads((workplace / "smear/calibration.json").read_bytes())["classes"]) == ["red", "blue"]
+
+
+def test_classes_of_little_or_no_worth_are_said(boxpaint: Boxpaint, workplace: Path) -> None:
+    def keep_two_red(content: dict[str, Any]) -> None:
+        red = [item for item in content["annotations"] if item["category_id"] == 1 and is_whole(item["bbox"])]
+        content["annotations"] = red[:2]
+
+    change(workplace / "real/annotations/instances_train.json", keep_two_red)
+    code, out, errors = boxpaint("calibrate", "run", "--real", "real", "-c", "smear/classes.csv", *RENAME)
+    assert code == 0, errors
+    assert "warning: 2 boxes of red say little" in out
+    assert "warning: nothing of blue could be measured; it stays as it was" in out
+    spec = load_spec(workplace / "smear/background.csv", workplace / "smear/classes.csv", canvas_wh=(400, 300))
+    assert [row.calibration is not None for row in spec.classes] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        pytest.param(["nowhere", "--real", "real", *RENAME], ["nowhere", "no run folder"], id="no such folder"),
+        pytest.param(["real", "--real", "real", *RENAME], ["real", "no run folder"], id="a data set, no run"),
+        pytest.param(
+            ["run", "--real", "real", "-c", "none/classes.csv", *RENAME],
+            ["none/classes.csv", "no such file", "--classes"],
+            id="no classes.csv",
+        ),
+        pytest.param(
+            ["run", "--real", "real", "-c", "smear", *RENAME], ["smear", "no such file"], id="a folder for it"
+        ),
+        pytest.param(
+            ["run", "--real", "real"], ["real:train", "no category 'blue'", "--rename OLD=NEW"], id="without the rename"
+        ),
+        pytest.param(
+            ["run", "--real", "real", "--rename", "azure=green"], ["no category 'blue'", "green"], id="a wrong rename"
+        ),
+        pytest.param(
+            ["run", "--real", "real", "--rename", "azure=red"], ["no category 'blue'"], id="two classes become one"
+        ),
+        pytest.param(
+            ["run", "--real", "real", "--rename", "azure"], ["azure", "OLD=NEW is needed"], id="half a rename"
+        ),
+        pytest.param(["run", "--real", "photos", *RENAME], ["photos", "no such file or folder"], id="no real set"),
+        pytest.param(["run", "--real", "real:val", *RENAME], ["no split 'val'"], id="no such split"),
+        pytest.param(["run", "--real", "real:test", *RENAME], ["'test'", "kept"], id="pictures that are kept apart"),
+        pytest.param(["run", *RENAME], ["--real"], id="no word of a real set"),
+        pytest.param(["run", "--real", "real", "--seed", "-1", *RENAME], ["--seed"], id="a seed below zero"),
+    ],
+)
+def test_a_mistake_is_one_message_and_exit_code_2_and_nothing_is_written(
+    boxpaint: Boxpaint, workplace: Path, arguments: list[str], words: list[str]
+) -> None:
+    before = files_in(workplace)
+    classes = [] if "-c" in arguments else ["-c", "smear/classes.csv"]
+    code, _, errors = boxpaint("calibrate", *arguments, *classes)
+    assert code == 2, errors
+    assert "Usage:" in errors or len(errors.strip().splitlines()) == 1
+    for word in words:
+        assert word in errors
+    assert files_in(workplace) == before
+
+
+def test_without_a_whole_object_nothing_is_measured_and_an_earlier_file_stays(
+    boxpaint: Boxpaint, workplace: Path
+) -> None:
+    def to_the_border(content: dict[str, Any]) -> None:
+        for item in content["annotations"]:
+            item["bbox"] = [0, 0, 10, 10]
+
+    change(workplace / "real/annotations/instances_train.json", to_the_border)
+    earlier = workplace / "smear/calibration.json"
+    earlier.write_text("as it was")
+    code, _, errors = boxpaint("calibrate", "run", "--real", "real", "-c", "smear/classes.csv", *RENAME)
+    assert code == 2
+    assert errors.strip() == "real:train: there is no whole object of red, blue to measure"
+    assert earlier.read_text() == "as it was"

@@ -1,0 +1,161 @@
+"""`boxpaint review`, driven by keys on a real terminal, and the run that follows it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from boxpaint.cli import app
+from generator.config import Config
+from generator.record import SceneRecord, read_record
+from generator.review import REVIEW
+from generator.run import generate
+from generator.spec import Spec, load_spec
+from tests.boxpaint.commands import ENVIRONMENT
+
+Files = Callable[[Path], dict[str, bytes]]
+SCENES = 3
+QUESTION = b"q quit"
+
+
+@pytest.fixture()
+def config(quick_config: dict[str, object]) -> Config:
+    return Config.load(**quick_config)
+
+
+@pytest.fixture()
+def spec(csv_folder: Path, config: Config) -> Spec:
+    return load_spec(csv_folder / "background.csv", csv_folder / "classes.csv", canvas_wh=config.canvas_wh)
+
+
+@pytest.fixture()
+def run_folder(spec: Spec, config: Config, tmp_path: Path) -> Path:
+    return generate(spec, config, tmp_path / "out", limit=SCENES).folder
+
+
+def press(keys: str, *arguments: str) -> str:
+    """Run boxpaint on a terminal of its own, press keys, and return what it showed."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "boxpaint", "review", *arguments],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**ENVIRONMENT, "TERM": "xterm-256color"},
+        start_new_session=True,
+    )
+    os.close(theirs)
+    shown, waiting, deadline = b"", list(keys), time.monotonic() + 60
+    while time.monotonic() < deadline:
+        # What is typed ahead is thrown away when a key is asked for: one at a time, when it has fallen silent.
+        if not select.select([ours], [], [], 0.4)[0]:
+            if waiting and QUESTION in shown:
+                os.write(ours, waiting.pop(0).encode())
+            continue
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # the other side is closed: it has ended
+            break
+        if not part:
+            break
+        shown += part
+    else:
+        process.kill()
+    os.close(ours)
+    text = shown.decode(errors="replace")
+    assert process.wait(timeout=60) == 0, text
+    return text
+
+
+def records(folder: Path) -> list[SceneRecord]:
+    return [read_record(path) for path in sorted((folder / "records").glob("*.json"))]
+
+
+def painted(folder: Path) -> list[tuple[int, int, str]]:
+    """Scene, number and class of every object, in the order in which they are shown."""
+    return [
+        (record.index, item.object_index, item.category)
+        for record in records(folder)
+        for item in record.objects
+        if item.painted_box is not None
+    ]
+
+
+def decisions(folder: Path) -> list[dict[str, object]]:
+    content: list[dict[str, object]] = json.loads((folder / REVIEW).read_text())["decisions"]
+    return content
+
+
+def test_keys_become_decisions_and_only_the_rejected_is_painted_again(
+    spec: Spec, config: Config, run_folder: Path, run_folder_files: Files
+) -> None:
+    objects = painted(run_folder)
+    assert len(objects) >= 4, "too few objects were painted for this test"
+    before = run_folder_files(run_folder)
+    # x means nothing; 1 is the first other class; b goes back to what was accepted, which is rejected then.
+    shown = press("xabrac1q", str(run_folder))
+    assert f"1 of {len(objects)}" in shown
+    assert "paints what was rejected again" in shown
+    first, second, third = objects[:3]
+    found = {(each["scene"], each["object_index"]): each for each in decisions(run_folder)}
+    assert found[first[:2]]["decision"] == "reject"
+    assert found[second[:2]]["decision"] == "accept"
+    assert found[third[:2]]["decision"] == "wrong class"
+    assert found[third[:2]]["category"] != third[2]
+    assert len(found) == 3
+
+    generate(spec, config, run_folder, limit=SCENES)
+    after = run_folder_files(run_folder)
+    again = next(record for record in records(run_folder) if record.index == first[0])
+    item = next(item for item in again.objects if item.object_index == first[1])
+    assert [verdict.check for verdict in item.attempts[0].verdicts if not verdict.passed] == ["review"]
+    assert item.attempts[1].seed != item.attempts[0].seed
+    changed = {name for name in before if before[name] != after[name]}
+    scene = f"{first[0]:06d}"
+    assert f"images/{scene}.png" in changed
+    assert not {name for name in changed if name.startswith(("images/", "records/")) and scene not in name}
+    # The right class is in the labels, not in the record of what was painted.
+    labels = [
+        (each["image_id"] - 1, each["category_id"])
+        for split in ("train", "val")
+        for each in json.loads((run_folder / f"annotations/instances_{split}.json").read_text())["annotations"]
+    ]
+    named = [name for scene_index, _, name in painted(run_folder) if scene_index == third[0]]
+    names = list(spec.categories)
+    of_scene = sorted(names[category - 1] for index, category in labels if index == third[0])
+    assert of_scene != sorted(named)
+
+    same = run_folder_files(run_folder)
+    generate(spec, config, run_folder, limit=SCENES)
+    assert run_folder_files(run_folder) == same, "nothing is waiting any more"
+
+
+def test_what_is_decided_is_not_asked_again(run_folder: Path) -> None:
+    objects = painted(run_folder)
+    press("a" * len(objects), str(run_folder))
+    assert [each["decision"] for each in decisions(run_folder)] == ["accept"] * len(objects)
+    assert "nothing is left to review" in press("", str(run_folder))
+    assert "decided: accept" in press("q", str(run_folder), "--all")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["out"], "needs a terminal"),
+        (["nowhere"], "needs a terminal"),
+    ],
+)
+def test_without_a_terminal_it_says_so(tmp_path: Path, arguments: list[str], words: str) -> None:
+    result = CliRunner().invoke(app, ["review", *(str(tmp_path / name) for name in arguments)])
+    assert result.exit_code != 0
+    assert words in str(result.exception)

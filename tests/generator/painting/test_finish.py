@@ -1,0 +1,305 @@
+"""The last touch: the tiny models of four and of nine channels give whole pictures one past and one grain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from generator.config import Config
+from generator.errors import ModelError
+from generator.painting import painter as painter_module
+from generator.painting.diffusion import REDRAW_STEPS, Masking, redraw, starting_noise
+from generator.painting.finish import add_grain, finish_pictures
+from generator.painting.models import DiffusionModel
+from generator.painting.painter import Painter, RedrawJob
+from generator.seeds import derive_seed
+from tests.generator.painting.stand_ins import scene
+
+# 100 x 70 is no multiple of 16: drawn over as 112 x 80, and cut.
+SIZES = [(96, 64), (100, 70), (97, 81)]
+channels = pytest.mark.parametrize("name", ["background", "inpaint"], ids=["4 channels", "9 channels"])
+
+
+@pytest.fixture(scope="module")
+def painters(tiny_sd21: Path) -> dict[str, Painter]:
+    """Painters whose background model has four (v-prediction) and nine (epsilon) channels."""
+
+    def painter_of(name: str) -> Painter:
+        models = {"background": {"folder": str(tiny_sd21 / name)}, "inpaint": {"folder": str(tiny_sd21 / "inpaint")}}
+        return Painter(Config(bundle="sd21", batch_size=2, models=models))
+
+    return {name: painter_of(name) for name in ("background", "inpaint")}
+
+
+def config_of(
+    size_wh: tuple[int, int] = (96, 64), *, history: float = 0.125, grain: float = 0.0, max_attempts: int = 3
+) -> Config:
+    return Config(
+        bundle="sd21",
+        canvas={"width": size_wh[0], "height": size_wh[1]},
+        painting={"shared_history": history, "grain": grain},
+        labels={"max_attempts": max_attempts},
+    )
+
+
+def picture(size_wh: tuple[int, int] = (96, 64), number: int = 0) -> np.ndarray:
+    """A disc on a pale ground, the only kind of picture that the tiny models' VAE knows."""
+    (width, height), shift = size_wh, 8 * number
+    pixels = np.full((height, width, 3), (217, 217, 204), np.uint8)
+    cv2.circle(pixels, (width // 3 + shift, height // 3), 14, (140, 90, 150), -1, cv2.LINE_AA)
+    return pixels
+
+
+def spoil_decoder(monkeypatch: pytest.MonkeyPatch, is_spoilt: Callable[[int], bool]) -> list[int]:
+    """Make NaN of what the decoder gives in these of its calls; returns a list that grows by the pictures of each."""
+    real, sizes = painter_module.decode, list[int]()
+
+    def decode(model: DiffusionModel, latents: torch.Tensor) -> torch.Tensor:
+        pixels = real(model, latents)
+        sizes.append(len(pixels))
+        return torch.full_like(pixels, float("nan")) if is_spoilt(len(sizes) - 1) else pixels
+
+    monkeypatch.setattr(painter_module, "decode", decode)
+    return sizes
+
+
+# All of it.
+
+
+@channels
+@pytest.mark.parametrize("size_wh", SIZES)
+def test_finished_pictures_are_pictures_of_the_same_size(
+    painters: dict[str, Painter], name: str, size_wh: tuple[int, int]
+) -> None:
+    pictures = [picture(size_wh, number) for number in range(3)]
+    before = [each.copy() for each in pictures]
+    finished = finish_pictures(
+        pictures, [scene(number) for number in range(3)], painters[name], config_of(size_wh, grain=1.5)
+    )
+    assert [(each.shape, each.dtype) for each in finished] == [((size_wh[1], size_wh[0], 3), np.uint8)] * 3
+    for one, other, old in zip(finished, pictures, before, strict=True):
+        assert not np.array_equal(one, other)
+        assert np.array_equal(other, old), "what it is given stays as it is"
+
+
+@channels
+@pytest.mark.parametrize("size_wh", SIZES)
+def test_without_history_and_grain_they_are_left_bit_for_bit(
+    painters: dict[str, Painter], name: str, size_wh: tuple[int, int]
+) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (size_wh[1], size_wh[0], 3), dtype=np.uint8)
+    (finished,) = finish_pictures([noise], [scene()], painters[name], config_of(size_wh, history=0))
+    assert np.array_equal(finished, noise)
+
+
+def test_no_pictures_are_finished_to_none(painters: dict[str, Painter]) -> None:
+    assert finish_pictures([], [], painters["background"], config_of(grain=1.5)) == []
+
+
+@channels
+def test_the_seed_of_the_scene_decides(painters: dict[str, Painter], name: str) -> None:
+    def finished(seed: int, **settings: float) -> np.ndarray:
+        return finish_pictures([picture()], [scene(seed=seed)], painters[name], config_of(**settings))[0]
+
+    assert np.array_equal(finished(1, grain=1.5), finished(1, grain=1.5))
+    assert not np.array_equal(finished(1), finished(2)), "another seed has another past"
+    assert not np.array_equal(finished(1, history=0, grain=1.5), finished(2, history=0, grain=1.5))
+
+
+@channels
+@pytest.mark.parametrize("company", [1, 2, 4])
+def test_a_picture_does_not_depend_on_how_many_others_are_finished(
+    painters: dict[str, Painter], name: str, company: int
+) -> None:
+    # With two in a batch, one has to be filled up, two fill it, five make three batches.
+    pictures = [picture(number=number) for number in range(company + 1)]
+    scenes = [scene(number) for number in range(company + 1)]
+    together = finish_pictures(pictures, scenes, painters[name], config_of(grain=1.5))
+    for number in (0, company):
+        (alone,) = finish_pictures(pictures[number:][:1], scenes[number:][:1], painters[name], config_of(grain=1.5))
+        assert np.array_equal(together[number], alone)
+
+
+# One past.
+
+
+@channels
+@pytest.mark.parametrize("size_wh", SIZES)
+def test_what_is_coarse_stays_where_it_was(
+    painters: dict[str, Painter], monkeypatch: pytest.MonkeyPatch, name: str, size_wh: tuple[int, int]
+) -> None:
+    # Nothing but the way to the latents and back: what is left of the sides that are added and cut off again.
+    monkeypatch.setattr(painter_module, "redraw", lambda _model, latents, *_: latents)
+    old = picture(size_wh)
+    (new,) = finish_pictures([old], [scene()], painters[name], config_of(size_wh))
+
+    def error(dx: int, dy: int) -> float:
+        moved = np.roll(new, (dy, dx), axis=(0, 1))
+        return float(np.abs(moved.astype(int) - old).mean())
+
+    assert error(0, 0) < 12
+    assert all(error(0, 0) < error(dx, dy) for dx, dy in ((2, 0), (-2, 0), (0, 2), (0, -2)))
+
+
+@channels
+def test_a_higher_level_leaves_less_of_a_picture(painters: dict[str, Painter], name: str) -> None:
+    model = painters[name].background_model
+    latents, noise, words, masking = inputs(model)
+    change = [
+        float((redraw(model, latents, noise, words, masking, level) - latents).abs().mean())
+        for level in (0.02, 0.125, 0.25, 0.5, 1.0)
+    ]
+    assert change == sorted(change)
+    assert 4 * change[0] < change[-1]
+
+
+def inputs(model: DiffusionModel) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, Masking | None]:
+    """Latents of two pictures, noise, words, and what tells a UNet of nine channels to paint all."""
+    latents = torch.randn(2, 4, 8, 12, generator=torch.Generator().manual_seed(1))
+    masking = Masking(mask=torch.ones(2, 1, 8, 12), latents=torch.zeros_like(latents))
+    words = model.embed_prompt("a blood smear").expand(2, -1, -1)
+    return latents, starting_noise([1, 2], (4, 8, 12), model), words, masking if model.in_channels == 9 else None
+
+
+@channels
+@pytest.mark.parametrize("level", [0.02, 0.05, 0.125])
+def test_a_model_that_knows_the_noise_gives_the_picture_back(
+    painters: dict[str, Painter], monkeypatch: pytest.MonkeyPatch, name: str, level: float
+) -> None:
+    """Of x = a z + s n it is to say n (epsilon), or a n - s z (v): with either the solver is led straight to z."""
+    model = painters[name].background_model
+    latents, noise, words, masking = inputs(model)
+    alphas = model.new_scheduler().alphas_cumprod
+    steps: list[int] = []
+    rows: list[tuple[int, ...]] = []
+
+    def knowing(x: torch.Tensor, timestep: torch.Tensor, *_: Any, **__: Any) -> tuple[torch.Tensor]:
+        steps.append(int(timestep))
+        rows.append(tuple(x.shape))
+        a, s = alphas[int(timestep)].sqrt(), (1 - alphas[int(timestep)]).sqrt()
+        return (noise if model.in_channels == 9 else a * noise - s * latents,)
+
+    monkeypatch.setattr(model.unet, "forward", knowing)
+    assert torch.allclose(redraw(model, latents, noise, words, masking, level), latents, atol=1e-4)
+    # No guidance: as many rows as pictures. The first step is at the level asked for, the rest below.
+    assert rows == [(2, model.in_channels, 8, 12)] * REDRAW_STEPS
+    assert steps[0] / 1000 == pytest.approx(level, rel=0.1)
+    assert steps == sorted(steps, reverse=True)
+
+
+def test_a_unet_of_nine_channels_is_told_to_paint_all(
+    painters: dict[str, Painter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = painters["inpaint"].background_model
+    masks: list[torch.Tensor] = []
+    real = model.unet.forward
+    monkeypatch.setattr(model.unet, "forward", lambda x, *a, **k: masks.append(x[:, 4]) or real(x, *a, **k))
+    finish_pictures([picture()], [scene()], painters["inpaint"], config_of())
+    # Two rows: the batch is filled up with copies.
+    assert [tuple(mask.shape) for mask in masks] == [(2, 8, 12)] * REDRAW_STEPS
+    assert all(bool((mask == 1).all()) for mask in masks)
+
+
+@channels
+def test_a_redrawn_picture_does_not_depend_on_its_place_among_sizes(painters: dict[str, Painter], name: str) -> None:
+    def job(size_wh: tuple[int, int], seed: int) -> RedrawJob:
+        return RedrawJob(
+            prompt="a blood smear",
+            negative_prompt="",
+            seed=seed,
+            size_wh=size_wh,
+            image=picture(size_wh, seed),
+            level=0.125,
+        )
+
+    jobs = [job(size_wh, seed) for seed, size_wh in enumerate([(96, 64), (100, 70), (96, 64), (64, 64), (96, 64)])]
+    redrawn = painters[name].redraw(jobs)
+    assert [each.pixels.shape[:2] for each in redrawn] == [(each.size_wh[1], each.size_wh[0]) for each in jobs]
+    assert [each.fault for each in redrawn] == [""] * 5
+    for each, one in zip(redrawn, jobs, strict=True):
+        assert np.array_equal(each.pixels, painters[name].redraw([one])[0].pixels)
+
+
+@channels
+@pytest.mark.parametrize("max_attempts", [1, 3])
+def test_a_model_that_makes_no_picture_is_one_error_after_all_attempts(
+    painters: dict[str, Painter], monkeypatch: pytest.MonkeyPatch, name: str, max_attempts: int
+) -> None:
+    calls = spoil_decoder(monkeypatch, lambda _: True)
+    words = rf"scene 7: the model painted NaN, {max_attempts} times, .*dtype: float32.*painting\.shared_history: 0"
+    with pytest.raises(ModelError, match=words):
+        finish_pictures([picture()], [scene(7)], painters[name], config_of(max_attempts=max_attempts))
+    assert calls == [1] * max_attempts
+
+
+def test_a_picture_that_went_wrong_comes_again_alone_with_the_next_seed(
+    painters: dict[str, Painter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    painter, config = painters["background"], config_of()
+    pictures, scenes = [picture(number=number) for number in range(3)], [scene(number) for number in range(3)]
+    sound = finish_pictures(pictures, scenes, painter, config)
+    seeds: list[list[int]] = []
+    real = painter.redraw
+    monkeypatch.setattr(painter, "redraw", lambda jobs: seeds.append([job.seed for job in jobs]) or real(jobs))
+    calls = spoil_decoder(monkeypatch, lambda call: call == 1)  # the second batch of the first attempt: the third one
+    finished = finish_pictures(pictures, scenes, painter, config)
+    assert calls == [2, 1, 1]
+    assert [np.array_equal(one, other) for one, other in zip(finished, sound, strict=True)] == [True, True, False]
+    assert finished[2].std() > 5
+    assert [len(each) for each in seeds if each] == [3, 1]
+    assert len({*seeds[0], *seeds[1]}) == 4, "a seed of its own"
+
+
+def test_the_past_shares_no_seed_with_what_was_painted_before(
+    painters: dict[str, Painter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    painter = painters["background"]
+    seeds: list[int] = []
+    real = painter.redraw
+    monkeypatch.setattr(painter, "redraw", lambda jobs: seeds.extend(job.seed for job in jobs) or real(jobs))
+    finish_pictures([picture()], [scene(seed=5)], painter, config_of())
+    # The same noise as that of a background would be the one that it was painted from.
+    assert not set(seeds) & {derive_seed(5, number) for number in range(100)}
+
+
+# One grain.
+
+
+@pytest.mark.parametrize("deviation", [1.5, 4.0, 10.0])
+@pytest.mark.parametrize("seed", [0, 1, 2**62])
+def test_the_grain_has_the_standard_deviation_asked_for(deviation: float, seed: int) -> None:
+    flat = np.full((200, 300, 3), 128, np.uint8)
+    grain = add_grain(flat, deviation, seed).astype(float) - 128
+    for channel in range(3):
+        assert grain[..., channel].std() == pytest.approx(deviation, rel=0.05)
+        assert abs(grain[..., channel].mean()) < 0.1
+    # Each pixel and each channel has its own.
+    assert abs(np.corrcoef(grain[..., 0].ravel(), grain[..., 1].ravel())[0, 1]) < 0.02
+    assert abs(np.corrcoef(grain[:, 1:].ravel(), grain[:, :-1].ravel())[0, 1]) < 0.02
+
+
+def test_the_grain_follows_the_seed() -> None:
+    flat = np.full((64, 96, 3), 128, np.uint8)
+    one, same, other = (add_grain(flat, 4.0, seed) for seed in (1, 1, 2))
+    assert np.array_equal(one, same)
+    assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 0.03
+
+
+def test_the_grain_of_a_bright_or_dark_picture_does_not_wrap_round() -> None:
+    ends = np.zeros((50, 50, 3), np.uint8)
+    ends[:25] = 255
+    grained = add_grain(ends, 5.0, 1)
+    assert grained[:25].min() > 200
+    assert grained[25:].max() < 50
+
+
+def test_the_grain_is_added_to_the_redrawn_picture(painters: dict[str, Painter]) -> None:
+    (redrawn,) = finish_pictures([picture()], [scene()], painters["background"], config_of())
+    (both,) = finish_pictures([picture()], [scene()], painters["background"], config_of(grain=3.0))
+    assert np.array_equal(both, add_grain(redrawn, 3.0, scene().seed))
