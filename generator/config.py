@@ -65,7 +65,7 @@ class PaintingConfig(_Section):
     """Repainted border around the box, as a share of the box's longer side."""
     blend: BlenderName = "mixed"
     match_colour: bool = True
-    shared_history: Share = 0.125
+    shared_history: Share = 0.2
     """Noise level up to which a finished picture is noised and denoised as a whole, so that its finest detail comes
     from one hand, in and outside of what was painted (Meng et al. 2022, arXiv 2108.01073); 0 leaves it as it is.
     Measured by benchmarks/leak.py."""

@@ -14,6 +14,8 @@ from generator.errors import ModelError
 from generator.painting import painter as painter_module
 from generator.painting.backgrounds import Background, paint_backgrounds
 from generator.painting.chunk import Stopwatch, paint_chunk
+from generator.painting.diffusion import decode
+from generator.painting.models import DiffusionModel
 from generator.painting.painter import BackgroundJob, Painter
 from generator.seeds import derive_seed
 from generator.verifying.verifier import Verifier
@@ -31,7 +33,7 @@ def config(tiny_config: dict[str, object]) -> Config:
 def painter(tiny_sd21: Path) -> Painter:
     # One picture in a batch: then the calls of the decoder are the attempts.
     models = {name: {"folder": str(tiny_sd21 / name)} for name in ("background", "inpaint")}
-    return Painter(Config(bundle="sd21", batch_size=1, painting={"steps": 2}, models=models))
+    return Painter(Config.load(bundle="sd21", batch_size=1, painting={"steps": 2}, models=models))
 
 
 @pytest.fixture()
@@ -39,13 +41,13 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Return a function: numbers of the pictures of which the model is to make NaN."""
 
     def spoil(*numbers: int) -> None:
-        real, count = painter_module.decode, iter(range(1000))
+        count = iter(range(1000))
 
-        def decode(model: object, latents: torch.Tensor) -> torch.Tensor:
-            pixels = real(model, latents)  # type: ignore[arg-type]
+        def spoilt(model: DiffusionModel, latents: torch.Tensor) -> torch.Tensor:
+            pixels = decode(model, latents)
             return torch.full_like(pixels, float("nan")) if next(count) in numbers else pixels
 
-        monkeypatch.setattr(painter_module, "decode", decode)
+        monkeypatch.setattr(painter_module, "decode", spoilt)
 
     return spoil
 

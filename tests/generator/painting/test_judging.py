@@ -45,7 +45,7 @@ def config_of(tiny_config: Mapping[str, object], **labels: object) -> Config:
 def painter_of(background: str, inpaint: str) -> DiscPainter:
     """One for all tests: what it does depends on nothing that they change."""
     models = {"background": {"folder": background}, "inpaint": {"folder": inpaint}}
-    return DiscPainter(Config(bundle="sd21", batch_size=2, painting={"steps": 2}, models=models))
+    return DiscPainter(Config.load(bundle="sd21", batch_size=2, painting={"steps": 2}, models=models))
 
 
 def paint(

@@ -30,18 +30,18 @@ CELL = Box.from_xywh(50, 40, 110, 110)
 
 @pytest.fixture(scope="module")
 def spec() -> Spec:
-    return load_spec(REPOSITORY / "background.csv", REPOSITORY / "classes.csv", canvas_wh=Config().canvas_wh)
+    return load_spec(REPOSITORY / "background.csv", REPOSITORY / "classes.csv", canvas_wh=Config.load().canvas_wh)
 
 
 @pytest.fixture(scope="module")
 def verifier(spec: Spec) -> Verifier:
-    return Verifier(Config(device="cpu"), spec)
+    return Verifier(Config.load(device="cpu"), spec)
 
 
 @pytest.fixture(scope="module")
 def with_owl(spec: Spec, tmp_path_factory: pytest.TempPathFactory) -> Verifier:
     folder = save_tiny_owl(tmp_path_factory.mktemp("tiny") / "owl")
-    return Verifier(Config(device="cpu", models={"detector": {"folder": str(folder)}}), spec)
+    return Verifier(Config.load(device="cpu", models={"detector": {"folder": str(folder)}}), spec)
 
 
 def smear(width: int = SMALL_WH[0], height: int = SMALL_WH[1], seed: int = 0) -> np.ndarray:
@@ -144,7 +144,7 @@ def test_the_shares_of_all_classes_and_the_background_add_up_to_one(verifier: Ve
 
 @every_picture
 def test_with_one_class_the_background_has_the_rest(spec: Spec, picture: np.ndarray) -> None:
-    alone = Verifier(Config(device="cpu"), replace(spec, classes=spec.classes[:1]))
+    alone = Verifier(Config.load(device="cpu"), replace(spec, classes=spec.classes[:1]))
     sighting = look(alone, picture)
     assert sighting.rival == ""
     assert sighting.score + sighting.rival_score == pytest.approx(1, abs=1e-6)
@@ -153,7 +153,7 @@ def test_with_one_class_the_background_has_the_rest(spec: Spec, picture: np.ndar
 @every_picture
 def test_what_is_named_as_background_counts_against_a_class(spec: Spec, picture: np.ndarray) -> None:
     prompt = next(row.prompt for row in spec.classes if row.name == WHITE_CELL)
-    config = Config(device="cpu", labels={"background_prompts": ["blood smear background", prompt]})
+    config = Config.load(device="cpu", labels={"background_prompts": ["blood smear background", prompt]})
     sighting = look(Verifier(config, replace(spec, classes=spec.classes[:1])), picture)
     # The same words on both sides: the background is at least as likely as the class.
     assert sighting.rival_score >= sighting.score - 1e-6
@@ -166,7 +166,7 @@ def test_a_class_is_as_likely_as_the_best_of_its_texts(spec: Spec) -> None:
 
     def odds(*prompts: str) -> float:
         classes = tuple(replace(row, prompt=prompt) for prompt in prompts)
-        sighting = look(Verifier(Config(device="cpu"), replace(spec, classes=classes)), picture)
+        sighting = look(Verifier(Config.load(device="cpu"), replace(spec, classes=classes)), picture)
         return sighting.score / sighting.rival_score
 
     alone = [odds(text) for text in texts]
@@ -215,7 +215,7 @@ def test_equal_pictures_give_equal_answers(verifier: Verifier, spec: Spec) -> No
     views = [view(picture) for picture in PICTURES.values()]
     copies = [view(picture.copy()) for picture in PICTURES.values()]
     assert verifier.look(views) == verifier.look(copies)
-    assert Verifier(Config(device="cpu"), spec).look(views) == verifier.look(views)
+    assert Verifier(Config.load(device="cpu"), spec).look(views) == verifier.look(views)
 
 
 @pytest.mark.parametrize("alike", [True, False], ids=["one size", "many sizes"])
@@ -502,9 +502,9 @@ def test_a_detectors_strays_are_judged_by_the_same_limit(with_owl: Verifier, max
 
 def test_a_verifier_needs_a_clip(spec: Spec) -> None:
     with pytest.raises(ValueError, match=r"models\.clip"):
-        Verifier(Config(models={"clip": None}), spec)
+        Verifier(Config.load(models={"clip": None}), spec)
 
 
 def test_a_missing_detector_says_which_setting_to_change(spec: Spec, tmp_path: Path) -> None:
     with pytest.raises(ModelNotFoundError, match=r"models\.detector\.folder: there is no folder"):
-        Verifier(Config(device="cpu", models={"detector": {"folder": str(tmp_path / "gone")}}), spec)
+        Verifier(Config.load(device="cpu", models={"detector": {"folder": str(tmp_path / "gone")}}), spec)
