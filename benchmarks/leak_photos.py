@@ -1,29 +1,34 @@
 """Does the audit find what is there, and nothing else? On real photos, which nobody here painted.
 
-    python -m benchmarks.leak_photos FOLDER [--photos 150]
+    python -m benchmarks.leak_photos DATASET [--photos 150]
 
 In each photo one place is changed with OpenCV alone: pasted as a hard rectangle from another photo, softened, tinted,
 or not at all. The probes then tell the places from untouched ones, as in `boxpaint audit`. A paste must be found;
-where nothing was done, nothing may be.
+where nothing was done, nothing may be. The last row is no change at all: the labelled objects of the photos, hidden
+under ellipses. What a probe finds around them is what objects do to their surroundings, not a seam.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from detection.datasets.read import read_rgb
+from detection.datasets.types import Sample
+from detection.runs.sources import match_sources, read_source
+from generator.audit.leak import hidden_pixels
 from generator.audit.places import Place, draw_untouched
 from generator.audit.probe import probe
-from generator.decoding import decode_rgb
 from generator.geometry import Box
 
 SIDES_PX, MARGIN_PX = (60, 160), 20
+# Of an object's longer side, around its box: where painting would end.
+PADDING = 0.12
 TINT = np.array((8, -4, 4), np.int16)
 
 # What becomes of a rectangle (HWC uint8), given another one of its size from another photo.
@@ -56,19 +61,44 @@ def changed_places(photos: list[np.ndarray], change: Change) -> list[Place]:
     return places
 
 
+def object_places(samples: Sequence[Sample], photos: Sequence[np.ndarray]) -> list[Place]:
+    """The surroundings of real objects, as `boxpaint audit` has those of painted ones."""
+    rng = np.random.default_rng(0)
+    places = []
+    for number, (sample, photo) in enumerate(zip(samples, photos, strict=True)):
+        objects = []
+        for x_min, y_min, x_max, y_max in sample.boxes_xyxy.tolist():
+            border = PADDING * max(x_max - x_min, y_max - y_min)
+            edges = int(x_min - border), int(y_min - border), int(x_max + border), int(y_max + border)
+            if edges[0] < 0 or edges[1] < 0 or edges[2] > sample.width or edges[3] > sample.height:
+                continue
+            mask = np.zeros(photo.shape[:2], np.uint8)
+            centre = round((x_min + x_max) / 2), round((y_min + y_max) / 2)
+            cv2.ellipse(mask, centre, (round((x_max - x_min) / 2), round((y_max - y_min) / 2)), 0, 0, 360, 1, -1)
+            box = Box.from_xyxy(*edges)
+            hidden = hidden_pixels(mask.astype(bool))[box.slices]
+            objects.append(Place(picture=photo, box=box, group=number, is_painted=True, hidden=hidden))
+        places += [each for pair in draw_untouched(objects, [each.box for each in objects], rng) for each in pair]
+    return places
+
+
 def main() -> None:
     """Change, probe and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("dataset", help="real photos with labels: DATASET[:SPLIT], COCO")
     parser.add_argument("--photos", type=int, default=150)
+    parser.add_argument("--class", dest="classes", action="append", help="objects of the last row (default: all)")
     arguments = parser.parse_args()
-    files = sorted(arguments.folder.glob("*.jpg"))[: arguments.photos]
-    photos = [np.asarray(decode_rgb(file.read_bytes())) for file in files]
-    table = Table(title=f"{len(photos)} real photos, one changed place in each: AUC with its 95 % interval")
+    (source,) = match_sources([read_source(arguments.dataset, "real")], arguments.classes, {})
+    samples = source.data.samples[: arguments.photos]
+    photos = [read_rgb(sample.path) for sample in samples]
+    rows = {name: changed_places(photos, change) for name, change in CHANGES.items()}
+    rows["labelled objects, hidden"] = object_places(samples, photos)
+    table = Table(title=f"{len(photos)} real photos: AUC with its 95 % interval")
     for column in ("what was done", "places", "features", "network"):
         table.add_column(column)
-    for name, change in CHANGES.items():
-        found = probe(changed_places(photos, change), seed=0)
+    for name, places in rows.items():
+        found = probe(places, seed=0)
         if found is None:
             raise SystemExit("too few photos")
         cells = [f"{each.value:.3f} [{each.low:.2f}, {each.high:.2f}]" for each in found.finding.auc.values()]

@@ -21,6 +21,7 @@ from generator.typed_yaml import fill_model
 from generator.yaml_lines import Lines, read_yaml
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+MIN_LEVEL = 0.02
 BlenderName = Literal["feather", "pyramid", "poisson", "mixed"]
 
 
@@ -65,12 +66,19 @@ class PaintingConfig(_Section):
     """Repainted border around the box, as a share of the box's longer side."""
     blend: BlenderName = "mixed"
     match_colour: bool = True
-    shared_history: Share = 0.2
+    shared_history: Annotated[float, Field(ge=0.0, le=0.5)] = 0.2
     """Noise level up to which a finished picture is noised and denoised as a whole, so that its finest detail comes
     from one hand, in and outside of what was painted (Meng et al. 2022, arXiv 2108.01073); 0 leaves it as it is.
     Measured by benchmarks/leak.py."""
     grain: Annotated[float, Field(ge=0.0, le=30.0)] = 1.5
     """Standard deviation, in grey levels, of the noise of a camera's sensor over the whole finished picture."""
+
+    @field_validator("shared_history")
+    @classmethod
+    def _is_worth_a_step(cls, level: float) -> float:
+        if 0 < level < MIN_LEVEL:
+            raise ValueError(f"0 for none, or {MIN_LEVEL} and more: below that nothing changes")
+        return level
 
     @field_validator("guidance_interval")
     @classmethod

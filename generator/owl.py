@@ -45,7 +45,7 @@ class Owl:
         positions = int(self.model.config.text_config.max_position_embeddings)
         inputs = self.processor(
             text=[list(texts)],
-            images=[picture],
+            images=[picture.copy()],  # the processor wants an array that it may write to
             return_tensors="pt",
             padding="max_length",
             truncation=True,

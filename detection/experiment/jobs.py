@@ -16,7 +16,7 @@ from detection.experiment.subsets import choose_subset
 from generator.version import __version__
 
 # To be raised when equal settings train otherwise than before: old results are then not taken for new ones.
-RECIPE = 1
+RECIPE = 2
 # Of the settings of a training, those that change nothing but its speed or safety.
 _INDIFFERENT = {"checkpoint_every", "workers", "validate_every", "patience"}
 

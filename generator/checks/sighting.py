@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from generator.checks.evidence import Evidence
 from generator.config import LabelConfig
-from generator.geometry import Box, box_iou
-from generator.types import Sighting, Verdict
+from generator.geometry import box_iou
+from generator.types import Sighting, Verdict, label_from_mask
 
 
 def check_relevance(_evidence: Evidence, sighting: Sighting, limits: LabelConfig) -> Verdict:
@@ -20,12 +18,9 @@ def check_relevance(_evidence: Evidence, sighting: Sighting, limits: LabelConfig
 
 def check_agreement(evidence: Evidence, sighting: Sighting, limits: LabelConfig) -> Verdict:
     """Pass when the verifier's own box, where it has one, lies on what was painted; score is their IoU."""
-    mask = evidence.label_mask
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if sighting.box is None or not len(rows):
+    if sighting.box is None or not evidence.label_mask.any():
         return Verdict(check="agreement", passed=True, score=0.0)
-    tight = Box(x_min=int(columns[0]), y_min=int(rows[0]), x_max=int(columns[-1]) + 1, y_max=int(rows[-1]) + 1)
-    iou = box_iou(tight, sighting.box)
+    iou = box_iou(label_from_mask(evidence.label_mask).painted_box, sighting.box)
     passed = iou >= limits.min_agreement
     reason = "" if passed else f"the verifier's box agrees with an IoU of {iou:.2f}, below {limits.min_agreement:g}"
     return Verdict(check="agreement", passed=passed, score=round(iou, 4), reason=reason)

@@ -9,7 +9,7 @@ import numpy as np
 
 from generator.checks.evidence import Evidence
 from generator.config import LabelConfig
-from generator.types import Verdict
+from generator.types import Verdict, label_from_mask
 
 
 def check_fragments(evidence: Evidence, limits: LabelConfig) -> Verdict:
@@ -17,7 +17,7 @@ def check_fragments(evidence: Evidence, limits: LabelConfig) -> Verdict:
     mask = evidence.label_mask
     _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     areas = stats[1:, cv2.CC_STAT_AREA]
-    share = 1 - float(areas.max() / areas.sum()) if len(areas) else 0.0
+    share = float((areas.sum() - areas.max()) / areas.sum()) if len(areas) else 0.0
     passed = share <= limits.max_fragments
     reason = "" if passed else f"{share:.0%} of it lies apart from the rest, above {limits.max_fragments:.0%}"
     return Verdict(check="fragments", passed=passed, score=round(share, 4), reason=reason)
@@ -26,8 +26,8 @@ def check_fragments(evidence: Evidence, limits: LabelConfig) -> Verdict:
 def check_size(evidence: Evidence, limits: LabelConfig) -> Verdict:
     """Pass when the painted box is about as large as the one asked for; score is the ratio of their sides."""
     mask = evidence.label_mask
-    rows, columns = np.count_nonzero(mask.any(axis=1)), np.count_nonzero(mask.any(axis=0))
-    ratio = math.sqrt(rows * columns / evidence.box.area)
+    area = label_from_mask(mask).painted_box.area if mask.any() else 0
+    ratio = math.sqrt(area / evidence.box.area)
     low, high = limits.size_range
     passed = low <= ratio <= high
     reason = "" if passed else f"{ratio:.0%} of the size asked for, not {low:.0%} to {high:.0%}"

@@ -50,6 +50,8 @@ def paint_backgrounds(
     attempts: dict[int, tuple[Attempt, ...]] = {scene.index: () for scene in scenes}
     for number in range(config.labels.max_attempts):
         waiting = [scene for scene in scenes if scene.index not in taken]
+        if not waiting:
+            break
         jobs = [
             BackgroundJob(
                 prompt=scene.prompt,

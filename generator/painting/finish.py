@@ -49,6 +49,8 @@ def _redrawn(
     finished: dict[int, np.ndarray] = {}
     for attempt in range(config.labels.max_attempts):
         waiting = [number for number in range(len(scenes)) if number not in finished]
+        if not waiting:
+            break
         jobs = [
             RedrawJob(
                 prompt=scenes[number].prompt,
@@ -56,11 +58,10 @@ def _redrawn(
                 seed=derive_seed(scenes[number].seed, _REDRAW, attempt),
                 size_wh=config.canvas_wh,
                 image=pictures[number],
-                level=config.painting.shared_history,
             )
             for number in waiting
         ]
-        for number, painting in zip(waiting, painter.redraw(jobs), strict=True):
+        for number, painting in zip(waiting, painter.redraw(jobs, config.painting.shared_history), strict=True):
             if not painting.fault:
                 finished[number] = painting.pixels
             elif attempt + 1 == config.labels.max_attempts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -51,10 +52,9 @@ class InpaintJob(BackgroundJob):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RedrawJob(BackgroundJob):
-    """Draw anew what is finer than a noise level (share of the training schedule) in `image` (HWC uint8 RGB)."""
+    """Draw the finest detail of `image` (HWC uint8 RGB, of size_wh) anew, all over."""
 
     image: np.ndarray
-    level: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -124,9 +124,9 @@ class Painter:
         """Repaint parts of pictures. The decoder repaints *every* pixel: put the rest back afterwards."""
         return self._in_batches(jobs, self._inpaint_batch)
 
-    def redraw(self, jobs: Sequence[RedrawJob]) -> list[Painting]:
-        """Give finished pictures a past that is the same all over, all up to the same level: see diffusion.redraw."""
-        return self._in_batches(jobs, self._redraw_batch)
+    def redraw(self, jobs: Sequence[RedrawJob], level: float) -> list[Painting]:
+        """Draw anew what is finer than a noise level (share of the training schedule): see diffusion.redraw."""
+        return self._in_batches(jobs, functools.partial(self._redraw_batch, level=level))
 
     def _in_batches(self, jobs: Sequence[Job], paint: Callable[[Sequence[Job]], np.ndarray]) -> list[Painting]:
         results: dict[int, Painting] = {}
@@ -169,7 +169,7 @@ class Painter:
         pixels = self._denoise_batch(self.background_model, jobs, full_wh, self._all_masked(full_wh))
         return pixels[:, top : top + height, left : left + width]
 
-    def _redraw_batch(self, jobs: Sequence[RedrawJob]) -> np.ndarray:
+    def _redraw_batch(self, jobs: Sequence[RedrawJob], level: float) -> np.ndarray:
         model = self.background_model
         full_wh, (top, left) = self._full_size(jobs[0].size_wh)
         width, height = jobs[0].size_wh
@@ -181,7 +181,7 @@ class Painter:
         masking = self._all_masked(full_wh)
         if masking is not None:
             masking = Masking(mask=self._filled_up(masking.mask), latents=self._filled_up(masking.latents))
-        redrawn = redraw(model, latents, noise, prompts, masking, jobs[0].level)
+        redrawn = redraw(model, latents, noise, prompts, masking, level)
         return _to_pixels(decode(model, redrawn[: len(jobs)]))[:, top : top + height, left : left + width]
 
     def _full_size(self, size_wh: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -99,10 +99,10 @@ class Verifier:
     ) -> Verdict:
         """Pass when nothing that should be labelled is seen beside what is known; score is the surest stray's."""
         strays = self.find_strays(picture, within=within, known=known)
-        score = strays[0].score if strays else 0.0
+        score = round(strays[0].score, 4) if strays else 0.0
         passed = score <= limits.max_stray
         reason = "" if passed else f"shows a {strays[0].category} that nobody asked for ({score:.0%})"
-        return Verdict(check="stray", passed=passed, score=round(score, 4), reason=reason)
+        return Verdict(check="stray", passed=passed, score=score, reason=reason)
 
     def _sighting(self, view: View, probabilities: Mapping[str, float]) -> Sighting:
         rival = max((name for name in probabilities if name != view.category), key=lambda name: probabilities[name])

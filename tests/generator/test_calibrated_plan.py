@@ -191,6 +191,7 @@ def test_calibrated_boxes_have_the_sizes_and_places_of_real_ones(folder: Path) -
     assert np.median(np.sqrt(widths * heights)) == pytest.approx(24, abs=0.7)
     assert np.log(np.sqrt(widths * heights)).std() == pytest.approx(0.2, abs=0.03)
     assert np.log(widths / heights).std() == pytest.approx(0.1, abs=0.03)
+    assert abs(np.corrcoef(widths * heights, widths / heights)[0, 1]) < 0.2, "small ones are of all shapes, too"
     for low, high, side, deciles in ((0, 2, 400, PLATELET.centres_x), (1, 3, 100, PLATELET.centres_y)):
         centres = (boxes[:, low] + boxes[:, high]) / 2 / side
         # White cells are in the way of some; of 400 draws a decile lies within some hundredths of its place.

@@ -372,3 +372,12 @@ def test_the_checks_of_a_sighting_come_last() -> None:
 def test_the_pixels_are_judged_alike_with_and_without_a_sighting() -> None:
     without = run_checks(evidence(REGION), LIMITS)
     assert run_checks(evidence(REGION, sighting=SURE), LIMITS)[: len(CHECKS)] == without
+
+
+def test_the_limit_of_pieces_is_inclusive_and_sizes_count_the_gap_between_them() -> None:
+    # 70 of 100 pixels hang together: 30 % lie apart, which in floating point is a little more by one way of counting.
+    pieces = rectangle(12, 12, 22, 19) | rectangle(12, 25, 22, 28)
+    assert CHECKS["fragments"](evidence(pieces), LIMITS).score == 0.3
+    assert CHECKS["fragments"](evidence(pieces), LIMITS).passed
+    # From row 12 to row 28 and 10 wide, of 10 x 10 asked for.
+    assert CHECKS["size"](evidence(pieces), LIMITS).score == pytest.approx((160 / 100) ** 0.5, abs=1e-4)

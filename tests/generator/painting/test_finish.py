@@ -236,15 +236,14 @@ def test_a_redrawn_picture_does_not_depend_on_its_place_among_sizes(painters: di
             seed=seed,
             size_wh=size_wh,
             image=picture(size_wh, seed),
-            level=0.125,
         )
 
     jobs = [job(size_wh, seed) for seed, size_wh in enumerate([(96, 64), (100, 70), (96, 64), (64, 64), (96, 64)])]
-    redrawn = painters[name].redraw(jobs)
+    redrawn = painters[name].redraw(jobs, 0.125)
     assert [each.pixels.shape[:2] for each in redrawn] == [(each.size_wh[1], each.size_wh[0]) for each in jobs]
     assert [each.fault for each in redrawn] == [""] * 5
     for each, one in zip(redrawn, jobs, strict=True):
-        assert np.array_equal(each.pixels, painters[name].redraw([one])[0].pixels)
+        assert np.array_equal(each.pixels, painters[name].redraw([one], 0.125)[0].pixels)
 
 
 @channels
