@@ -42,19 +42,24 @@ def calibrate(
     From then on plans ask for objects of these sizes, and labels are as people draw them.
     """
     from detection.calibration.classes import measure_classes
-    from detection.datasets.categories import choose_categories, rename_categories
+    from detection.datasets.categories import choose_categories
     from detection.datasets.read import read_detection_set
-    from detection.runs.sources import read_source
+    from detection.runs.sources import match_sources, read_source
     from generator.calibration import CALIBRATION, write_calibration
+    from generator.spec import class_names
 
     if not (folder / "run.json").is_file():
         raise DatasetError([Fault(file=str(folder), expected="is no run folder of `boxpaint generate`")])
     if not classes.is_file():
         raise DatasetError([Fault(file=str(classes), expected="there is no such file; name it with --classes")])
     painted = read_detection_set(folder)
-    source = read_source(real, "real")
-    renamed = rename_categories(source.data, parse_renames(rename))
-    matched = choose_categories(renamed, painted.categories, where=source.name)
+    wanted = [name for name in class_names(classes) if name in painted.categories]
+    if not wanted:
+        known = ", ".join(painted.categories)
+        raise DatasetError([Fault(file=str(classes), expected=f"has no class that {folder} holds: {known}")])
+    (source,) = match_sources([read_source(real, "real")], wanted, parse_renames(rename))
+    matched = source.data
+    painted = choose_categories(painted, wanted, where=str(folder))
     with console.status("training a ruler on painted objects, and laying it on real ones"):
         found = measure_classes(matched, painted, seed=seed)
     if not found:

@@ -9,6 +9,7 @@ what it painted is labelled with a box `label_scale` times the tight one.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -17,7 +18,7 @@ from statistics import NormalDist
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from generator.errors import Fault, SpecError
 from generator.storage import write_json
@@ -56,6 +57,13 @@ class ClassCalibration(_Part):
     centres_y: Shares
     real_boxes: int = Field(ge=1)
     painted_boxes: int = Field(ge=1)
+
+    @field_validator("centres_x", "centres_y")
+    @classmethod
+    def _rise(cls, deciles: tuple[float, ...]) -> tuple[float, ...]:
+        if any(low > high for low, high in itertools.pairwise(deciles)):
+            raise ValueError("deciles never fall")
+        return deciles
 
     def side_px(self, canvas_wh: tuple[int, int]) -> float:
         """Geometric mean of the sides of people's boxes, in pixels of a canvas; median."""
@@ -99,7 +107,7 @@ def read_calibration(path: Path, names: Iterable[str]) -> dict[str, ClassCalibra
                 for item in error.errors()
             ]
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SpecError([Fault(file=str(path), expected=f"is not JSON: {error}")]) from None
     known = list(names)
     strangers = [name for name in found if name not in known]

@@ -96,7 +96,8 @@ def draw_size(row: ClassSpec, canvas_wh: tuple[int, int], rng: np.random.Generat
 def usual_side_px(row: ClassSpec, canvas_wh: tuple[int, int]) -> float:
     """Longer side of a box of usual size, in pixels."""
     if row.calibration is not None:
-        return row.calibration.side_px(canvas_wh)
+        stretch = math.sqrt(row.calibration.aspect)
+        return row.calibration.side_px(canvas_wh) * max(stretch, 1 / stretch)
     ranges = row.size_ranges_px(canvas_wh)
     if ranges is None:
         return sum(LONG_SIDE_SHARES) / 2 * min(canvas_wh)

@@ -202,6 +202,11 @@ def load_spec(
     )
 
 
+def class_names(path: Path) -> list[str]:
+    """Names of the classes in a classes.csv, in its order. Raises SpecError when it cannot be read."""
+    return list(dict.fromkeys(_class_name(row) for row in read_table(path, CLASS_COLUMNS).rows))
+
+
 def find_table(path: str | Path) -> Path:
     """Return the path, or its sibling `backgrounds.csv` for a missing `background.csv` (and the other way round)."""
     path = Path(path)

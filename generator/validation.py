@@ -232,9 +232,16 @@ def _mask_faults(file: str, what: str, item: dict[str, Any], size_hw: tuple[int,
     off = distance_from_mask(tight, mask)
     if off > 0:
         yield _fault(file, what, f"the box is up to {off:.0f} px off its mask", tight)
+    elif not _holds_middle(item["bbox"], tight):
+        yield _fault(file, what, "the box does not hold the middle of what was painted", item["bbox"], tight)
     area = float(mask.sum())
     if abs(area - item["area"]) > AREA_TOLERANCE_PX + AREA_TOLERANCE_SHARE * area:
         yield _fault(file, what, f"the mask covers {area:.0f} px", f"area {item['area']}")
+
+
+def _holds_middle(box: list[float], of: list[float]) -> bool:
+    x, y = of[0] + of[2] / 2, of[1] + of[3] / 2
+    return box[0] <= x <= box[0] + box[2] and box[1] <= y <= box[1] + box[3]
 
 
 def _run_faults(root: Path, listed: set[str]) -> Iterator[Fault]:

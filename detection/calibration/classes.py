@@ -6,12 +6,14 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+from pydantic import ValidationError
 
 from detection.calibration.boxes import BoxScale, tight_boxes
 from detection.calibration.scale import measure_scales
 from detection.calibration.windows import is_whole
 from detection.datasets.types import DetectionSet
 from generator.calibration import DECILES, ClassCalibration
+from generator.errors import BoxpaintError
 
 # A few boxes scatter too little or too much by chance: as if so many more had the usual spread of sizes and shapes.
 _PRIOR_BOXES, _PRIOR_SPREAD = 3.0, 0.15
@@ -24,6 +26,7 @@ def measure_classes(real: DetectionSet, painted: DetectionSet, *, seed: int = 0)
     """Measure the classes of which there are both real and painted objects; the others are left out.
 
     `painted` knows which boxes were asked for. Sizes and places come from real boxes that no edge of the picture cuts.
+    Raises BoxpaintError when what comes out cannot be.
     """
     tight = tight_boxes(painted)
     scales = measure_scales(real, tight, seed=seed)
@@ -32,7 +35,14 @@ def measure_classes(real: DetectionSet, painted: DetectionSet, *, seed: int = 0)
         boxes = np.array(list(_whole_boxes(real, number))).reshape(-1, 4)
         asked = np.array(list(_log_asked(tight, number)))
         if len(boxes) and len(asked):
-            found[name] = _class_calibration(boxes, asked, scales[name])
+            try:
+                found[name] = _class_calibration(boxes, asked, scales[name])
+            except ValidationError as error:
+                item = error.errors()[0]
+                what = f"{name}: {item['loc'][0]} comes out as {item['input']}, which cannot be ({item['msg']})"
+                raise BoxpaintError(
+                    f"{what}; are these pictures of the same things, and the painted ones sound (boxpaint validate)?"
+                ) from None
     return found
 
 
@@ -70,7 +80,7 @@ def _log_asked(painted: DetectionSet, label: int) -> Iterator[float]:
     for sample in painted.samples:
         chosen = sample.labels == label
         for tight, asked in zip(sample.boxes_xyxy[chosen], sample.requested_xyxy[chosen], strict=True):
-            if not np.isnan(asked).any() and is_whole(sample, tight):
+            if not np.isnan(asked).any() and is_whole(sample, tight) and _area(asked) > 0:
                 yield 0.5 * math.log(_area(asked) / _area(tight))
 
 

@@ -80,8 +80,7 @@ def _sample(file: Path, image: dict[str, Any], items: list[dict[str, Any]], labe
     size_wh = int(image["width"]), int(image["height"])
     limits = np.array([*size_wh, *size_wh], np.float32)
     boxes = np.clip(_xyxy([item["bbox"] for item in items]), 0, limits)
-    unknown = [np.nan] * 4
-    asked, tight = (_xyxy([item.get(key, unknown) for item in items]) for key in ("requested_bbox", "tight_bbox"))
+    asked, tight = (_xyxy([_known(item.get(key)) for item in items]) for key in ("requested_bbox", "tight_bbox"))
     whole = np.all(boxes[:, 2:] > boxes[:, :2], axis=1)
     segmentations = [item.get("segmentation") or None for item in items]
     return Sample.of(path, size_wh, boxes, [labels[item["id"]] for item in items], segmentations, asked, tight).choose(
@@ -92,3 +91,12 @@ def _sample(file: Path, image: dict[str, Any], items: list[dict[str, Any]], labe
 def _xyxy(boxes_xywh: list[list[float]]) -> np.ndarray:
     boxes = np.array(boxes_xywh, np.float32).reshape(-1, 4)
     return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+
+
+def _known(bbox: Any) -> list[float]:
+    """A box that only our own files have; NaN where there is none, or none that could be used."""
+    if isinstance(bbox, list) and len(bbox) == 4:
+        sides = [float(side) for side in bbox if isinstance(side, int | float) and not isinstance(side, bool)]
+        if len(sides) == 4 and np.isfinite(sides).all() and min(sides[2:]) > 0:
+            return sides
+    return [float("nan")] * 4

@@ -202,6 +202,27 @@ def test_a_mistake_is_one_message_and_exit_code_2_and_nothing_is_written(
     assert files_in(workplace) == before
 
 
+def test_only_classes_of_classes_csv_are_written(boxpaint: Boxpaint, workplace: Path) -> None:
+    table = workplace / "smear/classes.csv"
+    rows = table.read_text().splitlines()
+    table.write_text("\n".join(row for row in rows if "blue" not in row) + "\n")
+    code, _, errors = boxpaint("calibrate", "run", "--real", "real", "-c", str(table))
+    assert code == 0, errors
+    assert "blue" not in json.loads((workplace / "smear/calibration.json").read_text())["classes"]
+
+
+def test_what_cannot_be_is_said_and_not_written(boxpaint: Boxpaint, workplace: Path) -> None:
+    def asked_for_giants(content: dict[str, Any]) -> None:
+        for item in content["annotations"]:
+            item["requested_bbox"] = grown(item["bbox"], 9.0)
+
+    change(workplace / "run/annotations/instances_train.json", asked_for_giants)
+    code, _, errors = boxpaint("calibrate", "run", "--real", "real", "-c", "smear/classes.csv", *RENAME)
+    assert code == 2
+    assert "paint_scale comes out as" in errors
+    assert not (workplace / "smear/calibration.json").exists()
+
+
 def test_without_a_whole_object_nothing_is_measured_and_an_earlier_file_stays(
     boxpaint: Boxpaint, workplace: Path
 ) -> None:

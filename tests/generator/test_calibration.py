@@ -243,6 +243,7 @@ def without(key: str) -> dict[str, Any]:
     ("content", "column", "words"),
     [
         pytest.param(b"", None, "is not JSON", id="empty"),
+        pytest.param(b"[" * 200_000, None, "is not JSON", id="nested without end"),
         pytest.param(b'{"schema_version": 1,', None, "is not JSON", id="cut short"),
         pytest.param(b"\xff\xfe\x00{", None, "is not JSON", id="bytes that are no text"),
         pytest.param([], None, "dictionary", id="a list"),

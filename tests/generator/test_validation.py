@@ -63,3 +63,21 @@ def test_a_box_and_its_mask(bbox: list[float], distance: float) -> None:
     mask = np.zeros((30, 40), bool)
     mask[3:9, 5:16] = True
     assert distance_from_mask(bbox, mask) == distance
+
+
+def test_a_label_must_hold_what_was_painted(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    item = {"id": 1, "image_id": 1, "category_id": 1, "area": 81, "iscrowd": 0, "tight_bbox": [10, 10, 9, 9]}
+    polygon = [[10.0, 10.0, 19.0, 10.0, 19.0, 19.0, 10.0, 19.0]]
+
+    def faults(bbox: list[float]) -> list[str]:
+        content = {
+            "images": [{"id": 1, "file_name": "a.png", "width": 40, "height": 30}],
+            "annotations": [{**item, "bbox": bbox, "segmentation": polygon}],
+            "categories": [{"id": 1, "name": "cell"}],
+        }
+        (tmp_path / "set.json").write_text(json.dumps(content))
+        return [fault.expected for fault in validate_dataset(tmp_path / "set.json").faults]
+
+    assert faults([8.5, 8.5, 12, 12]) == []
+    assert faults([25, 15, 12, 12]) == ["the box does not hold the middle of what was painted"]

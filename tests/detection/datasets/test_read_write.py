@@ -114,3 +114,18 @@ def test_pictures_come_as_rgb(tmp_path: Path) -> None:
     for name in ("b.png", "c.png"):
         with pytest.raises(DatasetError, match=name):
             open_rgb(tmp_path / name)
+
+
+@pytest.mark.parametrize("bbox", [[1, 2, 3], None, "x", ["a", 1, 2, 3], [5, 5, 0, 0], [1, 1, float("inf"), 2], True])
+def test_a_box_of_ours_that_cannot_be_used_is_as_good_as_none(tmp_path: Path, bbox: object) -> None:
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    item = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [2, 2, 9, 9], "area": 81, "iscrowd": 0}
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 40, "height": 30}],
+        "annotations": [{**item, "tight_bbox": bbox, "requested_bbox": [1, 1, 11, 11]}],
+        "categories": [{"id": 1, "name": "cell"}],
+    }
+    (tmp_path / "set.json").write_text(json.dumps(content))
+    (sample,) = read_detection_set(tmp_path / "set.json").samples
+    assert np.isnan(sample.tight_xyxy).all()
+    assert sample.requested_xyxy.tolist() == [[1, 1, 12, 12]]

@@ -73,10 +73,9 @@ def watch_seeds(monkeypatch: pytest.MonkeyPatch, painter: Painter) -> list[list[
     """Return a list that grows by the seeds of each call of the painter that has jobs."""
     real, seeds = painter.redraw, list[list[int]]()
 
-    def watched(jobs: Sequence[RedrawJob]) -> list[Painting]:
-        if jobs:
-            seeds.append([job.seed for job in jobs])
-        return real(jobs)
+    def watched(jobs: Sequence[RedrawJob], level: float) -> list[Painting]:
+        seeds.append([job.seed for job in jobs])
+        return real(jobs, level)
 
     monkeypatch.setattr(painter, "redraw", watched)
     return seeds
