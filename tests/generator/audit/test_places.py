@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from generator.audit.patches import PATCH_PX, cut_patches
-from generator.audit.places import MARGIN_PX, Place, draw_untouched
+from generator.audit.places import MARGIN_PX, Place, draw_untouched, pair_with_decoys
 from generator.geometry import Box, intersection_area
 
 PICTURE = np.arange(120 * 160 * 3, dtype=np.uint32).reshape(120, 160, 3).astype(np.uint8)
@@ -77,3 +77,29 @@ def test_hidden_pixels_are_not_in_the_patches() -> None:
     patches = cut_patches([place])
     assert (patches.pixels == 90).all()
     assert not patches.known.all()
+
+
+def test_decoys_stand_in_for_places_without_an_object_of_their_size() -> None:
+    def sized(side: int, category: str, *, is_painted: bool = True, hides: bool = False) -> Place:
+        hidden = np.zeros((side, side), bool) if hides else None
+        if hidden is not None:
+            hidden[: side // 2] = True
+        box = Box.from_xywh(10, 10, side, side)
+        return Place(picture=PICTURE, box=box, group=0, is_painted=is_painted, hidden=hidden, category=category)
+
+    objects = [
+        (sized(side, "cell", hides=True), sized(side, "cell", is_painted=False, hides=True)) for side in (20, 40, 60)
+    ]
+    decoys = [sized(38, "cell"), sized(30, "leaf")]
+    pairs = pair_with_decoys(objects, decoys, np.random.default_rng(0))
+    # One decoy of the class with the object nearest in size; another object with its own untouched place.
+    assert len(pairs) == 2
+    (nearest, decoy), (other, untouched) = pairs
+    assert (nearest.box.width, decoy.box.width) == (40, 38)
+    assert other.box.width == untouched.box.width != 40
+    assert [place.is_painted for pair in pairs for place in pair] == [True, False, True, False]
+    # It hides the upper half, as the object does.
+    assert decoy.hidden is not None
+    assert decoy.hidden[:19].all()
+    assert not decoy.hidden[19:].any()
+    assert pair_with_decoys(objects[:1], decoys, np.random.default_rng(0)) == [], "two objects to each decoy"
