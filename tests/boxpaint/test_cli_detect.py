@@ -55,7 +55,7 @@ def test_help_loads_no_heavy_package() -> None:
 def test_painted_pictures_alone_are_all_trained_on(workplace: Path) -> None:
     run = read(workplace / "runs" / "first" / "run.json")
     assert [(item["role"], item["splits"], item["boxes"]) for item in run["data"]] == [
-        ("synthetic", ["train", "val"], "tight")
+        ("synthetic", ["train", "val"], "labelled")
     ]
     assert (run["validation"], run["settings"]["steps"], run["options"]["input_wh"]) == (None, 2, [64, 48])
     again = boxpaint(workplace, "train", "detector", "--synthetic", "painted", "--out", "runs/first", *SHORT)

@@ -155,7 +155,7 @@ def test_a_record_shows_what_was_painted_not_what_was_asked_for(tmp_path: Path) 
         )
 
     record = SceneRecord(
-        schema_version=1,
+        schema_version=2,
         index=0,
         split="train",
         file_name="000000.png",
@@ -165,6 +165,7 @@ def test_a_record_shows_what_was_painted_not_what_was_asked_for(tmp_path: Path) 
         batch_size=2,
         background=BackgroundRecord(prompt="", negative_prompt="", seed=0, attempts=(), taken=0),
         objects=(item(0, (0, 0, 30, 30), (10, 8, 22, 20)), item(1, (30, 10, 50, 30), None)),
+        decoys=(),
         unplaced=(),
     )
     drawn = np.asarray(draw_record(record, tmp_path, {"cell": PALETTE[0]}))

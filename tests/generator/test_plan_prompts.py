@@ -40,7 +40,7 @@ def plan_of(book: PromptBook | None = None, spec: Spec = SPEC, **config: object)
 def without_prompts(scene: ScenePlan) -> dict[str, object]:
     data = scene.to_json()
     del data["prompt"]
-    for placement in data["placements"]:
+    for placement in (*data["placements"], *data["decoys"]):
         del placement["prompt"]
     return data
 
