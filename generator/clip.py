@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from transformers import CLIPModel, CLIPProcessor
 
 from generator.bundles import ModelRef
-from generator.loading import load_from, with_words
+from generator.loading import load_with_processor
 
 BATCH_SIZE = 32
 
@@ -19,24 +18,11 @@ class Clip:
     """A CLIP model, ready on its device. Raises ModelError when it cannot be loaded."""
 
     def __init__(self, role: str, ref: ModelRef, *, device: torch.device, offline: bool):
-        def load(source: str, hub: dict[str, Any], weights: dict[str, Any]) -> tuple[Any, Any]:
-            model = CLIPModel.from_pretrained(source, dtype=torch.float32, **weights)
-            processor = CLIPProcessor.from_pretrained(source, **hub)
-            with_words(processor.tokenizer)
-            return model, processor
-
         self.device = device
-        model, self.processor = load_from(
-            role,
-            ref,
-            load,
-            marker="config.json",
-            layout="config.json, model.safetensors, a tokenizer and preprocessor_config.json of CLIP",
-            device=device,
-            offline=offline,
+        self.model, self.processor = load_with_processor(
+            role, ref, CLIPModel, CLIPProcessor, kind="CLIP", device=device, offline=offline
         )
-        self.model = model.requires_grad_(False).eval().to(device)
-        self.logit_scale = float(model.logit_scale.detach().exp())
+        self.logit_scale = float(self.model.logit_scale.detach().exp())
         """By what cosines are multiplied before a softmax over texts."""
 
     @torch.inference_mode()

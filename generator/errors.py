@@ -2,7 +2,7 @@
 
 BoxpaintError              everything below; the command line prints it and exits with code 2
 ├── FaultsError            a file that a person wrote is wrong: every fault at once
-│   ├── SpecError          background.csv, classes.csv or attributes.csv
+│   ├── SpecError          background.csv, classes.csv, attributes.csv or calibration.json
 │   ├── ConfigError        the YAML config, or a bundle's card
 │   ├── PromptsError       a prompt book (captions.json, enriched.json)
 │   └── DatasetError       a data set on disk breaks its format
@@ -54,7 +54,7 @@ class FaultsError(BoxpaintError):
 
 
 class SpecError(FaultsError):
-    """background.csv, classes.csv or attributes.csv cannot be used as it stands."""
+    """background.csv, classes.csv, attributes.csv or calibration.json cannot be used as it stands."""
 
 
 class ConfigError(FaultsError):

@@ -93,6 +93,32 @@ def load_from(
     raise ModelNotFoundError(f"models.{role}: {source!r} cannot be had ({cause}); {advice}")
 
 
+def load_with_processor(
+    role: str, ref: ModelRef, model_class: Any, processor_class: Any, *, kind: str, device: torch.device, offline: bool
+) -> tuple[Any, Any]:
+    """Load a model of transformers with its processor, in float32 and ready on its device; `kind` names it in messages.
+
+    Raises ModelError as `load_from`.
+    """
+
+    def load(source: str, hub: dict[str, Any], weights: dict[str, Any]) -> tuple[Any, Any]:
+        model = model_class.from_pretrained(source, dtype=torch.float32, **weights)
+        processor = processor_class.from_pretrained(source, **hub)
+        with_words(processor.tokenizer)
+        return model, processor
+
+    model, processor = load_from(
+        role,
+        ref,
+        load,
+        marker="config.json",
+        layout=f"config.json, model.safetensors, a tokenizer and preprocessor_config.json of {kind}",
+        device=device,
+        offline=offline,
+    )
+    return model.requires_grad_(False).eval().to(device), processor
+
+
 def with_words(tokenizer: Any) -> Any:
     """Return a tokenizer; ValueError for one without words, which is what transformers makes of missing files."""
     if len(tokenizer) <= len(set(tokenizer.all_special_ids)):

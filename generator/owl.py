@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from transformers import Owlv2ForObjectDetection, Owlv2Processor
 
 from generator.bundles import ModelRef
 from generator.geometry import Box
-from generator.loading import load_from, with_words
+from generator.loading import load_with_processor
 
 MIN_SCORE = 0.05
 
@@ -20,23 +19,10 @@ class Owl:
     """An OWLv2 model, ready on its device. Raises ModelError when it cannot be loaded."""
 
     def __init__(self, role: str, ref: ModelRef, *, device: torch.device, offline: bool):
-        def load(source: str, hub: dict[str, Any], weights: dict[str, Any]) -> tuple[Any, Any]:
-            model = Owlv2ForObjectDetection.from_pretrained(source, dtype=torch.float32, **weights)
-            processor = Owlv2Processor.from_pretrained(source, **hub)
-            with_words(processor.tokenizer)
-            return model, processor
-
         self.device = device
-        model, self.processor = load_from(
-            role,
-            ref,
-            load,
-            marker="config.json",
-            layout="config.json, model.safetensors, a tokenizer and preprocessor_config.json of OWLv2",
-            device=device,
-            offline=offline,
+        self.model, self.processor = load_with_processor(
+            role, ref, Owlv2ForObjectDetection, Owlv2Processor, kind="OWLv2", device=device, offline=offline
         )
-        self.model = model.requires_grad_(False).eval().to(device)
 
     @torch.inference_mode()
     def find(self, picture: np.ndarray, texts: Sequence[str]) -> list[tuple[Box, float]]:

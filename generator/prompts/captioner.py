@@ -10,7 +10,7 @@ import torch
 from transformers import BlipForConditionalGeneration, BlipProcessor
 
 from generator.bundles import ModelRef
-from generator.loading import load_from, with_words
+from generator.loading import load_with_processor
 from generator.prompts.caption_cache import CAPTION_SETTINGS
 
 # Rows of every batch: short ones are filled up, because kernels differ in the last bit between shapes, so that the
@@ -22,23 +22,16 @@ class Captioner:
     """A captioning model, ready on its device. Raises ModelError when it cannot be loaded."""
 
     def __init__(self, ref: ModelRef, *, device: torch.device, offline: bool):
-        def load(source: str, hub: dict[str, Any], weights: dict[str, Any]) -> tuple[Any, Any]:
-            model = BlipForConditionalGeneration.from_pretrained(source, dtype=torch.float32, **weights)
-            processor = BlipProcessor.from_pretrained(source, **hub)
-            with_words(processor.tokenizer)
-            return model, processor
-
         self.device = device
-        model, self.processor = load_from(
+        self.model, self.processor = load_with_processor(
             "captioner",
             ref,
-            load,
-            marker="config.json",
-            layout="config.json, model.safetensors, a tokenizer and preprocessor_config.json of BLIP",
+            BlipForConditionalGeneration,
+            BlipProcessor,
+            kind="BLIP",
             device=device,
             offline=offline,
         )
-        self.model = model.requires_grad_(False).eval().to(device)
 
     def caption(self, pictures: Sequence[np.ndarray], *, prefix: str = "") -> list[str]:
         """Caption pictures (HWC uint8 RGB, of any sizes); each caption begins with `prefix`."""

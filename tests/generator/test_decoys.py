@@ -14,15 +14,17 @@ from generator.spec import BackgroundSpec, ClassSpec, Spec
 from generator.spec_rules import Length
 
 
-def percent(*values: float) -> tuple[Length, ...]:
-    return tuple(Length(value=value / 100, is_share=True) for value in values)
+def percent(least: float, most: float) -> tuple[Length, Length, Length, Length]:
+    """Squares, in shares of the canvas."""
+    small, large = (Length(value=value / 100, is_share=True) for value in (least, most))
+    return small, small, large, large
 
 
 SPEC = Spec(
     backgrounds=(BackgroundSpec(prompt="a field", num_imgs=200), BackgroundSpec(prompt="a wood", num_imgs=100)),
     classes=(
-        ClassSpec(prompt="a cow", name="cow", min_appear=1, max_appear=2, sizes=percent(10, 10, 20, 20)),  # type: ignore[arg-type]
-        ClassSpec(prompt="a hen", name="hen", min_appear=0, max_appear=2, sizes=percent(4, 4, 6, 6)),  # type: ignore[arg-type]
+        ClassSpec(prompt="a cow", name="cow", min_appear=1, max_appear=2, sizes=percent(10, 20)),
+        ClassSpec(prompt="a hen", name="hen", min_appear=0, max_appear=2, sizes=percent(4, 6)),
     ),
 )
 
