@@ -66,8 +66,10 @@ def review(
     kinds = [each.decision for each in decided.decisions.values()]
     counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
     console.print(f"decided: {counts or 'nothing'}; kept in {folder / 'review.json'}")
-    if "reject" in kinds:
-        console.print("next: the same `boxpaint generate` command, which paints what was rejected again")
+    if {"reject", "wrong class"} & {*kinds}:
+        console.print(
+            "next: the same `boxpaint generate` command: paints what was rejected again, renames what was wrong"
+        )
 
 
 def ask(

@@ -37,8 +37,8 @@ from generator.version import __version__
 _OWN_FOLDERS = ("images", "records", "annotations", "logs", "prompts")
 _FOR_PEOPLE = ("README.md", "contact_sheet.jpg", "report.html")
 _OWN_FILES = ("run.json", "plan.jsonl", REVIEW, AUDIT, AUDIT_PICTURE, *_FOR_PEOPLE)
-# Of what the painter says of itself: with another of these, one data set would hold pictures of two models.
-_MODEL_KEYS = ("inpaint", "background")
+# Of what painter and verifier say of themselves: with another of these, one data set would be of two makers.
+_MODEL_KEYS = ("inpaint", "background", "clip", "detector")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,8 +161,8 @@ class RunFolder:
     def begin(self, painter: Mapping[str, str]) -> list[str]:
         """Clear what is to be overwritten and lay down what is missing, run.json first.
 
-        `painter` says with what is painted. Raises RunMismatchError when other models painted the finished scenes;
-        returns what else differs from then.
+        `painter` says with what is painted and verified. Raises RunMismatchError when other models made the finished
+        scenes; returns what else differs from then.
         """
         if self._stale:
             self._clear()
@@ -174,7 +174,7 @@ class RunFolder:
             others = [line for key in _MODEL_KEYS for line in compare(key, before.get(key), painter.get(key))]
             if others:
                 raise RunMismatchError(
-                    f"{self.folder} was painted by other models; use another --out, or --overwrite to start again:",
+                    f"{self.folder} was made with other models; use another --out, or --overwrite to start again:",
                     others,
                 )
             differences = compare("painter", before, dict(painter))

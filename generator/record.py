@@ -74,7 +74,7 @@ class ObjectRecord(PaintRecord):
 
     `painted_box` is tight around the mask; the label's box has `label_scale` times its sides. What the verifier saw in
     the finished picture, where there is one: `verified_score`, the probability of the class (0 to 1), and, where it has
-    boxes, `verified_box`.
+    boxes, `verified_box` and its `verified_box_score`.
     """
 
     painted_box: BoxXyxy | None
@@ -83,6 +83,7 @@ class ObjectRecord(PaintRecord):
     visible_share: float | None
     verified_score: float | None
     verified_box: BoxXyxy | None
+    verified_box_score: float | None
 
     def label_xyxy(self, size_wh: tuple[int, int]) -> tuple[float, float, float, float] | None:
         """Box of the label in a picture of this size: the painted one, scaled about its centre, cut to the picture."""
@@ -205,6 +206,7 @@ def _object(item: PaintedObject, canvas_wh: tuple[int, int]) -> ObjectRecord:
         visible_share=label.visible_share if label else None,
         verified_score=round(sighting.score, 4) if sighting else None,
         verified_box=sighting.box.xyxy if sighting and sighting.box else None,
+        verified_box_score=round(sighting.box_score, 4) if sighting and sighting.box else None,
     )
 
 

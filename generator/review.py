@@ -69,10 +69,6 @@ class Review:
         key = decision.scene, decision.object_index, decision.attempt
         return Review(decisions={**self.decisions, key: decision})
 
-    def without(self, key: Key) -> Review:
-        """Take back what was decided of an attempt."""
-        return Review(decisions={other: each for other, each in self.decisions.items() if other != key})
-
     def of(self, record: SceneRecord, item: ObjectRecord) -> Decision | None:
         """What was decided of an object as it stands."""
         attempt = accepted_attempt(item)
@@ -106,7 +102,8 @@ class Review:
                 scale = (label_scales or {}).get(str(decided.category), 1.0)
                 item = item.model_copy(update={"category": decided.category, "label_scale": scale})
             elif decided is not None and decided.decision == "reject":
-                nothing = dict.fromkeys(("painted_box", "mask", "visible_share", "verified_score", "verified_box"))
+                verified = ("verified_score", "verified_box", "verified_box_score")
+                nothing = dict.fromkeys(("painted_box", "mask", "visible_share", *verified))
                 changes = {**nothing, "dropped": "rejected in review"}
                 item = item.model_copy(update=changes)
             objects.append(item)

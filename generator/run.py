@@ -142,7 +142,7 @@ def _paint_chunks(run: RunFolder, chunks: list[list[int]], listener: Listener, s
 
     painter = Painter(plan.config, on_warning=listener.on_warning)
     verifier = _make_verifier(plan, listener)
-    differences = run.begin(painter.describe())
+    differences = run.begin({**painter.describe(), **(verifier.describe() if verifier is not None else {})})
     run.log_timing(-1, 0, {"loading": time.perf_counter() - loading})
     for difference in differences:
         listener.on_warning(f"this folder was begun elsewhere, bytes may differ from here on: {difference}")

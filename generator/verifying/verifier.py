@@ -16,6 +16,7 @@ import numpy as np
 from generator.clip import Clip
 from generator.config import Config, LabelConfig
 from generator.geometry import Box, box_iou, intersection_area, square_around
+from generator.loading import fingerprint
 from generator.owl import Owl
 from generator.painting.device import choose_device
 from generator.placing import usual_side_px
@@ -56,6 +57,7 @@ class Verifier:
     def __init__(self, config: Config, spec: Spec):
         if config.models.clip is None:
             raise ValueError("a verifier needs models.clip")
+        self._config = config
         device = choose_device(config.device)
         self._clip = Clip("clip", config.models.clip, device=device, offline=config.offline)
         detector = config.models.detector
@@ -72,6 +74,11 @@ class Verifier:
         self._owners = np.array([owner for owner, _ in texts])
         self._texts = self._clip.embed_texts([text for _, text in texts])
 
+    def describe(self) -> dict[str, str]:
+        """Say by whom it is looked at: the weights decide which attempts stay."""
+        models = {"clip": self._config.models.clip, "detector": self._config.models.detector}
+        return {role: fingerprint(ref) for role, ref in models.items() if ref is not None}
+
     def look(self, views: Sequence[View]) -> list[Sighting]:
         """Look at objects, one picture each."""
         crops = [view.picture[_surroundings(view.box, view.picture).slices] for view in views]
@@ -80,7 +87,7 @@ class Verifier:
     def find_strays(self, picture: np.ndarray, *, within: Box | None = None, known: Sequence[Box] = ()) -> list[Stray]:
         """Find objects of any class in a picture, or around the middle of its part `within`, beside those `known`.
 
-        The surest first; every window that shows one is named.
+        The surest first. Without a detector every window is named, however unlikely: the score says how sure it is.
         """
         if self._owl is not None:
             found = [

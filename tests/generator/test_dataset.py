@@ -306,12 +306,13 @@ def test_overwrite_removes_nothing_before_the_new_run_begins(tmp_path: Path) -> 
     assert contents(tmp_path) == before
 
 
-def test_other_models_are_refused_once_something_is_painted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("role", ["inpaint", "background", "clip", "detector"])
+def test_other_models_are_refused_once_something_is_painted(tmp_path: Path, role: str) -> None:
     run = RunFolder.open(tmp_path, plan_of())
-    run.begin({**PAINTER, "inpaint": "sha256:1"})
+    run.begin({**PAINTER, role: "sha256:1"})
     run.write_scene(paint(plan_of().scene(0)), batch_size=2)
-    with pytest.raises(RunMismatchError, match="other models"):
-        RunFolder.open(tmp_path, plan_of()).begin({**PAINTER, "inpaint": "sha256:2"})
+    with pytest.raises(RunMismatchError, match=f"other models.*\n.*{role}"):
+        RunFolder.open(tmp_path, plan_of()).begin({**PAINTER, role: "sha256:2"})
 
 
 def test_a_run_killed_within_its_first_file_can_be_started_again(tmp_path: Path) -> None:

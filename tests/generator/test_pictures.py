@@ -151,6 +151,7 @@ def test_a_record_shows_what_was_painted_not_what_was_asked_for(tmp_path: Path) 
             label_scale=1.0,
             verified_score=None,
             verified_box=None,
+            verified_box_score=None,
             dropped="" if painted else "few",
         )
 
