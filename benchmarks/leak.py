@@ -178,17 +178,25 @@ def blended(config: Config, blender: str | None = None, **changes: object) -> Ca
     return put
 
 
+def _pictures(
+    all_materials: Sequence[Material], put: Callable[[Patch, np.ndarray], np.ndarray], finish: Finish
+) -> Iterator[tuple[Material, np.ndarray]]:
+    for start in range(0, len(all_materials), BATCH_SCENES):
+        batch, pictures = all_materials[start : start + BATCH_SCENES], []
+        for material in batch:
+            pictures.append(material.background.copy())
+            for patch in material.patches:
+                crop = patch.frame.crop.slices
+                pictures[-1][crop] = put(patch, pictures[-1][crop])
+        yield from zip(batch, finish(pictures, [material.plan for material in batch]), strict=True)
+
+
 def audit(
     all_materials: Sequence[Material], put: Callable[[Patch, np.ndarray], np.ndarray], finish: Finish, *, network: bool
 ) -> LeakReport:
     """Put the crops in, finish the pictures and let the probes look."""
     pairs = PlacePairs()
-    for number, material in enumerate(all_materials):
-        picture = material.background.copy()
-        for patch in material.patches:
-            crop = patch.frame.crop.slices
-            picture[crop] = put(patch, picture[crop])
-        (picture,) = finish([picture], [material.plan])
+    for number, (material, picture) in enumerate(_pictures(all_materials, put, finish)):
         decoys, objects = [], []
         for patch in material.patches:
             box = patch.frame.region_on_canvas()
@@ -225,10 +233,10 @@ def ways(config: Config, painter: Painter) -> dict[str, tuple[Callable[[Patch, n
     def nothing(pictures: Sequence[np.ndarray], _scenes: Sequence[ScenePlan]) -> list[np.ndarray]:
         return list(pictures)
 
-    def one_by_one(change: Callable[[np.ndarray, ScenePlan], np.ndarray]) -> Finish:
-        return lambda pictures, scenes: [change(*each) for each in zip(pictures, scenes, strict=True)]
+    def one_by_one(change: Callable[[np.ndarray], np.ndarray]) -> Finish:
+        return lambda pictures, _scenes: [change(picture) for picture in pictures]
 
-    def coded(picture: np.ndarray, _scene: ScenePlan) -> np.ndarray:
+    def coded(picture: np.ndarray) -> np.ndarray:
         model = painter.inpaint_model
         pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 127.5 - 1
         back = decode(model, encode(model, pixels))[0].permute(1, 2, 0).numpy()
@@ -238,10 +246,14 @@ def ways(config: Config, painter: Painter) -> dict[str, tuple[Callable[[Patch, n
         changed = config.model_copy(update={"painting": config.painting.model_copy(update=changes)})
         return lambda pictures, scenes: finish_pictures(pictures, scenes, painter, changed)
 
-    def redrawn_once(picture: np.ndarray, scene: ScenePlan) -> np.ndarray:
-        if scene.index not in redrawn:
-            (redrawn[scene.index],) = finished(grain=0.0)([picture], [scene])
-        return redrawn[scene.index]
+    def redrawn_once(pictures: Sequence[np.ndarray], scenes: Sequence[ScenePlan]) -> list[np.ndarray]:
+        if scenes[0].index not in redrawn:
+            new = finished(grain=0.0)(pictures, scenes)
+            redrawn.update((scene.index, picture) for scene, picture in zip(scenes, new, strict=True))
+        return [redrawn[scene.index] for scene in scenes]
+
+    def grained(pictures: Sequence[np.ndarray], scenes: Sequence[ScenePlan]) -> list[np.ndarray]:
+        return [add_grain(picture, grain, scene.seed) for picture, scene in zip(pictures, scenes, strict=True)]
 
     grain = config.painting.grain
     mixed = blended(config)
@@ -252,13 +264,13 @@ def ways(config: Config, painter: Painter) -> dict[str, tuple[Callable[[Patch, n
         "Poisson": (blended(config, "poisson"), nothing),
         "mixed": (mixed, nothing),
         "mixed, colours not matched": (blended(config, match_colour=False), nothing),
-        "mixed, JPEG": (mixed, one_by_one(lambda picture, _: jpeg(picture))),
-        "mixed, grain": (mixed, one_by_one(lambda picture, scene: add_grain(picture, grain, scene.seed))),
+        "mixed, JPEG": (mixed, one_by_one(jpeg)),
+        "mixed, grain": (mixed, grained),
         "mixed, VAE": (mixed, one_by_one(coded)),
-        "mixed, redrawn": (mixed, one_by_one(redrawn_once)),
+        "mixed, redrawn": (mixed, redrawn_once),
         "default: mixed, redrawn, grain": (
             mixed,
-            one_by_one(lambda picture, scene: add_grain(redrawn_once(picture, scene), grain, scene.seed)),
+            lambda pictures, scenes: grained(redrawn_once(pictures, scenes), scenes),
         ),
         "raw paste, redrawn, grain": (raw_paste, finished()),
     }

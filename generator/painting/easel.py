@@ -29,6 +29,8 @@ class Easel:
     attempts: dict[int, list[Attempt]] = field(default_factory=dict)
     done: list[PaintedObject] = field(default_factory=list)
     occupied: np.ndarray = field(init=False)
+    # The picture as it last was when the verifier looked at it, and as it would have been finished: HWC uint8, both.
+    look: tuple[np.ndarray, np.ndarray] | None = None
 
     def __post_init__(self) -> None:
         self.occupied = np.zeros(self.image.shape[:2], bool)

@@ -12,9 +12,10 @@ from generator.checks.evidence import Evidence
 from generator.checks.picture import picture_verdict
 from generator.config import Config, LabelConfig
 from generator.painting.crop import to_native
-from generator.painting.easel import Turn
+from generator.painting.easel import Easel, Turn
+from generator.painting.finish import finish_pictures
 from generator.painting.mask import native_mask
-from generator.painting.painter import InpaintJob, Painting
+from generator.painting.painter import InpaintJob, Painter, Painting
 from generator.painting.stitch import Stitched, stitch
 from generator.seeds import derive_rng, derive_seed
 from generator.types import Attempt, Verdict, label_from_mask
@@ -75,10 +76,43 @@ def stitched_in(turn: Turn, number: int, painting: Painting, config: Config) -> 
     )
 
 
+def as_finished(
+    tries: Sequence[tuple[Turn, int]], stitched: Sequence[Stitched], painter: Painter, config: Config
+) -> list[np.ndarray]:
+    """Crops (HWC uint8) as the last pass would leave them: what is pale fades in it, and that must be seen.
+
+    First tries of a round stand together in one picture of their scene, second ones in another. The first picture is
+    left on the easel: when nothing is changed in it any more, it is finished.
+    """
+    pictures: dict[tuple[int, int], tuple[Easel, np.ndarray]] = {}
+    keys = []
+    for (turn, number), each in zip(tries, stitched, strict=True):
+        easel = turn.easel
+        keys.append((easel.plan.index, number - turn.numbers(config.labels).start))
+        _, picture = pictures.setdefault(keys[-1], (easel, easel.image.copy()))
+        if not each.evidence.fault:
+            picture[turn.frame.crop.slices] = each.pixels
+    scenes = [easel.plan for easel, _ in pictures.values()]
+    finished = dict(
+        zip(pictures, finish_pictures([each for _, each in pictures.values()], scenes, painter, config), strict=True)
+    )
+    for (scene, rank), (easel, picture) in pictures.items():
+        if rank == 0:
+            easel.look = picture, finished[scene, rank]
+    return [finished[key][turn.frame.crop.slices] for key, (turn, _) in zip(keys, tries, strict=True)]
+
+
 def judge(
-    tries: Sequence[tuple[Turn, int]], stitched: Sequence[Stitched], verifier: Verifier | None, config: Config
+    tries: Sequence[tuple[Turn, int]],
+    stitched: Sequence[Stitched],
+    looks: Sequence[np.ndarray],
+    verifier: Verifier | None,
+    config: Config,
 ) -> list[Judged]:
-    """Check what was painted; objects of which nothing was painted are shown to no verifier."""
+    """Check what was painted; objects of which nothing was painted are shown to no verifier.
+
+    The verifier is shown `looks` (HWC uint8 each), the crops as they will be.
+    """
     evidence = [each.evidence for each in stitched]
     shown = [
         position
@@ -88,7 +122,7 @@ def judge(
     if verifier is not None:
         views = [
             View(
-                picture=stitched[position].pixels,
+                picture=looks[position],
                 box=label_from_mask(evidence[position].label_mask).painted_box,
                 category=tries[position][0].placement.category,
             )
@@ -104,15 +138,15 @@ def judge(
             attempt=Attempt(
                 number=number,
                 seed=derive_seed(turn.placement.seed, number, _NOISE),
-                verdicts=_verdicts(turn, number, each.pixels, found, verifier, config.labels),
+                verdicts=_verdicts(turn, number, look, found, verifier, config.labels),
             ),
         )
-        for (turn, number), each, found in zip(tries, stitched, evidence, strict=True)
+        for (turn, number), each, look, found in zip(tries, stitched, looks, evidence, strict=True)
     ]
 
 
 def _verdicts(
-    turn: Turn, number: int, pixels: np.ndarray, evidence: Evidence, verifier: Verifier | None, limits: LabelConfig
+    turn: Turn, number: int, look: np.ndarray, evidence: Evidence, verifier: Verifier | None, limits: LabelConfig
 ) -> tuple[Verdict, ...]:
     is_decoy = turn.placement.is_decoy
     # No object is expected of a decoy: it only has to be a picture, and to show none.
@@ -123,7 +157,7 @@ def _verdicts(
         if not is_decoy:
             known.append(label_from_mask(evidence.label_mask).painted_box)
         region = turn.frame.region_on_canvas().shifted(-x, -y)
-        verdicts += (verifier.stray_verdict(pixels, limits, within=region, known=known),)
+        verdicts += (verifier.stray_verdict(look, limits, within=region, known=known),)
     if number in turn.easel.rejected.get(turn.placement.object_index, ()):
         verdicts += (Verdict(check="review", passed=False, score=0.0, reason="rejected in review"),)
     return verdicts
