@@ -95,6 +95,12 @@ def check_spec(
         f"{len(spec.categories)} classes ({', '.join(spec.categories)})",
         markup=False,
     )
+    if measured := dict.fromkeys(row.name for row in spec.classes if row.calibration is not None):
+        console.print(
+            f"sizes, shapes and places of {' and '.join(measured)} follow calibration.json, not {classes.name}",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 @app.command()

@@ -126,6 +126,9 @@ def test_what_is_measured_is_written_beside_classes_csv_and_read_from_there(
         assert calibration.aspect == pytest.approx(1, abs=1e-3)
     content = json.loads((workplace / "smear/calibration.json").read_bytes())
     assert content["real"] == "real:train"
+    code, out, _ = boxpaint("check-spec", "--background", "smear/background.csv", "--classes", "smear/classes.csv")
+    assert code == 0
+    assert "sizes, shapes and places of red and blue follow calibration.json, not classes.csv" in out
 
 
 def test_names_match_in_any_case_and_classes_csv_is_looked_for_here(
