@@ -98,7 +98,7 @@ def test_another_book_is_refused_and_changes_nothing(
     out = tmp_path / "out"
     generate(spec, config, out, prompts=prompts, limit=1)
     edited = prompts if how == "another book is given" else out / "prompts"
-    replace_in(edited / ENRICHED_FILE, "a photo of a small purple platelet", "a pale platelet")
+    replace_in(edited / ENRICHED_FILE, "a photo of a small purple platelet", "a dark platelet")
     before = run_folder_files(out)
     with pytest.raises(RunMismatchError, match="was painted from another prompt book"):
         generate(spec, config, out, prompts=prompts if edited == prompts else None, limit=2)
@@ -138,8 +138,8 @@ def test_a_run_that_makes_its_own_book_paints_from_it(
         def on_prompts(self, book: PromptBook) -> None:
             self.books.append(book)
 
-    light = {"attribute": "light", "text": "pale"}
-    (tmp_path / "attributes.csv").write_text(",".join(light) + "\n" + ",".join(light.values()) + "\n")
+    tone = {"attribute": "tone", "text": "dark"}
+    (tmp_path / "attributes.csv").write_text(",".join(tone) + "\n" + ",".join(tone.values()) + "\n")
     models = {"embedder": {"folder": str(tiny_language_models / "clip")}}
     prompts = {"enrich": "none", "min_similarity": -1.0, "max_similarity": 1.0}
     config = Config.load(**{**quick_config, "models": models, "prompts": prompts})
@@ -151,7 +151,7 @@ def test_a_run_that_makes_its_own_book_paints_from_it(
     assert hearer.books[0] == hearer.books[1] == read_book(tmp_path / "one" / "prompts", spec)
     assert hearer.books[0].texts()[("classes", "platelet", "a small purple platelet")] == (
         "a small purple platelet",
-        "a small purple platelet, pale",
+        "a small purple platelet, dark",
     )
     painter = json.loads((tmp_path / "one" / "run.json").read_bytes())["prompts"]
     assert list(painter["models"]) == ["embedder"]
