@@ -140,7 +140,7 @@ class Plan:
             negative_prompt=negative_prompt,
             seed=derive_seed(self.config.seed, index, _BACKGROUND),
             placements=placements,
-            decoys=self._place_decoys(index, placements, prompt, negative_prompt),
+            decoys=self._place_decoys(index, placements, prompt),
             unplaced=unplaced,
         )
 
@@ -200,12 +200,11 @@ class Plan:
             )
         return tuple(placements), tuple(unplaced)
 
-    def _place_decoys(
-        self, index: int, placements: tuple[Placement, ...], prompt: str, negative_prompt: str
-    ) -> tuple[Placement, ...]:
+    def _place_decoys(self, index: int, placements: tuple[Placement, ...], prompt: str) -> tuple[Placement, ...]:
         """Place decoys clear of all objects, of the sizes that a seeded choice of them was drawn from.
 
-        From a stream of its own: decoys move no object. One without room is left out.
+        From a stream of its own: decoys move no object. One without room is left out. What the scene must not show is
+        kept off by the verifier, not by the negative prompt: guided away from it, a place becomes lighter than the rest.
         """
         rng = derive_rng(self.config.seed, index, _DECOYS)
         rows = {row.name: row for row in reversed(self.spec.classes)}
@@ -225,7 +224,7 @@ class Plan:
                     object_index=number,
                     category=row.name,
                     prompt=prompt,
-                    negative_prompt=negative_prompt,
+                    negative_prompt=placement.negative_prompt,
                     box=box,
                     seed=seed,
                     blender=self._choose_blender(seed),

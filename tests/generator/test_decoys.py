@@ -48,13 +48,13 @@ def test_there_are_as_many_as_asked_for(share: float) -> None:
 
 
 def test_they_are_painted_as_objects_are_but_show_the_scene() -> None:
-    plan = plan_with(1.0)
+    plan = plan_with(1.0, painting={"background_negative_prompt": "a cow", "object_negative_prompt": "fog"})
     sizes: dict[str, list[int]] = {"cow": [], "hen": []}
     for scene in plan:
         for decoy in scene.decoys:
             assert decoy.is_decoy
             assert decoy.prompt == scene.prompt
-            assert decoy.negative_prompt == scene.negative_prompt
+            assert (scene.negative_prompt, decoy.negative_prompt) == ("a cow", "fog")
             assert all(overlap_share(decoy.box, other.box) == 0 for other in scene.placements)
             sizes[decoy.category].append(decoy.box.width)
         numbers = [item.object_index for item in (*scene.placements, *scene.decoys, *scene.unplaced)]
