@@ -204,7 +204,7 @@ class Plan:
         """Place decoys clear of all objects, of the sizes that a seeded choice of them was drawn from.
 
         From a stream of its own: decoys move no object. One without room is left out. What the scene must not show is
-        kept off by the verifier, not by the negative prompt: guided away from it, a place becomes lighter than the rest.
+        kept off by the verifier, not by the negative prompt: guided away from it, a place comes out lighter.
         """
         rng = derive_rng(self.config.seed, index, _DECOYS)
         rows = {row.name: row for row in reversed(self.spec.classes)}

@@ -42,8 +42,8 @@ def test_pycocotools(dataset: Dataset) -> None:
             x, y, width, height = item["bbox"]
             rows, columns = np.nonzero(mask)
             assert [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1] == [x, y, width, height]
-        assert score_against_itself(path).ap == 1.0
-        assert score_against_itself(path, iou_type="segm").ap == 1.0
+        assert score_against_itself(path).ap == pytest.approx(1.0)
+        assert score_against_itself(path, iou_type="segm").ap == pytest.approx(1.0)
 
 
 def test_torchvision(dataset: Dataset) -> None:
