@@ -108,10 +108,9 @@ def main() -> None:
     for name, variant in VARIANTS.items():
         if name not in arguments.only:
             continue
-        folder = arguments.out / (variant.painted_as or name).replace(" ", "_")
-        paint(
-            VARIANTS[variant.painted_as] if variant.painted_as else variant, experiment, folder, arguments.scenes, book
-        )
+        source = variant.painted_as or name
+        folder = arguments.out / source.replace(" ", "_")
+        paint(VARIANTS[source], experiment, folder, arguments.scenes, book)
         book = book or folder / "prompts"
         found = {
             cell.arm: cell for cell in cells(variant, folder, experiment, arguments.out / "trained", arguments.scenes)

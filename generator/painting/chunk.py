@@ -17,8 +17,8 @@ import numpy as np
 from generator.config import Config
 from generator.painting.backgrounds import paint_backgrounds
 from generator.painting.easel import Easel, Turn, next_turns
-from generator.painting.finish import finish_pictures
-from generator.painting.judging import Judged, as_finished, job_of, judge, stitched_in
+from generator.painting.judging import Judged, job_of, judge, stitched_in
+from generator.painting.looks import as_finished, finish_easels
 from generator.painting.painter import Painter
 from generator.plan import ScenePlan
 from generator.review import Rejected
@@ -75,7 +75,7 @@ def paint_chunk(
     while any(easel.pending for easel in easels):
         _paint_round(easels, painter, verifier, config, watch, on_object)
     with watch.stage("finishing"):
-        pictures = _finished(easels, painter, config)
+        pictures = finish_easels(easels, painter, config)
     finished = [_finish(easel, picture, config) for easel, picture in zip(easels, pictures, strict=True)]
     with watch.stage("verifying"):
         return finished if verifier is None else _looked_at(finished, verifier)
@@ -138,19 +138,6 @@ def _settle(turn: Turn, candidates: Sequence[Judged], config: Config) -> bool:
         )
     )
     return True
-
-
-def _finished(easels: Sequence[Easel], painter: Painter, config: Config) -> list[np.ndarray]:
-    """Finish every picture but those that are as the verifier saw them last."""
-    seen = {
-        easel.plan.index: easel.look[1]
-        for easel in easels
-        if easel.look is not None and np.array_equal(easel.look[0], easel.image)
-    }
-    waiting = [easel for easel in easels if easel.plan.index not in seen]
-    pictures = finish_pictures([easel.image for easel in waiting], [easel.plan for easel in waiting], painter, config)
-    seen.update((easel.plan.index, picture) for easel, picture in zip(waiting, pictures, strict=True))
-    return [seen[easel.plan.index] for easel in easels]
 
 
 def _looked_at(scenes: Sequence[Scene], verifier: Verifier) -> list[Scene]:

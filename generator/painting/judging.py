@@ -12,10 +12,9 @@ from generator.checks.evidence import Evidence
 from generator.checks.picture import picture_verdict
 from generator.config import Config, LabelConfig
 from generator.painting.crop import to_native
-from generator.painting.easel import Easel, Turn
-from generator.painting.finish import finish_pictures
+from generator.painting.easel import Turn
 from generator.painting.mask import native_mask
-from generator.painting.painter import InpaintJob, Painter, Painting
+from generator.painting.painter import InpaintJob, Painting
 from generator.painting.stitch import Stitched, stitch
 from generator.seeds import derive_rng, derive_seed
 from generator.types import Attempt, Verdict, label_from_mask
@@ -74,32 +73,6 @@ def stitched_in(turn: Turn, number: int, painting: Painting, config: Config) -> 
         rng=derive_rng(turn.placement.seed, number, _EDGE),
         painting=config.painting,
     )
-
-
-def as_finished(
-    tries: Sequence[tuple[Turn, int]], stitched: Sequence[Stitched], painter: Painter, config: Config
-) -> list[np.ndarray]:
-    """Crops (HWC uint8) as the last pass would leave them: what is pale fades in it, and that must be seen.
-
-    First tries of a round stand together in one picture of their scene, second ones in another. The first picture is
-    left on the easel: when nothing is changed in it any more, it is finished.
-    """
-    pictures: dict[tuple[int, int], tuple[Easel, np.ndarray]] = {}
-    keys = []
-    for (turn, number), each in zip(tries, stitched, strict=True):
-        easel = turn.easel
-        keys.append((easel.plan.index, number - turn.numbers(config.labels).start))
-        _, picture = pictures.setdefault(keys[-1], (easel, easel.image.copy()))
-        if not each.evidence.fault:
-            picture[turn.frame.crop.slices] = each.pixels
-    scenes = [easel.plan for easel, _ in pictures.values()]
-    finished = dict(
-        zip(pictures, finish_pictures([each for _, each in pictures.values()], scenes, painter, config), strict=True)
-    )
-    for (scene, rank), (easel, picture) in pictures.items():
-        if rank == 0:
-            easel.look = picture, finished[scene, rank]
-    return [finished[key][turn.frame.crop.slices] for key, (turn, _) in zip(keys, tries, strict=True)]
 
 
 def judge(

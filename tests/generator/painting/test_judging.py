@@ -11,7 +11,7 @@ import pytest
 from generator.config import Config
 from generator.geometry import Box
 from generator.painting.chunk import Stopwatch, paint_chunk
-from generator.painting.painter import InpaintJob, Painter, Painting, RedrawJob
+from generator.painting.painter import InpaintJob, Painter, Painting
 from generator.plan import Placement, ScenePlan
 from generator.review import Rejected
 from generator.seeds import derive_seed
@@ -337,45 +337,3 @@ def test_every_object_is_looked_at_again_in_the_finished_picture(tiny_config: di
     last = verifier.views[-1]
     assert last.picture is painted.image
     assert (last.box, last.category) == (one.label.painted_box, "white blood cell")
-
-
-class CountingPainter(DiscPainter):
-    """Says how many pictures were drawn over."""
-
-    redrawn = 0
-
-    def redraw(self, jobs: Sequence[RedrawJob], level: float) -> list[Painting]:
-        """Count, and draw."""
-        self.redrawn += len(jobs)
-        return super().redraw(jobs, level)
-
-
-@pytest.mark.parametrize(("margins", "redrawn"), [((0.5,), 1), ((0.2, 0.5), 2)])
-def test_attempts_are_looked_at_as_the_last_pass_leaves_them(
-    tiny_config: dict[str, object], margins: tuple[float, ...], redrawn: int
-) -> None:
-    config = config_with(
-        tiny_config, painting={"shared_history": 0.2, "grain": 2.0}, labels={"max_edge_contact": 1.0, "min_margin": 0.3}
-    )
-    verifier = ToldVerifier(margin=in_turn(*margins))
-    painter = CountingPainter(config)
-    (painted,) = paint(config, verifier, scene(placements=[place(0, MIDDLE)]), painter=painter)
-    (item,) = painted.objects
-    assert [attempt.accepted for attempt in item.attempts] == [margin >= 0.3 for margin in margins]
-    # What the last attempt was accepted by is the finished picture, to the bit: it is not drawn a second time.
-    assert np.array_equal(verifier.views[-2].picture, painted.image[item.crop.slices])
-    assert painter.redrawn == redrawn
-
-
-def test_a_picture_that_is_not_as_it_was_seen_last_is_finished_anew(tiny_config: dict[str, object]) -> None:
-    config = config_with(
-        tiny_config,
-        painting={"shared_history": 0.2, "grain": 2.0},
-        labels={"max_edge_contact": 1.0, "min_margin": 0.3, "max_attempts": 1},
-    )
-    bare, dropped = (
-        paint(config, ToldVerifier(margin=in_turn(0.2)), scene(placements=placements))[0]
-        for placements in ([], [place(0, MIDDLE)])
-    )
-    assert dropped.objects[0].label is None
-    assert np.array_equal(bare.image, dropped.image)

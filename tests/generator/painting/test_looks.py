@@ -1,0 +1,66 @@
+"""What the verifier is shown is what the last pass leaves, and that pass is not made twice for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from generator.config import Config
+from generator.geometry import Box
+from generator.painting.chunk import Stopwatch, paint_chunk
+from generator.painting.painter import Painter, Painting, RedrawJob
+from generator.plan import Placement
+from generator.types import Scene
+from generator.verifying.verifier import Verifier
+from tests.generator.painting.stand_ins import DiscPainter, ToldVerifier, config_with, in_turn, place, scene
+
+MIDDLE = Box.from_xywh(34, 18, 28, 28)
+
+
+def paint(config: Config, verifier: Verifier, placements: Sequence[Placement], painter: Painter) -> Scene:
+    (painted,) = paint_chunk([scene(placements=placements)], painter, config, verifier=verifier, watch=Stopwatch())
+    return painted
+
+
+class CountingPainter(DiscPainter):
+    """Says how many pictures were drawn over."""
+
+    redrawn = 0
+
+    def redraw(self, jobs: Sequence[RedrawJob], level: float) -> list[Painting]:
+        """Count, and draw."""
+        self.redrawn += len(jobs)
+        return super().redraw(jobs, level)
+
+
+@pytest.mark.parametrize(("margins", "redrawn"), [((0.5,), 1), ((0.2, 0.5), 2)])
+def test_attempts_are_looked_at_as_the_last_pass_leaves_them(
+    tiny_config: dict[str, object], margins: tuple[float, ...], redrawn: int
+) -> None:
+    config = config_with(
+        tiny_config, painting={"shared_history": 0.2, "grain": 2.0}, labels={"max_edge_contact": 1.0, "min_margin": 0.3}
+    )
+    verifier = ToldVerifier(margin=in_turn(*margins))
+    painter = CountingPainter(config)
+    painted = paint(config, verifier, [place(0, MIDDLE)], painter)
+    (item,) = painted.objects
+    assert [attempt.accepted for attempt in item.attempts] == [margin >= 0.3 for margin in margins]
+    # What the last attempt was accepted by is the finished picture, to the bit: it is not drawn a second time.
+    assert np.array_equal(verifier.views[-2].picture, painted.image[item.crop.slices])
+    assert painter.redrawn == redrawn
+
+
+def test_a_picture_that_is_not_as_it_was_seen_last_is_finished_anew(tiny_config: dict[str, object]) -> None:
+    config = config_with(
+        tiny_config,
+        painting={"shared_history": 0.2, "grain": 2.0},
+        labels={"max_edge_contact": 1.0, "min_margin": 0.3, "max_attempts": 1},
+    )
+    bare, dropped = (
+        paint(config, ToldVerifier(margin=in_turn(0.2)), placements, DiscPainter(config))
+        for placements in ([], [place(0, MIDDLE)])
+    )
+    assert dropped.objects[0].label is None
+    assert np.array_equal(bare.image, dropped.image)
