@@ -23,11 +23,12 @@ from rich.console import Console
 from rich.table import Table
 
 from generator import Config, Plan, load_spec
-from generator.painting.chunk import Stopwatch, paint_chunk
+from generator.painting.chunk import paint_chunk
 from generator.painting.crop import to_native
 from generator.painting.easel import frame_for
 from generator.painting.mask import native_mask
 from generator.painting.painter import BackgroundJob, InpaintJob, Painter
+from generator.painting.stopwatch import Stopwatch
 from generator.verifying.verifier import Verifier
 
 

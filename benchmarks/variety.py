@@ -23,8 +23,9 @@ from rich.table import Table
 from generator import Config, Plan, load_spec
 from generator.clip import Clip
 from generator.geometry import square_around
-from generator.painting.chunk import Stopwatch, paint_chunk
+from generator.painting.chunk import paint_chunk
 from generator.painting.painter import Painter
+from generator.painting.stopwatch import Stopwatch
 from generator.pictures import tile
 from generator.prompts.book import PromptBook
 from generator.prompts.make import make_book

@@ -206,6 +206,12 @@ class Config(_Section):
     seed: int = Field(default=0, ge=0, le=MAX_SEED)
     chunk: int = Field(default=8, ge=1, le=4096)
     """Scenes painted together: the unit of batching and of resume."""
+    engine: Literal["local", "ray"] = "local"
+    """Who paints: processes of this machine, or Ray."""
+    workers: Annotated[int, Field(ge=1, le=65_536)] | Literal["auto"] = "auto"
+    """Processes that paint chunks side by side; auto: one for each GPU, or for each core. The files are the same."""
+    threads: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
+    """Threads of each on a CPU; auto: all cores, of one worker."""
     device: str = "auto"
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     batch_size: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = "auto"
@@ -271,7 +277,7 @@ class Config(_Section):
         Folders of models are left out as well: the weights in them are compared instead.
         """
         data: dict[str, Any] = self.model_dump(mode="json")
-        for key in ("chunk", "device", "dtype", "batch_size", "offline", "audit"):
+        for key in ("chunk", "engine", "workers", "threads", "device", "dtype", "batch_size", "offline", "audit"):
             del data[key]
         for model in data["models"].values():
             if model is not None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -213,6 +213,10 @@ class RunFolder:
         record = record_of(scene, file_name=path.name, sha256=hashlib.sha256(data).hexdigest(), batch_size=batch_size)
         write_bytes(self.record_path(index), record.model_dump_json(indent=1).encode() + b"\n")
         self._finished.add(index)
+
+    def note_finished(self, indices: Iterable[int]) -> None:
+        """Count scenes as finished that another process has written."""
+        self._finished.update(indices)
 
     def remove_annotations(self) -> None:
         """Take back annotations that should not be used. Raises StorageError."""

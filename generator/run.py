@@ -6,11 +6,12 @@ import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from generator.audit.files import read_audit
 from generator.config import Config
 from generator.dataset import Dataset, RunFolder
+from generator.engines import make_engine
+from generator.engines.chunk import Chunk, ChunkListener, ChunkPainter, ChunkReport, Progress
 from generator.errors import BoxpaintError, LeakError, StorageError
 from generator.exporters import EXPORTERS
 from generator.plan import Plan
@@ -19,9 +20,6 @@ from generator.prompts.make import make_book
 from generator.report import write_report
 from generator.spec import Spec
 from generator.storage import locked
-
-if TYPE_CHECKING:
-    from generator.verifying.verifier import Verifier
 
 # Annotations are written again after a chunk unless that would take more than this share of the time.
 EXPORT_TIME_SHARE = 0.05
@@ -99,8 +97,12 @@ def _generate(
     wanted = len(plan) if limit is None else min(limit, len(plan))
     finished = run.finished
     listener.on_start(wanted, sum(index < wanted for index in finished))
-    chunks = [range(start, min(start + plan.config.chunk, wanted)) for start in range(0, wanted, plan.config.chunk)]
-    waiting = [missing for chunk in chunks if (missing := [index for index in chunk if index not in finished])]
+    size = plan.config.chunk
+    waiting = [
+        Chunk(start // size, missing)
+        for start in range(0, wanted, size)
+        if (missing := tuple(index for index in range(start, min(start + size, wanted)) if index not in finished))
+    ]
     stopped = False
     if waiting:
         try:
@@ -132,46 +134,53 @@ def _generate(
     return Dataset(folder=run.folder, num_scenes=len(run.finished), num_objects=objects, complete=not stopped)
 
 
-def _paint_chunks(run: RunFolder, chunks: list[list[int]], listener: Listener, should_stop: Callable[[], bool]) -> bool:
-    """Paint and write chunks, each the unfinished scenes of one; True when stopped before the last one."""
-    plan = run.plan
-    loading = time.perf_counter()
-    # Loads torch and diffusers, several seconds: only when there is something to paint.
-    from generator.painting.chunk import Stopwatch, paint_chunk
-    from generator.painting.painter import Painter
-
-    painter = Painter(plan.config, on_warning=listener.on_warning)
-    verifier = _make_verifier(plan, listener)
-    differences = run.begin({**painter.describe(), **(verifier.describe() if verifier is not None else {})})
-    run.log_timing(-1, 0, {"loading": time.perf_counter() - loading})
-    for difference in differences:
+def _paint_chunks(run: RunFolder, chunks: list[Chunk], listener: Listener, should_stop: Callable[[], bool]) -> bool:
+    """Paint and write chunks; True when stopped before the last one."""
+    config = run.plan.config
+    if config.labels.verify and config.models.clip is None:
+        listener.on_warning("nothing looks at what is painted: the bundle has no models.clip; see labels.verify")
+    engine = make_engine(config, len(chunks))
+    described = engine.describe()
+    for difference in run.begin(described):
         listener.on_warning(f"this folder was begun elsewhere, bytes may differ from here on: {difference}")
-    exported, export_seconds = time.perf_counter(), 0.0
-    for chunk in chunks:
-        watch = Stopwatch()
-        scenes = paint_chunk(
-            [plan.scene(index) for index in chunk],
-            painter,
-            plan.config,
-            verifier=verifier,
-            watch=watch,
-            rejected=run.review.rejected(),
-            on_background=listener.on_background,
-            on_object=listener.on_object,
-        )
-        with watch.stage("writing"):
-            for scene in scenes:
-                run.write_scene(scene, batch_size=painter.batch_size)
-                listener.on_scene(1)
-        if time.perf_counter() - exported >= export_seconds / EXPORT_TIME_SHARE:
+    painter = ChunkPainter(run=run, threads=int(described["threads"]))
+    return not engine.paint(painter, chunks, _Desk(run, listener), should_stop)
+
+
+class _Desk(ChunkListener):
+    """Takes in finished chunks: into the log, into the annotations, and on to the user."""
+
+    def __init__(self, run: RunFolder, listener: Listener):
+        self._run = run
+        self._listener = listener
+        self._known: dict[Chunk, Progress] = {}
+        self._exported, self._export_seconds = time.perf_counter(), 0.0
+
+    def on_progress(self, chunk: Chunk, progress: Progress) -> None:
+        known = self._known.get(chunk, Progress())
+        # A chunk that is painted again counts again when it has come further than before.
+        self._listener.on_background(max(0, progress.backgrounds - known.backgrounds))
+        self._listener.on_object(max(0, progress.objects - known.objects))
+        self._known[chunk] = max(known, progress, key=lambda each: (each.backgrounds, each.objects))
+
+    def on_warning(self, text: str) -> None:
+        self._listener.on_warning(text)
+
+    def on_chunk(self, chunk: Chunk, report: ChunkReport) -> None:
+        run = self._run
+        self.on_progress(chunk, report.progress)
+        for text in report.warnings:
+            self._listener.on_warning(text)
+        run.note_finished(chunk.scenes)
+        for _ in chunk.scenes:
+            self._listener.on_scene(1)
+        seconds = dict(report.seconds)
+        if time.perf_counter() - self._exported >= self._export_seconds / EXPORT_TIME_SHARE:
             start = time.perf_counter()
-            with watch.stage("annotations"):
-                _export(run)
-            exported, export_seconds = time.perf_counter(), time.perf_counter() - start
-        run.log_timing(chunk[0] // plan.config.chunk, len(chunk), watch.seconds)
-        if should_stop() and chunk is not chunks[-1]:
-            return True
-    return False
+            _export(run)
+            self._exported = time.perf_counter()
+            seconds["annotations"] = self._export_seconds = self._exported - start
+        run.log_timing(chunk.number, len(chunk.scenes), seconds)
 
 
 def _find_leak(run: RunFolder, *, is_new: bool) -> str | None:
@@ -191,17 +200,6 @@ def _find_leak(run: RunFolder, *, is_new: bool) -> str | None:
         f"a probe tells painted from untouched places with an AUC of {leak.value:.2f} ({leak.low:.2f} to "
         f"{leak.high:.2f}), above audit.max_leak_auc ({limits.max_leak_auc:g})"
     )
-
-
-def _make_verifier(plan: Plan, listener: Listener) -> Verifier | None:
-    if not plan.config.labels.verify:
-        return None
-    if plan.config.models.clip is None:
-        listener.on_warning("nothing looks at what is painted: the bundle has no models.clip; see labels.verify")
-        return None
-    from generator.verifying.verifier import Verifier
-
-    return Verifier(plan.config, plan.spec)
 
 
 def _export(run: RunFolder) -> None:

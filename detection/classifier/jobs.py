@@ -20,8 +20,8 @@ from detection.classifier.models import Classifier, build_classifier
 from detection.classifier.scores import Scores, score_predictions
 from detection.classifier.settings import AUGMENTED, ORIGINAL, Arm, ClassifierSettings, Listener
 from detection.classifier.trainer import predict, train
-from detection.side_by_side import JobListener, Workers
 from detection.work_folder import remove
+from generator.engines.processes import JobListener, Workers
 from generator.errors import BoxpaintError, StorageError
 from generator.seeds import derive_seed
 from generator.storage import atomic_writer, make_folder, remove_leftovers, translate_os_errors, write_json
@@ -139,7 +139,7 @@ class _Relay(JobListener[Job]):
     def on_word(self, job: Job, word: tuple[int, float]) -> None:
         self._listener.on_step(job.arm, job.number, *word)
 
-    def on_job(self, job: Job) -> None:
+    def on_job(self, job: Job, _result: None, /) -> None:
         scores = read_outcome(job, self._materials.folder).scores(self._materials.data.test)
         self._listener.on_job(job.arm, job.number, scores.macro_f1)
 

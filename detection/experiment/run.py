@@ -31,7 +31,7 @@ from detection.experiment.statistics import Cell, Gain, best_of, gain_of, share_
 from detection.experiment.training import run_job
 from detection.experiment.value_curve import ValueCurve, curve_of
 from detection.intervals import Interval
-from detection.side_by_side import JobListener, Workers
+from generator.engines.processes import JobListener, Workers
 from generator.errors import RunMismatchError
 from generator.run import Listener
 from generator.storage import locked, translate_os_errors
@@ -185,7 +185,7 @@ class _Relay(JobListener[Job]):
     def on_word(self, job: Job, word: int) -> None:
         self._listener.on_job_step(job, word)
 
-    def on_job(self, job: Job) -> None:
+    def on_job(self, job: Job, _result: None, /) -> None:
         report = JobFolder.of(self._folder, job.name, self._materials.digest(job)).read_report()
         ap = report["scores"]["ap"] if report["scores"] else None
         self._listener.on_job_end(job, len(report["losses"]), ap)

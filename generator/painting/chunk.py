@@ -7,9 +7,7 @@ comes again in the next round with its next seeds. Batches never reach beyond th
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,28 +18,13 @@ from generator.painting.easel import Easel, Turn, next_turns
 from generator.painting.judging import Judged, job_of, judge, stitched_in
 from generator.painting.looks import as_finished, finish_easels
 from generator.painting.painter import Painter
+from generator.painting.stopwatch import Stopwatch
 from generator.plan import ScenePlan
 from generator.review import Rejected
 from generator.types import PaintedObject, Scene, label_from_mask
 from generator.verifying.verifier import Verifier, View
 
 OnObject = Callable[[int], None]
-
-
-class Stopwatch:
-    """Adds up the seconds spent in each stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Count the time of a block to a stage."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
 def paint_chunk(

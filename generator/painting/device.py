@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
+import psutil
 import torch
 
 from generator.config import Config
@@ -12,6 +14,8 @@ from generator.errors import ModelError
 # Largest batch to start from: on two CPU cores a larger batch gains nothing and padding costs more
 # (benchmarks/painting.py); a chunk has eight scenes, so that larger ones would be filled up with copies.
 CPU_BATCH, MPS_BATCH, CUDA_BATCH = 2, 4, 8
+# What a process needs on a CPU, with the embedded models.
+_WORKER_BYTES = 1536 * 2**20
 
 
 def choose_device(wish: str) -> torch.device:
@@ -43,6 +47,32 @@ def choose_batch_size(config: Config, device: torch.device) -> int:
     if isinstance(config.batch_size, int):
         return config.batch_size
     return {"cuda": CUDA_BATCH, "mps": MPS_BATCH}.get(device.type, CPU_BATCH)
+
+
+def count_threads(config: Config) -> int:
+    """Threads that a worker computes with on a CPU."""
+    return config.threads if isinstance(config.threads, int) else torch.get_num_threads()
+
+
+def visible_gpus(config: Config) -> list[str]:
+    """Names of the GPUs that the workers of this machine may use, one each, as CUDA_VISIBLE_DEVICES has them."""
+    if choose_device(config.device) != torch.device("cuda"):  # "cuda:1" is one that somebody chose
+        return []
+    names = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    return names or [str(number) for number in range(torch.cuda.device_count())]
+
+
+def count_workers(config: Config) -> int:
+    """Processes that paint on this machine: one for each GPU, or as many as its cores and free memory allow."""
+    if isinstance(config.workers, int):
+        return config.workers
+    if gpus := visible_gpus(config):
+        return len(gpus)
+    if choose_device(config.device).type != "cpu":
+        return 1
+    by_memory = psutil.virtual_memory().available // _WORKER_BYTES
+    # As many as torch would use threads: it knows of OMP_NUM_THREADS, and counts no core twice.
+    return max(1, min(torch.get_num_threads() // count_threads(config), by_memory))
 
 
 def autocast(device: torch.device) -> torch.autocast:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import functools
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-import cv2
-import diffusers
 import numpy as np
 import torch
 
 from generator.config import Config
 from generator.errors import ModelError
-from generator.loading import fingerprint, is_out_of_memory
+from generator.loading import is_out_of_memory
 from generator.painting.device import (
     choose_batch_size,
     choose_device,
@@ -87,24 +84,6 @@ class Painter:
         wish = ref.dtype or self.config.dtype
         dtype = choose_dtype(wish, self.device)
         return load_model(role, ref, device=self.device, dtype=dtype, offline=self.config.offline)
-
-    def describe(self) -> dict[str, str]:
-        """Say what decides the last bit: device, number format, weights."""
-        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else platform.machine()
-        described = {
-            "device": f"{self.device} ({name})",
-            "threads": str(torch.get_num_threads()),
-            "batch_size": str(self.batch_size),
-            "torch": torch.__version__,
-            "diffusers": diffusers.__version__,
-            "opencv": cv2.__version__,
-            "inpaint": f"{fingerprint(self.config.models.inpaint)}, {_dtype_name(self.inpaint_model)}",
-        }
-        if self.config.models.background is not None:
-            described["background"] = (
-                f"{fingerprint(self.config.models.background)}, {_dtype_name(self.background_model)}"
-            )
-        return described
 
     @property
     def native_px(self) -> int:
@@ -235,10 +214,6 @@ class Painter:
             self._seen_prompts.add(prompt)
             if cut := model.overlong(prompt):
                 self._warn(f"the model does not read the last {cut} tokens of this prompt, it is too long: {prompt!r}")
-
-
-def _dtype_name(model: DiffusionModel) -> str:
-    return str(model.dtype).removeprefix("torch.")
 
 
 def _latent_shape(model: DiffusionModel, size_wh: tuple[int, int]) -> tuple[int, int, int]:

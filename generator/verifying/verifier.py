@@ -16,7 +16,6 @@ import numpy as np
 from generator.clip import Clip
 from generator.config import Config, LabelConfig
 from generator.geometry import Box, box_iou, intersection_area, square_around
-from generator.loading import fingerprint
 from generator.owl import Owl
 from generator.painting.device import choose_device
 from generator.placing import usual_side_px
@@ -73,11 +72,6 @@ class Verifier:
         texts += [("", text) for text in background]
         self._owners = np.array([owner for owner, _ in texts])
         self._texts = self._clip.embed_texts([text for _, text in texts])
-
-    def describe(self) -> dict[str, str]:
-        """Say by whom it is looked at: the weights decide which attempts stay."""
-        models = {"clip": self._config.models.clip, "detector": self._config.models.detector}
-        return {role: fingerprint(ref) for role, ref in models.items() if ref is not None}
 
     def look(self, views: Sequence[View]) -> list[Sighting]:
         """Look at objects, one picture each."""

@@ -13,10 +13,11 @@ from generator.config import Config
 from generator.errors import ModelError
 from generator.painting import painter as painter_module
 from generator.painting.backgrounds import Background, paint_backgrounds
-from generator.painting.chunk import Stopwatch, paint_chunk
+from generator.painting.chunk import paint_chunk
 from generator.painting.diffusion import decode
 from generator.painting.models import DiffusionModel
 from generator.painting.painter import BackgroundJob, Painter
+from generator.painting.stopwatch import Stopwatch
 from generator.seeds import derive_seed
 from generator.verifying.verifier import Verifier
 from tests.generator.painting.stand_ins import ToldVerifier, config_with, in_turn, scene

@@ -10,8 +10,9 @@ import pytest
 
 from generator.config import Config
 from generator.geometry import Box
-from generator.painting.chunk import Stopwatch, paint_chunk
+from generator.painting.chunk import paint_chunk
 from generator.painting.painter import InpaintJob, Painter, Painting
+from generator.painting.stopwatch import Stopwatch
 from generator.plan import Placement, ScenePlan
 from generator.review import Rejected
 from generator.seeds import derive_seed

@@ -9,8 +9,9 @@ import pytest
 
 from generator.config import Config
 from generator.geometry import Box
-from generator.painting.chunk import Stopwatch, paint_chunk
+from generator.painting.chunk import paint_chunk
 from generator.painting.painter import Painter, Painting, RedrawJob
+from generator.painting.stopwatch import Stopwatch
 from generator.plan import Placement
 from generator.types import Scene
 from generator.verifying.verifier import Verifier

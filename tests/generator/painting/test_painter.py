@@ -126,11 +126,3 @@ def test_a_four_channel_model_can_inpaint(tiny_config: dict[str, object]) -> Non
     (painting,) = painter.inpaint([inpaint(3)])
     assert painting.pixels.shape == (64, 64, 3)
     assert painting.fault == ""
-
-
-def test_the_painter_says_what_decides_the_last_bit(tiny: Painter) -> None:
-    described = tiny.describe()
-    assert described["device"].startswith("cpu (")
-    assert described["inpaint"].endswith(", float32")
-    assert described["batch_size"] == "2"
-    assert described["inpaint"] != described["background"]

@@ -1,0 +1,136 @@
+"""The unit of work: some scenes of a run, painted together and written, wherever that is done."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from generator.dataset import RunFolder
+from generator.painting.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    from generator.painting.painter import Painter
+    from generator.verifying.verifier import Verifier
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Scenes that are painted together, of which those in `scenes` are still to be painted."""
+
+    number: int
+    scenes: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        first, last = self.scenes[0], self.scenes[-1]
+        return f"scene {first}" if first == last else f"scenes {first} to {last}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How much of a chunk there is so far: backgrounds painted, objects settled."""
+
+    backgrounds: int = 0
+    objects: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkReport:
+    """A chunk that is on disk: how long each stage took, and what the user should know of it."""
+
+    progress: Progress
+    seconds: dict[str, float]
+    warnings: tuple[str, ...] = ()
+
+
+class ChunkListener:
+    """What an engine tells; override what is of interest."""
+
+    def on_progress(self, chunk: Chunk, progress: Progress) -> None:
+        """So much of a chunk is done. Not every step is told."""
+
+    def on_chunk(self, chunk: Chunk, report: ChunkReport) -> None:
+        """A chunk is on disk."""
+
+    def on_warning(self, text: str) -> None:
+        """Something that the user should know."""
+
+
+@dataclass(slots=True, kw_only=True)
+class ChunkPainter:
+    """Paints chunks of a run, and writes them; it may be sent to another process, and loads its models where it works.
+
+    `threads` is how many a CPU computes with: another number gives other bytes, how many painters there are does not.
+    """
+
+    run: RunFolder
+    threads: int
+    _models: tuple[Painter, Verifier | None] | None = field(default=None, init=False, repr=False)
+    _warnings: list[str] = field(default_factory=list, init=False, repr=False)
+
+    def __call__(self, chunk: Chunk, say: Callable[[Progress], None] = lambda _: None) -> ChunkReport:
+        """Paint a chunk and write it. Raises ModelError, StorageError; the chunk then is not finished."""
+        # Loads torch and diffusers, several seconds.
+        from generator.painting.chunk import paint_chunk
+
+        watch, progress = Stopwatch(), Progress()
+
+        def on_background(count: int) -> None:
+            nonlocal progress
+            progress = dataclasses.replace(progress, backgrounds=progress.backgrounds + count)
+            say(progress)
+
+        def on_object(count: int) -> None:
+            nonlocal progress
+            progress = dataclasses.replace(progress, objects=progress.objects + count)
+            say(progress)
+
+        plan = self.run.plan
+        with _threads(self.threads):
+            with watch.stage("loading"):
+                painter, verifier = self._load()
+            scenes = paint_chunk(
+                [plan.scene(index) for index in chunk.scenes],
+                painter,
+                plan.config,
+                verifier=verifier,
+                watch=watch,
+                rejected=self.run.review.rejected(),
+                on_background=on_background,
+                on_object=on_object,
+            )
+            with watch.stage("writing"):
+                for scene in scenes:
+                    self.run.write_scene(scene, batch_size=painter.batch_size)
+        warnings, self._warnings = tuple(self._warnings), []
+        return ChunkReport(progress=progress, seconds=watch.seconds, warnings=warnings)
+
+    def _load(self) -> tuple[Painter, Verifier | None]:
+        if self._models is None:
+            from generator.painting.painter import Painter
+            from generator.verifying.verifier import Verifier
+
+            plan = self.run.plan
+            sees = plan.config.labels.verify and plan.config.models.clip is not None
+            verifier = Verifier(plan.config, plan.spec) if sees else None
+            self._models = Painter(plan.config, on_warning=self._warnings.append), verifier
+        return self._models
+
+
+@contextlib.contextmanager
+def _threads(count: int) -> Iterator[None]:
+    import cv2
+    import torch
+
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(count)
+    cv2.setNumThreads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])

@@ -1,0 +1,101 @@
+"""Ray: workers on all machines of a cluster, the lost ones started again by Ray itself.
+
+Ray finds the cluster by RAY_ADDRESS; without it, it starts one of this machine. The run folder must lie on a file
+system that all machines see. https://docs.ray.io/en/latest/ray-core/actors.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RayTaskError
+
+from generator.config import Config
+from generator.engines.chunk import Chunk, ChunkListener, ChunkPainter, ChunkReport
+from generator.engines.local import MAX_LOSSES
+from generator.errors import BoxpaintError, ModelError
+from generator.painting.describe import describe_models
+from generator.painting.device import count_threads
+
+
+class RayEngine:
+    """Paints with one actor for each GPU of a cluster, or for each of its cores."""
+
+    def __init__(self, config: Config, chunks: int):
+        self._config = config
+        if not ray.is_initialized():
+            ray.init(include_dashboard=False, log_to_driver=False, configure_logging=False)
+        cluster: dict[str, float] = ray.cluster_resources()
+        gpus, cores = int(cluster.get("GPU", 0)), int(cluster.get("CPU", 1))
+        self._needs: dict[str, Any] = {"num_gpus": 1} if gpus and config.device in ("auto", "cuda") else {}
+        # Of the head node's own cores no more can be said: with `threads: auto` a worker takes a whole machine's.
+        self._needs["num_cpus"] = 1 if self._needs else min(cores, count_threads(config))
+        places = gpus if "num_gpus" in self._needs else cores // self._needs["num_cpus"]
+        self.workers = min(config.workers if isinstance(config.workers, int) else max(1, places), chunks)
+
+    def describe(self) -> dict[str, str]:
+        """Say what decides the last bit of a picture, where pictures are painted."""
+        return ray.get(ray.remote(**self._needs)(_describe).remote(self._config))
+
+    def paint(
+        self,
+        painter: ChunkPainter,
+        chunks: Sequence[Chunk],
+        listener: ChunkListener,
+        should_stop: Callable[[], bool],
+    ) -> bool:
+        """Paint chunks. How far each of them is, is not told: only that it is done."""
+        make: Any = ray.remote(max_restarts=-1, max_task_retries=MAX_LOSSES, **self._needs)(_Worker)
+        actors: list[Any] = [make.remote(painter) for _ in range(self.workers)]
+        waiting = list(reversed(chunks))
+        in_hand: dict[Any, tuple[Any, Chunk]] = {}
+        stopped = False
+        try:
+            for actor in actors:
+                chunk = waiting.pop()
+                in_hand[actor.paint.remote(chunk)] = actor, chunk
+            while in_hand:
+                (done,), _ = ray.wait(list(in_hand), num_returns=1)
+                actor, chunk = in_hand.pop(done)
+                listener.on_chunk(chunk, _result(done, chunk))
+                stopped = stopped or (bool(waiting) and should_stop())
+                if waiting and not stopped:
+                    chunk = waiting.pop()
+                    in_hand[actor.paint.remote(chunk)] = actor, chunk
+        finally:
+            for actor in actors:
+                ray.kill(actor)
+        return not stopped
+
+
+def _describe(config: Config) -> dict[str, str]:
+    return describe_models(config, threads=count_threads(config))
+
+
+def _result(reference: Any, chunk: Chunk) -> ChunkReport:
+    try:
+        report: ChunkReport = ray.get(reference)
+    except RayTaskError as error:
+        if isinstance(error.cause, BoxpaintError):
+            raise BoxpaintError(f"{chunk.name}: {error.cause}") from None
+        raise
+    except RayActorError as error:
+        raise ModelError(f"{chunk.name}: its worker ended by itself, {MAX_LOSSES + 1} times: {error}") from None
+    return report
+
+
+class _Worker:
+    """An actor: holds the models, and paints chunk after chunk."""
+
+    def __init__(self, painter: ChunkPainter):
+        folder = painter.run.folder
+        if not (folder / "run.json").is_file():
+            raise BoxpaintError(
+                f"{folder} is not seen by every machine: choose a folder on a shared file system (--out)"
+            )
+        self._painter = painter
+
+    def paint(self, chunk: Chunk) -> ChunkReport:
+        return self._painter(chunk)

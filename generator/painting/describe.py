@@ -1,0 +1,39 @@
+"""With what a run paints and looks: run.json keeps it, and a run that goes on is held against it."""
+
+from __future__ import annotations
+
+import platform
+
+import cv2
+import diffusers
+import torch
+
+from generator.config import Config
+from generator.loading import fingerprint
+from generator.painting.device import choose_batch_size, choose_device, choose_dtype
+
+
+def describe_models(config: Config, *, threads: int) -> dict[str, str]:
+    """Say what decides the last bit of a picture: device, number format, weights. No model is loaded.
+
+    Raises ModelError for a device that this machine lacks.
+    """
+    device = choose_device(config.device)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    described = {
+        "device": f"{device} ({name})",
+        "threads": str(threads),
+        "batch_size": str(choose_batch_size(config, device)),
+        "torch": torch.__version__,
+        "diffusers": diffusers.__version__,
+        "opencv": cv2.__version__,
+    }
+    for role in ("inpaint", "background"):
+        if (ref := getattr(config.models, role)) is not None:
+            dtype = str(choose_dtype(ref.dtype or config.dtype, device)).removeprefix("torch.")
+            described[role] = f"{fingerprint(ref)}, {dtype}"
+    if config.labels.verify and config.models.clip is not None:
+        for role in ("clip", "detector"):
+            if (ref := getattr(config.models, role)) is not None:
+                described[role] = fingerprint(ref)
+    return described

@@ -1,0 +1,59 @@
+"""How many workers a machine bears."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from generator.config import Config
+from generator.painting import device
+from generator.painting.device import count_threads, count_workers, visible_gpus
+
+
+@pytest.mark.parametrize(
+    ("keys", "cores", "free_gb", "threads", "workers"),
+    [
+        ({"threads": 1}, 8, 100, 1, 8),
+        ({"threads": 3}, 8, 100, 3, 2),
+        ({"threads": "auto"}, 8, 100, 8, 1),
+        ({"threads": 1}, 8, 5, 1, 3),
+        ({"threads": 1}, 8, 0.1, 1, 1),
+        ({"threads": 1, "workers": 5}, 2, 1, 1, 5),
+    ],
+)
+def test_workers_and_threads_share_the_cores(
+    keys: dict[str, object],
+    cores: int,
+    free_gb: float,
+    threads: int,
+    workers: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: cores)
+    monkeypatch.setattr(device.psutil, "virtual_memory", lambda: type("Memory", (), {"available": free_gb * 1e9}))
+    config = Config(**{"device": "cpu", **keys})
+    assert (count_threads(config), count_workers(config)) == (threads, workers)
+
+
+@pytest.mark.parametrize(
+    ("wish", "variable", "gpus"),
+    [
+        ("auto", None, ["0", "1", "2"]),
+        ("cuda", "4,6", ["4", "6"]),
+        ("cuda:1", None, []),
+        ("cpu", None, []),
+    ],
+)
+def test_each_gpu_that_may_be_used_has_a_worker(
+    wish: str, variable: str | None, gpus: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "choose_device", lambda name: torch.device("cuda" if name == "auto" else name))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    if variable is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", variable)
+    config = Config(device=wish)
+    assert visible_gpus(config) == gpus
+    if gpus:
+        assert count_workers(config) == len(gpus)
