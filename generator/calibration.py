@@ -43,7 +43,8 @@ class ClassCalibration(_Part):
     `label_scale`: people's boxes over the tight box of the same object. `paint_scale`: the box asked for over the tight
     box of what was painted, with `paint_spread` (standard deviation of the logarithm). `side`: geometric mean of a
     box's sides as a share of the picture's, median, with `side_spread`. `aspect`: width / height, with `aspect_spread`.
-    `centres_x`, `centres_y`: where boxes lie, the eleven deciles of their centres as shares of the picture.
+    `centres_x`, `centres_y`: where boxes lie, the eleven deciles of their centres as shares of the picture. `ground`:
+    on what ground they lie, the deciles of its rank by lightness (0 the darkest of a picture, 1 the lightest).
     """
 
     label_scale: Scale
@@ -55,10 +56,11 @@ class ClassCalibration(_Part):
     aspect_spread: Spread
     centres_x: Shares
     centres_y: Shares
+    ground: Shares
     real_boxes: int = Field(ge=1)
     painted_boxes: int = Field(ge=1)
 
-    @field_validator("centres_x", "centres_y")
+    @field_validator("centres_x", "centres_y", "ground")
     @classmethod
     def _rise(cls, deciles: tuple[float, ...]) -> tuple[float, ...]:
         if any(low > high for low, high in itertools.pairwise(deciles)):

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from generator.calibration import draw_centre
+from generator.calibration import DECILES, draw_centre
 from generator.config import PlacementConfig
 from generator.geometry import Box, overlap_share
+from generator.ground import Ground
 from generator.spec import ClassSpec
 from generator.spec_rules import MIN_SIDE_PX
 
@@ -17,6 +18,8 @@ LONG_SIDE_SHARES = (0.25, 0.5)
 # Width and height follow one draw of the size, each off by at most this share of its range: a large animal is
 # large in both directions, yet no two boxes have the same ratio.
 SIZE_JITTER = 0.15
+# Free positions on a picture, of which the one on the likeliest ground is taken.
+CHOICES = 12
 
 
 def find_place(
@@ -28,10 +31,12 @@ def find_place(
     canvas_wh: tuple[int, int],
     rules: PlacementConfig,
     max_overlap: float,
+    ground: Ground | None = None,
 ) -> tuple[Box | None, str]:
     """Draw positions for a box of a class until one overlaps none of `taken` by more than `max_overlap` of the smaller.
 
-    Returns None and the reason when none was found.
+    On a picture's `ground`, and where it is known on what ground the class lies, the best of several such positions is
+    taken. Returns None and the reason when none was found.
     """
     (canvas_w, canvas_h), (width, height) = canvas_wh, size_wh
     margin = round(rules.margin * min(canvas_w, canvas_h))
@@ -52,13 +57,23 @@ def find_place(
     if y_low > y_high:
         return None, "the band leaves no place for a box of this height inside the canvas"
     found = row.calibration
+    wanted = 1 if ground is None or found is None else CHOICES
+    places: list[Box] = []
     for _ in range(rules.max_tries):
         x = _draw_start(x_low, x_high, width, canvas_w, None if found is None else found.centres_x, rng)
         y = _draw_start(y_low, y_high, height, canvas_h, None if found is None else found.centres_y, rng)
         box = Box.from_xywh(x, y, width, height)
         if all(overlap_share(box, other) <= max_overlap for other in taken):
-            return box, ""
-    return None, f"no free place in {rules.max_tries} tries"
+            places.append(box)
+            if len(places) == wanted:
+                break
+    if not places:
+        return None, f"no free place in {rules.max_tries} tries"
+    if ground is None or found is None:
+        return places[0], ""
+    rank = float(np.interp(rng.random(), np.linspace(0, 1, DECILES), found.ground))
+    ranks = ground.ranks(np.array([place.xyxy for place in places]), rng)
+    return places[int(np.abs(ranks - rank).argmin())], ""
 
 
 def _draw_start(

@@ -18,6 +18,7 @@ import numpy as np
 from generator.config import Config
 from generator.errors import Fault, SpecError
 from generator.geometry import Box
+from generator.ground import Ground
 from generator.placing import draw_size, find_place
 from generator.prompts.book import PromptBook, RowKey, background_key, class_key, key_position
 from generator.seeds import derive_rng, derive_seed
@@ -125,12 +126,16 @@ class Plan:
         """Most objects that one scene may ask for; annotation ids are spaced by it."""
         return sum(row.max_appear for row in self.spec.classes)
 
-    def scene(self, index: int) -> ScenePlan:
-        """Plan one scene. Raises IndexError outside 0 <= index < len(self)."""
+    def scene(self, index: int, picture: np.ndarray | None = None) -> ScenePlan:
+        """Plan one scene. Raises IndexError outside 0 <= index < len(self).
+
+        Once a `picture` (HWC uint8) of its background is there, objects of calibrated classes lie on such ground as
+        real ones do; all else is the same.
+        """
         if not 0 <= index < len(self):
             raise IndexError(index)
         background = self.spec.backgrounds[_background_rows(self.spec, self.config.seed)[index]]
-        placements, unplaced = self._place_objects(index)
+        placements, unplaced = self._place_objects(index, None if picture is None else Ground(picture))
         prompt = self._draw_prompt(background_key(background), index, 0)
         negative_prompt = background.negative_prompt or self.config.painting.background_negative_prompt
         return ScenePlan(
@@ -167,7 +172,7 @@ class Plan:
         start = int(_start(self.config.seed, _TOTALS, self.spec.classes.index(row)) * scenes)
         return ((index + 1) * total + start) // scenes - (index * total + start) // scenes
 
-    def _place_objects(self, index: int) -> tuple[tuple[Placement, ...], tuple[Unplaced, ...]]:
+    def _place_objects(self, index: int, ground: Ground | None) -> tuple[tuple[Placement, ...], tuple[Unplaced, ...]]:
         rng = derive_rng(self.config.seed, index, _COUNTS)
         wishes: list[tuple[int, int, ClassSpec, int, tuple[int, int]]] = []
         for row in self.spec.classes:
@@ -181,7 +186,7 @@ class Plan:
         # over large ones, not the other way round.
         for _, object_index, row, number, size_wh in sorted(wishes, key=lambda wish: (-wish[0], wish[1])):
             taken = [placement.box for placement in placements]
-            box, reason = self._find_place(row, size_wh, taken, rng, self.config.placement.max_overlap)
+            box, reason = self._find_place(row, size_wh, taken, rng, self.config.placement.max_overlap, ground)
             if box is None:
                 unplaced.append(Unplaced(object_index=object_index, category=row.name, size_wh=size_wh, reason=reason))
                 continue
@@ -203,7 +208,8 @@ class Plan:
     def _place_decoys(self, index: int, placements: tuple[Placement, ...], prompt: str) -> tuple[Placement, ...]:
         """Place decoys clear of all objects, of the sizes that a seeded choice of them was drawn from.
 
-        From a stream of its own: decoys move no object. One without room is left out. What the scene must not show is
+        From a stream of its own: decoys move no object. They lie anywhere, as the places do that a probe compares them
+        with. One without room is left out. What the scene must not show is
         kept off by the verifier, not by the negative prompt: guided away from it, a place comes out lighter.
         """
         rng = derive_rng(self.config.seed, index, _DECOYS)
@@ -234,11 +240,23 @@ class Plan:
         return tuple(decoys)
 
     def _find_place(
-        self, row: ClassSpec, size_wh: tuple[int, int], taken: list[Box], rng: np.random.Generator, max_overlap: float
+        self,
+        row: ClassSpec,
+        size_wh: tuple[int, int],
+        taken: list[Box],
+        rng: np.random.Generator,
+        max_overlap: float,
+        ground: Ground | None = None,
     ) -> tuple[Box | None, str]:
-        config = self.config
         return find_place(
-            row, size_wh, taken, rng, canvas_wh=config.canvas_wh, rules=config.placement, max_overlap=max_overlap
+            row,
+            size_wh,
+            taken,
+            rng,
+            canvas_wh=self.config.canvas_wh,
+            rules=self.config.placement,
+            max_overlap=max_overlap,
+            ground=ground,
         )
 
     def _choose_blender(self, seed: int) -> str:

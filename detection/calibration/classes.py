@@ -11,14 +11,19 @@ from pydantic import ValidationError
 from detection.calibration.boxes import BoxScale, tight_boxes
 from detection.calibration.scale import measure_scales
 from detection.calibration.windows import is_whole
+from detection.datasets.read import read_rgb
 from detection.datasets.types import DetectionSet
 from generator.calibration import DECILES, ClassCalibration
 from generator.errors import BoxpaintError
+from generator.ground import Ground
+from generator.seeds import derive_rng
 
 # A few boxes scatter too little or too much by chance: as if so many more had the usual spread of sizes and shapes.
 _PRIOR_BOXES, _PRIOR_SPREAD = 3.0, 0.15
 # Ten boxes leave the middle of a picture as likely as the border: as if so many more lay anywhere.
 _PRIOR_PLACES = 10.0
+# On what ground objects lie is the same all over the picture, and a few boxes say more of it.
+_PRIOR_RANKS = 1.0
 _GRID = np.linspace(0, 1, 201)
 
 
@@ -32,7 +37,7 @@ def measure_classes(real: DetectionSet, painted: DetectionSet, *, seed: int = 0)
     scales = measure_scales(real, tight, seed=seed)
     found = {}
     for number, name in enumerate(painted.categories, start=1):
-        boxes = np.array(list(_whole_boxes(real, number))).reshape(-1, 4)
+        boxes = np.array(list(_whole_boxes(real, number, seed))).reshape(-1, 5)
         asked = np.array(list(_log_asked(tight, number)))
         if len(boxes) and len(asked):
             try:
@@ -47,7 +52,9 @@ def measure_classes(real: DetectionSet, painted: DetectionSet, *, seed: int = 0)
 
 
 def _class_calibration(boxes: np.ndarray, asked: np.ndarray, scale: BoxScale) -> ClassCalibration:
-    """`boxes` are (N, 4) centre x, centre y, log of the side, log of width / height; `asked` (M,) logarithms."""
+    """Of a class whose real boxes are (N, 5): centre x, centre y, log of the side, log of width / height, rank of the
+    ground. `asked` are (M,) logarithms.
+    """
     middle = np.median(boxes, axis=0)
     paint_scale = float(np.median(asked))
     return ClassCalibration(
@@ -58,21 +65,25 @@ def _class_calibration(boxes: np.ndarray, asked: np.ndarray, scale: BoxScale) ->
         side_spread=_rounded(_spread(boxes[:, 2] - middle[2])),
         aspect=_rounded(math.exp(middle[3])),
         aspect_spread=_rounded(_spread(boxes[:, 3] - middle[3])),
-        centres_x=_deciles(boxes[:, 0]),
-        centres_y=_deciles(boxes[:, 1]),
+        centres_x=_deciles(boxes[:, 0], _PRIOR_PLACES),
+        centres_y=_deciles(boxes[:, 1], _PRIOR_PLACES),
+        ground=_deciles(boxes[:, 4], _PRIOR_RANKS),
         real_boxes=len(boxes),
         painted_boxes=len(asked),
     )
 
 
-def _whole_boxes(real: DetectionSet, label: int) -> Iterator[tuple[float, float, float, float]]:
+def _whole_boxes(real: DetectionSet, label: int, seed: int) -> Iterator[tuple[float, float, float, float, float]]:
+    rng = derive_rng(seed, label)
     for sample in real.samples:
-        for box in sample.boxes_xyxy[sample.labels == label]:
-            if is_whole(sample, box):
+        whole = [box for box in sample.boxes_xyxy[sample.labels == label] if is_whole(sample, box)]
+        if whole:
+            ground = Ground(read_rgb(sample.path, labelled_wh=(sample.width, sample.height)))
+            for box in whole:
                 width, height = float(box[2] - box[0]), float(box[3] - box[1])
                 side = math.sqrt(width * height / (sample.width * sample.height))
                 x, y = float(box[0] + box[2]) / 2 / sample.width, float(box[1] + box[3]) / 2 / sample.height
-                yield x, y, math.log(side), math.log(width / height)
+                yield x, y, math.log(side), math.log(width / height), float(ground.ranks(box, rng)[0])
 
 
 def _log_asked(painted: DetectionSet, label: int) -> Iterator[float]:
@@ -100,10 +111,11 @@ def _robust_spread(deviations: np.ndarray) -> float:
     return float(high - low) / 1.349
 
 
-def _deciles(centres: np.ndarray) -> tuple[float, ...]:
-    """Deciles of a mixture of the centres and an even spread, which weighs as much as so many boxes."""
-    below = np.searchsorted(np.sort(centres), _GRID, side="right")
-    share = (below + _PRIOR_PLACES * _GRID) / (len(centres) + _PRIOR_PLACES)
+def _deciles(shares: np.ndarray, prior: float) -> tuple[float, ...]:
+    """Deciles of a mixture of the shares and an even spread, which weighs as much as so many boxes."""
+    # Half of a box counts as below itself; and between two of few boxes there is something.
+    below = np.interp(_GRID, np.sort(shares), np.arange(len(shares)) + 0.5, left=0, right=len(shares))
+    share = (below + prior * _GRID) / (len(shares) + prior)
     return tuple(_rounded(float(place)) for place in np.interp(np.linspace(0, 1, DECILES), share, _GRID))
 
 

@@ -100,6 +100,7 @@ class ChunkPainter:
                 verifier=verifier,
                 watch=watch,
                 rejected=self.run.review.rejected(),
+                lay_out=plan.scene,
                 on_background=on_background,
                 on_object=on_object,
             )

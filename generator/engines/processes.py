@@ -118,6 +118,7 @@ class Workers(Generic[Job]):
             if waiting and should_stop():
                 pending.difference_update(waiting)
                 waiting, left_out = [], True
+                continue
             for worker in self._workers:
                 ready = next((job for job in waiting if self._waits_for(job) not in pending), None)
                 if worker.job is None and ready is not None:

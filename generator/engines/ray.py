@@ -6,6 +6,7 @@ system that all machines see. https://docs.ray.io/en/latest/ray-core/actors.html
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,6 +27,8 @@ class RayEngine:
     def __init__(self, config: Config, chunks: int):
         self._config = config
         if not ray.is_initialized():
+            # Of a cluster of its own: Ray would give way to everything else on the machine (nice 15).
+            os.environ.setdefault("RAY_worker_niceness", "0")
             ray.init(include_dashboard=False, log_to_driver=False, configure_logging=False)
         cluster: dict[str, float] = ray.cluster_resources()
         gpus, cores = int(cluster.get("GPU", 0)), int(cluster.get("CPU", 1))

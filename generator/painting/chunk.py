@@ -35,16 +35,20 @@ def paint_chunk(
     verifier: Verifier | None,
     watch: Stopwatch,
     rejected: Mapping[int, Rejected] | None = None,
+    lay_out: Callable[[int, np.ndarray], ScenePlan] | None = None,
     on_background: OnObject = lambda _: None,
     on_object: OnObject = lambda _: None,
 ) -> list[Scene]:
     """Paint scenes of one chunk; `rejected` are attempts that a person did not want, by scene.
 
-    Without a `verifier` the checks of the pixels alone decide. Raises ModelError when the model paints no usable
+    Without a `verifier` the checks of the pixels alone decide. `lay_out` plans a scene anew once its background (HWC
+    uint8) is there. Raises ModelError when the model paints no usable
     background.
     """
     with watch.stage("backgrounds"):
         backgrounds = paint_backgrounds(scenes, painter, verifier, config, on_background)
+    if lay_out is not None:
+        scenes = [lay_out(scene.index, each.pixels) for scene, each in zip(scenes, backgrounds, strict=True)]
     easels = [
         Easel(
             plan=scene,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -18,7 +19,7 @@ from generator.calibration import CALIBRATION, ClassCalibration, write_calibrati
 from generator.config import Config
 from generator.errors import SpecError
 from generator.exporters.coco import export_coco
-from generator.geometry import Box, scaled_about_centre
+from generator.geometry import Box, overlap_share, scaled_about_centre
 from generator.plan import Placement, Plan, ScenePlan, write_plan
 from generator.record import SceneRecord, read_record, record_of
 from generator.spec import BackgroundSpec, ClassSpec, Spec, load_spec
@@ -40,6 +41,7 @@ PLATELET = ClassCalibration(
     aspect_spread=0.1,
     centres_x=(0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.9),
     centres_y=(0.3, 0.34, 0.38, 0.42, 0.46, 0.5, 0.54, 0.58, 0.62, 0.66, 0.7),
+    ground=(0.7, 0.75, 0.8, 0.8, 0.85, 0.85, 0.9, 0.9, 0.95, 0.95, 1.0),
     real_boxes=10,
     painted_boxes=100,
 )
@@ -262,6 +264,7 @@ CALIBRATIONS = st.builds(
     aspect_spread=st.floats(0, 2.9),
     centres_x=DECILE_TUPLES,
     centres_y=DECILE_TUPLES,
+    ground=DECILE_TUPLES,
     real_boxes=st.just(1),
     painted_boxes=st.just(1),
 )
@@ -505,3 +508,54 @@ def test_validate_still_finds_a_label_that_leaves_the_picture(record: SceneRecor
     write_content(tmp_path, content)
     (fault,) = validate_dataset(tmp_path).faults
     assert "leaves its picture of 96 x 64 px" in fault.expected
+
+
+# On what ground.
+
+MIDDLE_BOX = Box.from_xywh(0, 0, 1, 1)
+
+
+def half_light() -> np.ndarray:
+    """A picture whose right half is light."""
+    picture = np.full((CANVAS_WH[1], CANVAS_WH[0], 3), 60, np.uint8)
+    picture[:, CANVAS_WH[0] // 2 :] = 200
+    return picture
+
+
+def sides_of(scene: ScenePlan) -> list[tuple[int, int]]:
+    return [(each.box.width, each.box.height) for each in scene.placements]
+
+
+def on_ground(*deciles: float) -> ClassCalibration:
+    even = tuple(np.linspace(0, 1, 11))
+    return PLATELET.model_copy(update={"centres_x": even, "centres_y": even, "ground": deciles})
+
+
+@pytest.mark.parametrize(("rank", "on_light"), [(1.0, True), (0.0, False)])
+def test_objects_lie_on_such_ground_as_real_ones(rank: float, on_light: bool) -> None:
+    row = ClassSpec(
+        prompt="a platelet", name="platelet", min_appear=2, max_appear=2, calibration=on_ground(*[rank] * 11)
+    )
+    plan = plan_of(row, num_imgs=30)
+    boxes = [placement.box for scene in plan for placement in plan.scene(scene.index, half_light()).placements]
+    assert len(boxes) == 60
+    right = np.array([box.x_min > CANVAS_WH[0] / 2 for box in boxes])
+    assert (right == on_light).mean() > 0.95
+    anywhere = np.array([placement.box.x_min > CANVAS_WH[0] / 2 for scene in plan for placement in scene.placements])
+    assert 0.3 < anywhere.mean() < 0.7
+
+
+def test_the_picture_moves_boxes_of_calibrated_classes_and_nothing_else() -> None:
+    platelet = ClassSpec(prompt="a platelet", name="platelet", min_appear=2, max_appear=2, calibration=PLATELET)
+    plan = plan_of(platelet, num_imgs=8)
+    for before in plan:
+        after = plan.scene(before.index, half_light())
+        assert after == plan.scene(before.index, half_light())
+        assert sides_of(after) == sides_of(before)
+        assert [dataclasses.replace(each, box=MIDDLE_BOX) for each in after.placements] == [
+            dataclasses.replace(each, box=MIDDLE_BOX) for each in before.placements
+        ]
+        first, second = (each.box for each in after.placements)
+        assert overlap_share(first, second) <= plan.config.placement.max_overlap
+    other = plan_of(ClassSpec(prompt="a cell", name="cell", min_appear=1, max_appear=3), num_imgs=8)
+    assert [other.scene(index, half_light()) for index in range(8)] == list(other)

@@ -28,6 +28,7 @@ MEASURED: dict[str, Any] = {
     "side_spread": 0.5,
     "aspect": 1.0,
     "aspect_spread": 0.2,
+    "ground": EVEN,
     "centres_x": EVEN,
     "centres_y": EVEN,
     "real_boxes": 10,
@@ -198,6 +199,7 @@ CALIBRATIONS = st.builds(
     aspect_spread=st.floats(0, 3, exclude_max=True),
     centres_x=DECILE_TUPLES,
     centres_y=DECILE_TUPLES,
+    ground=DECILE_TUPLES,
     real_boxes=st.integers(1, 10**6),
     painted_boxes=st.integers(1, 10**6),
 )
@@ -218,7 +220,7 @@ def test_the_file_is_json_that_says_what_was_measured_and_on_what(tmp_path: Path
     path = tmp_path / "calibration.json"
     write_calibration(path, {"Zelle 🩸": measured()}, real="photos:train")
     content = json.loads(path.read_bytes())
-    plain = {**MEASURED, "centres_x": list(EVEN), "centres_y": list(EVEN)}
+    plain = {**MEASURED, "centres_x": list(EVEN), "centres_y": list(EVEN), "ground": list(EVEN)}
     assert content == {"schema_version": 1, "real": "photos:train", "classes": {"Zelle 🩸": plain}}
     assert [each.name for each in tmp_path.iterdir()] == ["calibration.json"]
 

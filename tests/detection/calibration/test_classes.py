@@ -169,8 +169,8 @@ def test_few_boxes_have_the_usual_spread_and_many_their_own(found: dict[str, Cla
     [
         # Ten boxes at .5 and ten anywhere: up to .5 there are a quarter of all, and from there on the last quarter.
         pytest.param("disc", "centres_x", (0, 0.2, 0.4, 0.5, 0.5, 0.5, 0.5, 0.5, 0.6, 0.8, 1), id="one heap"),
-        # Five at .25 and five at .75: an eighth of all, a quarter in the heap, a quarter between the two, and so on.
-        pytest.param("disc", "centres_y", (0, 0.2, 0.25, 0.25, 0.3, 0.5, 0.7, 0.75, 0.75, 0.8, 1), id="two heaps"),
+        # Five at .25 and five at .75: an eighth of all, 4.5 boxes in the heap, one between the two, and so on.
+        pytest.param("disc", "centres_y", (0, 0.2, 0.25, 0.25, 1 / 3, 0.5, 2 / 3, 0.75, 0.75, 0.8, 1), id="two heaps"),
         # One at .25 and ten anywhere: the n-th decile of eleven is 1.1 n of the ten, one less beyond the box.
         pytest.param("spot", "centres_x", (0, 0.11, 0.22, 0.25, 0.34, 0.45, 0.56, 0.67, 0.78, 0.89, 1), id="one box"),
     ],

@@ -67,7 +67,7 @@ def test_who_paints_is_not_seen_in_the_files(
     assert listener.killed
     assert dataset.complete
     assert run_folder_files(tmp_path / "two") == run_folder_files(tmp_path / "one")
-    assert validate_dataset(tmp_path / "two") == []
+    assert validate_dataset(tmp_path / "two").faults == ()
     if engine == "local" and isinstance(listener, Killer):
         assert "killed by SIGKILL" in listener.warnings[0]
 
@@ -78,7 +78,7 @@ def test_a_stop_ends_the_chunks_in_hand(engine: str, spec: Spec, keys: dict[str,
     dataset = generate(spec, config, tmp_path / "out", limit=SCENES, should_stop=lambda: True)
     assert not dataset.complete
     assert 1 <= dataset.num_scenes <= 2
-    assert validate_dataset(tmp_path / "out") == []
+    assert validate_dataset(tmp_path / "out").faults == ()
 
 
 @pytest.mark.parametrize("engine", ["local", "ray"])
