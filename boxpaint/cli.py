@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -168,7 +169,9 @@ def prompts(
         console.print(f"warning: {text}", style="yellow", soft_wrap=True)
 
     needs_photos = given is None and captions is None
-    settings, spec = _load(background, classes, attributes, config, seed, None, device, find_references=needs_photos)
+    settings, spec = _load(
+        background, classes, attributes, config, seed, {"device": device}, find_references=needs_photos
+    )
     if given is not None:
         book = read_book(given, spec)
         show_book(book, console)
@@ -201,6 +204,10 @@ def generate(
     limit: LimitOption = None,
     seed: SeedOption = None,
     chunk: Annotated[int | None, typer.Option("--chunk", min=1, help="Scenes painted together.")] = None,
+    engine: Annotated[str | None, typer.Option("--engine", help="local, or ray: a cluster.")] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Processes that paint (default: one for each GPU, or core).")
+    ] = None,
     device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start the run folder again.")] = False,
     allow_leak: Annotated[
@@ -211,7 +218,8 @@ def generate(
     rename: RenameOption = None,
 ) -> None:
     """Paint the data set."""
-    settings, spec = _load(background, classes, attributes, config, seed, chunk, device)
+    where = {"chunk": chunk, "engine": engine, "workers": workers, "device": device}
+    settings, spec = _load(background, classes, attributes, config, seed, where)
     spec = balanced(spec, balance_to, target, rename, console)
     from boxpaint.progress import RunProgress, StopRequest
     from generator.run import generate as run
@@ -259,18 +267,17 @@ def _load(
     attributes: Path | None,
     config: Path | None,
     seed: int | None = None,
-    chunk: int | None = None,
-    device: str | None = None,
+    overrides: Mapping[str, object] | None = None,
     *,
     find_references: bool = False,
 ) -> tuple[Config, Spec]:
-    """Read the config first (it gives the canvas), then the CSV files against it."""
+    """Read the config first (it gives the canvas), then the CSV files against it; `overrides` are its keys."""
     from generator.config import Config
     from generator.spec import load_spec
 
     if config is None and Path("config.yaml").is_file():
         config = Path("config.yaml")
-    settings = Config.load(config, seed=seed, chunk=chunk, device=device)
+    settings = Config.load(config, **{"seed": seed, **(overrides or {})})
     spec = load_spec(background, classes, attributes, canvas_wh=settings.canvas_wh, find_references=find_references)
     return settings, spec
 

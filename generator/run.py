@@ -159,8 +159,10 @@ class _Desk(ChunkListener):
     def on_progress(self, chunk: Chunk, progress: Progress) -> None:
         known = self._known.get(chunk, Progress())
         # A chunk that is painted again counts again when it has come further than before.
-        self._listener.on_background(max(0, progress.backgrounds - known.backgrounds))
-        self._listener.on_object(max(0, progress.objects - known.objects))
+        if (backgrounds := progress.backgrounds - known.backgrounds) > 0:
+            self._listener.on_background(backgrounds)
+        if (objects := progress.objects - known.objects) > 0:
+            self._listener.on_object(objects)
         self._known[chunk] = max(known, progress, key=lambda each: (each.backgrounds, each.objects))
 
     def on_warning(self, text: str) -> None:
@@ -169,6 +171,7 @@ class _Desk(ChunkListener):
     def on_chunk(self, chunk: Chunk, report: ChunkReport) -> None:
         run = self._run
         self.on_progress(chunk, report.progress)
+        del self._known[chunk]
         for text in report.warnings:
             self._listener.on_warning(text)
         run.note_finished(chunk.scenes)

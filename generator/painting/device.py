@@ -35,11 +35,18 @@ def choose_device(wish: str) -> torch.device:
 
 
 def choose_dtype(wish: str, device: torch.device) -> torch.dtype:
-    """'auto' -> bfloat16 on a cuda device that has it, else float32 (float16 paints black pictures with SD 2.1)."""
+    """'auto' -> bfloat16 where the device computes in it, else float32 (float16 paints black pictures with SD 2.1)."""
     if wish != "auto":
         return {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[wish]
-    has_bfloat16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.bfloat16 if has_bfloat16 else torch.float32
+    return torch.bfloat16 if has_bfloat16(device) else torch.float32
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Say whether a device multiplies bfloat16 itself; where it is emulated, float32 is faster."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)() if device.type == "cpu" else {}
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 
 def choose_batch_size(config: Config, device: torch.device) -> int:
@@ -77,11 +84,9 @@ def count_workers(config: Config) -> int:
 
 def autocast(device: torch.device) -> torch.autocast:
     """bfloat16 for training where the device computes in it: twice as fast on CPUs that have AVX512-BF16."""
-    if device.type == "cuda":
-        return torch.autocast("cuda", dtype=torch.bfloat16)
-    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    capable = capabilities.get("avx512_bf16", False)
-    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=bool(capable))
+    return torch.autocast(
+        "cuda" if device.type == "cuda" else "cpu", dtype=torch.bfloat16, enabled=has_bfloat16(device)
+    )
 
 
 def free_cached_memory(device: torch.device) -> None:

@@ -249,7 +249,9 @@ def test_models_from_the_hubs_cache(csv_folder: Path, tiny_sd21: Path, tiny_conf
         (repository / "snapshots").mkdir()
         (repository / "snapshots" / "0123456789abcdef0123456789abcdef01234567").symlink_to(tiny_sd21 / name)
     models = {name: {"id": f"tiny/{name}", "revision": "main"} for name in ("background", "inpaint")}
-    (csv_folder / "config.yaml").write_text(json.dumps({**tiny_config, "models": models, "offline": True}))
+    (csv_folder / "config.yaml").write_text(
+        json.dumps({**tiny_config, "models": models, "offline": True, "dtype": "float32"})
+    )
     result = subprocess.run(
         [sys.executable, "-m", "boxpaint", "generate", "--limit", "1"],
         cwd=csv_folder,

@@ -10,7 +10,7 @@ from generator.painting.describe import describe_models
 
 
 def test_what_decides_the_last_bit_is_said(tiny_config: dict[str, object]) -> None:
-    described = describe_models(Config.load(**tiny_config), threads=3)
+    described = describe_models(Config.load(**tiny_config, dtype="float32"), threads=3)
     assert described["device"].startswith("cpu (")
     assert described["inpaint"].endswith(", float32")
     assert (described["batch_size"], described["threads"]) == ("2", "3")

@@ -7,7 +7,26 @@ import torch
 
 from generator.config import Config
 from generator.painting import device
-from generator.painting.device import count_threads, count_workers, visible_gpus
+from generator.painting.device import choose_dtype, count_threads, count_workers, visible_gpus
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "dtype"),
+    [
+        ({"avx512_bf16": True}, torch.bfloat16),
+        ({"amx_bf16": True, "avx512_bf16": False}, torch.bfloat16),
+        ({"avx512_bf16": False, "avx2": True}, torch.float32),
+        ({}, torch.float32),
+    ],
+)
+def test_a_cpu_computes_in_bfloat16_where_it_need_not_be_emulated(
+    capabilities: dict[str, bool], dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    cpu = torch.device("cpu")
+    assert choose_dtype("auto", cpu) == dtype
+    assert choose_dtype("float32", cpu) == torch.float32
+    assert choose_dtype("auto", torch.device("mps")) == torch.float32
 
 
 @pytest.mark.parametrize(

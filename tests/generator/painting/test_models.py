@@ -83,7 +83,6 @@ def test_the_fingerprint_follows_the_weights(tiny_sd21: Path) -> None:
 
 
 def test_device_and_format_are_chosen_and_overridden() -> None:
-    assert choose_dtype("auto", CPU) == torch.float32
     assert choose_dtype("bfloat16", CPU) == torch.bfloat16
     assert choose_device("cpu") == CPU
     with pytest.raises(ModelError, match="device"):
