@@ -12,7 +12,7 @@ from generator.config import Config
 from generator.errors import ModelError
 
 # Largest batch to start from: on two CPU cores a larger batch gains nothing and padding costs more
-# (benchmarks/painting.py); a chunk has eight scenes, so that larger ones would be filled up with copies.
+# (docs/decisions/0002); chunks are short, so that larger ones would be filled up with copies.
 CPU_BATCH, MPS_BATCH, CUDA_BATCH = 2, 4, 8
 # What a process needs on a CPU, with the embedded models.
 _WORKER_BYTES = 1536 * 2**20
