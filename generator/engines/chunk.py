@@ -116,9 +116,9 @@ class ChunkPainter:
             from generator.verifying.verifier import Verifier
 
             plan = self.run.plan
+            painter = Painter(plan.config, on_warning=self._warnings.append)
             sees = plan.config.labels.verify and plan.config.models.clip is not None
-            verifier = Verifier(plan.config, plan.spec) if sees else None
-            self._models = Painter(plan.config, on_warning=self._warnings.append), verifier
+            self._models = painter, Verifier(plan.config, plan.spec) if sees else None
         return self._models
 
 

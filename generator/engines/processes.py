@@ -111,11 +111,12 @@ class Workers(Generic[Job]):
         """
         waiting = list(jobs)
         pending = set(waiting)
+        asked = len(pending)
         count = min(self._count, len(waiting))
         self._workers += [self._start(rank) for rank in range(len(self._workers), count)]
         left_out = False
         while pending:
-            if waiting and should_stop():
+            if waiting and len(pending) < asked and should_stop():
                 pending.difference_update(waiting)
                 waiting, left_out = [], True
                 continue
