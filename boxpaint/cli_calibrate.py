@@ -71,8 +71,11 @@ def calibrate(
 
 
 def _show(found: Mapping[str, ClassCalibration], categories: tuple[str, ...]) -> None:
+    from generator.calibration import DECILES
+
     table = Table(title="people's boxes, and how the painter does")
-    for heading in ("class", "real boxes", "box / object", "asked / painted", "side, share of picture"):
+    headings = "class", "real boxes", "box / object", "asked / painted", "side, share of picture", "ground lighter than"
+    for heading in headings:
         table.add_column(heading)
     for name, each in found.items():
         table.add_row(
@@ -81,6 +84,7 @@ def _show(found: Mapping[str, ClassCalibration], categories: tuple[str, ...]) ->
             f"{each.label_scale:.2f}",
             f"{each.paint_scale:.2f}",
             f"{each.side:.1%} (x/÷ {1 + each.side_spread:.2f})",
+            f"{each.ground[DECILES // 2]:.0%} of places",
         )
     console.print(table)
     for name in categories:

@@ -154,14 +154,14 @@ class Painter:
         width, height = jobs[0].size_wh
         around = (top, full_wh[1] - height - top), (left, full_wh[0] - width - left), (0, 0)
         images = np.stack([np.pad(job.image, around, "reflect") for job in jobs])
-        latents = self._filled_up(encode(model, _to_tensor(images)))
+        latents = self._filled_up(self._encode(model, _to_tensor(images)))
         noise = self._filled_up(starting_noise([job.seed for job in jobs], _latent_shape(model, full_wh), model))
         prompts = self._filled_up(torch.cat([model.embed_prompt(job.prompt) for job in jobs]))
         masking = self._all_masked(full_wh)
         if masking is not None:
             masking = Masking(mask=self._filled_up(masking.mask), latents=self._filled_up(masking.latents))
         redrawn = redraw(model, latents, noise, prompts, masking, level)
-        return _to_pixels(decode(model, redrawn[: len(jobs)]))[:, top : top + height, left : left + width]
+        return _to_pixels(self._decode(model, redrawn, len(jobs)))[:, top : top + height, left : left + width]
 
     def _full_size(self, size_wh: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
         """The next size that the background model can paint, and where (top, left) a picture lies in it."""
@@ -185,7 +185,7 @@ class Painter:
         model = self.inpaint_model
         images = _to_tensor(np.stack([job.image for job in jobs]))
         masks = torch.from_numpy(np.stack([job.mask for job in jobs]))[:, None].float()
-        latents = encode(model, images * (1 - masks) if model.in_channels == 9 else images)
+        latents = self._encode(model, images * (1 - masks) if model.in_channels == 9 else images)
         small = torch.nn.functional.interpolate(masks, size=latents.shape[-2:], mode="nearest")
         masking = Masking(mask=small.to(model.device), latents=latents)
         return self._denoise_batch(model, jobs, jobs[0].size_wh, masking)
@@ -202,7 +202,15 @@ class Painter:
         if masking is not None:
             masking = Masking(mask=self._filled_up(masking.mask), latents=self._filled_up(masking.latents))
         latents = denoise(model, noise, prompts, negatives, masking, self.config.painting)
-        return _to_pixels(decode(model, latents[: len(jobs)]))
+        return _to_pixels(self._decode(model, latents, len(jobs)))
+
+    # On a CPU the VAE works picture by picture, and none is made in vain; else on batches, which then are filled up.
+
+    def _encode(self, model: DiffusionModel, pixels: torch.Tensor) -> torch.Tensor:
+        return encode(model, pixels if self.device.type == "cpu" else self._filled_up(pixels))[: len(pixels)]
+
+    def _decode(self, model: DiffusionModel, latents: torch.Tensor, count: int) -> torch.Tensor:
+        return decode(model, latents[:count] if self.device.type == "cpu" else latents)[:count]
 
     def _filled_up(self, rows: torch.Tensor) -> torch.Tensor:
         """Repeat the last row until the batch has its size."""
