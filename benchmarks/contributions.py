@@ -11,10 +11,11 @@ goes on.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -23,6 +24,7 @@ from detection.calibration.boxes import BoxMode
 from detection.experiment.config import ExperimentConfig, RealImages
 from detection.experiment.run import run_experiment
 from detection.experiment.statistics import Cell
+from generator.calibration import DECILES, ClassCalibration
 from generator.config import Config
 from generator.run import generate
 from generator.spec import Spec, load_spec
@@ -36,11 +38,14 @@ class Variant:
 
     sections: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     calibrated: bool = True
+    on_ground: bool = True
+    """Whether objects lie on such ground as real ones do, or on any."""
     boxes: BoxMode = "labelled"
     painted_as: str | None = None
     """Another variant's pictures, read with other labels."""
 
 
+EVEN = tuple(np.linspace(0, 1, DECILES).tolist())
 SEAMS = {"painting": {"blend": "feather", "shared_history": 0, "grain": 0}}
 DECOYS = {"placement": {"decoys": 0}}
 VERIFIER = {"labels": {"verify": False}}
@@ -49,6 +54,7 @@ VARIANTS = {
     WHOLE: Variant(),
     "tight boxes as labels": Variant(boxes="tight", painted_as=WHOLE),
     "not calibrated": Variant(calibrated=False),
+    "on any ground": Variant(on_ground=False),
     "no decoys": Variant(sections=DECOYS),
     "seams as they are": Variant(sections=SEAMS),
     "nobody verifies": Variant(sections=VERIFIER),
@@ -67,12 +73,20 @@ def paint(variant: Variant, experiment: ExperimentConfig, out: Path, scenes: int
     )
     spec = load_spec(settings.background, settings.classes, canvas_wh=config.canvas_wh)
     if not variant.calibrated:
-        spec = _uncalibrated(spec)
+        spec = _recalibrated(spec, lambda _: None)
+    elif not variant.on_ground:
+        spec = _recalibrated(spec, lambda found: found.model_copy(update={"ground": EVEN}))
     return generate(spec, config, out, prompts=book, limit=scenes, allow_leak=True).folder
 
 
-def _uncalibrated(spec: Spec) -> Spec:
-    return replace(spec, classes=tuple(replace(row, calibration=None) for row in spec.classes))
+def _recalibrated(spec: Spec, change: Callable[[ClassCalibration], ClassCalibration | None]) -> Spec:
+    return replace(
+        spec,
+        classes=tuple(
+            replace(row, calibration=change(row.calibration)) if row.calibration is not None else row
+            for row in spec.classes
+        ),
+    )
 
 
 def cells(variant: Variant, painted: Path, experiment: ExperimentConfig, out: Path, scenes: int) -> list[Cell]:
