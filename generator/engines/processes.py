@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 import traceback
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -109,7 +109,7 @@ class Workers(Generic[Job]):
         `should_stop`, which is asked after every job, says so, only the jobs in hand are ended. Returns whether all
         jobs were done.
         """
-        waiting = list(jobs)
+        waiting = deque(jobs)
         pending = set(waiting)
         asked = len(pending)
         count = min(self._count, len(waiting))
@@ -118,7 +118,8 @@ class Workers(Generic[Job]):
         while pending:
             if waiting and len(pending) < asked and should_stop():
                 pending.difference_update(waiting)
-                waiting, left_out = [], True
+                waiting.clear()
+                left_out = True
                 continue
             for worker in self._workers:
                 ready = next((job for job in waiting if self._waits_for(job) not in pending), None)
