@@ -21,6 +21,10 @@ from generator.painting.describe import describe_models
 from generator.painting.device import count_threads
 
 
+# Numbers of chunks and seconds are all that travels; Ray would set a third of the memory aside for it.
+_STORE_BYTES = 128 * 2**20
+
+
 class RayEngine:
     """Paints with one actor for each GPU of a cluster, or for each of its cores."""
 
@@ -29,7 +33,9 @@ class RayEngine:
         if not ray.is_initialized():
             # Of a cluster of its own: Ray would give way to everything else on the machine (nice 15).
             os.environ.setdefault("RAY_worker_niceness", "0")
-            ray.init(include_dashboard=False, log_to_driver=False, configure_logging=False)
+            ray.init(
+                include_dashboard=False, log_to_driver=False, configure_logging=False, object_store_memory=_STORE_BYTES
+            )
         cluster: dict[str, float] = ray.cluster_resources()
         gpus, cores = int(cluster.get("GPU", 0)), int(cluster.get("CPU", 1))
         self._needs: dict[str, Any] = {"num_gpus": 1} if gpus and config.device in ("auto", "cuda") else {}
