@@ -20,7 +20,6 @@ from generator.errors import BoxpaintError, ModelError
 from generator.painting.describe import describe_models
 from generator.painting.device import count_threads
 
-
 # Numbers of chunks and seconds are all that travels; Ray would set a third of the memory aside for it.
 _STORE_BYTES = 128 * 2**20
 
