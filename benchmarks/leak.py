@@ -30,8 +30,9 @@ from generator.painting.crop import CropFrame, to_canvas, to_native
 from generator.painting.diffusion import decode, encode
 from generator.painting.easel import frame_for
 from generator.painting.finish import add_grain, finish_pictures
+from generator.painting.jobs import BackgroundJob, InpaintJob
 from generator.painting.mask import native_mask
-from generator.painting.painter import BackgroundJob, InpaintJob, Painter
+from generator.painting.painter import Painter
 from generator.painting.stitch import repainted_region, stitch
 from generator.plan import Placement, Plan, ScenePlan
 from generator.seeds import derive_rng, derive_seed

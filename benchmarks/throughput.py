@@ -35,8 +35,9 @@ from generator.dataset import RunFolder
 from generator.painting.crop import to_native
 from generator.painting.device import choose_device, count_threads
 from generator.painting.easel import frame_for
+from generator.painting.jobs import BackgroundJob, InpaintJob
 from generator.painting.mask import native_mask
-from generator.painting.painter import BackgroundJob, InpaintJob, Painter
+from generator.painting.painter import Painter
 from generator.run import generate
 
 PLAIN_STEPS = 50

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from generator.bundles import BundleCard, ModelRef, load_card
+from generator.bundles import BundleCard, DiffusionRef, ModelRef, load_card
 from generator.errors import ConfigError
 from generator.seeds import MAX_SEED
 from generator.typed_yaml import fill_model
@@ -22,6 +22,10 @@ from generator.yaml_lines import Lines, read_yaml
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 MIN_LEVEL = 0.02
+# Where and how fast a run goes, and how it is watched: no part of what is painted.
+_INDIFFERENT = (
+    *("chunk", "engine", "workers", "threads", "device", "dtype", "batch_size", "compile", "offline", "audit"),
+)
 BlenderName = Literal["feather", "pyramid", "poisson", "mixed"]
 
 
@@ -53,7 +57,12 @@ class PlacementConfig(_Section):
 class PaintingConfig(_Section):
     """The denoising loop and the way back into the picture."""
 
+    sampler: Literal["dpm", "consistency"] = "dpm"
+    """dpm: DPM-Solver++. consistency: for models that were distilled to a few steps (LCM, SD-Turbo)."""
     steps: int = Field(default=25, ge=1, le=1000)
+    cache_every: int = Field(default=1, ge=1, le=10)
+    """2 and more: the UNet's inner blocks are computed on every so many steps only, and kept in between (DeepCache: Ma
+    et al. 2023, arXiv 2312.00858). Measured by benchmarks/fast_modes.py."""
     guidance_scale: float = Field(default=5.0, ge=1.0, le=50.0)
     guidance_interval: tuple[Share, Share] = (0.2, 1.0)
     """Noise levels (share of the training schedule; 1 is pure noise) with guidance: Kynkäänniemi et al. 2024, arXiv
@@ -173,14 +182,16 @@ class PromptsConfig(_Section):
 class ModelsConfig(_Section):
     """The models of a run.
 
-    `background` may be none: the inpainting model then paints scenes with everything masked. The others are loaded
-    only when they are needed: `captioner` (BLIP) for reference photos, `enricher` (GPT-2) and `embedder`
+    `background` may be none: the inpainting model then paints scenes with everything masked. `vae`, a tiny one
+    (`AutoencoderTiny`, such as madebyollin/taesd), takes the place of those in both, for previews. The others are
+    loaded only when they are needed: `captioner` (BLIP) for reference photos, `enricher` (GPT-2) and `embedder`
     (sentence-transformers, or CLIP's text tower) for the prompt book; `clip` compares pictures with words and
     `detector` (OWLv2) finds in a picture what words describe: the two that verify.
     """
 
-    inpaint: ModelRef
-    background: ModelRef | None = None
+    inpaint: DiffusionRef
+    background: DiffusionRef | None = None
+    vae: ModelRef | None = None
     captioner: ModelRef | None = None
     enricher: ModelRef | None = None
     embedder: ModelRef | None = None
@@ -215,6 +226,9 @@ class Config(_Section):
     device: str = "auto"
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     batch_size: Annotated[int, Field(ge=1, le=4096)] | Literal["auto"] = "auto"
+    """Pictures that go through a UNet together; auto: as many as the device's memory holds."""
+    compile: Literal["auto", "on", "off"] = "auto"
+    """torch.compile for the UNets; auto: on a GPU, for plans that are long enough to pay for the minutes it takes."""
     offline: bool = False
     canvas: CanvasConfig
     placement: PlacementConfig = PlacementConfig()
@@ -224,6 +238,12 @@ class Config(_Section):
     output: OutputConfig = OutputConfig()
     audit: AuditConfig = AuditConfig()
     models: ModelsConfig
+
+    @model_validator(mode="after")
+    def _compiles_whole_networks(self) -> Config:
+        if self.compile == "on" and self.painting.cache_every > 1:
+            raise ValueError("compile: on is of no use with painting.cache_every: leave one of them out")
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -277,7 +297,18 @@ class Config(_Section):
         Folders of models are left out as well: the weights in them are compared instead.
         """
         data: dict[str, Any] = self.model_dump(mode="json")
-        for key in ("chunk", "engine", "workers", "threads", "device", "dtype", "batch_size", "offline", "audit"):
+        for key in (
+            "chunk",
+            "engine",
+            "workers",
+            "threads",
+            "device",
+            "dtype",
+            "batch_size",
+            "compile",
+            "offline",
+            "audit",
+        ):
             del data[key]
         for model in data["models"].values():
             if model is not None:

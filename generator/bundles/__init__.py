@@ -9,10 +9,10 @@ import functools
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from generator.errors import ConfigError, Fault
 from generator.spec import Spec
@@ -68,6 +68,17 @@ class ModelRef(BaseModel):
             if isinstance(cached, str):
                 return Path(cached.removesuffix(marker))
         return None
+
+
+class DiffusionRef(ModelRef):
+    """A model that paints, and how it wants to be sampled; what is left out is as in the section `painting`.
+
+    Few-step models need it: `{id: stabilityai/sd-turbo, sampler: consistency, steps: 4, guidance_scale: 1}`.
+    """
+
+    sampler: Literal["dpm", "consistency"] | None = None
+    steps: Annotated[int, Field(ge=1, le=1000)] | None = None
+    guidance_scale: Annotated[float, Field(ge=1.0, le=50.0)] | None = None
 
 
 class BundleCard(BaseModel):

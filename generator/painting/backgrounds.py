@@ -10,7 +10,8 @@ import numpy as np
 from generator.checks.picture import picture_verdict
 from generator.config import Config
 from generator.errors import ModelError
-from generator.painting.painter import BackgroundJob, Painter
+from generator.painting.jobs import BackgroundJob
+from generator.painting.painter import Painter
 from generator.plan import ScenePlan
 from generator.seeds import derive_seed
 from generator.types import Attempt, Verdict

@@ -10,7 +10,8 @@ import torch
 
 from generator.config import Config
 from generator.loading import fingerprint
-from generator.painting.device import choose_batch_size, choose_device, choose_dtype
+from generator.painting.batch_size import choose_batch_size
+from generator.painting.device import choose_device, choose_dtype
 
 
 def describe_models(config: Config, *, threads: int) -> dict[str, str]:
@@ -23,12 +24,13 @@ def describe_models(config: Config, *, threads: int) -> dict[str, str]:
     described = {
         "device": f"{device} ({name})",
         "threads": str(threads),
-        "batch_size": str(choose_batch_size(config, device)),
+        "batch_size": str(choose_batch_size(config, device) or "as memory allows"),
+        "compile": config.compile,
         "torch": torch.__version__,
         "diffusers": diffusers.__version__,
         "opencv": cv2.__version__,
     }
-    for role in ("inpaint", "background"):
+    for role in ("inpaint", "background", "vae"):
         if (ref := getattr(config.models, role)) is not None:
             dtype = str(choose_dtype(ref.dtype or config.dtype, device)).removeprefix("torch.")
             described[role] = f"{fingerprint(ref)}, {dtype}"

@@ -11,9 +11,9 @@ import torch
 from generator.config import Config
 from generator.errors import ModelError
 
-# Largest batch to start from: on two CPU cores a larger batch gains nothing and padding costs more
-# (docs/decisions/0002); chunks are short, so that larger ones would be filled up with copies.
-CPU_BATCH, MPS_BATCH, CUDA_BATCH = 2, 4, 8
+# What a process needs on a GPU, with Stable Diffusion and the models that verify; of one GPU so many share it at most:
+# while one blends, labels and writes, another one paints.
+_GPU_WORKER_BYTES, WORKERS_PER_GPU = 24 * 2**30, 3
 # What a process needs on a CPU, with the embedded models.
 _WORKER_BYTES = 1536 * 2**20
 
@@ -49,11 +49,9 @@ def has_bfloat16(device: torch.device) -> bool:
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 
-def choose_batch_size(config: Config, device: torch.device) -> int:
-    """Objects painted in one batch."""
-    if isinstance(config.batch_size, int):
-        return config.batch_size
-    return {"cuda": CUDA_BATCH, "mps": MPS_BATCH}.get(device.type, CPU_BATCH)
+def workers_per_gpu(gpu_bytes: int, cores: int) -> int:
+    """Processes that may share one GPU of so much memory, on a machine with so many cores for each of its GPUs."""
+    return max(1, min(WORKERS_PER_GPU, gpu_bytes // _GPU_WORKER_BYTES, cores // 2))
 
 
 def count_threads(config: Config) -> int:
@@ -70,11 +68,12 @@ def visible_gpus(config: Config) -> list[str]:
 
 
 def count_workers(config: Config) -> int:
-    """Processes that paint on this machine: one for each GPU, or as many as its cores and free memory allow."""
+    """Processes that paint on this machine: a few for each GPU, or as many as its cores and free memory allow."""
     if isinstance(config.workers, int):
         return config.workers
     if gpus := visible_gpus(config):
-        return len(gpus)
+        smallest = min(torch.cuda.get_device_properties(number).total_memory for number in range(len(gpus)))
+        return len(gpus) * workers_per_gpu(smallest, (psutil.cpu_count() or 1) // len(gpus))
     if choose_device(config.device).type != "cpu":
         return 1
     by_memory = psutil.virtual_memory().available // _WORKER_BYTES

@@ -6,27 +6,19 @@ masked latents without working around their arguments; over unet, vae and schedu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from generator.config import PaintingConfig
 from generator.painting.models import DiffusionModel
+from generator.painting.prediction import Masking, Predictor
 
 REDRAW_STEPS = 2
 
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Masking:
-    """What a batch is to keep: `mask` (B, 1, h, w), 1 where to paint; `latents` (B, 4, h, w) of the pictures.
-
-    For a UNet of nine channels the latents are those of the pictures with the masked part greyed out; for one of four
-    channels those of the whole pictures.
-    """
-
-    mask: torch.Tensor
-    latents: torch.Tensor
+# Number of a step -> noise (B, 4, h, w), of each picture's own seed.
+FreshNoise = Callable[[int], torch.Tensor]
 
 
 def starting_noise(seeds: list[int], shape: tuple[int, int, int], model: DiffusionModel) -> torch.Tensor:
@@ -43,38 +35,83 @@ def denoise(
     negatives: torch.Tensor,
     masking: Masking | None,
     painting: PaintingConfig,
+    fresh_noise: FreshNoise,
 ) -> torch.Tensor:
-    """Noise (B, 4, h, w) -> latents of the same shape, by DPM-Solver++ with classifier-free guidance (arXiv
-    2207.12598).
+    """Noise (B, 4, h, w) -> latents of the same shape, by the sampler that the config names, with guidance.
 
-    `prompts` and `negatives` are (B, tokens, width). Guidance is paid for only inside its interval of noise levels
-    (arXiv 2404.07724). With a UNet of four channels and a mask, what is to be kept is put back at each noise level
+    `prompts` and `negatives` are (B, tokens, width); `fresh_noise(step)` draws noise like the first for samplers that
+    want more of it. With a UNet of four channels and a mask, what is to be kept is put back at each noise level
     (arXiv 2201.09865).
     """
+    predict = Predictor(model, prompts, negatives, masking, painting)
+    keep = masking if model.in_channels == 4 else None
+    return SAMPLERS[painting.sampler](model, noise, predict, keep, painting.steps, fresh_noise)
+
+
+def sample_dpm(
+    model: DiffusionModel,
+    noise: torch.Tensor,
+    predict: Predictor,
+    keep: Masking | None,
+    steps: int,
+    fresh_noise: FreshNoise,  # noqa: ARG001
+) -> torch.Tensor:
+    """DPM-Solver++ (arXiv 2211.01095) on the model's own schedule; it needs no further noise."""
     scheduler: Any = model.new_scheduler()
-    scheduler.set_timesteps(painting.steps, device=model.device)
-    extra = _extra_channels(masking, model)
+    scheduler.set_timesteps(steps, device=model.device)
     latents = noise * scheduler.init_noise_sigma
-    both = torch.cat([negatives, prompts])
-    low, high = painting.guidance_interval
     levels = scheduler.config.num_train_timesteps
     # Read once: reading a number off the GPU at every step would stop it each time.
     noise_levels = [(timestep + 1) / levels for timestep in scheduler.timesteps.tolist()]
     for step, timestep in enumerate(scheduler.timesteps):
-        guided = painting.guidance_scale > 1 and low <= noise_levels[step] <= high
-        x = _unet_input(scheduler, latents, timestep, extra, model)
-        if guided:
-            away, toward = model.unet(torch.cat([x, x]), timestep, both, return_dict=False)[0].float().chunk(2)
-            predicted = away + painting.guidance_scale * (toward - away)
-        else:
-            predicted = model.unet(x, timestep, prompts, return_dict=False)[0].float()
+        predicted = predict(scheduler.scale_model_input(latents, timestep), timestep, noise_levels[step])
         latents = scheduler.step(predicted, timestep, latents, return_dict=False)[0]
-        if masking is not None and model.in_channels == 4:
-            kept = masking.latents.float()
+        if keep is not None:
+            kept = keep.latents.float()
             if step + 1 < len(scheduler.timesteps):
                 kept = scheduler.add_noise(kept, noise, scheduler.timesteps[step + 1 : step + 2])
-            latents = torch.where(masking.mask > 0.5, latents, kept)
+            latents = torch.where(keep.mask > 0.5, latents, kept)
     return latents
+
+
+def sample_consistency(
+    model: DiffusionModel,
+    noise: torch.Tensor,
+    predict: Predictor,
+    keep: Masking | None,
+    steps: int,
+    fresh_noise: FreshNoise,
+) -> torch.Tensor:
+    """Guess the picture, noise it to the next level, guess again: for models that were distilled to a few steps.
+
+    Song et al. 2023, arXiv 2303.01469, algorithm 1; Luo et al. 2023 (LCM), arXiv 2310.04378; Sauer et al. 2023
+    (SD-Turbo), arXiv 2311.17042. Levels are evenly spaced and end where the training schedule does. The boundary
+    scalings of LCM differ from 0 and 1 by less than 1e-5 at these levels, and are left out.
+    """
+    scheduler: Any = model.new_scheduler()
+    levels = scheduler.config.num_train_timesteps
+    timesteps = [round(levels - step * levels / steps) - 1 for step in range(steps)]
+    shares = scheduler.alphas_cumprod
+    latents = noise
+    for step, timestep in enumerate(timesteps):
+        signal, noisy = float(shares[timestep]) ** 0.5, float(1 - shares[timestep]) ** 0.5
+        at = torch.tensor(timestep, device=model.device)
+        predicted = predict(latents, at, (timestep + 1) / levels)
+        if scheduler.config.prediction_type == "v_prediction":
+            guess = signal * latents - noisy * predicted
+        else:
+            guess = (latents - noisy * predicted) / signal
+        if keep is not None:
+            guess = torch.where(keep.mask > 0.5, guess, keep.latents.float())
+        if step + 1 == steps:
+            return guess
+        share = float(shares[timesteps[step + 1]])
+        latents = share**0.5 * guess + (1 - share) ** 0.5 * fresh_noise(step + 1)
+    raise ValueError("a sampler needs a step or more")
+
+
+# (model, noise, predictor, what to keep, steps, further noise) -> latents
+SAMPLERS: dict[str, Callable[..., torch.Tensor]] = {"dpm": sample_dpm, "consistency": sample_consistency}
 
 
 @torch.inference_mode()
@@ -95,29 +132,13 @@ def redraw(
     steps = max(REDRAW_STEPS, round(REDRAW_STEPS / level))
     scheduler.set_timesteps(steps, device=model.device)
     timesteps = scheduler.timesteps[-REDRAW_STEPS:]
-    extra = _extra_channels(masking, model)
+    predict = Predictor(model, prompts, prompts, masking, PaintingConfig(guidance_scale=1.0))
     latents = scheduler.add_noise(latents, noise, timesteps[:1])
     scheduler.set_begin_index(len(scheduler.timesteps) - len(timesteps))
     for timestep in timesteps:
-        x = _unet_input(scheduler, latents, timestep, extra, model)
-        predicted = model.unet(x, timestep, prompts, return_dict=False)[0].float()
+        predicted = predict(scheduler.scale_model_input(latents, timestep), timestep, level)
         latents = scheduler.step(predicted, timestep, latents, return_dict=False)[0]
     return latents
-
-
-def _extra_channels(masking: Masking | None, model: DiffusionModel) -> torch.Tensor | None:
-    if masking is None or model.in_channels != 9:
-        return None
-    return torch.cat([masking.mask, masking.latents], dim=1).to(model.dtype)
-
-
-def _unet_input(
-    scheduler: Any, latents: torch.Tensor, timestep: torch.Tensor, extra: torch.Tensor | None, model: DiffusionModel
-) -> torch.Tensor:
-    x = scheduler.scale_model_input(latents, timestep).to(model.dtype)
-    if extra is not None:
-        x = torch.cat([x, extra], dim=1)
-    return x.contiguous(memory_format=torch.channels_last)
 
 
 @torch.inference_mode()
@@ -127,7 +148,7 @@ def encode(model: DiffusionModel, pixels: torch.Tensor) -> torch.Tensor:
     The mode of the posterior, not a sample of it: nothing random beside the noise.
     """
     rows = [
-        model.vae.encode(_vae_input(part, model)).latent_dist.mode().float()
+        _latents_of(model.vae.encode(_vae_input(part, model))).float()
         for part in pixels.to(model.device).split(_vae_rows(model, len(pixels)))
     ]
     return torch.cat(rows) * model.vae.config.scaling_factor
@@ -142,6 +163,12 @@ def decode(model: DiffusionModel, latents: torch.Tensor) -> torch.Tensor:
         for part in scaled.split(_vae_rows(model, len(scaled)))
     ]
     return torch.cat(rows).cpu()
+
+
+def _latents_of(encoded: Any) -> torch.Tensor:
+    """A tiny VAE (models.vae) gives latents, the usual one a distribution of them."""
+    found: torch.Tensor = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
+    return found
 
 
 def _vae_rows(model: DiffusionModel, count: int) -> int:

@@ -13,7 +13,8 @@ import numpy as np
 
 from generator.config import Config
 from generator.errors import ModelError
-from generator.painting.painter import Painter, RedrawJob
+from generator.painting.jobs import RedrawJob
+from generator.painting.painter import Painter
 from generator.plan import ScenePlan
 from generator.seeds import derive_rng, derive_seed
 

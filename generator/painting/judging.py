@@ -13,8 +13,8 @@ from generator.checks.picture import picture_verdict
 from generator.config import Config, LabelConfig
 from generator.painting.crop import to_native
 from generator.painting.easel import Turn
+from generator.painting.jobs import InpaintJob, Painting
 from generator.painting.mask import native_mask
-from generator.painting.painter import InpaintJob, Painting
 from generator.painting.stitch import Stitched, stitch
 from generator.seeds import derive_rng, derive_seed
 from generator.types import Attempt, Verdict, label_from_mask

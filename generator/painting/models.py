@@ -6,16 +6,18 @@ of imports. https://huggingface.co/docs/diffusers/using-diffusers/loading
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, AutoencoderTiny, DPMSolverMultistepScheduler, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from generator.bundles import ModelRef
 from generator.errors import ModelError
 from generator.loading import load_from
+from generator.painting.upsampling import with_fast_upsampling
 
 _MAX_CACHED_PROMPTS = 4096
 
@@ -55,6 +57,18 @@ class DiffusionModel:
         """Side of the pictures that the UNet was trained on."""
         return int(self.unet.config.sample_size) * self.vae_scale
 
+    @property
+    def knows_guidance(self) -> bool:
+        """Whether the UNet was distilled to take the guidance scale as an input, and needs no second look."""
+        return getattr(self.unet.config, "time_cond_proj_dim", None) is not None
+
+    def guidance_condition(self, scale: float, rows: int) -> torch.Tensor | None:
+        """That input, (rows, width); None where the UNet takes none."""
+        if not self.knows_guidance:
+            return None
+        embedded = guidance_embedding(scale, int(self.unet.config.time_cond_proj_dim))
+        return embedded.expand(rows, -1).to(self.device, self.dtype)
+
     def new_scheduler(self) -> DPMSolverMultistepScheduler:
         """Make a fresh DPM-Solver++ (arXiv 2211.01095) on the model's own schedule and prediction type.
 
@@ -88,6 +102,39 @@ class DiffusionModel:
         with torch.inference_mode():
             hidden: torch.Tensor = self.text_encoder(tokens.input_ids.to(self.device), attention_mask=mask)[0]
         return hidden
+
+
+def load_tiny_vae(ref: ModelRef, *, like: DiffusionModel, offline: bool) -> Any:
+    """Load an `AutoencoderTiny` of diffusers for the latents of another model's VAE. Raises ModelError."""
+
+    def load(source: str, _hub: dict[str, Any], weights: dict[str, Any]) -> Any:
+        vae = AutoencoderTiny.from_pretrained(source, dtype=like.dtype, **weights)
+        shape = vae.config.latent_channels, len(vae.config.block_out_channels)
+        if shape != (like.vae.config.latent_channels, len(like.vae.config.block_out_channels)):
+            raise ModelError(f"models.vae: {source!r} is not for latents of the kind that {like.role} paints")
+        return vae
+
+    vae = load_from(
+        "vae",
+        ref,
+        load,
+        marker="config.json",
+        layout="config.json and diffusion_pytorch_model.safetensors of an AutoencoderTiny",
+        device=like.device,
+        offline=offline,
+    )
+    vae.requires_grad_(False).eval().to(like.device)
+    return vae.to(memory_format=torch.channels_last)
+
+
+def guidance_embedding(scale: float, width: int) -> torch.Tensor:
+    """Embed a guidance scale, (1, width) float32, for a UNet that was distilled to know it.
+
+    Sines and cosines of 1000 x (scale - 1): Luo et al. 2023, arXiv 2310.04378, as in the pipeline of diffusers.
+    """
+    rates = torch.exp(torch.arange(width // 2) * -(math.log(10_000.0) / (width // 2 - 1)))
+    angles = 1000.0 * (scale - 1) * rates
+    return torch.cat([angles.sin(), angles.cos()])[None]
 
 
 def load_model(role: str, ref: ModelRef, *, device: torch.device, dtype: torch.dtype, offline: bool) -> DiffusionModel:
@@ -128,6 +175,9 @@ def _load(
         )
     for part in (unet, vae, text_encoder):
         part.requires_grad_(False).eval().to(device)
+    if device.type == "cpu":  # where it was measured
+        with_fast_upsampling(unet)
+        with_fast_upsampling(vae)
     unet.to(memory_format=torch.channels_last)
     vae.to(memory_format=torch.channels_last)
     return DiffusionModel(

@@ -4,62 +4,33 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
 import torch
 
-from generator.config import Config
+from generator.config import Config, PaintingConfig
 from generator.errors import ModelError
 from generator.loading import is_out_of_memory
-from generator.painting.device import (
-    choose_batch_size,
-    choose_device,
-    choose_dtype,
-    free_cached_memory,
+from generator.painting.batch_size import choose_batch_size, fitting_batch, free_bytes, measured_peak
+from generator.painting.compiling import compile_unets, should_compile
+from generator.painting.device import choose_device, choose_dtype, free_cached_memory
+from generator.painting.diffusion import decode, denoise, encode, redraw, starting_noise
+from generator.painting.jobs import (
+    BackgroundJob,
+    InpaintJob,
+    Painting,
+    RedrawJob,
+    to_painting,
+    to_pixels,
+    to_tensor,
 )
-from generator.painting.diffusion import Masking, decode, denoise, encode, redraw, starting_noise
-from generator.painting.models import DiffusionModel, load_model
+from generator.painting.models import DiffusionModel, load_model, load_tiny_vae
+from generator.painting.prediction import Masking
+from generator.seeds import derive_seed
 
-Job = TypeVar("Job", bound="BackgroundJob")
-
-# A decoded picture this even (standard deviation over pixels, of 255) or this dark (maximum) is a failure of the
-# number format or of the model, not a scene.
-FLAT_STD, BLACK_MAX = 1.0, 6
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class BackgroundJob:
-    """Paint a whole picture of `size_wh` pixels."""
-
-    prompt: str
-    negative_prompt: str
-    seed: int
-    size_wh: tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class InpaintJob(BackgroundJob):
-    """Repaint `image` (HWC uint8 RGB, of size_wh) where `mask` (HW bool) is true."""
-
-    image: np.ndarray
-    mask: np.ndarray
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class RedrawJob(BackgroundJob):
-    """Draw the finest detail of `image` (HWC uint8 RGB, of size_wh) anew, all over."""
-
-    image: np.ndarray
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Painting:
-    """One result: HWC uint8 RGB, and why it cannot be used ("" when it can)."""
-
-    pixels: np.ndarray
-    fault: str
+Job = TypeVar("Job", bound=BackgroundJob)
 
 
 class Painter:
@@ -69,21 +40,68 @@ class Painter:
     differ in the last bit between shapes: so a picture's bytes do not depend on how many others were asked for.
     """
 
-    def __init__(self, config: Config, *, on_warning: Callable[[str], None] = lambda _: None):
+    def __init__(
+        self,
+        config: Config,
+        *,
+        pictures: int = 0,
+        sharing: int = 1,
+        on_warning: Callable[[str], None] = lambda _: None,
+        on_note: Callable[[str], None] = lambda _: None,
+    ):
+        """`pictures`: how many the whole plan will send through the UNets; it decides whether they are compiled.
+
+        `sharing`: how many painters work on one GPU.
+        """
         self.config = config
         self.device = choose_device(config.device)
-        self.batch_size = choose_batch_size(config, self.device)
         self._warn = on_warning
         self._seen_prompts: set[str] = set()
         self._grey: dict[tuple[int, int], torch.Tensor] = {}
         self.inpaint_model = self._load("inpaint")
         self.background_model = self._load("background") if config.models.background else self.inpaint_model
+        batch_size = choose_batch_size(config, self.device)
+        if batch_size is None:
+            batch_size = fitting_batch(self._peak_bytes, free_bytes(self.device, sharing))
+            on_note(f"{batch_size} pictures at a time fit into the memory of {self.device}")
+        self.batch_size = batch_size
+        if should_compile(config, self.device, pictures):
+            unets = self.inpaint_model.unet, self.background_model.unet
+            if compile_unets(unets, lambda: self._try_out(batch_size), on_warning):
+                on_note(f"the UNets are compiled, which the {pictures} pictures of the plan pay back")
 
     def _load(self, role: str) -> DiffusionModel:
         ref = getattr(self.config.models, role)
-        wish = ref.dtype or self.config.dtype
-        dtype = choose_dtype(wish, self.device)
-        return load_model(role, ref, device=self.device, dtype=dtype, offline=self.config.offline)
+        dtype = choose_dtype(ref.dtype or self.config.dtype, self.device)
+        model = load_model(role, ref, device=self.device, dtype=dtype, offline=self.config.offline)
+        if self.config.models.vae is None:
+            return model
+        vae = load_tiny_vae(self.config.models.vae, like=model, offline=self.config.offline)
+        return replace(model, vae=vae)
+
+    def _peak_bytes(self, count: int) -> int:
+        return measured_peak(self.device, lambda: self._try_out(count))
+
+    def _try_out(self, count: int) -> None:
+        """Paint so many pictures of both kinds in one guided step, for nothing but the memory and time it takes."""
+        painting = self.config.painting.model_copy(
+            update={"steps": 1, "guidance_scale": 2.0, "guidance_interval": (0.0, 1.0)}
+        )
+        for model, size_wh in (
+            (self.inpaint_model, (self.inpaint_model.native_px,) * 2),
+            (self.background_model, self._full_size(self.config.canvas_wh)[0]),
+        ):
+            noise = starting_noise([0] * count, _latent_shape(model, size_wh), model)
+            words = model.embed_prompt("").expand(count, -1, -1)
+            masking = Masking(mask=torch.ones_like(noise[:, :1]), latents=noise)
+            latents = denoise(model, noise, words, words, masking, painting, functools.partial(_same, noise))
+            decode(model, latents)
+
+    def _painting(self, role: str) -> PaintingConfig:
+        """How the model of a role is sampled: as it wants to be, else as the config says for all."""
+        ref = getattr(self.config.models, role) or self.config.models.inpaint
+        own = {key: value for key in ("sampler", "steps", "guidance_scale") if (value := getattr(ref, key)) is not None}
+        return self.config.painting.model_copy(update=own)
 
     @property
     def native_px(self) -> int:
@@ -127,7 +145,7 @@ class Painter:
                     self._halve_batch(batch[0].size_wh)
                     continue
                 for row, picture in zip(rows, pixels, strict=True):
-                    results[row] = _to_painting(picture)
+                    results[row] = to_painting(picture)
                 start += len(rows)
         return [results[position] for position in range(len(jobs))]
 
@@ -145,7 +163,7 @@ class Painter:
     def _paint_background_batch(self, jobs: Sequence[BackgroundJob]) -> np.ndarray:
         full_wh, (top, left) = self._full_size(jobs[0].size_wh)
         width, height = jobs[0].size_wh
-        pixels = self._denoise_batch(self.background_model, jobs, full_wh, self._all_masked(full_wh))
+        pixels = self._denoise_batch("background", jobs, full_wh, self._all_masked(full_wh))
         return pixels[:, top : top + height, left : left + width]
 
     def _redraw_batch(self, jobs: Sequence[RedrawJob], level: float) -> np.ndarray:
@@ -154,14 +172,14 @@ class Painter:
         width, height = jobs[0].size_wh
         around = (top, full_wh[1] - height - top), (left, full_wh[0] - width - left), (0, 0)
         images = np.stack([np.pad(job.image, around, "reflect") for job in jobs])
-        latents = self._filled_up(self._encode(model, _to_tensor(images)))
+        latents = self._filled_up(self._encode(model, to_tensor(images)))
         noise = self._filled_up(starting_noise([job.seed for job in jobs], _latent_shape(model, full_wh), model))
         prompts = self._filled_up(torch.cat([model.embed_prompt(job.prompt) for job in jobs]))
         masking = self._all_masked(full_wh)
         if masking is not None:
             masking = Masking(mask=self._filled_up(masking.mask), latents=self._filled_up(masking.latents))
         redrawn = redraw(model, latents, noise, prompts, masking, level)
-        return _to_pixels(self._decode(model, redrawn, len(jobs)))[:, top : top + height, left : left + width]
+        return to_pixels(self._decode(model, redrawn, len(jobs)))[:, top : top + height, left : left + width]
 
     def _full_size(self, size_wh: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
         """The next size that the background model can paint, and where (top, left) a picture lies in it."""
@@ -183,26 +201,32 @@ class Painter:
 
     def _inpaint_batch(self, jobs: Sequence[InpaintJob]) -> np.ndarray:
         model = self.inpaint_model
-        images = _to_tensor(np.stack([job.image for job in jobs]))
+        images = to_tensor(np.stack([job.image for job in jobs]))
         masks = torch.from_numpy(np.stack([job.mask for job in jobs]))[:, None].float()
         latents = self._encode(model, images * (1 - masks) if model.in_channels == 9 else images)
         small = torch.nn.functional.interpolate(masks, size=latents.shape[-2:], mode="nearest")
         masking = Masking(mask=small.to(model.device), latents=latents)
-        return self._denoise_batch(model, jobs, jobs[0].size_wh, masking)
+        return self._denoise_batch("inpaint", jobs, jobs[0].size_wh, masking)
 
     def _denoise_batch(
-        self, model: DiffusionModel, jobs: Sequence[BackgroundJob], size_wh: tuple[int, int], masking: Masking | None
+        self, role: str, jobs: Sequence[BackgroundJob], size_wh: tuple[int, int], masking: Masking | None
     ) -> np.ndarray:
         """Return (B, H, W, 3) float32 in [0, 255], not yet clipped; NaN stays NaN."""
+        model = self.inpaint_model if role == "inpaint" else self.background_model
         for prompt in {job.prompt: None for job in jobs}:
             self._warn_of_length(model, prompt)
-        noise = self._filled_up(starting_noise([job.seed for job in jobs], _latent_shape(model, size_wh), model))
+
+        def fresh_noise(step: int) -> torch.Tensor:
+            seeds = [job.seed if step == 0 else derive_seed(job.seed, step) for job in jobs]
+            return self._filled_up(starting_noise(seeds, _latent_shape(model, size_wh), model))
+
+        noise = fresh_noise(0)
         prompts = self._filled_up(torch.cat([model.embed_prompt(job.prompt) for job in jobs]))
         negatives = self._filled_up(torch.cat([model.embed_prompt(job.negative_prompt) for job in jobs]))
         if masking is not None:
             masking = Masking(mask=self._filled_up(masking.mask), latents=self._filled_up(masking.latents))
-        latents = denoise(model, noise, prompts, negatives, masking, self.config.painting)
-        return _to_pixels(self._decode(model, latents, len(jobs)))
+        latents = denoise(model, noise, prompts, negatives, masking, self._painting(role), fresh_noise)
+        return to_pixels(self._decode(model, latents, len(jobs)))
 
     # On a CPU the VAE works picture by picture, and none is made in vain; else on batches, which then are filled up.
 
@@ -224,29 +248,10 @@ class Painter:
                 self._warn(f"the model does not read the last {cut} tokens of this prompt, it is too long: {prompt!r}")
 
 
+def _same(noise: torch.Tensor, _step: int) -> torch.Tensor:
+    return noise
+
+
 def _latent_shape(model: DiffusionModel, size_wh: tuple[int, int]) -> tuple[int, int, int]:
     channels = int(model.vae.config.latent_channels)
     return channels, size_wh[1] // model.vae_scale, size_wh[0] // model.vae_scale
-
-
-def _to_tensor(images: np.ndarray) -> torch.Tensor:
-    """(B, H, W, 3) uint8 -> (B, 3, H, W) in [-1, 1]."""
-    return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-def _to_pixels(decoded: torch.Tensor) -> np.ndarray:
-    """(B, 3, H, W) -> (B, H, W, 3) float32 in [0, 255], not clipped."""
-    pixels: np.ndarray = ((decoded + 1) * 127.5).permute(0, 2, 3, 1).numpy()
-    return pixels
-
-
-def _to_painting(picture: np.ndarray) -> Painting:
-    if not np.isfinite(picture).all():
-        return Painting(pixels=np.zeros(picture.shape, np.uint8), fault="the model painted NaN")
-    pixels = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
-    fault = ""
-    if pixels.max() <= BLACK_MAX:
-        fault = "the model painted black"
-    elif pixels.std(axis=(0, 1)).max() < FLAT_STD:
-        fault = "the model painted one flat colour"
-    return Painting(pixels=pixels, fault=fault)

@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 
 from generator.config import Config
-from generator.painting.painter import BackgroundJob, InpaintJob, Painter
+from generator.painting.jobs import BackgroundJob, InpaintJob
+from generator.painting.painter import Painter
 from generator.seeds import derive_seed
 from generator.storage import atomic_writer
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from generator.config import Config
 from generator.geometry import Box
-from generator.painting.painter import InpaintJob, Painter, Painting
+from generator.painting.jobs import InpaintJob, Painting
+from generator.painting.painter import Painter
 from generator.plan import Placement, ScenePlan
 from generator.types import Sighting
 from generator.verifying.verifier import Stray, Verifier, View

@@ -15,8 +15,9 @@ from generator.painting import painter as painter_module
 from generator.painting.backgrounds import Background, paint_backgrounds
 from generator.painting.chunk import paint_chunk
 from generator.painting.diffusion import decode
+from generator.painting.jobs import BackgroundJob
 from generator.painting.models import DiffusionModel
-from generator.painting.painter import BackgroundJob, Painter
+from generator.painting.painter import Painter
 from generator.painting.stopwatch import Stopwatch
 from generator.seeds import derive_seed
 from generator.verifying.verifier import Verifier

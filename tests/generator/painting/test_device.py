@@ -7,7 +7,7 @@ import torch
 
 from generator.config import Config
 from generator.painting import device
-from generator.painting.device import choose_dtype, count_threads, count_workers, visible_gpus
+from generator.painting.device import choose_dtype, count_threads, count_workers, visible_gpus, workers_per_gpu
 
 
 @pytest.mark.parametrize(
@@ -75,4 +75,15 @@ def test_each_gpu_that_may_be_used_has_a_worker(
     config = Config(device=wish)
     assert visible_gpus(config) == gpus
     if gpus:
-        assert count_workers(config) == len(gpus)
+        properties = type("Properties", (), {"total_memory": 80 * 2**30})
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
+        monkeypatch.setattr(device.psutil, "cpu_count", lambda: 4 * len(gpus))
+        assert count_workers(config) == 2 * len(gpus)
+
+
+@pytest.mark.parametrize(
+    ("gpu_gb", "cores", "workers"),
+    [(8, 16, 1), (24, 16, 1), (48, 16, 2), (80, 16, 3), (141, 16, 3), (141, 4, 2), (141, 1, 1)],
+)
+def test_so_many_share_a_gpu(gpu_gb: int, cores: int, workers: int) -> None:
+    assert workers_per_gpu(gpu_gb * 2**30, cores) == workers

@@ -1,13 +1,17 @@
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 
 from generator.bundles import ModelRef
 from generator.config import Config, PaintingConfig
-from generator.painting.diffusion import Masking, decode, denoise, encode, starting_noise
-from generator.painting.models import load_model
+from generator.painting.diffusion import decode, denoise, encode, starting_noise
+from generator.painting.models import DiffusionModel, guidance_embedding, load_model
+from generator.painting.prediction import Masking
 
 CPU = torch.device("cpu")
 
@@ -15,6 +19,10 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def pocket():
     return load_model("inpaint", Config().models.inpaint, device=CPU, dtype=torch.float32, offline=True)
+
+
+def no_more(_step: int) -> torch.Tensor:
+    raise AssertionError("this sampler asks for no further noise")
 
 
 def test_noise_belongs_to_the_seed_not_to_the_row(pocket) -> None:
@@ -33,7 +41,7 @@ def test_guidance_is_paid_for_only_inside_its_interval(pocket, monkeypatch: pyte
     masking = Masking(mask=torch.ones(1, 1, 8, 8), latents=masked)
     # Four trailing steps have the noise levels 1, 0.75, 0.5 and 0.25: two of them are guided.
     settings = PaintingConfig(steps=4, guidance_scale=3.0, guidance_interval=(0.4, 0.8))
-    denoise(pocket, noise, words, words, masking, settings)
+    denoise(pocket, noise, words, words, masking, settings, no_more)
     assert rows == [1, 2, 2, 1]
 
 
@@ -62,6 +70,7 @@ def test_a_four_channel_model_keeps_what_is_not_masked(tiny_sd21: Path) -> None:
         words,
         Masking(mask=mask, latents=kept),
         PaintingConfig(steps=3),
+        no_more,
     )
     outside = (mask < 0.5).expand_as(kept)
     assert torch.equal(painted[outside], kept[outside])
@@ -96,5 +105,90 @@ def test_the_loop_agrees_with_the_pipeline_of_diffusers(tiny_sd21: Path) -> None
         output_type="latent",
     ).images
     settings = PaintingConfig(steps=5, guidance_scale=4.0, guidance_interval=(0.0, 1.0))
-    ours = denoise(model, noise, model.embed_prompt("a blood smear"), model.embed_prompt("a platelet"), None, settings)
+    words, negatives = model.embed_prompt("a blood smear"), model.embed_prompt("a platelet")
+    ours = denoise(model, noise, words, negatives, None, settings, no_more)
     assert torch.allclose(ours, expected, atol=1e-3)
+
+
+class Teller:
+    """A UNet that knows the picture, and predicts the noise, or velocity, that leads to it."""
+
+    def __init__(self, model: DiffusionModel, picture: torch.Tensor, prediction_type: str):
+        self.config = SimpleNamespace(in_channels=4, time_cond_proj_dim=None)
+        self.shares = model.new_scheduler().alphas_cumprod
+        self.picture, self.prediction_type = picture, prediction_type
+        self.asked: list[int] = []
+
+    def __call__(self, x: torch.Tensor, timestep: torch.Tensor, *_: object, **__: object) -> tuple[torch.Tensor]:
+        self.asked.append(int(timestep))
+        signal, noisy = self.shares[timestep] ** 0.5, (1 - self.shares[timestep]) ** 0.5
+        noise = (x - signal * self.picture) / noisy
+        return (noise if self.prediction_type == "epsilon" else signal * noise - noisy * self.picture,)
+
+
+@pytest.mark.parametrize(("role", "prediction_type"), [("background", "v_prediction"), ("inpaint", "epsilon")])
+def test_few_steps_of_a_model_that_knows_the_picture_end_at_it(
+    role: str, prediction_type: str, tiny_sd21: Path
+) -> None:
+    ref = ModelRef(folder=str(tiny_sd21 / role), variant="fp16")
+    model = load_model(role, ref, device=CPU, dtype=torch.float32, offline=True)
+    picture = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(5))
+    teller = Teller(model, picture, prediction_type)
+    known = replace(model, unet=teller)
+    noise = starting_noise([1, 2], (4, 8, 8), model)
+    words = model.embed_prompt("a platelet").expand(2, -1, -1)
+    drawn: list[int] = []
+    settings = PaintingConfig(sampler="consistency", steps=4, guidance_scale=1.0)
+    found = denoise(known, noise, words, words, None, settings, lambda step: drawn.append(step) or noise.flip(0))
+    torch.testing.assert_close(found, picture, atol=1e-3, rtol=1e-3)
+    # SD-Turbo's own four levels; new noise between them.
+    assert (teller.asked, drawn) == ([999, 749, 499, 249], [1, 2, 3])
+
+
+def test_few_steps_keep_what_is_not_masked(tiny_sd21: Path) -> None:
+    ref = ModelRef(folder=str(tiny_sd21 / "background"), variant="fp16")
+    model = load_model("inpaint", ref, device=CPU, dtype=torch.float32, offline=True)
+    kept, mask = torch.randn(1, 4, 8, 8), torch.zeros(1, 1, 8, 8)
+    mask[..., 2:6, 2:6] = 1
+    words, noise = model.embed_prompt("a platelet"), starting_noise([3], (4, 8, 8), model)
+    settings = PaintingConfig(sampler="consistency", steps=2)
+    painted = denoise(model, noise, words, words, Masking(mask=mask, latents=kept), settings, lambda _: noise)
+    outside = (mask < 0.5).expand_as(kept)
+    assert torch.equal(painted[outside], kept[outside])
+    assert not torch.allclose(painted[~outside], kept[~outside], atol=0.1)
+
+
+def test_a_guidance_scale_is_embedded_as_the_pipeline_of_diffusers_does() -> None:
+    from diffusers import LatentConsistencyModelPipeline
+
+    embed = LatentConsistencyModelPipeline.get_guidance_scale_embedding
+    expected = embed(None, torch.tensor([7.5 - 1]), embedding_dim=32)
+    torch.testing.assert_close(guidance_embedding(7.5, 32), expected, atol=1e-3, rtol=1e-3)
+
+
+def test_a_model_that_knows_guidance_is_told_it_and_asked_once(
+    tiny_sd21: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = load_model(
+        "background",
+        ModelRef(folder=str(tiny_sd21 / "background"), variant="fp16"),
+        device=CPU,
+        dtype=torch.float32,
+        offline=True,
+    )
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel.from_config({**source.unet.config, "time_cond_proj_dim": 16}).eval()
+    model = replace(source, unet=unet)
+    rows: list[tuple[int, float]] = []
+    real = unet.forward
+
+    def forward(x: torch.Tensor, *rest: object, timestep_cond: torch.Tensor, **more: object) -> object:
+        rows.append((len(x), float(timestep_cond[0, -1])))
+        return real(x, *rest, timestep_cond=timestep_cond, **more)
+
+    monkeypatch.setattr(unet, "forward", forward)
+    words, noise = model.embed_prompt("a platelet"), starting_noise([1, 2], (4, 8, 8), model)
+    settings = PaintingConfig(sampler="consistency", steps=2, guidance_scale=8.0, guidance_interval=(0.0, 1.0))
+    both = words.expand(2, -1, -1)
+    denoise(model, noise, both, both, None, settings, lambda _: noise)
+    assert rows == [(2, float(guidance_embedding(8.0, 16)[0, -1]))] * 2

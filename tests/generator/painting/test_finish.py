@@ -14,10 +14,12 @@ import torch
 from generator.config import Config
 from generator.errors import ModelError
 from generator.painting import painter as painter_module
-from generator.painting.diffusion import REDRAW_STEPS, Masking, decode, redraw, starting_noise
+from generator.painting.diffusion import REDRAW_STEPS, decode, redraw, starting_noise
 from generator.painting.finish import add_grain, finish_pictures
+from generator.painting.jobs import Painting, RedrawJob
 from generator.painting.models import DiffusionModel
-from generator.painting.painter import Painter, Painting, RedrawJob
+from generator.painting.painter import Painter
+from generator.painting.prediction import Masking
 from generator.seeds import derive_seed
 from tests.generator.painting.stand_ins import scene
 

@@ -11,7 +11,8 @@ import pytest
 from generator.config import Config
 from generator.geometry import Box
 from generator.painting.chunk import paint_chunk
-from generator.painting.painter import InpaintJob, Painter, Painting
+from generator.painting.jobs import InpaintJob, Painting
+from generator.painting.painter import Painter
 from generator.painting.stopwatch import Stopwatch
 from generator.plan import Placement, ScenePlan
 from generator.review import Rejected

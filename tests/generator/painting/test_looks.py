@@ -10,7 +10,8 @@ import pytest
 from generator.config import Config
 from generator.geometry import Box
 from generator.painting.chunk import paint_chunk
-from generator.painting.painter import Painter, Painting, RedrawJob
+from generator.painting.jobs import Painting, RedrawJob
+from generator.painting.painter import Painter
 from generator.painting.stopwatch import Stopwatch
 from generator.plan import Placement
 from generator.types import Scene

@@ -5,10 +5,9 @@ import pytest
 import torch
 
 from generator.bundles import ModelRef
-from generator.config import Config
 from generator.errors import ModelError, ModelNotFoundError
 from generator.loading import fingerprint, is_out_of_memory
-from generator.painting.device import choose_batch_size, choose_device, choose_dtype
+from generator.painting.device import choose_device, choose_dtype
 from generator.painting.models import load_model
 
 CPU = torch.device("cpu")
@@ -87,7 +86,6 @@ def test_device_and_format_are_chosen_and_overridden() -> None:
     assert choose_device("cpu") == CPU
     with pytest.raises(ModelError, match="device"):
         choose_device("no-such-device")
-    assert choose_batch_size(Config(batch_size=5), CPU) == 5
 
 
 @pytest.mark.parametrize(

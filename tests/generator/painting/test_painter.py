@@ -1,11 +1,16 @@
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from diffusers import AutoencoderTiny
 
 from generator.config import Config
 from generator.errors import ModelError
 from generator.painting import painter as painter_module
-from generator.painting.painter import BackgroundJob, InpaintJob, Painter
+from generator.painting.jobs import BackgroundJob, InpaintJob
+from generator.painting.painter import Painter
 
 
 @pytest.fixture()
@@ -126,3 +131,70 @@ def test_a_four_channel_model_can_inpaint(tiny_config: dict[str, object]) -> Non
     (painting,) = painter.inpaint([inpaint(3)])
     assert painting.pixels.shape == (64, 64, 3)
     assert painting.fault == ""
+
+
+def test_each_model_is_sampled_as_it_wants_to_be(
+    tiny_config: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = tiny_config["models"]
+    assert isinstance(models, dict)
+    turbo = {**models["background"], "sampler": "consistency", "steps": 1, "guidance_scale": 1.0}
+    painter = Painter(Config.load(**{**tiny_config, "models": {**models, "background": turbo}}))
+    seen = []
+    real = painter_module.denoise
+    monkeypatch.setattr(painter_module, "denoise", lambda *given: seen.append(given[5]) or real(*given))
+    painter.paint_backgrounds([background(1), background(2)])
+    painter.inpaint([inpaint(1)])
+    assert [(each.sampler, each.steps, each.guidance_scale) for each in seen] == [
+        ("consistency", 1, 1.0),
+        ("dpm", 2, 7.5),
+    ]
+
+
+def test_pictures_of_few_steps_do_not_depend_on_their_company(tiny_config: dict[str, object]) -> None:
+    keys = {**tiny_config, "painting": {"steps": 3, "sampler": "consistency"}}
+    painter = Painter(Config.load(**keys))
+    alone = painter.paint_backgrounds([background(2)])[0].pixels
+    assert np.array_equal(alone, painter.paint_backgrounds([background(1), background(2)])[1].pixels)
+
+
+def test_a_tiny_vae_takes_the_place_of_both(tiny_config: dict[str, object], tmp_path: Path) -> None:
+    models = tiny_config["models"]
+    assert isinstance(models, dict)
+    torch.manual_seed(0)
+    widths = {"encoder_block_out_channels": (8,) * 4, "decoder_block_out_channels": (8,) * 4}
+    AutoencoderTiny(**widths).save_pretrained(tmp_path / "taesd")
+    painter = Painter(Config.load(**{**tiny_config, "models": {**models, "vae": {"folder": str(tmp_path / "taesd")}}}))
+    assert painter.background_model.vae.config.encoder_block_out_channels == [8] * 4
+    assert painter.paint_backgrounds([background(1)])[0].pixels.shape == (64, 96, 3)
+    assert painter.inpaint([inpaint(1)])[0].pixels.shape == (64, 64, 3)
+
+
+def test_a_tiny_vae_of_other_latents_is_one_message(tiny_config: dict[str, object], tmp_path: Path) -> None:
+    models = tiny_config["models"]
+    assert isinstance(models, dict)
+    widths = {"encoder_block_out_channels": (8,) * 4, "decoder_block_out_channels": (8,) * 4}
+    AutoencoderTiny(latent_channels=16, **widths).save_pretrained(tmp_path / "taef1")
+    with pytest.raises(ModelError, match=r"models\.vae: .*taef1' is not for latents of the kind that inpaint paints"):
+        Painter(Config.load(**{**tiny_config, "models": {**models, "vae": {"folder": str(tmp_path / "taef1")}}}))
+
+
+def test_a_batch_that_was_measured_is_noted(tiny_config: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU the batch is measured; here the measuring is real, and only the bytes are made up."""
+    tried: list[int] = []
+
+    def peak(_device: torch.device, do: Callable[[], object]) -> int:
+        do()
+        return 1000 * len(tried)
+
+    real = painter_module.denoise
+    monkeypatch.setattr(painter_module, "choose_batch_size", lambda *_: None)
+    monkeypatch.setattr(painter_module, "free_bytes", lambda *_: 10_000)
+    monkeypatch.setattr(painter_module, "measured_peak", peak)
+    monkeypatch.setattr(painter_module, "denoise", lambda *given: tried.append(len(given[1])) or real(*given))
+    notes: list[str] = []
+    painter = Painter(Config.load(**tiny_config), on_note=notes.append)
+    # Two models in turn, one picture and then two; 2,000 bytes, then 4,000: four fit.
+    assert tried == [1, 1, 2, 2]
+    assert painter.batch_size == 4
+    assert notes == ["4 pictures at a time fit into the memory of cpu"]
