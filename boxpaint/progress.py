@@ -104,6 +104,10 @@ class RunProgress(Listener):
         """Print a warning above the bar."""
         self.console.print(f"warning: {text}", style="yellow", soft_wrap=True)
 
+    def on_note(self, text: str) -> None:
+        """Print a note above the bar."""
+        self.console.print(text, soft_wrap=True)
+
     def _describe(self) -> None:
         if self._bar is not None and self._task is not None:
             text = f"{self._backgrounds} backgrounds, {self._objects} objects, scenes"

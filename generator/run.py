@@ -49,6 +49,9 @@ class Listener:
     def on_warning(self, text: str) -> None:
         """Something that the user should know, but that does not stop the run."""
 
+    def on_note(self, text: str) -> None:
+        """What was decided about how to paint, such as how many pictures at a time."""
+
 
 def generate(
     spec: Spec,
@@ -143,7 +146,7 @@ def _paint_chunks(run: RunFolder, chunks: list[Chunk], listener: Listener, shoul
     described = engine.describe()
     for difference in run.begin(described):
         listener.on_warning(f"this folder was begun elsewhere, bytes may differ from here on: {difference}")
-    painter = ChunkPainter(run=run, threads=int(described["threads"]))
+    painter = ChunkPainter(run=run, threads=int(described["threads"]), sharing=engine.sharing)
     return not engine.paint(painter, chunks, _Desk(run, listener), should_stop)
 
 
@@ -174,6 +177,8 @@ class _Desk(ChunkListener):
         del self._known[chunk]
         for text in report.warnings:
             self._listener.on_warning(text)
+        for text in report.notes:
+            self._listener.on_note(text)
         run.note_finished(chunk.scenes)
         for _ in chunk.scenes:
             self._listener.on_scene(1)

@@ -45,6 +45,7 @@ class ChunkReport:
     progress: Progress
     seconds: dict[str, float]
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class ChunkListener:
@@ -65,12 +66,15 @@ class ChunkPainter:
     """Paints chunks of a run, and writes them; it may be sent to another process, and loads its models where it works.
 
     `threads` is how many a CPU computes with: another number gives other bytes, how many painters there are does not.
+    `sharing` is how many painters work on one GPU.
     """
 
     run: RunFolder
     threads: int
+    sharing: int = 1
     _models: tuple[Painter, Verifier | None] | None = field(default=None, init=False, repr=False)
     _warnings: list[str] = field(default_factory=list, init=False, repr=False)
+    _notes: list[str] = field(default_factory=list, init=False, repr=False)
 
     def __call__(self, chunk: Chunk, say: Callable[[Progress], None] = lambda _: None) -> ChunkReport:
         """Paint a chunk and write it. Raises ModelError, StorageError; the chunk then is not finished."""
@@ -107,16 +111,27 @@ class ChunkPainter:
             with watch.stage("writing"):
                 for scene in scenes:
                     self.run.write_scene(scene, batch_size=painter.batch_size)
-        warnings, self._warnings = tuple(self._warnings), []
-        return ChunkReport(progress=progress, seconds=watch.seconds, warnings=warnings)
+        report = ChunkReport(
+            progress=progress, seconds=watch.seconds, warnings=tuple(self._warnings), notes=tuple(self._notes)
+        )
+        self._warnings.clear()  # the painter goes on writing to this very list
+        self._notes.clear()
+        return report
 
     def _load(self) -> tuple[Painter, Verifier | None]:
         if self._models is None:
+            from generator.painting.compiling import count_pictures
             from generator.painting.painter import Painter
             from generator.verifying.verifier import Verifier
 
             plan = self.run.plan
-            painter = Painter(plan.config, on_warning=self._warnings.append)
+            painter = Painter(
+                plan.config,
+                pictures=count_pictures(plan),
+                sharing=self.sharing,
+                on_warning=self._warnings.append,
+                on_note=self._notes.append,
+            )
             sees = plan.config.labels.verify and plan.config.models.clip is not None
             self._models = painter, Verifier(plan.config, plan.spec) if sees else None
         return self._models

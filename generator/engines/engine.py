@@ -9,7 +9,9 @@ from generator.engines.chunk import Chunk, ChunkListener, ChunkPainter
 
 
 class Engine(Protocol):
-    """Paints chunks with some number of workers."""
+    """Paints chunks with some number of workers, of which `sharing` work on one GPU."""
+
+    sharing: int
 
     def describe(self) -> dict[str, str]:
         """Say what decides the last bit of a picture: device, number format, weights. Raises ModelError."""

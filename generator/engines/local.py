@@ -21,6 +21,7 @@ class LocalEngine:
     def __init__(self, config: Config, chunks: int):
         self._config = config
         self.workers = min(count_workers(config), chunks)
+        self.sharing = -(-self.workers // max(1, len(visible_gpus(config))))
 
     def describe(self) -> dict[str, str]:
         """Say what decides the last bit of a picture."""

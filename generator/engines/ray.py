@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import ray
+import torch
 from ray.exceptions import RayActorError, RayTaskError
 
 from generator.config import Config
@@ -18,14 +19,14 @@ from generator.engines.chunk import Chunk, ChunkListener, ChunkPainter, ChunkRep
 from generator.engines.local import MAX_LOSSES
 from generator.errors import BoxpaintError, ModelError
 from generator.painting.describe import describe_models
-from generator.painting.device import count_threads
+from generator.painting.device import count_threads, workers_per_gpu
 
 # Numbers of chunks and seconds are all that travels; Ray would set a third of the memory aside for it.
 _STORE_BYTES = 128 * 2**20
 
 
 class RayEngine:
-    """Paints with one actor for each GPU of a cluster, or for each of its cores."""
+    """Paints with a few actors for each GPU of a cluster, or one for each of its cores."""
 
     def __init__(self, config: Config, chunks: int):
         self._config = config
@@ -37,10 +38,14 @@ class RayEngine:
             )
         cluster: dict[str, float] = ray.cluster_resources()
         gpus, cores = int(cluster.get("GPU", 0)), int(cluster.get("CPU", 1))
-        self._needs: dict[str, Any] = {"num_gpus": 1} if gpus and config.device in ("auto", "cuda") else {}
+        self.sharing = 1
         # Of the head node's own cores no more can be said: with `threads: auto` a worker takes a whole machine's.
-        self._needs["num_cpus"] = 1 if self._needs else min(cores, count_threads(config))
-        places = gpus if "num_gpus" in self._needs else cores // self._needs["num_cpus"]
+        self._needs: dict[str, Any] = {"num_cpus": min(cores, count_threads(config))}
+        places = cores // self._needs["num_cpus"]
+        if gpus and config.device in ("auto", "cuda"):
+            self.sharing = ray.get(ray.remote(num_gpus=1, num_cpus=1)(_workers_on_its_gpu).remote(cores // gpus))
+            self._needs = {"num_gpus": 1 / self.sharing, "num_cpus": 1}
+            places = gpus * self.sharing
         self.workers = min(config.workers if isinstance(config.workers, int) else max(1, places), chunks)
 
     def describe(self) -> dict[str, str]:
@@ -76,6 +81,10 @@ class RayEngine:
             for actor in actors:
                 ray.kill(actor)
         return not stopped
+
+
+def _workers_on_its_gpu(cores: int) -> int:
+    return workers_per_gpu(torch.cuda.get_device_properties(0).total_memory, cores)
 
 
 def _describe(config: Config) -> dict[str, str]:
