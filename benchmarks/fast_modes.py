@@ -1,0 +1,115 @@
+"""What faster ways of painting cost: the same scenes, painted in each of them, and what the checks say of the objects.
+
+    python -m benchmarks.fast_modes [--scenes 8] [--tiny-vae FOLDER] [--out runs/fast_modes] [--only "as it is" ...]
+
+Scenes of the root scenario with the embedded model, the same plan, prompt book and seeds in every row. Columns: seconds
+of one process for each settled object, in the stages of UNet and VAE alone; objects accepted at the first try; the
+verifier's median score of what was kept; and how far the kept crops lie from those of the first row (Fréchet distance
+in the verifier's own space, Heusel et al. 2017, arXiv 1706.08500), next to that of the first row with another seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from scipy.linalg import sqrtm
+
+from detection.datasets.read import open_rgb
+from generator.clip import Clip
+from generator.config import Config
+from generator.dataset import RunFolder
+from generator.geometry import Box, square_around
+from generator.plan import Plan
+from generator.prompts.book import read_book
+from generator.run import generate
+from generator.spec import load_spec
+
+PAINTING_STAGES = ("backgrounds", "objects", "finishing")
+FIRST, AGAIN = "as it is", "as it is, another seed"
+ROWS: dict[str, dict[str, Any]] = {
+    FIRST: {},
+    AGAIN: {"seed": 1},
+    "half the steps": {"painting": {"steps": 4}},
+    "deep features kept for one step": {"painting": {"cache_every": 2}},
+    "deep features kept for two steps": {"painting": {"cache_every": 3}},
+    "without guidance": {"painting": {"guidance_scale": 1.0}},
+}
+
+
+def main() -> None:
+    """Paint, look and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenes", type=int, default=8)
+    parser.add_argument("--tiny-vae", type=Path, help="folder of an AutoencoderTiny for the bundle's latents")
+    parser.add_argument("--out", type=Path, default=Path("runs/fast_modes"))
+    parser.add_argument("--only", nargs="+", help="rows to print, the first one is always painted")
+    arguments = parser.parse_args()
+    rows = dict(ROWS)
+    if arguments.tiny_vae is not None:
+        rows["a tiny VAE"] = {"models": {"vae": {"folder": str(arguments.tiny_vae)}}}
+    table = Table(title=f"{arguments.scenes} scenes, the embedded model")
+    for column in ("way", "seconds an object", "at the first try", "median score", "distance"):
+        table.add_column(column)
+    book, first = None, None
+    for name, changes in rows.items():
+        if arguments.only and name not in (FIRST, *arguments.only):
+            continue
+        run = _paint(changes, arguments.out / name.replace(" ", "_").replace(",", ""), arguments.scenes, book)
+        book = book or run.folder / "prompts"
+        features = _features(run)
+        first = features if first is None else first
+        cells = [*_figures(run), f"{frechet_distance(first, features):.3f}" if name != FIRST else ""]
+        print(name, *cells, flush=True)
+        table.add_row(name, *cells)
+    Console(width=110).print(table)
+
+
+def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """Distance of two sets of features (N, D) and (M, D), each taken for a normal distribution."""
+    both = [np.cov(each, rowvar=False) + 1e-6 * np.eye(each.shape[1]) for each in (a, b)]
+    shift = float(((a.mean(0) - b.mean(0)) ** 2).sum())
+    return shift + float(np.trace(both[0] + both[1] - 2 * np.real(sqrtm(both[0] @ both[1]))))
+
+
+def _paint(changes: Mapping[str, Any], out: Path, scenes: int, book: Path | None) -> RunFolder:
+    config = Config(**{"audit": {"scenes": 0}, "threads": 1, **changes})
+    spec = load_spec(canvas_wh=config.canvas_wh, find_references=False)
+    dataset = generate(spec, config, out, prompts=book, limit=scenes)
+    return RunFolder.open(dataset.folder, Plan(spec=spec, config=config, book=read_book(out / "prompts", spec)))
+
+
+def _figures(run: RunFolder) -> list[str]:
+    seconds = sum(line["seconds"].get(stage, 0.0) for line in run.read_timings() for stage in PAINTING_STAGES)
+    records = list(run.records())
+    settled = [item for record in records for item in (*record.objects, *record.decoys)]
+    objects = [item for record in records for item in record.objects]
+    at_once = sum(item.painted_box is not None and len(item.attempts) == 1 for item in objects)
+    scores = [item.verified_score for item in objects if item.verified_score is not None]
+    return [f"{seconds / len(settled):.2f}", f"{at_once / len(objects):.0%}", f"{np.median(scores):.3f}"]
+
+
+def _features(run: RunFolder) -> np.ndarray:
+    config = run.plan.config
+    assert config.models.clip is not None
+    clip = Clip("clip", config.models.clip, device=torch.device("cpu"), offline=True)
+    crops = []
+    for record in run.records():
+        picture = np.asarray(open_rgb(run.folder / "images" / record.file_name))
+        for item in record.objects:
+            if item.painted_box is not None:
+                box = square_around(
+                    Box.from_xyxy(*item.painted_box), margin=0.25, size_wh=(record.width, record.height)
+                )
+                crops.append(picture[box.slices])
+    return clip.embed_pictures(crops)
+
+
+if __name__ == "__main__":
+    main()
