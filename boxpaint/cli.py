@@ -121,8 +121,9 @@ def plan(
 
     Prompts are drawn from the book of --prompts; without it they stay as the CSV files have them.
     """
+    from generator.manifest import write_plan
     from generator.pictures import preview_plan
-    from generator.plan import Plan, write_plan
+    from generator.plan import Plan
     from generator.prompts.book import read_book
     from generator.storage import atomic_writer, make_folder
 

@@ -9,10 +9,11 @@ what it painted is labelled with a box `label_scale` times the tight one.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from statistics import NormalDist
 from typing import Annotated, Literal
@@ -25,6 +26,8 @@ from generator.storage import write_json
 
 CALIBRATION = "calibration.json"
 DECILES = 11
+_RANKS = np.linspace(0, 1, DECILES)
+_RANKS.setflags(write=False)
 # Sizes are drawn from this middle part of their distribution: a few boxes say nothing of its tails.
 _TAIL = 0.025
 
@@ -81,13 +84,26 @@ class ClassCalibration(_Part):
         return side * stretch, side / stretch
 
 
-def draw_centre(deciles: Iterable[float], limits: tuple[float, float], draw: float) -> float:
-    """A centre (share of the picture) between `limits`, as the deciles have it; `draw` is uniform in [0, 1)."""
-    # Strictly rising, so that the way back is one.
-    places = np.fromiter(deciles, float) + np.arange(DECILES) * 1e-9
-    ranks = np.linspace(0, 1, DECILES)
-    low, high = np.interp(limits, places, ranks)
-    return float(np.clip(np.interp(low + draw * (high - low), ranks, places), *limits))
+def centres_between(deciles: tuple[float, ...], limits: tuple[float, float]) -> Callable[[float], float]:
+    """Return a function: a uniform number in [0, 1) -> a centre (share of the picture) between `limits`.
+
+    The centres lie as the deciles have it.
+    """
+    places = _rising(deciles)
+    low, high = np.interp(limits, places, _RANKS).tolist()
+
+    def draw_centre(draw: float) -> float:
+        return min(max(float(np.interp(low + draw * (high - low), _RANKS, places)), limits[0]), limits[1])
+
+    return draw_centre
+
+
+@functools.lru_cache(maxsize=256)
+def _rising(deciles: tuple[float, ...]) -> np.ndarray:
+    """Make deciles strictly rising, so that the way back from ranks is one."""
+    places: np.ndarray = np.array(deciles) + np.arange(DECILES) * 1e-9
+    places.setflags(write=False)
+    return places
 
 
 class _File(_Part):

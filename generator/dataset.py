@@ -2,7 +2,7 @@
 
 run.json                 spec, config, seed and versions: a second run into the folder must agree with it
 prompts/                 the prompt book: enriched.json, and captions.json where there were reference photos
-plan.jsonl               every planned scene
+plan.jsonl               every planned scene; of more than 10,000, as far as painting has come, see manifest.py
 images/000000.png        the pictures
 records/000000.json      how each was made; written after its picture, so a record means a finished scene
 annotations/             COCO, made from the records
@@ -24,13 +24,21 @@ from typing import Any
 
 from generator.audit.files import AUDIT, AUDIT_PICTURE
 from generator.errors import RunMismatchError
-from generator.plan import Plan, write_plan
+from generator.manifest import extend_plan
+from generator.plan import Plan
 from generator.prompts.book import ENRICHED_FILE, PromptBook, read_book, write_book
 from generator.provenance import encode_image, xmp_packet
 from generator.record import SceneRecord, read_record, record_of
 from generator.review import REVIEW, Review, read_review
 from generator.run_identity import compare, differences_between, identity_of, read_json, read_run
-from generator.storage import make_folder, remove_leftovers, translate_os_errors, write_bytes, write_json
+from generator.storage import (
+    list_folder,
+    make_folder,
+    remove_leftovers,
+    translate_os_errors,
+    write_bytes,
+    write_json,
+)
 from generator.types import Scene
 from generator.version import __version__
 
@@ -76,6 +84,7 @@ class RunFolder:
         self.review = review or Review()
         self._finished = finished
         self._stale = stale
+        self._planned = 0
 
     @classmethod
     def open(cls, folder: Path, plan: Plan, *, overwrite: bool = False) -> RunFolder:
@@ -93,7 +102,8 @@ class RunFolder:
         if before is None:
             what = ", ".join(visible[:3])
             raise RunMismatchError(f"{folder} is not a boxpaint run folder: it holds {what}; choose another with --out")
-        started = any(any((folder / name).glob("[!.]*")) for name in ("images", "records"))
+        painted = (entry.name for name in ("images", "records") for entry in list_folder(folder / name))
+        started = any(not name.startswith(".") for name in painted)
         differences = differences_between(before, identity_of(plan))
         if differences and started and not overwrite:
             raise RunMismatchError(
@@ -184,8 +194,11 @@ class RunFolder:
             remove_leftovers(make_folder(self.folder / name))
         remove_leftovers(self.folder)
         self._write_book()
-        if not self._finished or not (self.folder / "plan.jsonl").exists():
-            write_plan(self.plan, self.folder / "plan.jsonl")
+        manifest = self.folder / "plan.jsonl"
+        if not self._finished:  # it may be of another book
+            with translate_os_errors(manifest):
+                manifest.unlink(missing_ok=True)
+        self._planned = extend_plan(self.plan, manifest, until=max(self._finished, default=0))
         return differences
 
     def _write_run(self, painter: Mapping[str, str]) -> None:
@@ -215,8 +228,11 @@ class RunFolder:
         self._finished.add(index)
 
     def note_finished(self, indices: Iterable[int]) -> None:
-        """Count scenes as finished that another process has written."""
-        self._finished.update(indices)
+        """Count scenes as finished that another process has written, and go on with plan.jsonl. Raises StorageError."""
+        new = set(indices)
+        self._finished |= new
+        if (last := max(new, default=0)) >= self._planned:
+            self._planned = extend_plan(self.plan, self.folder / "plan.jsonl", until=last)
 
     def remove_annotations(self) -> None:
         """Take back annotations that should not be used. Raises StorageError."""
@@ -238,17 +254,25 @@ class RunFolder:
             gap = b"" if stream.read(1) in (b"", b"\n") else b"\n"  # a kill cut the last line short
             stream.write(gap + json.dumps(line).encode() + b"\n")
 
-    def read_timings(self) -> list[dict[str, Any]]:
-        """Lines of the timing log; one that a kill cut short is passed over."""
+    def read_timings(self) -> Iterator[dict[str, Any]]:
+        """Read the timing log line by line; one that a kill cut short is passed over."""
         path = self.folder / "logs" / "timings.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        return [json.loads(line) for line in lines if line.endswith("}}")]
+        if path.exists():
+            with translate_os_errors(path), path.open("rb") as stream:
+                yield from (json.loads(line) for line in stream if line.rstrip().endswith(b"}}"))
 
     def _find_finished(self) -> set[int]:
-        records = [path for path in (self.folder / "records").glob("*.json") if path.stem.isdecimal()]
-        # A record without bytes is what a power cut leaves on some file systems.
-        stems = [int(path.stem) for path in records if path.stat().st_size]
-        finished = {index for index in stems if self.image_path(index).exists()}
+        suffix = f".{self.plan.config.output.image_format}"
+        pictures = {_scene_of(entry.name, suffix) for entry in list_folder(self.folder / "images")} - {None}
+        with translate_os_errors(self.folder / "records"):
+            finished = {
+                index
+                for entry in list_folder(self.folder / "records")
+                if (index := _scene_of(entry.name, ".json")) is not None
+                and index in pictures
+                # A record without bytes is what a power cut leaves on some file systems.
+                and entry.stat().st_size
+            }
         reviewed = finished & self.review.rejected().keys()
         return finished - {index for index in reviewed if self.review.is_waiting(read_record(self.record_path(index)))}
 
@@ -263,3 +287,12 @@ class RunFolder:
         for name in reversed(_OWN_FILES):
             with translate_os_errors(self.folder / name):
                 (self.folder / name).unlink(missing_ok=True)
+
+
+def _scene_of(name: str, suffix: str) -> int | None:
+    """Scene of a file of ours: 7 of "000007.png"; None of any other file."""
+    stem = name.removesuffix(suffix)
+    if not stem.isdecimal():
+        return None
+    index = int(stem)
+    return index if name == f"{index:06d}{suffix}" else None

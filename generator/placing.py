@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from generator.calibration import DECILES, draw_centre
+from generator.calibration import DECILES, centres_between
 from generator.config import PlacementConfig
-from generator.geometry import Box, overlap_share
+from generator.geometry import Box
 from generator.ground import Ground
 from generator.spec import ClassSpec
 from generator.spec_rules import MIN_SIDE_PX
@@ -58,13 +58,13 @@ def find_place(
         return None, "the band leaves no place for a box of this height inside the canvas"
     found = row.calibration
     wanted = 1 if ground is None or found is None else CHOICES
+    draw_x = _starts_between(x_low, x_high, width, canvas_w, None if found is None else found.centres_x)
+    draw_y = _starts_between(y_low, y_high, height, canvas_h, None if found is None else found.centres_y)
     places: list[Box] = []
     for _ in range(rules.max_tries):
-        x = _draw_start(x_low, x_high, width, canvas_w, None if found is None else found.centres_x, rng)
-        y = _draw_start(y_low, y_high, height, canvas_h, None if found is None else found.centres_y, rng)
-        box = Box.from_xywh(x, y, width, height)
-        if all(overlap_share(box, other) <= max_overlap for other in taken):
-            places.append(box)
+        x, y = draw_x(rng), draw_y(rng)
+        if _is_free(x, y, width, height, taken, max_overlap):
+            places.append(Box.from_xywh(x, y, width, height))
             if len(places) == wanted:
                 break
     if not places:
@@ -76,35 +76,50 @@ def find_place(
     return places[int(np.abs(ranks - rank).argmin())], ""
 
 
-def _draw_start(
-    low: int, high: int, length: int, canvas: int, deciles: Sequence[float] | None, rng: np.random.Generator
-) -> int:
-    """Draw the near edge of a box: anywhere, or with its centre where real ones are."""
+def _is_free(x: int, y: int, width: int, height: int, taken: Sequence[Box], max_overlap: float) -> bool:
+    """Whether a box shares at most `max_overlap` of the smaller one with each of `taken` (geometry.overlap_share).
+
+    Written out: most boxes that are drawn are thrown away, and making them took a third of the time of a plan.
+    """
+    area = width * height
+    for other in taken:
+        shared_w = min(x + width, other.x_max) - max(x, other.x_min)
+        shared_h = min(y + height, other.y_max) - max(y, other.y_min)
+        if shared_w > 0 and shared_h > 0 and shared_w * shared_h / min(area, other.area) > max_overlap:
+            return False
+    return True
+
+
+def _starts_between(
+    low: int, high: int, length: int, canvas: int, deciles: tuple[float, ...] | None
+) -> Callable[[np.random.Generator], int]:
+    """Return a function that draws the near edge of a box: anywhere, or with its centre where real ones are."""
     if deciles is None:
-        return int(rng.integers(low, high, endpoint=True))
-    limits = (low + length / 2) / canvas, (high + length / 2) / canvas
-    centre = draw_centre(deciles, limits, float(rng.random()))
-    return min(max(round(centre * canvas - length / 2), low), high)
+        return lambda rng: int(rng.integers(low, high, endpoint=True))
+    draw_centre = centres_between(deciles, ((low + length / 2) / canvas, (high + length / 2) / canvas))
+    return lambda rng: min(max(round(draw_centre(rng.random()) * canvas - length / 2), low), high)
 
 
 def draw_size(row: ClassSpec, canvas_wh: tuple[int, int], rng: np.random.Generator) -> tuple[int, int]:
     """Draw the width and height in pixels of one box of a class."""
-    ranges = row.size_ranges_px(canvas_wh)
-    scale, jitter_w, jitter_h = rng.random(3)
+    scale, jitter_w, jitter_h = rng.random(3).tolist()
     if row.calibration is not None:
-        wished = row.calibration.draw_size((float(scale), float(jitter_w)), canvas_wh)
+        wished = row.calibration.draw_size((scale, jitter_w), canvas_wh)
         width, height = (min(max(round(side), MIN_SIDE_PX), most) for side, most in zip(wished, canvas_wh, strict=True))
         return width, height
+    ranges = row.size_ranges_px(canvas_wh)
     if ranges is None:
         low, high = np.log(row.aspect_ratios)
         ratio = float(np.exp(low + (high - low) * jitter_w))
         share = LONG_SIDE_SHARES[0] + (LONG_SIDE_SHARES[1] - LONG_SIDE_SHARES[0]) * scale
-        return aspect_size_px(ratio, float(share), canvas_wh)
+        return aspect_size_px(ratio, share, canvas_wh)
     width_min, height_min, width_max, height_max = ranges
-    width_share, height_share = np.clip(scale + SIZE_JITTER * (2 * np.array([jitter_w, jitter_h]) - 1), 0, 1)
+    width_share, height_share = (
+        min(max(scale + SIZE_JITTER * (2 * jitter - 1), 0.0), 1.0) for jitter in (jitter_w, jitter_h)
+    )
     return (
-        round(width_min + float(width_share) * (width_max - width_min)),
-        round(height_min + float(height_share) * (height_max - height_min)),
+        round(width_min + width_share * (width_max - width_min)),
+        round(height_min + height_share * (height_max - height_min)),
     )
 
 

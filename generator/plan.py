@@ -6,11 +6,9 @@ A scene's content depends on its own index alone, so a preview, a resume, a shar
 from __future__ import annotations
 
 import functools
-import json
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,7 +21,6 @@ from generator.placing import draw_size, find_place
 from generator.prompts.book import PromptBook, RowKey, background_key, class_key, key_position
 from generator.seeds import derive_rng, derive_seed
 from generator.spec import ClassSpec, Spec
-from generator.storage import atomic_writer
 
 # Second position of every seed below the run's seed; the first is the scene, or RUN for what spans scenes.
 RUN = 2**32 - 1
@@ -77,11 +74,11 @@ class ScenePlan:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; boxes as [x_min, y_min, x_max, y_max] in pixels."""
-        data = asdict(self)
-        for name, sources in (("placements", self.placements), ("decoys", self.decoys)):
-            for placement, source in zip(data[name], sources, strict=True):
-                placement["box"] = list(source.box.xyxy)
-        return data
+        placed = {
+            name: [{**_fields(item), "box": list(item.box.xyxy)} for item in items]
+            for name, items in (("placements", self.placements), ("decoys", self.decoys))
+        }
+        return {**_fields(self), **placed, "unplaced": [_fields(item) for item in self.unplaced]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +131,8 @@ class Plan:
         """
         if not 0 <= index < len(self):
             raise IndexError(index)
-        background = self.spec.backgrounds[_background_rows(self.spec, self.config.seed)[index]]
+        counts = tuple(row.num_imgs for row in self.spec.backgrounds)
+        background = self.spec.backgrounds[_background_rows(counts, self.config.seed)[index]]
         placements, unplaced = self._place_objects(index, None if picture is None else Ground(picture))
         prompt = self._draw_prompt(background_key(background), index, 0)
         negative_prompt = background.negative_prompt or self.config.painting.background_negative_prompt
@@ -156,6 +154,8 @@ class Plan:
         from a stream of its own, so that a longer book moves no box.
         """
         texts = self._texts.get(key) or (key[2],)
+        if len(texts) == 1:
+            return texts[0]
         block, place = divmod(index, len(texts))
         order = _text_order(self.config.seed, key_position(key), block, len(texts))
         return texts[order[(place + number) % len(texts)]]
@@ -264,20 +264,17 @@ class Plan:
         return BLENDERS_IN_MIX[seed % len(BLENDERS_IN_MIX)] if blend == "mixed" else blend
 
 
-def write_plan(plan: Plan, path: Path) -> int:
-    """Write one scene a line as JSON, whole or not at all; returns the number of objects without a place."""
-    unplaced = 0
-    with atomic_writer(path) as stream:
-        for scene in plan:
-            unplaced += len(scene.unplaced)
-            stream.write(json.dumps(scene.to_json(), separators=(",", ":"), ensure_ascii=False).encode() + b"\n")
-    return unplaced
+def _fields(item: ScenePlan | Placement | Unplaced) -> dict[str, Any]:
+    # Not dataclasses.asdict, which copies every value: it took as long as planning the scene.
+    return {name: getattr(item, name) for name in item.__slots__}
 
 
 @functools.lru_cache(maxsize=4)
-def _background_rows(spec: Spec, seed: int) -> np.ndarray:
-    """Row of background.csv for every scene: shuffled, so that the first pictures of a run show every kind."""
-    rows = np.repeat(np.arange(len(spec.backgrounds)), [row.num_imgs for row in spec.backgrounds])
+def _background_rows(counts: tuple[int, ...], seed: int) -> np.ndarray:
+    """Row of background.csv for every scene, of rows with so many scenes each: shuffled, so that the first pictures of
+    a run show every kind.
+    """
+    rows = np.repeat(np.arange(len(counts)), counts)
     shuffled: np.ndarray = derive_rng(seed, RUN, _ORDER).permutation(rows)
     shuffled.setflags(write=False)
     return shuffled

@@ -23,6 +23,8 @@ from generator.storage import locked
 
 # Annotations are written again after a chunk unless that would take more than this share of the time.
 EXPORT_TIME_SHARE = 0.05
+# Where that takes longer, they are written at the end only: nobody is handed a chunk meanwhile.
+LONGEST_EXPORT_S = 30.0
 
 
 class Listener:
@@ -124,17 +126,16 @@ def _generate(
     if leak:
         listener.on_warning(leak)
     _export(run)
-    write_report(run)
-    objects = dropped = unplaced = 0
-    for record in run.records():
-        objects += sum(item.painted_box is not None for item in record.objects)
-        dropped += sum(item.painted_box is None for item in record.objects)
-        unplaced += len(record.unplaced)
+    statistics = write_report(run)
+    dropped = sum(category.dropped for category in statistics.categories)
+    unplaced = sum(category.unplaced for category in statistics.categories)
     if dropped or unplaced:
         listener.on_warning(
             f"of the objects asked for, {dropped} were dropped and {unplaced} found no place: see the report"
         )
-    return Dataset(folder=run.folder, num_scenes=len(run.finished), num_objects=objects, complete=not stopped)
+    return Dataset(
+        folder=run.folder, num_scenes=len(run.finished), num_objects=statistics.objects, complete=not stopped
+    )
 
 
 def _paint_chunks(run: RunFolder, chunks: list[Chunk], listener: Listener, should_stop: Callable[[], bool]) -> bool:
@@ -183,7 +184,8 @@ class _Desk(ChunkListener):
         for _ in chunk.scenes:
             self._listener.on_scene(1)
         seconds = dict(report.seconds)
-        if time.perf_counter() - self._exported >= self._export_seconds / EXPORT_TIME_SHARE:
+        waited = time.perf_counter() - self._exported
+        if self._export_seconds <= min(LONGEST_EXPORT_S, waited * EXPORT_TIME_SHARE):
             start = time.perf_counter()
             _export(run)
             self._exported = time.perf_counter()

@@ -101,11 +101,22 @@ def write_json(path: Path, data: Any, *, indent: int | None = 1) -> None:
     write_bytes(path, (json.dumps(data, indent=indent, ensure_ascii=False, allow_nan=False) + "\n").encode())
 
 
+def list_folder(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Entries of a folder in no order, none where there is no folder: of a million of them no list is made.
+
+    Raises StorageError.
+    """
+    missing = contextlib.suppress(FileNotFoundError, NotADirectoryError)
+    with translate_os_errors(folder), missing, os.scandir(folder) as entries:
+        yield from entries
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove the `.part` files that a killed run left in a folder."""
-    for part in folder.glob(".*.part"):
-        with translate_os_errors(part):
-            part.unlink(missing_ok=True)
+    for entry in list_folder(folder):
+        if entry.name.startswith(".") and entry.name.endswith(".part"):
+            with translate_os_errors(folder):
+                Path(entry).unlink(missing_ok=True)
 
 
 def sha256_of(path: Path) -> str:

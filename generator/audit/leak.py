@@ -24,7 +24,7 @@ from generator.geometry import Box
 from generator.pictures import spread, tile
 from generator.record import ObjectRecord, PaintRecord, SceneRecord, decode_mask, read_record
 from generator.seeds import derive_rng, derive_seed
-from generator.storage import atomic_writer, write_json
+from generator.storage import atomic_writer, list_folder, write_json
 
 # Pixels around an object's mask that are hidden, too: its soft edge and its shadow.
 HIDDEN_BORDER_PX = 4
@@ -82,11 +82,12 @@ def audit_folder(folder: Path, *, scenes: int | None = None, with_network: bool 
 
     Raises DatasetError where no finished scene is in it.
     """
-    paths = sorted((folder / "records").glob("*.json"))
-    if not paths:
+    names = sorted(entry.name for entry in list_folder(folder / "records") if entry.name.endswith(".json"))
+    if not names:
         expected = "no records/ of `boxpaint generate` are in it; only painted data sets can be audited"
         raise DatasetError([Fault(file=str(folder), expected=expected)])
-    records = [read_record(paths[place]) for place in spread(len(paths), scenes or len(paths))]
+    chosen = [names[place] for place in spread(len(names), scenes or len(names))]
+    records = [read_record(folder / "records" / name) for name in chosen]
     report = audit_scenes(records, folder / "images", seed=seed, with_network=with_network)
     write_json(folder / AUDIT, report.audit.model_dump(mode="json"))
     picture = draw_suspicious(report.suspicious)

@@ -30,11 +30,17 @@ class RayEngine:
 
     def __init__(self, config: Config, chunks: int):
         self._config = config
-        if not ray.is_initialized():
+        if not ray.is_initialized() and "RAY_ADDRESS" in os.environ:
+            ray.init(log_to_driver=False, configure_logging=False)  # it refuses a size of the store, which is there
+        elif not ray.is_initialized():
             # Of a cluster of its own: Ray would give way to everything else on the machine (nice 15).
             os.environ.setdefault("RAY_worker_niceness", "0")
             ray.init(
-                include_dashboard=False, log_to_driver=False, configure_logging=False, object_store_memory=_STORE_BYTES
+                address="local",
+                include_dashboard=False,
+                log_to_driver=False,
+                configure_logging=False,
+                object_store_memory=_STORE_BYTES,
             )
         cluster: dict[str, float] = ray.cluster_resources()
         gpus, cores = int(cluster.get("GPU", 0)), int(cluster.get("CPU", 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from generator.pictures import category_colours, draw_record, spread, tile
 from generator.record import AttemptRecord, ObjectRecord, SceneRecord
 from generator.report.environment import page_environment
 from generator.report.plots import box_plots
-from generator.report.statistics import collect, list_prompts
+from generator.report.statistics import Collector, PromptCounter, Statistics
 from generator.storage import translate_os_errors, write_bytes
 from generator.version import __version__
 
@@ -24,16 +24,32 @@ SHEET_SCENES, SHEET_COLUMNS, SHEET_CELL_PX = 24, 4, 420
 MAX_REJECTED_ROWS = 200
 
 
-def write_report(run: RunFolder) -> None:
-    """Write README.md, contact_sheet.jpg and report.html of a run folder from its records. Raises StorageError."""
+def write_report(run: RunFolder) -> Statistics:
+    """Write README.md, contact_sheet.jpg and report.html of a run folder from its records; returns what was counted.
+
+    Records are taken one at a time. Raises StorageError.
+    """
     plan = run.plan
     categories = list(plan.spec.categories)
-    records = list(run.records())
     measured = {row.name: row.calibration for row in plan.spec.classes if row.calibration is not None}
     real_sides_px = {name: found.side_px(plan.config.canvas_wh) for name, found in measured.items()}
-    statistics = collect(records, categories, real_sides_px)
+    collector, prompts = Collector(categories, real_sides_px), PromptCounter()
+    finished = sorted(run.finished)
+    on_sheet = {finished[position] for position in spread(len(finished), SHEET_SCENES)}
+    shown: list[SceneRecord] = []
+    rejected: list[dict[str, Any]] = []
+    num_rejected = 0
+    for record in run.records():
+        collector.add(record)
+        prompts.add(record)
+        if record.index in on_sheet:
+            shown.append(record)
+        rows = _rejections(record)
+        num_rejected += len(rows)
+        rejected += rows[: MAX_REJECTED_ROWS - len(rejected)]
+    statistics = collector.statistics()
     colours = category_colours(categories)
-    jpeg = _jpeg(_contact_sheet(records, run, colours))
+    jpeg = _jpeg(_contact_sheet(shown, run, colours))
     write_bytes(run.folder / "contact_sheet.jpg", jpeg)
     audit = read_audit(run.folder)
     context: dict[str, Any] = {
@@ -43,30 +59,29 @@ def write_report(run: RunFolder) -> None:
         "statistics": statistics,
         "version": __version__,
         "colours": colours,
-        "prompts": list_prompts(plan.book, records) if plan.book else (),
+        "prompts": prompts.list_prompts(plan.book) if plan.book else (),
     }
     write_bytes(run.folder / "README.md", _render("card.md.j2", **context).encode())
-    rejected = _rejections(records)
     page = _render(
         "report.html.j2",
         **context,
         sheet=base64.b64encode(jpeg).decode(),
         plots=box_plots(statistics, plan.config.canvas_wh, colours),
-        rejected=rejected[:MAX_REJECTED_ROWS],
-        num_rejected=len(rejected),
+        rejected=rejected,
+        num_rejected=num_rejected,
         timings=_seconds_per_stage(run),
         suspicious=_encoded(run.folder / AUDIT_PICTURE),
     )
     write_bytes(run.folder / "report.html", page.encode())
+    return statistics
 
 
 def _render(template: str, **context: Any) -> str:
     return page_environment("generator.report").get_template(template).render(**context)
 
 
-def _contact_sheet(records: list[SceneRecord], run: RunFolder, colours: Mapping[str, str]) -> Image.Image:
-    chosen = [records[position] for position in spread(len(records), SHEET_SCENES)]
-    pictures = [draw_record(record, run.folder / "images", colours) for record in chosen]
+def _contact_sheet(records: Sequence[SceneRecord], run: RunFolder, colours: Mapping[str, str]) -> Image.Image:
+    pictures = [draw_record(record, run.folder / "images", colours) for record in records]
     columns = min(SHEET_COLUMNS, len(pictures))
     return tile(pictures, columns=columns, cell_width=min(run.plan.config.canvas.width, SHEET_CELL_PX))
 
@@ -83,27 +98,25 @@ def _jpeg(picture: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _rejections(records: Iterable[SceneRecord]) -> list[dict[str, Any]]:
-    """Every rejected attempt, dropped object and object without a place, in order of scenes."""
-    rows: list[dict[str, Any]] = []
-    for record in records:
-        rows += [
-            {"scene": record.index, "category": "scene", "what": f"attempt {attempt.number + 1} rejected", "why": why}
-            for attempt in record.background.attempts
-            if attempt.number != record.background.taken and (why := _reasons(attempt))
-        ]
-        for item in (*record.objects, *record.decoys):
-            category = item.category if isinstance(item, ObjectRecord) else "decoy"
-            for attempt in item.attempts:
-                if reasons := _reasons(attempt):
-                    outcome = f"attempt {attempt.number + 1} rejected"
-                    rows.append({"scene": record.index, "category": category, "what": outcome, "why": reasons})
-            if item.dropped:
-                rows.append({"scene": record.index, "category": category, "what": "dropped", "why": item.dropped})
-        rows += [
-            {"scene": record.index, "category": item.category, "what": "not placed", "why": item.reason}
-            for item in record.unplaced
-        ]
+def _rejections(record: SceneRecord) -> list[dict[str, Any]]:
+    """Every rejected attempt, dropped object and object without a place of a scene."""
+    rows: list[dict[str, Any]] = [
+        {"scene": record.index, "category": "scene", "what": f"attempt {attempt.number + 1} rejected", "why": why}
+        for attempt in record.background.attempts
+        if attempt.number != record.background.taken and (why := _reasons(attempt))
+    ]
+    for item in (*record.objects, *record.decoys):
+        category = item.category if isinstance(item, ObjectRecord) else "decoy"
+        for attempt in item.attempts:
+            if reasons := _reasons(attempt):
+                outcome = f"attempt {attempt.number + 1} rejected"
+                rows.append({"scene": record.index, "category": category, "what": outcome, "why": reasons})
+        if item.dropped:
+            rows.append({"scene": record.index, "category": category, "what": "dropped", "why": item.dropped})
+    rows += [
+        {"scene": record.index, "category": item.category, "what": "not placed", "why": item.reason}
+        for item in record.unplaced
+    ]
     return rows
 
 

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from statistics import median
+from typing import Generic, TypeVar
+
+import numpy as np
 
 from generator.geometry import Box, box_iou
 from generator.prompts.book import PromptBook
-from generator.record import SceneRecord
+from generator.record import ObjectRecord, SceneRecord
+
+# Sizes and places that are kept of a category, to be drawn; of more objects every second, every fourth ...
+MAX_POINTS = 20_000
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +27,7 @@ class CategoryStatistics:
 
     Sizes are geometric means of a box's sides, in pixels: of the boxes asked of the painter, those tight around what it
     painted, the labels, and real ones, where they were measured. `median_score` is what the verifier gave them.
+    `painted_wh` and `centres` are of MAX_POINTS objects at most, evenly spread.
     """
 
     name: str
@@ -65,47 +74,100 @@ class Statistics:
         return sum(category.painted for category in self.categories)
 
 
-def collect(
-    records: Sequence[SceneRecord], categories: Iterable[str], real_sides_px: Mapping[str, float] | None = None
-) -> Statistics:
-    """Count what is in the records; `real_sides_px` are those of real objects, as far as they were measured."""
-    real = real_sides_px or {}
-    return Statistics(
-        scenes=len(records),
-        train_scenes=sum(record.split == "train" for record in records),
-        backgrounds=sum(len(record.background.attempts) for record in records),
-        decoys=sum(not item.dropped for record in records for item in record.decoys),
-        decoy_attempts=sum(len(item.attempts) for record in records for item in record.decoys),
-        categories=tuple(_collect_category(records, name, real.get(name)) for name in categories),
-    )
+class Collector:
+    """Counts records one at a time; of an object it keeps five numbers for the medians, so that a million fit."""
+
+    def __init__(self, categories: Iterable[str], real_sides_px: Mapping[str, float] | None = None):
+        self._real_sides_px = real_sides_px or {}
+        self._categories = {name: _Category() for name in categories}
+        self._scenes: Counter[str] = Counter()
+        self._backgrounds = self._decoys = self._decoy_attempts = 0
+
+    def add(self, record: SceneRecord) -> None:
+        """Count one record."""
+        self._scenes[record.split] += 1
+        self._backgrounds += len(record.background.attempts)
+        self._decoys += sum(not item.dropped for item in record.decoys)
+        self._decoy_attempts += sum(len(item.attempts) for item in record.decoys)
+        for item in record.objects:
+            if item.category in self._categories:
+                self._categories[item.category].add(item, record)
+        for missing in record.unplaced:
+            if missing.category in self._categories:
+                self._categories[missing.category].counts["unplaced"] += 1
+
+    def statistics(self) -> Statistics:
+        """What was counted so far."""
+        return Statistics(
+            scenes=self._scenes.total(),
+            train_scenes=self._scenes["train"],
+            backgrounds=self._backgrounds,
+            decoys=self._decoys,
+            decoy_attempts=self._decoy_attempts,
+            categories=tuple(
+                each.statistics(name, self._real_sides_px.get(name)) for name, each in self._categories.items()
+            ),
+        )
 
 
-def _collect_category(records: Sequence[SceneRecord], name: str, real_median_px: float | None) -> CategoryStatistics:
-    items = [(record, item) for record in records for item in record.objects if item.category == name]
-    painted = [
-        (record, item, Box.from_xyxy(*item.painted_box)) for record, item in items if item.painted_box is not None
-    ]
-    unplaced = sum(item.category == name for record in records for item in record.unplaced)
-    requested = [Box.from_xyxy(*item.requested_box) for _, item, _ in painted]
-    labels = [item.label_xyxy((record.width, record.height)) for record, item, _ in painted]
-    scores = [item.verified_score for _, item, _ in painted if item.verified_score is not None]
-    return CategoryStatistics(
-        name=name,
-        planned=len(items) + unplaced,
-        train=sum(record.split == "train" for record, _, _ in painted),
-        val=sum(record.split == "val" for record, _, _ in painted),
-        dropped=len(items) - len(painted),
-        unplaced=unplaced,
-        attempts=sum(len(item.attempts) for _, item in items),
-        painted_wh=tuple((box.width, box.height) for _, _, box in painted),
-        centres=tuple(((box.x_min + box.x_max) / 2, (box.y_min + box.y_max) / 2) for _, _, box in painted),
-        requested_median_px=_median([math.sqrt(box.area) for box in requested]),
-        painted_median_px=_median([math.sqrt(box.area) for _, _, box in painted]),
-        labelled_median_px=_median([_side(label) for label in labels if label is not None]),
-        real_median_px=real_median_px,
-        median_iou=_median([box_iou(wish, box) for wish, (_, _, box) in zip(requested, painted, strict=True)]),
-        median_score=_median(scores) if scores else None,
-    )
+class _Category:
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self._sizes_and_centres = _Thinned[tuple[tuple[int, int], tuple[float, float]]]()
+        self._requested_px, self._painted_px, self._labelled_px = array("d"), array("d"), array("d")
+        self._ious, self._scores = array("d"), array("d")
+
+    def add(self, item: ObjectRecord, record: SceneRecord) -> None:
+        self.counts.update(planned=1, attempts=len(item.attempts))
+        label = item.label_xyxy((record.width, record.height))
+        if item.painted_box is None or label is None:
+            self.counts["dropped"] += 1
+            return
+        self.counts[record.split] += 1
+        requested, box = Box.from_xyxy(*item.requested_box), Box.from_xyxy(*item.painted_box)
+        centre = (box.x_min + box.x_max) / 2, (box.y_min + box.y_max) / 2
+        self._sizes_and_centres.add(((box.width, box.height), centre))
+        self._requested_px.append(math.sqrt(requested.area))
+        self._painted_px.append(math.sqrt(box.area))
+        self._labelled_px.append(_side(label))
+        self._ious.append(box_iou(requested, box))
+        if item.verified_score is not None:
+            self._scores.append(item.verified_score)
+
+    def statistics(self, name: str, real_median_px: float | None) -> CategoryStatistics:
+        shown = self._sizes_and_centres.items
+        return CategoryStatistics(
+            name=name,
+            planned=self.counts["planned"] + self.counts["unplaced"],
+            train=self.counts["train"],
+            val=self.counts["val"],
+            dropped=self.counts["dropped"],
+            unplaced=self.counts["unplaced"],
+            attempts=self.counts["attempts"],
+            painted_wh=tuple(size for size, _ in shown),
+            centres=tuple(centre for _, centre in shown),
+            requested_median_px=_median(self._requested_px),
+            painted_median_px=_median(self._painted_px),
+            labelled_median_px=_median(self._labelled_px),
+            real_median_px=real_median_px,
+            median_iou=_median(self._ious),
+            median_score=_median(self._scores) if self._scores else None,
+        )
+
+
+class _Thinned(Generic[Item]):
+    """The items of a stream while they are few, then every second, every fourth ...: at most MAX_POINTS of them."""
+
+    def __init__(self) -> None:
+        self.items: list[Item] = []
+        self._step, self._seen = 1, 0
+
+    def add(self, item: Item) -> None:
+        if self._seen % self._step == 0:
+            self.items.append(item)
+        self._seen += 1
+        if len(self.items) > MAX_POINTS:
+            self.items, self._step = self.items[::2], self._step * 2
 
 
 def _side(box_xyxy: tuple[float, float, float, float]) -> float:
@@ -113,8 +175,8 @@ def _side(box_xyxy: tuple[float, float, float, float]) -> float:
     return math.sqrt((x_max - x_min) * (y_max - y_min))
 
 
-def _median(values: Sequence[float]) -> float:
-    return float(median(values)) if values else 0.0
+def _median(values: array[float]) -> float:
+    return float(np.median(np.asarray(values))) if values else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,18 +190,29 @@ class PromptUse:
     used: int
 
 
-def list_prompts(book: PromptBook, records: Iterable[SceneRecord]) -> tuple[PromptUse, ...]:
-    """List the texts in use, each once a category, with the pictures or labels that came from it."""
-    uses: Counter[tuple[str, str]] = Counter()
-    for record in records:
-        uses["", record.background.prompt] += 1
-        uses.update((item.category, item.prompt) for item in record.objects if item.painted_box is not None)
-    found: dict[tuple[str, str], PromptUse] = {}
-    for row in book.enriched.rows:
-        for item in row.texts:
-            key = (row.name, item.text)
-            if not item.rejected and key not in found:
-                found[key] = PromptUse(
-                    name=row.name, text=item.text, source=item.source, similarity=item.similarity, used=uses[key]
-                )
-    return tuple(found.values())
+class PromptCounter:
+    """Counts, one record at a time, what was painted from which text."""
+
+    def __init__(self) -> None:
+        self._uses: Counter[tuple[str, str]] = Counter()
+
+    def add(self, record: SceneRecord) -> None:
+        """Count one record."""
+        self._uses["", record.background.prompt] += 1
+        self._uses.update((item.category, item.prompt) for item in record.objects if item.painted_box is not None)
+
+    def list_prompts(self, book: PromptBook) -> tuple[PromptUse, ...]:
+        """List the texts in use, each once a category, with the pictures or labels that came from it."""
+        found: dict[tuple[str, str], PromptUse] = {}
+        for row in book.enriched.rows:
+            for item in row.texts:
+                key = (row.name, item.text)
+                if not item.rejected and key not in found:
+                    found[key] = PromptUse(
+                        name=row.name,
+                        text=item.text,
+                        source=item.source,
+                        similarity=item.similarity,
+                        used=self._uses[key],
+                    )
+        return tuple(found.values())

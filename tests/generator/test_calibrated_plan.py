@@ -20,7 +20,8 @@ from generator.config import Config
 from generator.errors import SpecError
 from generator.exporters.coco import export_coco
 from generator.geometry import Box, overlap_share, scaled_about_centre
-from generator.plan import Placement, Plan, ScenePlan, write_plan
+from generator.manifest import write_plan
+from generator.plan import Placement, Plan, ScenePlan
 from generator.record import SceneRecord, read_record, record_of
 from generator.spec import BackgroundSpec, ClassSpec, Spec, load_spec
 from generator.spec_rules import MIN_SIDE_PX, Length

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from generator import manifest
 from generator.config import Config
 from generator.dataset import Dataset, RunFolder
 from generator.errors import BoxpaintError, DatasetError, RunMismatchError, StorageError
@@ -160,6 +161,37 @@ def test_only_picture_and_record_together_are_a_finished_scene(tmp_path: Path) -
     assert RunFolder.open(tmp_path, plan_of()).finished == {2}
 
 
+def test_a_record_without_bytes_is_no_finished_scene(tmp_path: Path) -> None:
+    run = begun(tmp_path, plan_of(), scenes=3)
+    run.record_path(1).write_bytes(b"")  # what a power cut leaves on some file systems
+    assert RunFolder.open(tmp_path, plan_of()).finished == {0, 2}
+
+
+def test_scenes_beyond_six_digits_are_found(tmp_path: Path) -> None:
+    run = begun(tmp_path, plan_of(num_imgs=1_000_002))
+    for index in (7, 1_000_001):
+        run.image_path(index).write_bytes(b"picture")
+        run.record_path(index).write_bytes(b"record")
+    assert RunFolder.open(tmp_path, plan_of(num_imgs=1_000_002)).finished == {7, 1_000_001}
+
+
+def test_the_plan_goes_on_as_scenes_are_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest, "AHEAD", 4)
+    monkeypatch.setattr(manifest, "STEP", 2)
+
+    def planned() -> int:
+        return len((tmp_path / "plan.jsonl").read_bytes().splitlines())
+
+    run = begun(tmp_path, plan_of(num_imgs=12))
+    assert planned() == 4
+    run.note_finished([4, 5])
+    assert planned() == 6
+    run.note_finished([0])
+    run.write_scene(paint(run.plan.scene(8)), batch_size=2)  # a kill came before it was noted
+    RunFolder.open(tmp_path, plan_of(num_imgs=12)).begin(PAINTER)
+    assert planned() == 10
+
+
 def test_what_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
     begun(tmp_path, plan_of(), scenes=1)
     parts = [tmp_path / ".run.json.x1.part", tmp_path / "images" / ".000001.png.x2.part"]
@@ -171,7 +203,7 @@ def test_what_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
     assert not any(part.exists() for part in parts)
 
 
-@pytest.mark.parametrize("name", ["notes.json", "._000000.json", "000000 (copy).json"])
+@pytest.mark.parametrize("name", ["notes.json", "._000000.json", "000000 (copy).json", "0000003.json", "3.json"])
 def test_stray_files_among_the_records_do_no_harm(tmp_path: Path, name: str) -> None:
     # "._000000.json" is what macOS puts on disks of other systems.
     begun(tmp_path, plan_of(), scenes=2)
@@ -405,10 +437,10 @@ def test_a_disk_that_fills_up_between_picture_and_record(tmp_path: Path, monkeyp
 
 def test_timings_come_back(tmp_path: Path) -> None:
     run = begun(tmp_path, plan_of())
-    assert run.read_timings() == []
+    assert list(run.read_timings()) == []
     run.log_timing(0, 8, {"objects": 1.23456, "writing": 0.1})
     run.log_timing(1, 8, {})
-    assert run.read_timings() == [
+    assert list(run.read_timings()) == [
         {"chunk": 0, "scenes": 8, "seconds": {"objects": 1.235, "writing": 0.1}},
         {"chunk": 1, "scenes": 8, "seconds": {}},
     ]

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from generator.config import Config
 from generator.errors import StorageError
 from generator.geometry import overlap_share
+from generator.manifest import write_plan
 from generator.placing import LONG_SIDE_SHARES, aspect_size_px, draw_size
-from generator.plan import BLENDERS_IN_MIX, Plan, ScenePlan, write_plan
+from generator.plan import BLENDERS_IN_MIX, Plan, ScenePlan
 from generator.spec import BackgroundSpec, ClassSpec, Spec, load_spec
 from generator.spec_rules import MIN_SIDE_PX, Length
 

@@ -6,7 +6,8 @@ from collections import Counter
 import pytest
 
 from generator.config import Config
-from generator.plan import Plan, ScenePlan, write_plan
+from generator.manifest import write_plan
+from generator.plan import Plan, ScenePlan
 from generator.prompts.book import BookRow, Enriched, PromptBook, Text
 from generator.spec import BackgroundSpec, ClassSpec, Spec
 

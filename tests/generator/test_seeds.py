@@ -71,6 +71,14 @@ def test_streams_stay_what_they_were():
     assert derive_rng(2024, 1, 2, 3).integers(0, 1000, 5).tolist() == [459, 624, 509, 957, 185]
 
 
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.integers(0, 2**200), st.lists(st.integers(0, 2**40), max_size=4).map(tuple))
+def test_they_are_those_of_numpys_spawn_keys(seed, position):
+    expected = np.random.SeedSequence(entropy=seed, spawn_key=position)
+    assert derive_seed(seed, *position) == int(expected.generate_state(1, np.uint64)[0]) & MAX_SEED
+    assert derive_rng(seed, *position).random() == np.random.default_rng(expected).random()
+
+
 def test_a_negative_seed_is_refused():
     with pytest.raises(ValueError, match="non-negative"):
         derive_seed(-1, 0)

@@ -114,3 +114,22 @@ def test_ray_that_is_not_installed_is_one_message(keys: dict[str, object], monke
     monkeypatch.delitem(__import__("sys").modules, "generator.engines.ray", raising=False)
     with pytest.raises(BoxpaintError, match=r"pip install 'boxpaint\[ray\]'"):
         make_engine(Config.load(**{**keys, "engine": "ray"}), 2)
+
+
+@pytest.mark.parametrize("address", [None, "10.0.0.1:6379"])
+def test_the_cluster_of_ray_address_is_taken_as_it_is(
+    address: str | None, keys: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    asked: list[dict[str, object]] = []
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if address is not None:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **given: asked.append(given))
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
+    make_engine(Config.load(**{**keys, "engine": "ray"}), 2)
+    (given,) = asked
+    # Ray refuses both of a cluster that is there.
+    assert ("address" in given, "object_store_memory" in given) == (address is None, address is None)

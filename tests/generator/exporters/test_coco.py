@@ -18,6 +18,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from generator.config import Config
+from generator.errors import DatasetError
 from generator.exporters import EXPORTERS, Exporter
 from generator.exporters.coco import export_coco, mask_to_polygons
 from generator.geometry import Box
@@ -114,6 +115,33 @@ def test_exporters_write_files_below_the_folder_the_same_each_time(
 @pytest.mark.parametrize("export", EXPORTERS.values(), ids=EXPORTERS)
 def test_exporters_take_no_records_at_all(export: Exporter, tmp_path: Path) -> None:
     assert export([], plan_of(), tmp_path)
+
+
+@pytest.mark.parametrize("segmentation", ["polygon", "rle"])
+def test_what_is_written_bit_by_bit_is_what_json_dumps_writes(
+    records: list[SceneRecord], segmentation: str, tmp_path: Path
+) -> None:
+    for number, some in enumerate([records, [], records[:1]]):
+        for path in export_coco(some, plan_of(segmentation), tmp_path / str(number)):
+            text = path.read_text(encoding="utf-8")
+            assert text == json.dumps(json.loads(text), ensure_ascii=False, allow_nan=False) + "\n"
+        assert {each.name for each in path.parent.iterdir()} == {"instances_train.json", "instances_val.json"}
+
+
+def test_records_are_read_while_the_file_is_written_and_a_bad_one_leaves_the_old_files(
+    records: list[SceneRecord], tmp_path: Path
+) -> None:
+    paths = export_coco(records, plan_of(), tmp_path)
+    before = [path.read_bytes() for path in paths]
+
+    def failing() -> Iterable[SceneRecord]:
+        yield records[0]
+        raise DatasetError([])
+
+    with pytest.raises(DatasetError):
+        export_coco(failing(), plan_of(), tmp_path)
+    assert [path.read_bytes() for path in paths] == before
+    assert len(list(paths[0].parent.iterdir())) == 2
 
 
 # --- fields and ids ----------------------------------------------------------------------------------------------
@@ -279,6 +307,17 @@ def test_polygons_run_along_the_edges_of_pixels(mask: np.ndarray, polygons: list
 def test_polygons_of_any_pixels_without_holes_are_exact(mask: np.ndarray) -> None:
     mask = fill_holes(mask)
     assert np.array_equal(redraw(mask_to_polygons(mask), mask.shape), mask)
+
+
+@pytest.mark.parametrize("shift_xy", [(0, 0), (1, 1), (2, 3), (7, 4), (60, 31)])
+def test_polygons_do_not_depend_on_where_on_the_canvas_a_mask_lies(shift_xy: tuple[int, int]) -> None:
+    x, y = shift_xy
+    small = np.random.default_rng(3).random((20, 24)) > 0.6
+    large = np.zeros((70, 100), bool)
+    large[y : y + 20, x : x + 24] = small
+    # findContours begins at the topmost part, and so does it after a shift.
+    expected = [[value + shift_xy[place % 2] for place, value in enumerate(one)] for one in mask_to_polygons(small)]
+    assert mask_to_polygons(large) == expected
 
 
 @settings(max_examples=60, deadline=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from generator.dataset import RunFolder
 from generator.geometry import Box
 from generator.pictures import category_colours
 from generator.plan import Placement, Plan, ScenePlan, Unplaced
+from generator.record import SceneRecord
 from generator.report import write_report
 from generator.report.plots import box_plots
-from generator.report.statistics import collect
+from generator.report.statistics import Collector, Statistics
 from generator.spec import BackgroundSpec, ClassSpec, Spec
 from generator.types import Attempt, PaintedObject, Scene, Verdict, label_from_mask
 
@@ -100,6 +102,13 @@ def pages(run: RunFolder) -> tuple[str, str]:
     return tuple((run.folder / name).read_text(encoding="utf-8") for name in ("report.html", "README.md"))  # type: ignore[return-value]
 
 
+def collect(records: Iterable[SceneRecord], categories: list[str]) -> Statistics:
+    collector = Collector(categories)
+    for record in records:
+        collector.add(record)
+    return collector.statistics()
+
+
 def card_rows(readme: str) -> list[list[str]]:
     """Cells of the table of classes, below its head."""
     lines = readme.splitlines()
@@ -113,7 +122,7 @@ def card_rows(readme: str) -> list[list[str]]:
 
 
 def test_statistics_worked_by_hand(tmp_path: Path) -> None:
-    statistics = collect(list(run_of(tmp_path).records()), ["cell", "platelet", "nothing"])
+    statistics = collect(run_of(tmp_path).records(), ["cell", "platelet", "nothing"])
     assert (statistics.scenes, statistics.train_scenes, statistics.objects) == (2, 1, 2)
     cell, platelet, nothing = statistics.categories
     assert (cell.planned, cell.train, cell.val, cell.painted, cell.dropped, cell.unplaced) == (2, 1, 1, 2, 0, 0)
@@ -229,9 +238,23 @@ def test_equal_data_sets_give_equal_cards_and_plots(tmp_path: Path) -> None:
 
 
 def test_plots_are_one_svg_element(tmp_path: Path) -> None:
-    statistics = collect(list(run_of(tmp_path).records()), ["cell", "platelet"])
+    statistics = collect(run_of(tmp_path).records(), ["cell", "platelet"])
     svg = box_plots(statistics, CANVAS_WH, category_colours(item.name for item in statistics.categories))
     assert svg.startswith("<svg")
     assert svg.rstrip().endswith("</svg>")
     for words in ("Labels per class", "Size of the boxes", "Centres of the boxes", "platelet"):
         assert words in svg
+
+
+def test_of_many_objects_some_points_are_drawn_and_all_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("generator.report.statistics.MAX_POINTS", 4)
+    (record, _) = run_of(tmp_path).records()
+    boxes = [(0, 0, side, side) for side in range(1, 12)]
+    objects = tuple(record.objects[0].model_copy(update={"painted_box": box}) for box in boxes)
+    statistics = collect([record.model_copy(update={"objects": objects})], ["cell"])
+    (cell,) = statistics.categories
+    assert (cell.painted, cell.painted_median_px) == (11, 6.0)
+    assert cell.painted_wh == ((1, 1), (5, 5), (9, 9))  # every fourth
+    assert cell.centres == ((0.5, 0.5), (2.5, 2.5), (4.5, 4.5))

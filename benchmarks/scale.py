@@ -1,0 +1,287 @@
+"""A million scenes: seconds, memory and bytes of everything around painting, from the plan to the report.
+
+    python -m benchmarks.scale [--scenes 1000 10000 100000 1000000] [--without STEP ...] [--folder DIR]
+        [--out scale.json]
+
+Each step runs in a process of its own, so that its peak memory (ru_maxrss) is its own; "imports" is what a process
+takes that does nothing. Seconds are those of the wall, and in brackets those of the CPU. Nothing is painted: the run
+folder of N finished scenes holds N records of 240 planned scenes of the default scenario, over and over, each with its
+own number, an ellipse in each box as what was painted and five verdicts an object (4 kB, as real ones); and N pictures
+that are hard links to an empty one of the canvas's size. They are written without fsync. --folder chooses the file
+system that is measured; 5 kB and two files a scene are needed there, and removed in the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from generator.plan import Plan
+    from generator.record import SceneRecord
+
+ROOT = Path(__file__).parent.parent
+PAINTER = {"device": "none: benchmarks.scale"}
+TEMPLATES = 240
+CHECKS = ("picture", "changed_area", "edge_contact", "whole", "sharpness")
+# Of one file ext4 takes 65,000 hard links.
+LINKS = 60_000
+LOOK_UPS, PER_SUBFOLDER = 2_000, 1_000
+Figures = dict[str, float]
+
+
+def main() -> None:
+    """Run the steps for each number of scenes, print a table, write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenes", type=int, nargs="+", default=[1_000, 10_000, 100_000, 1_000_000])
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
+    parser.add_argument("--out", type=Path, default=Path("scale.json"))
+    parser.add_argument("--without", nargs="+", default=[], choices=STEPS, help="steps to leave out")
+    parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.step:
+        figures = STEPS[arguments.step](arguments.scenes[0], arguments.folder)
+        peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        print(json.dumps({**figures, "peak_mb": peak_kb / 1024}))
+        return
+    from rich.console import Console  # not in the steps, whose memory is measured
+
+    console = Console(width=110, highlight=False)
+    results: dict[int, dict[str, Figures]] = {}
+    for scenes in arguments.scenes:
+        with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
+            steps = [step for step in STEPS if step not in arguments.without]
+            results[scenes] = {step: _run(step, scenes, Path(name)) for step in steps}
+            shutil.rmtree(name, ignore_errors=True)
+        console.print(_table(scenes, results[scenes]))
+        arguments.out.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def _run(step: str, scenes: int, folder: Path) -> Figures:
+    command = [sys.executable, "-m", "benchmarks.scale", "--step", step, "--scenes", str(scenes), "--folder", folder]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    figures: Figures = json.loads(done.stdout.splitlines()[-1])
+    print(f"{scenes} scenes, {step}: {figures}", file=sys.stderr, flush=True)
+    return figures
+
+
+def _table(scenes: int, results: dict[str, Figures]) -> Any:
+    from rich.table import Table
+
+    table = Table(title=f"{scenes:,} scenes")
+    for column in ("step", "seconds (CPU)", "peak memory", "", ""):
+        table.add_column(column, justify="left" if column == "step" else "right")
+    for step, figures in results.items():
+        others = [f"{name} {value:,.4g}" for name, value in figures.items() if name not in ("cpu_s", "peak_mb", "s")]
+        cells = (*others, "", "")[:2]
+        table.add_row(step, f"{figures['s']:.2f} ({figures['cpu_s']:.2f})", f"{figures['peak_mb']:.0f} MB", *cells)
+    return table
+
+
+def timed(step: Callable[[], Figures | None]) -> Figures:
+    """Seconds of a step, of the wall and of the CPU, beside what it returns."""
+    start, cpu_start = time.perf_counter(), time.process_time()
+    figures = step() or {}
+    return {"s": time.perf_counter() - start, "cpu_s": time.process_time() - cpu_start, **figures}
+
+
+def plan_of(scenes: int) -> Plan:
+    """Plan of the default scenario with so many scenes."""
+    from generator.balance import shared_out
+    from generator.config import Config
+    from generator.plan import Plan
+    from generator.spec import load_spec
+
+    config = Config()
+    spec = load_spec(ROOT / "background.csv", ROOT / "classes.csv", canvas_wh=config.canvas_wh)
+    numbers = shared_out(scenes, [row.num_imgs for row in spec.backgrounds])
+    rows = zip(spec.backgrounds, numbers, strict=True)
+    backgrounds = tuple(dataclasses.replace(row, num_imgs=number) for row, number in rows)
+    return Plan(spec=dataclasses.replace(spec, backgrounds=backgrounds), config=config)
+
+
+def _imports(_scenes: int, _folder: Path) -> Figures:
+    plan_of(1)
+    import generator.run  # noqa: F401
+
+    return {"s": 0.0, "cpu_s": 0.0}
+
+
+def _make_plan(scenes: int, _folder: Path) -> Figures:
+    plan_of(1).scene(0)  # modules are loaded
+    return timed(lambda: _none(plan_of(scenes).scene(scenes - 1)))
+
+
+def _random_scenes(scenes: int, _folder: Path) -> Figures:
+    plan = plan_of(scenes)
+    draw = random.Random(0)
+    indices = [draw.randrange(scenes) for _ in range(LOOK_UPS)]
+    plan.scene(0)
+    found = timed(lambda: _none([plan.scene(index) for index in indices]))
+    return {**found, "ms a scene": found["s"] / LOOK_UPS * 1000}
+
+
+def _write_plan(scenes: int, folder: Path) -> Figures:
+    from generator.manifest import write_plan
+
+    path, plan = folder / "whole.jsonl", plan_of(scenes)
+    return {**timed(lambda: _none(write_plan(plan, path))), "MB": path.stat().st_size / 1e6}
+
+
+def _begin(scenes: int, folder: Path) -> Figures:
+    from generator.dataset import RunFolder
+
+    def begin() -> None:
+        RunFolder.open(folder / "run", plan_of(scenes)).begin(PAINTER)
+
+    return {**timed(begin), "MB of plan.jsonl": (folder / "run" / "plan.jsonl").stat().st_size / 1e6}
+
+
+def _make_folder(scenes: int, folder: Path) -> Figures:
+    from PIL import Image
+
+    plan, run, whole = plan_of(scenes), folder / "run", folder / "whole.jsonl"
+    if whole.exists():
+        whole.replace(run / "plan.jsonl")
+    else:  # only its end is read
+        with (run / "plan.jsonl").open("a") as stream:
+            stream.write(json.dumps(plan.scene(scenes - 1).to_json(), separators=(",", ":")) + "\n")
+    templates = [_record(plan, index).model_dump_json(indent=1) for index in range(min(TEMPLATES, scenes))]
+    picture = folder / "picture.png"
+    Image.new("RGB", plan.config.canvas_wh, "#b4a0a8").save(picture)
+
+    def fill() -> Figures:
+        size = 0
+        for index in range(scenes):
+            name = f"{index:06d}"
+            old = f"{index % TEMPLATES:06d}.png"
+            text = templates[index % TEMPLATES].replace(old, f"{name}.png", 1)
+            text = text.replace(f'"index": {index % TEMPLATES},', f'"index": {index},', 1)
+            size += (run / "records" / f"{name}.json").write_text(text)
+            if index % LINKS == 0:
+                source = run / "images" / f"{name}.png"
+                shutil.copyfile(picture, source)
+            else:
+                os.link(source, run / "images" / f"{name}.png")
+        return {"kB a record": size / scenes / 1e3}
+
+    return timed(fill)
+
+
+def _record(plan: Plan, index: int) -> SceneRecord:
+    import cv2
+    import numpy as np
+
+    from generator.record import record_of
+    from generator.types import Attempt, PaintedObject, Scene, Verdict, label_from_mask
+
+    scene = plan.scene(index)
+    width, height = plan.config.canvas_wh
+    verdicts = tuple(Verdict(check=check, passed=True, score=0.5) for check in CHECKS)
+    objects = []
+    for item in scene.placements:
+        mask = np.zeros((height, width), np.uint8)
+        x, y, box_w, box_h = item.box.xywh
+        cv2.ellipse(mask, (x + box_w // 2, y + box_h // 2), (box_w // 2 - 1, box_h // 2 - 1), 20, 0, 360, 1, -1)
+        attempts = (Attempt(number=0, seed=item.seed, verdicts=verdicts),)
+        label = label_from_mask(mask.astype(bool))
+        objects.append(
+            PaintedObject(placement=item, crop=item.box, region=item.box, attempts=attempts, label=label, dropped="")
+        )
+    image = np.zeros((height, width, 3), np.uint8)
+    painted = Scene(plan=scene, image=image, background_attempts=(), background_taken=0, objects=tuple(objects))
+    return record_of(painted, file_name=f"{index:06d}.png", sha256="0" * 64, batch_size=2)
+
+
+def _open(scenes: int, folder: Path) -> Figures:
+    from generator.dataset import RunFolder
+
+    plan = plan_of(scenes)
+    return timed(lambda: {"finished": len(RunFolder.open(folder / "run", plan).finished)})
+
+
+def _resume(scenes: int, folder: Path) -> Figures:
+    from generator.dataset import RunFolder
+
+    run = RunFolder.open(folder / "run", plan_of(scenes))
+    return timed(lambda: _none(run.begin(PAINTER)))
+
+
+def _export(scenes: int, folder: Path) -> Figures:
+    from generator.dataset import RunFolder
+    from generator.exporters.coco import export_coco
+
+    run = RunFolder.open(folder / "run", plan_of(scenes))
+
+    def export() -> Figures:
+        return {"MB": sum(path.stat().st_size for path in export_coco(run.records(), run.plan, run.folder)) / 1e6}
+
+    return timed(export)
+
+
+def _report(scenes: int, folder: Path) -> Figures:
+    from generator.dataset import RunFolder
+    from generator.report import write_report
+
+    run = RunFolder.open(folder / "run", plan_of(scenes))
+    return timed(lambda: {"objects": write_report(run).objects})
+
+
+def _files(scenes: int, folder: Path, per_folder: int) -> Figures:
+    """Create empty files, look some up, and list all of them."""
+    base = folder / f"files_{per_folder}"
+    names = [base / f"{index // per_folder:03d}" / f"{index:06d}.png" for index in range(scenes)]
+
+    def create() -> None:
+        for name in names:
+            if not name.parent.exists():
+                name.parent.mkdir(parents=True)
+            name.touch()
+
+    def list_all() -> None:
+        for each in os.scandir(base):
+            for _ in os.scandir(each):
+                pass
+
+    draw = random.Random(0)
+    created = timed(create)
+    looked_up = timed(lambda: _none([draw.choice(names).stat() for _ in range(LOOK_UPS)]))
+    listed = timed(list_all)
+    shutil.rmtree(base)
+    return {**created, "us a look-up": looked_up["s"] / LOOK_UPS * 1e6, "s to list": listed["s"]}
+
+
+def _none(_: object) -> None:
+    return None
+
+
+STEPS: dict[str, Callable[[int, Path], Figures]] = {
+    "imports": _imports,
+    "make the plan": _make_plan,
+    "plan scenes at random": _random_scenes,
+    "write the whole plan": _write_plan,
+    "begin a run": _begin,
+    "(make the run folder)": _make_folder,
+    "open it for a resume": _open,
+    "begin again": _resume,
+    "export COCO": _export,
+    "report": _report,
+    "files in one folder": lambda scenes, folder: _files(scenes, folder, scenes),
+    f"files, {PER_SUBFOLDER} a folder": lambda scenes, folder: _files(scenes, folder, PER_SUBFOLDER),
+}
+
+
+if __name__ == "__main__":
+    main()
