@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
+from detection.datasets.picture_names import portable_path
 from detection.datasets.split_names import split_of_folders
 from detection.importers.types import Case, RawPicture
 from generator.errors import DatasetError, Fault
@@ -66,7 +66,7 @@ class SourceFiles:
         Of several the ones that fit best are returned: those with the very name before those with another suffix,
         then those in the same folders. A picture in a folder of another split is never meant.
         """
-        parts = _portable(name)
+        parts = portable_path(name)
         split = split_of_folders(parts) or split_of_folders(near)
         ranks = {
             path: (
@@ -96,7 +96,7 @@ def first_of(found: Sequence[PurePosixPath], file: str, place: str = "") -> tupl
 
 def stem_of(name: str) -> str:
     """Take the last part of a path of any system, without the suffix of a picture, in lower case."""
-    path = _portable(name)
+    path = portable_path(name)
     return (path.stem if _is_picture(path) else path.name).lower()
 
 
@@ -142,10 +142,6 @@ def _walk(root: Path, skip: Path | None) -> Iterable[Path]:
         seen.add(here.resolve())
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _JUNK_FOLDERS)
         yield from (here / name for name in names if not name.startswith("."))
-
-
-def _portable(name: str) -> PurePosixPath:
-    return PurePosixPath(*[part for part in re.split(r"[\\/]+", name.strip()) if part not in ("", ".", "..")])
 
 
 def _is_picture(path: PurePosixPath) -> bool:

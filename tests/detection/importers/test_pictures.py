@@ -3,13 +3,13 @@
 import io
 import struct
 import zlib
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from detection.importers.pictures import bring_picture, unique_stems
+from detection.importers.pictures import bring_picture
 from tests.detection.importers.sources import SIZE, draw, encode, write
 
 SOUND = {
@@ -139,22 +139,3 @@ def test_torn_pictures_are_refused_and_leave_nothing(tmp_path: Path, data: bytes
 def test_a_picture_that_went_away(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="No such file"):
         bring_picture(tmp_path / "a.jpg", "new", tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("paths", "stems"),
-    [
-        ([], []),
-        (["a/1.jpg", "a/2.jpg"], ["1", "2"]),
-        (["a/1.jpg", "b/1.jpg", "b/2.jpg"], ["a_1", "b_1", "2"]),
-        (["1.jpg", "1.png"], ["1_jpg", "1_png"]),
-        (["Cat.jpg", "x/cat.jpg"], ["Cat", "x_cat"]),
-        (["a/1.jpg", "1.jpg", "a_1.jpg"], ["a_1_2", "1", "a_1"]),
-        (["a/b/1.jpg", "a_b/1.jpg"], ["a_b_1", "a_b_1_2"]),
-        ([f"{'x' * 200}/1.jpg", f"{'x' * 199}/1.jpg"], [f"{'x' * 58}_1", f"{'x' * 58}_1_2"]),
-    ],
-)
-def test_names_are_unique_in_one_folder(paths: list[str], stems: list[str]) -> None:
-    found = unique_stems([PurePosixPath(path) for path in paths])
-    assert len({stem.lower() for stem in found}) == len(paths)
-    assert found == stems
