@@ -1,9 +1,8 @@
-"""What is written is what other readers read: ours, which knows many dialects, and ultralytics' own."""
+"""Labels of YOLO, boxes and polygons: what is written by hand, and what ultralytics makes of it."""
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,32 +11,42 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detection.datasets.types import DetectionSet, Sample
-from detection.datasets.yolo_format import label_lines, write_yolo
 from detection.detectors.yolo_library import DEFAULT_CFG  # before ultralytics, which it keeps from changing the process
-from detection.importers import yolo
-from detection.importers.files import SourceFiles
+from detection.exporters.polygons import join_parts, polygons_of
+from detection.exporters.run import export_set
+from detection.exporters.types import Annotation, Category
+from detection.exporters.yolo import box_line
+from detection.exporters.yolo_seg import polygon_line
 from generator.errors import DatasetError
-from tests.detection.discs import COLOURS, SIZE_WH, disc_splits
+from generator.segmentation import decode_segmentation
+from tests.detection.exporters.sets import NAMES, PARTS, RUNS, SQUARE, write_set
 
-CATEGORIES = tuple(COLOURS)
-COUNTS = {"train": 5, "val": 3}
+CATEGORY = Category(id=1, name="cat", content={})
+
+
+def annotation(box_xywh: tuple[float, float, float, float], segmentation: object = None) -> Annotation:
+    return Annotation(
+        id=1,
+        category=CATEGORY,
+        box_xywh=box_xywh,
+        area=1,
+        segmentation=segmentation,
+        is_crowd=False,
+        score=None,
+        content={},
+    )
 
 
 @pytest.mark.parametrize(
-    ("boxes", "labels", "lines"),
+    ("box", "line"),
     [
-        ([], [], ""),
-        ([[20, 10, 60, 30]], [2], "1 0.200000 0.200000 0.200000 0.200000\n"),
-        (
-            [[0, 0, 200, 100], [0.5, 0, 1, 100]],
-            [1, 3],
-            "0 0.500000 0.500000 1.000000 1.000000\n2 0.003750 0.500000 0.002500 1.000000\n",
-        ),
+        ((20, 10, 40, 20), "0.200000 0.200000 0.200000 0.200000"),
+        ((0, 0, 200, 100), "0.500000 0.500000 1.000000 1.000000"),
+        ((0.5, 0, 0.5, 100), "0.003750 0.500000 0.002500 1.000000"),
     ],
 )
-def test_lines_are_centre_and_size_in_shares(boxes: list[list[float]], labels: list[int], lines: str) -> None:
-    assert label_lines(Sample.of(Path("a.png"), (200, 100), boxes, labels)) == lines
+def test_lines_are_centre_and_size_in_shares(box: tuple[float, float, float, float], line: str) -> None:
+    assert box_line(annotation(box), (200, 100)) == line
 
 
 @given(
@@ -47,84 +56,93 @@ def test_lines_are_centre_and_size_in_shares(boxes: list[list[float]], labels: l
 def test_boxes_come_back_to_a_hundredth_of_a_pixel(size_wh: tuple[int, int], shares: list[float]) -> None:
     (left, right), (top, bottom) = sorted(shares[:2]), sorted(shares[2:])
     size = np.array([*size_wh, *size_wh])
-    sample = Sample.of(Path("a.png"), size_wh, [[left, top, right, bottom] * size], [1])
-    x, y, width, height = map(float, label_lines(sample).split()[1:])
-    read = np.array([x - width / 2, y - height / 2, x + width / 2, y + height / 2]) * size
-    assert np.abs(read - sample.boxes_xyxy[0]).max() < 0.01
+    box = np.array([left, top, right - left, bottom - top]) * size
+    x, y, width, height = map(float, box_line(annotation(tuple(box)), size_wh).split())
+    read = np.array([x - width / 2, y - height / 2, width, height]) * size
+    assert np.abs(read - box).max() < 0.0125
     assert all(0 <= value <= 1 for value in (x, y, width, height))
 
 
-def test_ultralytics_reads_the_folder_wherever_it_is_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_layout(tmp_path: Path) -> None:
+    report = export_set(write_set(tmp_path / "pets"), tmp_path / "out", "yolo")
+    out = tmp_path / "out"
+    assert (out / "labels" / "train" / "a b.txt").read_text() == (
+        "0 0.675000 0.133333 0.350000 0.133333\n1 0.225000 0.333333 0.250000 0.333333\n"
+    )
+    assert (out / "labels" / "train" / "x.y.txt").read_text().count("\n") == 1  # the crowd is none
+    assert (out / "labels" / "train" / "empty.txt").read_text() == ""
+    assert (out / "images" / "val" / "ä.png").is_file()
+    assert yaml.safe_load((out / "data.yaml").read_text(encoding="utf-8")) == {
+        "train": "images/train",
+        "val": "images/val",
+        "names": dict(enumerate(NAMES)),
+    }
+    assert report.notes == ()
+
+
+def test_a_split_that_ultralytics_needs_is_never_missing(tmp_path: Path) -> None:
+    file = write_set(tmp_path / "pets") / "annotations" / "instances_train.json"
+    report = export_set(file, tmp_path / "out", "yolo")
+    content = yaml.safe_load((tmp_path / "out" / "data.yaml").read_text(encoding="utf-8"))
+    assert content["train"] == content["val"] == "images/train"
+    assert "there is no split val" in report.notes[0]
+
+
+def test_parts_are_tied_without_changing_the_area() -> None:
+    polygon = join_parts(PARTS)
+    x, y = polygon.T
+    assert abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2 == 32
+    assert {tuple(point) for point in polygon} == {tuple(point) for point in np.reshape(PARTS, (-1, 2))}
+    mask = decode_segmentation([polygon.reshape(-1).tolist()], (30, 40))
+    assert np.array_equal(mask, decode_segmentation(PARTS, (30, 40)))
+
+
+def test_run_lengths_are_traced() -> None:
+    assert polygons_of(SQUARE, (30, 40)) == SQUARE
+    (polygon,) = polygons_of(RUNS, (30, 40))
+    assert np.array_equal(decode_segmentation([polygon], (30, 40)), decode_segmentation(RUNS, (30, 40)))
+    with pytest.raises(ValueError, match="three points"):
+        polygons_of([[1, 2]], (30, 40))
+
+
+def test_polygons_in_shares_and_boxes_where_there_is_no_mask(tmp_path: Path) -> None:
+    square = "0.100000 0.166667 0.350000 0.166667 0.350000 0.500000 0.100000 0.500000"
+    for segmentation in (SQUARE, None):
+        assert polygon_line(annotation((4, 5, 10, 10), segmentation), (40, 30)) == square
+    with pytest.raises(DatasetError, match="annotation 1: its mask"):
+        polygon_line(annotation((4, 5, 10, 10), [[1, 2]]), (40, 30))
+    report = export_set(write_set(tmp_path / "pets"), tmp_path / "out", "yolo-seg")
+    assert report.notes == ("1 labels have no mask: the corners of their boxes are written as the polygon",)
+
+
+@pytest.mark.parametrize("form", ["yolo", "yolo-seg"])
+def test_ultralytics_reads_the_folder_wherever_it_is_moved(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from ultralytics.data.dataset import YOLODataset
     from ultralytics.data.utils import check_det_dataset
 
-    splits = disc_splits(tmp_path / "made", COUNTS, seed=3)
-    write_yolo(splits, tmp_path / "made")
+    export_set(
+        write_set(tmp_path / "pets"),
+        tmp_path / "made",
+        form,
+    )
     shutil.move(tmp_path / "made", tmp_path / "moved")
     monkeypatch.chdir(tmp_path)
     described = check_det_dataset(str(tmp_path / "moved" / "data.yaml"), autodownload=False)
-    assert described["names"] == dict(enumerate(CATEGORIES))
-    for split, data in splits.items():
-        read = YOLODataset(img_path=described[split], data=described, hyp=DEFAULT_CFG, augment=False).labels
-        by_name = {Path(item["im_file"]).name: item for item in read}
-        assert set(by_name) == {sample.path.name for sample in data.samples}
-        for sample in data.samples:
-            item = by_name[sample.path.name]
-            assert item["cls"].reshape(-1).tolist() == (sample.labels - 1).tolist()
-            centre, size = item["bboxes"][:, :2] * SIZE_WH, item["bboxes"][:, 2:] * SIZE_WH
-            corners = np.concatenate([centre - size / 2, centre + size / 2], axis=1)
-            assert np.abs(corners - sample.boxes_xyxy).max() < 0.01
-
-
-def test_our_importer_reads_it_back_without_a_case(tmp_path: Path) -> None:
-    splits = disc_splits(tmp_path, COUNTS, seed=3)
-    write_yolo(splits, tmp_path)
-    read = yolo.read(SourceFiles.open(tmp_path))
-    assert (read.categories, read.cases) == (CATEGORIES, ())
-    by_path = {tmp_path / picture.path: picture for picture in read.pictures if picture.path is not None}
-    assert len(by_path) == sum(COUNTS.values())
-    for split, data in splits.items():
-        for sample in data.samples:
-            picture = by_path[sample.path]
-            assert picture.split == split
-            assert [CATEGORIES.index(item.category) + 1 for item in picture.objects] == sample.labels.tolist()
-            boxes = np.array([item.box for item in picture.objects]) * (*SIZE_WH, *SIZE_WH)
-            assert np.abs(boxes - sample.boxes_xyxy).max() < 0.01
-
-
-def test_subfolders_lists_and_empty_pictures(tmp_path: Path) -> None:
-    data = disc_splits(tmp_path, {"train": 2}, seed=0)["train"]
-    below = tmp_path / "images" / "a b" / "ä.png"
-    below.parent.mkdir()
-    shutil.copy(data.samples[0].path, below)
-    empty = Sample.of(below, SIZE_WH, [], [])
-    data = replace(data, samples=(*data.samples, empty, data.samples[0]))  # one of them twice
-    path = write_yolo({"train": data, "test": data.choose([2])}, tmp_path)
-    assert (tmp_path / "labels" / "a b" / "ä.txt").read_text() == ""
-    assert (tmp_path / "test.txt").read_text(encoding="utf-8") == "./images/a b/ä.png\n"
-    assert len((tmp_path / "train.txt").read_text(encoding="utf-8").splitlines()) == 4
-    assert yaml.safe_load(path.read_text(encoding="utf-8")) == {
-        "train": "train.txt",
-        "test": "test.txt",
-        "names": {0: "red", 1: "blue"},
+    assert described["names"] == dict(enumerate(NAMES))
+    task = "segment" if form == "yolo-seg" else "detect"
+    hyp, found = DEFAULT_CFG, {}
+    for split in ("train", "val"):
+        read = YOLODataset(img_path=described[split], data=described, hyp=hyp, augment=False, task=task).labels
+        found.update({Path(item["im_file"]).name: item for item in read})
+    assert {name: item["cls"].reshape(-1).tolist() for name, item in found.items()} == {
+        "a b.png": [0, 1],
+        "x.y.jpg": [1],
+        "empty.png": [],
+        "ä.png": [0],
     }
-
-
-def test_pictures_that_would_share_labels_are_refused(tmp_path: Path) -> None:
-    data = disc_splits(tmp_path, {"train": 2}, seed=0)["train"]
-    first, second = data.samples
-    cases = [
-        replace(second, path=first.path),
-        replace(second, path=first.path.with_suffix(".jpg")),
-    ]
-    for other in cases:
-        with pytest.raises(DatasetError, match=r"would both be in labels/disc_train_000\.txt"):
-            write_yolo({"train": DetectionSet(categories=CATEGORIES, samples=(first, other))}, tmp_path)
-    assert not (tmp_path / "labels").exists()
-
-
-def test_splits_of_other_categories_are_refused(tmp_path: Path) -> None:
-    splits = disc_splits(tmp_path, COUNTS, seed=0)
-    splits["val"] = replace(splits["val"], categories=("blue", "red"))
-    with pytest.raises(ValueError, match="same categories"):
-        write_yolo(splits, tmp_path)
+    assert np.allclose(found["a b.png"]["bboxes"] * (40, 30, 40, 30), [[27, 4, 14, 4], [9, 10, 10, 10]], atol=1e-3)
+    if form == "yolo-seg":
+        assert [len(points) for points in found["a b.png"]["segments"]] == [10, 4]
+        assert np.allclose(found["ä.png"]["segments"][0] * (40, 30), np.reshape(SQUARE, (-1, 2)), atol=1e-3)
