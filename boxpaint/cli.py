@@ -20,6 +20,7 @@ from boxpaint.cli_evaluate import evaluate, predict
 from boxpaint.cli_experiment import experiment
 from boxpaint.cli_export import export
 from boxpaint.cli_import import import_command
+from boxpaint.cli_merge import merge
 from boxpaint.cli_review import review
 from boxpaint.cli_segmenter import segment
 from boxpaint.cli_train import app as train_app
@@ -290,6 +291,7 @@ app.command()(calibrate)
 app.command()(review)
 app.command("import")(import_command)
 app.command()(export)
+app.command()(merge)
 app.add_typer(train_app, name="train")
 app.add_typer(refine_app, name="refine")
 app.command()(predict)

@@ -50,6 +50,8 @@ def read_picture_set(path: str | Path, *, with_captions: bool = False) -> Pictur
         for split, (_, content) in contents.items()
     }
     notes = [f"{lost} labels whose box has no area in its picture are left out"] if lost else []
+    if any(category.id != category.content["id"] for category in categories):
+        notes.append("its files give one id to several classes: classes are numbered anew")
     return PictureSet(categories=categories, pictures=tuple(pictures), heads=heads, notes=(*notes, *_doubled(pictures)))
 
 
