@@ -7,6 +7,7 @@ first of which is called 1, both ends included: what covers x from 4 to 9.2 is x
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from xml.etree import ElementTree
@@ -55,9 +56,17 @@ def pixels_of(box_xyxy: tuple[float, float, float, float], size_wh: tuple[int, i
     >>> pixels_of((0, 4.6, 9.2, 30), (40, 30))
     (1, 6, 9, 30)
     """
-    left, top = (min(round(value), side - 1) for value, side in zip(box_xyxy[:2], size_wh, strict=True))
-    right, bottom = (max(round(value), low + 1) for value, low in zip(box_xyxy[2:], (left, top), strict=True))
-    return left + 1, top + 1, right, bottom
+    x_min, y_min, x_max, y_max = box_xyxy
+    (left, right), (top, bottom) = _span(x_min, x_max, size_wh[0]), _span(y_min, y_max, size_wh[1])
+    return left, top, right, bottom
+
+
+def _span(low: float, high: float, side: int) -> tuple[int, int]:
+    """Name the first and last pixel between two edges; where rounding leaves none, the one in their middle."""
+    first, last = round(low) + 1, round(high)
+    if last < first:
+        first = last = min(math.floor((low + high) / 2), side - 1) + 1
+    return first, last
 
 
 def _annotation(picture: Picture) -> bytes:

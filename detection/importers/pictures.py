@@ -38,22 +38,17 @@ class BroughtPicture:
     hash: np.ndarray
 
 
-def bring_picture(source: Path, stem: str, folder: Path) -> BroughtPicture:
-    """Read a picture and lay it into `folder` under `stem` with the suffix that fits.
+def bring_picture(data: bytes, suffix: str, stem: str, folder: Path) -> BroughtPicture:
+    """Lay the picture of a file into `folder` under `stem`, with its `suffix` or the one that fits.
 
     Raises ValueError with the reason when it cannot be read whole, StorageError when it cannot be written.
     """
-    try:
-        data = source.read_bytes()
-    except OSError as error:
-        raise ValueError(error.strerror or str(error)) from None
     upright = decode_rgb(data)
     with Image.open(io.BytesIO(data)) as header:
         turn = header.getexif().get(ExifTags.Base.Orientation)
         orientation = turn if isinstance(turn, int) and turn in range(2, 9) else 1
         kind = header.format or ""
         changes = _changes(header, data, orientation)
-    suffix = source.suffix
     if changes:
         # CMYK and turned JPEG files stay JPEG; everything else may hold what JPEG would blur.
         is_jpeg = _SUFFIXES.get(kind) == _SUFFIXES["JPEG"]

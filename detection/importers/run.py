@@ -119,7 +119,8 @@ def _bring(
 
     def bring(number: int) -> BroughtPicture | ValueError:
         try:
-            return bring_picture(files.root / paths[number], stems[number], folder)
+            data = files.read_picture(paths[number])
+            return bring_picture(data, paths[number].suffix, stems[number], folder)
         except ValueError as error:
             return error
 

@@ -64,7 +64,7 @@ WRONG = {
     "no source": (["import", "gone", "--out", "real"], ["gone", "no such file or folder"]),
     "unknown format": (
         ["import", "pets", "--out", "real", "--format", "vok"],
-        ["did you mean 'voc'", "coco, voc, yolo"],
+        ["did you mean 'voc'", "coco, hf, webdataset, voc, yolo, csv"],
     ),
     "not that format": (
         ["import", "pets", "--out", "real", "--format", "coco"],
