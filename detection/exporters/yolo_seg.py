@@ -34,7 +34,7 @@ def polygon_line(item: Annotation, size_wh: tuple[int, int]) -> str:
     points = np.array([[x_min, y_min], [x_max, y_min], [x_max, y_max], [x_min, y_max]])
     if item.segmentation is not None:
         try:
-            points = join_parts(polygons_of(item.segmentation, size_wh[::-1]) or [points.reshape(-1).tolist()])
+            points = join_parts(polygons_of(item.segmentation, size_wh[::-1]) or [points])
         except ValueError as error:
             raise DatasetError([Fault(file=f"annotation {item.id}", expected=f"its mask: {error}")]) from None
     return yolo.shares((np.clip(points / size_wh, 0, 1)).reshape(-1).tolist())

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import polars
 import yaml
 
 from detection.exporters.run import export_set
+from detection.exporters.types import ExportOptions
 from generator.record import RleRecord, decode_mask
 from generator.segmentation import decode_segmentation
 from tests.detection.exporters.sets import NAMES, PARTS, RUNS, write_set
-from tests.detection.importers.sources import write
+from tests.detection.importers.sources import draw, encode, write
 
 
 def test_rows(tmp_path: Path) -> None:
@@ -46,6 +48,22 @@ def test_front_matter(tmp_path: Path) -> None:
         {"split": "train", "path": "train/**"},
         {"split": "val", "path": "val/**"},
     ]
+    assert re.fullmatch("sha256:[0-9a-f]{16}", content["configs"][0]["description"])
     names = [item["name"] for item in content["dataset_info"]["features"]]
     assert names == ["image", "image_id", "width", "height", "source", "caption", "objects"]
     assert 'load_dataset("out")' in body
+
+
+def test_the_front_matter_tells_data_sets_apart(tmp_path: Path) -> None:
+    """The cache of datasets knows them by it."""
+    source = write_set(tmp_path / "pets")
+
+    def front_matter(**options: float) -> str:
+        export_set(source, tmp_path / "out", "hf", ExportOptions(overwrite=True, **options))
+        return (tmp_path / "out" / "README.md").read_text(encoding="utf-8").split("---\n")[1]
+
+    first = front_matter()
+    assert front_matter() == first
+    assert front_matter(min_score=0.6) != first
+    write(source / "images" / "ä.png", encode(draw(77), "PNG"))
+    assert front_matter() != first

@@ -89,7 +89,7 @@ def test_a_split_that_ultralytics_needs_is_never_missing(tmp_path: Path) -> None
 
 
 def test_parts_are_tied_without_changing_the_area() -> None:
-    polygon = join_parts(PARTS)
+    polygon = join_parts(polygons_of(PARTS, (30, 40)))
     x, y = polygon.T
     assert abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2 == 32
     assert {tuple(point) for point in polygon} == {tuple(point) for point in np.reshape(PARTS, (-1, 2))}
@@ -98,11 +98,24 @@ def test_parts_are_tied_without_changing_the_area() -> None:
 
 
 def test_run_lengths_are_traced() -> None:
-    assert polygons_of(SQUARE, (30, 40)) == SQUARE
+    assert np.array_equal(polygons_of(SQUARE, (30, 40)), np.reshape(SQUARE, (1, -1, 2)))
     (polygon,) = polygons_of(RUNS, (30, 40))
-    assert np.array_equal(decode_segmentation([polygon], (30, 40)), decode_segmentation(RUNS, (30, 40)))
-    with pytest.raises(ValueError, match="three points"):
-        polygons_of([[1, 2]], (30, 40))
+    drawn = decode_segmentation([polygon.reshape(-1).tolist()], (30, 40))
+    assert np.array_equal(drawn, decode_segmentation(RUNS, (30, 40)))
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "words"),
+    [
+        ([[1, 2]], "three points"),
+        ([[1, 2, 3]], "x and y in turn"),
+        (["words"], "x and y in turn"),
+        (7, "x and y in turn"),
+    ],
+)
+def test_what_is_no_polygon(segmentation: object, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        polygons_of(segmentation, (30, 40))
 
 
 def test_polygons_in_shares_and_boxes_where_there_is_no_mask(tmp_path: Path) -> None:
