@@ -44,10 +44,10 @@ class Work:
         target = self._ready(place)
         # A link to a symbolic link would point to nothing from another folder.
         source = picture.path.resolve()
-        if not self.options.copy and _link(source, target):
-            self.linked += 1
-            return
         with translate_os_errors(target):
+            if not self.options.copy and _link(source, target):
+                self.linked += 1
+                return
             shutil.copyfile(source, target)
         self.copied += 1
 

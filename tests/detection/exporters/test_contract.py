@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from detection.exporters.registry import EXPORTERS, find_exporter
 from detection.exporters.run import export_set
 from detection.exporters.types import ExportOptions
-from generator.errors import DatasetError, RunMismatchError
+from generator.errors import DatasetError, RunMismatchError, StorageError
 from tests.detection.exporters.sets import NAMES, files_below, without_masks, write_set
 
 FORMATS = sorted(EXPORTERS)
@@ -120,6 +121,22 @@ def test_a_place_that_is_taken_stays_as_it_is(tmp_path: Path) -> None:
         with pytest.raises(RunMismatchError, match="the data set to be read is there"):
             export_set(source, out, "coco", options)
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "mine"
+
+
+def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(StorageError, match="out: a part of this path is a file"):
+        export_set(write_set(tmp_path / "pets"), tmp_path / "out", "coco", ExportOptions(overwrite=True))
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_where_links_are_impossible_pictures_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EXDEV, "another file system")
+
+    monkeypatch.setattr("os.link", refuse)
+    report = export_set(write_set(tmp_path / "pets"), tmp_path / "out", "coco")
+    assert (report.linked, report.copied) == (0, 4)
 
 
 def test_an_empty_folder_is_a_place(tmp_path: Path) -> None:
