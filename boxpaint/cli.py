@@ -18,7 +18,9 @@ from boxpaint.cli_check import audit, validate
 from boxpaint.cli_detect import refine_app
 from boxpaint.cli_evaluate import evaluate, predict
 from boxpaint.cli_experiment import experiment
+from boxpaint.cli_export import export
 from boxpaint.cli_import import import_command
+from boxpaint.cli_merge import merge
 from boxpaint.cli_review import review
 from boxpaint.cli_segmenter import segment
 from boxpaint.cli_train import app as train_app
@@ -289,6 +291,8 @@ app.command()(audit)
 app.command()(calibrate)
 app.command()(review)
 app.command("import")(import_command)
+app.command()(export)
+app.command()(merge)
 app.add_typer(train_app, name="train")
 app.add_typer(refine_app, name="refine")
 app.command()(predict)

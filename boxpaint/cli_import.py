@@ -27,7 +27,7 @@ def import_command(
     source: Annotated[Path, typer.Argument(metavar="SRC", help="A data set's folder, or its one annotation file.")],
     out: Annotated[Path, typer.Option(help="Folder for images/, annotations/ and import.json.")],
     form: Annotated[
-        str | None, typer.Option("--format", help="coco, voc, yolo or csv (default: found by content).")
+        str | None, typer.Option("--format", help="coco, hf, webdataset, voc, yolo or csv (default: found by content).")
     ] = None,
     rename: Annotated[
         list[str] | None, typer.Option("--rename", metavar="OLD=NEW", help="Give a category another name; repeatable.")
@@ -59,7 +59,7 @@ def import_command(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier import.")] = False,
 ) -> None:
-    """Import a Pascal VOC, YOLO, COCO or CSV data set; mend or drop what training could choke on, and list all of it.
+    """Import a COCO, Hugging Face, WebDataset, VOC, YOLO or CSV set; what is mended or dropped is listed.
 
     Near-duplicates stay on one side of the splits that are made; in splits of the source they are listed.
     """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+from pathlib import Path
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -38,6 +39,17 @@ def xmp_packet(*, tool: str, description: str) -> str:
     """Make the XMP packet of one picture."""
     tool, description = (_FORBIDDEN.sub(" ", text) for text in (tool, description))
     return _PACKET.format(source=SOURCE_TYPE, tool=escape(tool), description=escape(description[:MAX_DESCRIPTION]))
+
+
+def says_synthetic(path: Path) -> bool:
+    """Whether a picture says of itself that a model made it, or a part of it; False where it cannot be read."""
+    try:
+        with Image.open(path) as picture:
+            xmp = picture.info.get("xmp")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False
+    # trainedAlgorithmicMedia and compositeWithTrainedAlgorithmicMedia
+    return isinstance(xmp, bytes) and b"trainedalgorithmicmedia" in xmp.lower()
 
 
 def encode_image(image: np.ndarray, output: OutputConfig, *, xmp: str) -> bytes:

@@ -1,1 +1,1 @@
-"""Data sets of other people (Pascal VOC, YOLO, COCO, CSV) -> the COCO layout that `boxpaint generate` writes."""
+"""Data sets of other people (COCO, Hugging Face, WebDataset, VOC, YOLO, CSV) -> the layout of `boxpaint generate`."""

@@ -1,14 +1,18 @@
-"""The files of a source: walked once, pictures found by the names that annotations give them."""
+"""The files of a source: walked once, pictures found by the names that annotations give them.
+
+A tar file is taken for a folder, too: `shards/0.tar/a.jpg` is what lies in it.
+"""
 
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from detection.datasets.picture_names import portable_path
 from detection.datasets.split_names import split_of_folders
+from detection.importers.archives import SUFFIX, Member, members_of
 from detection.importers.types import Case, RawPicture
 from generator.errors import DatasetError, Fault
 from generator.references import SUFFIXES
@@ -23,11 +27,19 @@ _JUNK_FOLDERS = ("__MACOSX",)
 class SourceFiles:
     """Files below a folder, as paths relative to it, in the order of their names. Hidden files are left out."""
 
-    def __init__(self, root: Path, files: Iterable[PurePosixPath], *, only: PurePosixPath | None = None):
-        """`only`: the one annotation file to be read, where the user named it."""
+    def __init__(
+        self,
+        root: Path,
+        files: Iterable[PurePosixPath],
+        *,
+        only: PurePosixPath | None = None,
+        members: Mapping[PurePosixPath, Member] | None = None,
+    ):
+        """`only`: the one annotation file to be read, where the user named it; `members`: what lies in tar files."""
         self.root = root
         self.only = only
-        self.files = tuple(sorted(files))
+        self._members = members or {}
+        self.files = tuple(sorted([*files, *self._members]))
         self.masks = tuple(path for path in self.files if _is_picture(path) and _is_mask(path))
         self.pictures = tuple(path for path in self.files if _is_picture(path) and not _is_mask(path))
         self._by_stem: defaultdict[str, list[PurePosixPath]] = defaultdict(list)
@@ -45,9 +57,15 @@ class SourceFiles:
         root = source if source.is_dir() else source.parent
         with translate_os_errors(root):
             files = [PurePosixPath(path.relative_to(root).as_posix()) for path in _walk(root, skip)]
+            members = {
+                path / inside: member
+                for path in files
+                if path.suffix.lower() == SUFFIX
+                for inside, member in members_of(root / path).items()
+            }
         if not files:
             raise DatasetError([Fault(file=str(source), expected="this folder is empty")])
-        return cls(root, files, only=None if source.is_dir() else PurePosixPath(source.name))
+        return cls(root, files, only=None if source.is_dir() else PurePosixPath(source.name), members=members)
 
     def with_suffix(self, *suffixes: str) -> list[PurePosixPath]:
         """List the files that end so; where the user named one file, only that."""
@@ -56,9 +74,15 @@ class SourceFiles:
 
     def read_bytes(self, path: PurePosixPath) -> bytes:
         """Read a file of the source; raises StorageError."""
-        full = self.root / path
-        with translate_os_errors(full):
-            return full.read_bytes()
+        with translate_os_errors(self.root / path):
+            return self._read(path)
+
+    def read_picture(self, path: PurePosixPath) -> bytes:
+        """Read a picture of the source; raises ValueError with the reason, as for one that is damaged."""
+        try:
+            return self._read(path)
+        except OSError as error:
+            raise ValueError(error.strerror or str(error)) from None
 
     def find_pictures(self, name: str, near: PurePosixPath) -> list[PurePosixPath]:
         """Find the pictures that the file `near` means by `name`: a path of any system, or a name without its suffix.
@@ -66,7 +90,7 @@ class SourceFiles:
         Of several the ones that fit best are returned: those with the very name before those with another suffix,
         then those in the same folders. A picture in a folder of another split is never meant.
         """
-        parts = _portable(name)
+        parts = portable_path(name)
         split = split_of_folders(parts) or split_of_folders(near)
         ranks = {
             path: (
@@ -79,6 +103,10 @@ class SourceFiles:
         }
         best = max(ranks.values(), default=None)
         return [path for path, rank in ranks.items() if rank == best]
+
+    def _read(self, path: PurePosixPath) -> bytes:
+        member = self._members.get(path)
+        return member.read() if member is not None else (self.root / path).read_bytes()
 
     def summary(self) -> str:
         """Count the files by suffix, for a message."""
@@ -96,7 +124,7 @@ def first_of(found: Sequence[PurePosixPath], file: str, place: str = "") -> tupl
 
 def stem_of(name: str) -> str:
     """Take the last part of a path of any system, without the suffix of a picture, in lower case."""
-    path = _portable(name)
+    path = portable_path(name)
     return (path.stem if _is_picture(path) else path.name).lower()
 
 
@@ -142,10 +170,6 @@ def _walk(root: Path, skip: Path | None) -> Iterable[Path]:
         seen.add(here.resolve())
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _JUNK_FOLDERS)
         yield from (here / name for name in names if not name.startswith("."))
-
-
-def _portable(name: str) -> PurePosixPath:
-    return PurePosixPath(*[part for part in re.split(r"[\\/]+", name.strip()) if part not in ("", ".", "..")])
 
 
 def _is_picture(path: PurePosixPath) -> bool:

@@ -7,12 +7,9 @@ as PNG where not.
 from __future__ import annotations
 
 import io
-import itertools
 import struct
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -23,8 +20,6 @@ from generator.storage import translate_os_errors
 
 _SUFFIXES = {"JPEG": (".jpg", ".jpeg"), "MPO": (".jpg", ".jpeg"), "PNG": (".png",)}
 _JPEG_QUALITY = 95
-# Bytes of a name are limited to 255, and letters may take up to four.
-_LONGEST_STEM = 60
 _TRANSPOSED = (5, 6, 7, 8)
 
 
@@ -43,22 +38,17 @@ class BroughtPicture:
     hash: np.ndarray
 
 
-def bring_picture(source: Path, stem: str, folder: Path) -> BroughtPicture:
-    """Read a picture and lay it into `folder` under `stem` with the suffix that fits.
+def bring_picture(data: bytes, suffix: str, stem: str, folder: Path) -> BroughtPicture:
+    """Lay the picture of a file into `folder` under `stem`, with its `suffix` or the one that fits.
 
     Raises ValueError with the reason when it cannot be read whole, StorageError when it cannot be written.
     """
-    try:
-        data = source.read_bytes()
-    except OSError as error:
-        raise ValueError(error.strerror or str(error)) from None
     upright = decode_rgb(data)
     with Image.open(io.BytesIO(data)) as header:
         turn = header.getexif().get(ExifTags.Base.Orientation)
         orientation = turn if isinstance(turn, int) and turn in range(2, 9) else 1
         kind = header.format or ""
         changes = _changes(header, data, orientation)
-    suffix = source.suffix
     if changes:
         # CMYK and turned JPEG files stay JPEG; everything else may hold what JPEG would blur.
         is_jpeg = _SUFFIXES.get(kind) == _SUFFIXES["JPEG"]
@@ -78,28 +68,6 @@ def bring_picture(source: Path, stem: str, folder: Path) -> BroughtPicture:
         changes=tuple(changes),
         hash=picture_hash(upright),
     )
-
-
-def unique_stems(paths: Sequence[PurePosixPath]) -> list[str]:
-    """Name pictures for one folder: their own stems, where those are not unique with the folders before them.
-
-    a/1.jpg, b/1.jpg and 2.jpg become a_1, b_1 and 2. Names that differ in case only are one name on some disks.
-    """
-    counts = Counter(path.stem.lower() for path in paths)
-    twins = Counter(str(path.with_suffix("")).lower() for path in paths)
-    taken = {stem for stem, count in counts.items() if count == 1}
-    stems = []
-    for path in paths:
-        stem = path.stem
-        if counts[stem.lower()] > 1:
-            # 1.jpg and 1.png of one folder become 1_jpg and 1_png.
-            own = [path.suffix[1:]] if twins[str(path.with_suffix("")).lower()] > 1 else []
-            prefixed = "_".join([*path.with_suffix("").parts, *own])[-_LONGEST_STEM:]
-            numbered = (f"{prefixed}_{number}" for number in itertools.count(2))
-            stem = next(name for name in itertools.chain([prefixed], numbered) if name.lower() not in taken)
-        taken.add(stem.lower())
-        stems.append(stem)
-    return stems
 
 
 def _changes(header: Image.Image, data: bytes, orientation: int) -> list[tuple[str, str]]:

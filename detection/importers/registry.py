@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable
 from typing import NamedTuple
 
-from detection.importers import coco, csv_rows, voc, yolo
+from detection.importers import coco, csv_rows, hf, voc, webdataset, yolo
 from detection.importers.files import SourceFiles
 from detection.importers.types import RawSet
 from generator.errors import DatasetError, Fault
@@ -23,6 +23,8 @@ class Importer(NamedTuple):
 # In the order in which they are believed where a source has several: the more a format says, the earlier.
 IMPORTERS = {
     "coco": Importer(coco.matches, coco.read, coco.LOOKS_FOR),
+    "hf": Importer(hf.matches, hf.read, hf.LOOKS_FOR),
+    "webdataset": Importer(webdataset.matches, webdataset.read, webdataset.LOOKS_FOR),
     "voc": Importer(voc.matches, voc.read, voc.LOOKS_FOR),
     "yolo": Importer(yolo.matches, yolo.read, yolo.LOOKS_FOR),
     "csv": Importer(csv_rows.matches, csv_rows.read, csv_rows.LOOKS_FOR),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from detection.datasets.picture_names import unique_stems
 from detection.datasets.split_names import rank_of_split
 from detection.datasets.types import DetectionSet, Sample
 from detection.datasets.write import write_coco
@@ -18,7 +19,7 @@ from detection.importers.categories import choose_objects, find_categories
 from detection.importers.files import SourceFiles
 from detection.importers.folder import REPORT, check_folder, import_folder
 from detection.importers.mending import MendedObject, mend_objects
-from detection.importers.pictures import BroughtPicture, bring_picture, unique_stems
+from detection.importers.pictures import BroughtPicture, bring_picture
 from detection.importers.registry import IMPORTERS, find_formats
 from detection.importers.report import Found, ImportReport
 from detection.importers.splitting import compile_pattern, split_pictures
@@ -118,7 +119,8 @@ def _bring(
 
     def bring(number: int) -> BroughtPicture | ValueError:
         try:
-            return bring_picture(files.root / paths[number], stems[number], folder)
+            data = files.read_picture(paths[number])
+            return bring_picture(data, paths[number].suffix, stems[number], folder)
         except ValueError as error:
             return error
 

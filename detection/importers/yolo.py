@@ -38,8 +38,9 @@ class _Description:
 
 def matches(files: SourceFiles) -> str | None:
     """Say what speaks for YOLO; None when nothing does."""
-    labels = [path for path in _text_files(files) if files.find_pictures(path.stem, path)]
-    if not any(looks_like_labels(_text(files, path)) for path in labels):
+    labels = {path: _text(files, path) for path in _text_files(files) if files.find_pictures(path.stem, path)}
+    # Of a set without any object all files are empty.
+    if not any(looks_like_labels(text) or (not text.strip() and _in_labels(path)) for path, text in labels.items()):
         return None
     return f"{len(labels)} label files"
 
@@ -54,8 +55,7 @@ def read(files: SourceFiles) -> RawSet:
     for path in _text_files(files):
         text = _text(files, path)
         found = files.find_pictures(path.stem, path)
-        in_labels = any(part.lower() == "labels" for part in path.parent.parts)
-        if not found and not in_labels and not looks_like_labels(text):
+        if not found and not _in_labels(path) and not looks_like_labels(text):
             continue  # a list, a licence, a note
         objects, faults = read_lines(text, str(path), names, has_keypoints=has_keypoints)
         chosen, choices = first_of(found, str(path))
@@ -187,6 +187,10 @@ def _text_files(files: SourceFiles) -> list[PurePosixPath]:
     if files.only is not None and files.only.suffix.lower() not in (".yaml", ".yml", ".data", ".names"):
         return []
     return [path for path in files.files if path.suffix.lower() == ".txt" and path.name.lower() not in _NAME_FILES]
+
+
+def _in_labels(path: PurePosixPath) -> bool:
+    return any(part.lower() == "labels" for part in path.parent.parts)
 
 
 def _text(files: SourceFiles, path: PurePosixPath) -> str:

@@ -1,31 +1,13 @@
 """`boxpaint import` as a user meets it."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from boxpaint.__main__ import main
 from tests.boxpaint.commands import assert_help_is_light
+from tests.boxpaint.terminal import Terminal
 from tests.detection.importers.sources import voc_xml, write, write_pictures
-
-
-class Terminal:
-    """The command line in this process: a new one takes seconds to start."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-        self.monkeypatch = monkeypatch
-        self._capsys = capsys
-
-    def boxpaint(self, *arguments: str) -> tuple[int, str, str]:
-        """Exit code, stdout, stderr."""
-        self.monkeypatch.setattr(sys, "argv", ["boxpaint", *arguments])
-        with pytest.raises(SystemExit) as raised:
-            main()
-        code = raised.value.code
-        assert isinstance(code, int)
-        return code, *self._capsys.readouterr()
 
 
 @pytest.fixture()
@@ -82,7 +64,7 @@ WRONG = {
     "no source": (["import", "gone", "--out", "real"], ["gone", "no such file or folder"]),
     "unknown format": (
         ["import", "pets", "--out", "real", "--format", "vok"],
-        ["did you mean 'voc'", "coco, voc, yolo"],
+        ["did you mean 'voc'", "coco, hf, webdataset, voc, yolo, csv"],
     ),
     "not that format": (
         ["import", "pets", "--out", "real", "--format", "coco"],

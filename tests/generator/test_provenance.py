@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from generator.config import OutputConfig
-from generator.provenance import SOURCE_TYPE, encode_image, xmp_packet
+from generator.provenance import SOURCE_TYPE, encode_image, says_synthetic, xmp_packet
 
 PNG, JPG = OutputConfig(image_format="png"), OutputConfig(image_format="jpg")
 both_formats = pytest.mark.parametrize("output", [PNG, JPG], ids=["png", "jpg"])
@@ -96,3 +97,16 @@ def test_a_crowded_scene_with_long_prompts_can_be_stored(image: np.ndarray, outp
     # One segment of a JPEG holds 65,502 bytes of XMP; 1,000 objects of 80 letters are more.
     packet = xmp_packet(tool="t", description="; ".join(f"{n} cells, {'stained ' * 10}" for n in range(1000)))
     assert SOURCE_TYPE in stored_xmp(encode_image(image, output, xmp=packet))
+
+
+@both_formats
+def test_it_is_known_by_that(image: np.ndarray, output: OutputConfig, tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    packet = xmp_packet(tool="t", description="d")
+    composite = packet.replace("trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia")
+    for xmp, expected in ((packet, True), (composite, True), (packet.replace("trainedAlgorithmicMedia", "x"), False)):
+        path.write_bytes(encode_image(image, output, xmp=xmp))
+        assert says_synthetic(path) is expected
+    path.write_bytes(b"words")
+    assert not says_synthetic(path)
+    assert not says_synthetic(tmp_path / "gone")

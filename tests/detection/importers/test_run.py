@@ -119,7 +119,7 @@ def test_one_annotation_file_may_be_named(pets: Path) -> None:
 
 
 def test_the_set_of_formats_is_whole() -> None:
-    assert list(IMPORTERS) == ["coco", "voc", "yolo", "csv"]
+    assert list(IMPORTERS) == ["coco", "hf", "webdataset", "voc", "yolo", "csv"]
 
 
 def near_twin(seed: int) -> bytes:

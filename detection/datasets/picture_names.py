@@ -1,0 +1,43 @@
+"""Names of pictures: as other people's files write them, and for a folder in which all of them lie together."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+# Bytes of a name are limited to 255, and letters may take up to four.
+_LONGEST_STEM = 60
+
+
+def portable_path(name: str) -> PurePosixPath:
+    """Read a path of any system as one that stays below its folder.
+
+    >>> portable_path("..\\\\images\\\\a.png")
+    PurePosixPath('images/a.png')
+    """
+    return PurePosixPath(*[part for part in re.split(r"[\\/]+", name.strip()) if part not in ("", ".", "..")])
+
+
+def unique_stems(paths: Sequence[PurePosixPath]) -> list[str]:
+    """Name pictures for one folder: their own stems, where those are not unique with the folders before them.
+
+    a/1.jpg, b/1.jpg and 2.jpg become a_1, b_1 and 2. Names that differ in case only are one name on some disks.
+    """
+    counts = Counter(path.stem.lower() for path in paths)
+    twins = Counter(str(path.with_suffix("")).lower() for path in paths)
+    taken = {stem for stem, count in counts.items() if count == 1}
+    stems = []
+    for path in paths:
+        stem = path.stem
+        if counts[stem.lower()] > 1:
+            # 1.jpg and 1.png of one folder become 1_jpg and 1_png.
+            own = [path.suffix[1:]] if twins[str(path.with_suffix("")).lower()] > 1 else []
+            prefixed = "_".join([*path.with_suffix("").parts, *own])[-_LONGEST_STEM:]
+            numbered = (f"{prefixed}_{number}" for number in itertools.count(2))
+            stem = next(name for name in itertools.chain([prefixed], numbered) if name.lower() not in taken)
+        taken.add(stem.lower())
+        stems.append(stem)
+    return stems

@@ -1,0 +1,54 @@
+"""Crops for classifiers, as torchvision.datasets.ImageFolder reads them: <split>/<category>/<picture>-<annotation>.png.
+
+https://pytorch.org/vision/stable/generated/torchvision.datasets.ImageFolder.html
+"""
+
+from __future__ import annotations
+
+import math
+
+from detection.exporters.names import folder_names
+from detection.exporters.pixels import encode, open_picture
+from detection.exporters.types import PictureSet
+from detection.exporters.work import Work
+
+OPENING = """
+from torchvision.datasets import ImageFolder
+data = ImageFolder("{split}")
+"""
+
+
+def write(data: PictureSet, work: Work) -> None:
+    """Cut every object out. Raises DatasetError for a damaged picture, StorageError."""
+    folders = folder_names(data.categories)
+    seen: dict[str, set[int]] = {split: set() for split in data.heads}
+    for picture in work.walk(data.pictures):
+        if not picture.objects:
+            continue
+        image = open_picture(picture)
+        for item in picture.objects:
+            crop = image.crop(crop_of(item.box_xyxy, image.size, work.options.margin))
+            place = f"{picture.split}/{folders[item.category.id]}/{picture.stem}-{item.id}.png"
+            work.write(place, encode(crop, "PNG", origin=image))
+            seen[picture.split].add(item.category.id)
+    for split, ids in seen.items():
+        missing = [category.name for category in data.categories if category.id not in ids]
+        if missing:
+            work.notes.append(
+                f"there is no crop of {', '.join(missing)} in {split}: ImageFolder numbers the classes of each folder "
+                "by themselves"
+            )
+
+
+def crop_of(
+    box_xyxy: tuple[float, float, float, float], size_wh: tuple[int, int], margin: float
+) -> tuple[int, int, int, int]:
+    """Find the whole pixels that hold a box, with a margin on each side as a share of its sides, cut to the picture.
+
+    >>> crop_of((10, 10, 20, 30.5), (40, 32), 0.5)
+    (5, 0, 25, 32)
+    """
+    x_min, y_min, x_max, y_max = box_xyxy
+    more_x, more_y = margin * (x_max - x_min), margin * (y_max - y_min)
+    left, top = max(0, math.floor(x_min - more_x)), max(0, math.floor(y_min - more_y))
+    return left, top, min(size_wh[0], math.ceil(x_max + more_x)), min(size_wh[1], math.ceil(y_max + more_y))

@@ -1,0 +1,183 @@
+"""Several data sets as one: categories matched by name, splits kept, and on every picture where it came from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import count
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from detection.datasets.near_duplicates import near_duplicate_groups
+from detection.datasets.picture_names import unique_stems
+from detection.exporters.folder import check_folder
+from detection.exporters.reading import folder_of, read_picture_set
+from detection.exporters.report import ExportReport
+from detection.exporters.run import write_export
+from detection.exporters.types import Category, ExportOptions, Picture, PictureSet
+from detection.exporters.work import OnPicture
+from generator.errors import BoxpaintError, DatasetError, Fault
+from generator.provenance import says_synthetic
+
+SYNTHETIC, REAL = "synthetic", "real"
+_SHOWN_GROUPS = 3
+
+
+def merge_sets(
+    sources: Sequence[str | Path],
+    out: str | Path,
+    rename: Mapping[str, str] | None = None,
+    options: ExportOptions | None = None,
+    *,
+    find_duplicates: bool = True,
+    on_picture: OnPicture | None = None,
+) -> ExportReport:
+    """Write several data sets as one in COCO form.
+
+    `rename` gives categories of any of them another name first. Raises DatasetError when there is nothing to merge,
+    BoxpaintError for a name to be changed that none of them has, RunMismatchError when `out` is taken, StorageError.
+    """
+    options, out = options or ExportOptions(), Path(out)
+    paths = [Path(source) for source in sources]
+    folders = tuple(folder_of(path) for path in paths)
+    check_folder(out, overwrite=options.overwrite, sources=folders)
+    names = tuple(folder.resolve().name for folder in folders)
+    data = join_sets([read_picture_set(path) for path in paths], names, rename or {})
+    if not data.pictures:
+        raise DatasetError([Fault(file=" ".join(map(str, sources)), expected="no pictures are in them")])
+    if find_duplicates and len(data.heads) > 1:
+        data = data.with_pictures(data.pictures, *_leaks(data.pictures, on_picture))
+    return write_export(data, out, "coco", options, made_of=names, on_picture=on_picture)
+
+
+def join_sets(sets: Sequence[PictureSet], names: Sequence[str], rename: Mapping[str, str]) -> PictureSet:
+    """Join data sets, called `names`; of two pictures of one name each gets that of its set before its own.
+
+    Ids stay where nothing before has them. A category is the first one of its name, in any case. Raises BoxpaintError.
+    """
+    categories, new_categories = _join_categories(sets, rename)
+    licences, new_licences = _join_licences(sets)
+    pictures = [
+        _translated(picture, number, new_categories, new_licences)
+        for number, data in enumerate(sets)
+        for picture in data.pictures
+    ]
+    owners = [name for name, data in zip(names, sets, strict=True) for _ in data.pictures]
+    paths = [PurePosixPath(owner) / picture.name for owner, picture in zip(owners, pictures, strict=True)]
+    picture_ids = unique_ids(picture.id for picture in pictures)
+    label_ids = iter(unique_ids(item.id for picture in pictures for item in picture.annotations))
+    merged = [
+        replace(
+            picture,
+            id=number,
+            name=f"{stem}{path.suffix}",
+            annotations=tuple(replace(item, id=next(label_ids)) for item in picture.annotations),
+            source=picture.source or (SYNTHETIC if says_synthetic(picture.path) else REAL),
+        )
+        for picture, number, stem, path in zip(pictures, picture_ids, unique_stems(paths), paths, strict=True)
+    ]
+    head = {"info": {"description": f"Merged by boxpaint: {', '.join(names)}", "version": "1"}, "licenses": licences}
+    heads = {split: head for data in sets for split in data.heads}
+    notes = [note for data in sets for note in data.notes]
+    notes += _changes(pictures, merged)
+    return PictureSet(categories=categories, pictures=tuple(merged), heads=heads, notes=tuple(notes))
+
+
+def unique_ids(ids: Iterable[int]) -> list[int]:
+    """Keep every id the first time; where it comes again, go on behind the largest.
+
+    >>> unique_ids([1, 2, 1, 5])
+    [1, 2, 6, 5]
+    """
+    found = list(ids)
+    fresh = count(max(found, default=0) + 1)
+    seen: set[int] = set()
+    result = []
+    for number in found:
+        result.append(number if number not in seen else next(fresh))
+        seen.add(number)
+    return result
+
+
+def _join_categories(
+    sets: Sequence[PictureSet], rename: Mapping[str, str]
+) -> tuple[tuple[Category, ...], dict[tuple[int, int], Category]]:
+    """Return the categories, and which one it is by number of the data set and id there."""
+    known = {category.name.casefold(): category.name for data in sets for category in data.categories}
+    unknown = [old for old in rename if old.casefold() not in known]
+    if unknown:
+        raise BoxpaintError(f"--rename: there is no category {', '.join(unknown)}; known: {', '.join(known.values())}")
+    new_names = {old.casefold(): new for old, new in rename.items()}
+    found: dict[str, Category] = {}
+    keys: dict[tuple[int, int], str] = {}
+    for number, data in enumerate(sets):
+        for category in data.categories:
+            name = new_names.get(category.name.casefold(), category.name)
+            keys[number, category.id] = name.casefold()
+            found.setdefault(name.casefold(), replace(category, name=name))
+    ids = unique_ids(category.id for category in found.values())
+    merged = {key: replace(found[key], id=number) for key, number in zip(found, ids, strict=True)}
+    return tuple(merged.values()), {place: merged[key] for place, key in keys.items()}
+
+
+def _join_licences(sets: Sequence[PictureSet]) -> tuple[list[dict[str, Any]], dict[tuple[int, str, str], int]]:
+    """Return the licences, equal ones once, and the new id by number of the data set, split and old id."""
+    found: dict[str, dict[str, Any]] = {}
+    new_ids: dict[tuple[int, str, str], int] = {}
+    for number, data in enumerate(sets):
+        for split, head in data.heads.items():
+            for item in head.get("licenses") or ():
+                if not isinstance(item, dict):
+                    continue
+                key = json.dumps({name: value for name, value in item.items() if name != "id"}, sort_keys=True)
+                licence = found.setdefault(key, {**item, "id": len(found) + 1})
+                new_ids[number, split, str(item.get("id"))] = licence["id"]
+    return list(found.values()), new_ids
+
+
+def _translated(
+    picture: Picture,
+    number: int,
+    categories: Mapping[tuple[int, int], Category],
+    licences: Mapping[tuple[int, str, str], int],
+) -> Picture:
+    """Give a picture of data set `number` the categories and the licence of the whole."""
+    content = dict(picture.content)
+    licence = licences.get((number, picture.split, str(content.pop("license", None))))
+    if licence is not None:
+        content["license"] = licence
+    labels = [replace(item, category=categories[number, item.category.id]) for item in picture.annotations]
+    return replace(picture, content=content, annotations=tuple(labels))
+
+
+def _changes(before: Sequence[Picture], after: Sequence[Picture]) -> Iterator[str]:
+    pairs = list(zip(before, after, strict=True))
+    pictures = sum(old.id != new.id for old, new in pairs)
+    labels = sum(
+        one.id != two.id for old, new in pairs for one, two in zip(old.annotations, new.annotations, strict=True)
+    )
+    if pictures or labels:
+        yield f"{pictures} pictures and {labels} labels got new ids: others had theirs"
+    renamed = [f"{old.name} is {new.name}" for old, new in pairs if old.name != new.name]
+    if renamed:
+        yield f"{len(renamed)} pictures got new names: others had theirs, such as {renamed[0]}"
+
+
+def _leaks(pictures: Sequence[Picture], on_picture: OnPicture | None) -> Iterator[str]:
+    """Say which pictures of different splits show nearly the same. Raises DatasetError for a damaged picture."""
+
+    def paths() -> Iterator[Path]:
+        for number, picture in enumerate(pictures):
+            if on_picture is not None:
+                on_picture(number, len(pictures))
+            yield picture.path
+
+    groups: dict[int, list[Picture]] = {}
+    for picture, group in zip(pictures, near_duplicate_groups(paths()), strict=True):
+        groups.setdefault(group, []).append(picture)
+    across = [found for found in groups.values() if len({picture.split for picture in found}) > 1]
+    if across:
+        yield f"warning: {len(across)} times nearly the same picture is in two splits"
+    for found in across[:_SHOWN_GROUPS]:
+        yield "  " + ", ".join(f"{picture.name} ({picture.split})" for picture in found[:4])

@@ -1,0 +1,29 @@
+"""Names of categories as folders."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from detection.exporters.types import Category
+
+# What one system or another does not allow in the name of a folder.
+_FORBIDDEN = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
+_LONGEST = 100
+
+
+def folder_names(categories: Sequence[Category]) -> dict[int, str]:
+    """Name a folder for each category, by its id: its own name where that may be one, and no other has it in any case.
+
+    >>> folder_names([Category(id=1, name="a/b", content={}), Category(id=2, name="A_B", content={})])
+    {1: 'a_b', 2: 'A_B_2'}
+    """
+    names: dict[int, str] = {}
+    taken: set[str] = set()
+    for category in categories:
+        name = _FORBIDDEN.sub("_", category.name)[:_LONGEST].rstrip(" .").lstrip(" ") or "_"
+        if name.startswith(".") or name.casefold() in taken:
+            name = f"{name.lstrip('.')}_{category.id}"
+        taken.add(name.casefold())
+        names[category.id] = name
+    return names

@@ -1,0 +1,55 @@
+"""`boxpaint merge` as a user meets it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from generator.validation import validate_dataset
+from tests.boxpaint.commands import assert_help_is_light
+from tests.boxpaint.terminal import Terminal
+from tests.boxpaint.test_cli_export import HEAVY
+from tests.detection.exporters.sets import write_set
+
+
+@pytest.fixture()
+def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Terminal:
+    """In a folder with two data sets of the same names and ids, a/ and b/."""
+    write_set(tmp_path / "a")
+    write_set(tmp_path / "b")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    return Terminal(monkeypatch, capsys)
+
+
+def test_help_loads_no_heavy_package() -> None:
+    assert_help_is_light("merge", heavy=HEAVY)
+
+
+def test_two_become_one(terminal: Terminal) -> None:
+    code, out, errors = terminal.boxpaint("merge", "a", "b", "--out", "c", "--rename", "house cat=tiger")
+    assert code == 0, errors
+    for words in ("4 pictures and 5 labels got new ids", "8 pictures got new names", "source: 8 real", "tiger"):
+        assert words in out, out
+    assert not validate_dataset("c").faults
+    assert terminal.boxpaint("merge", "a", "b", "--out", "c")[0] == 2
+    assert terminal.boxpaint("merge", "a", "b", "--out", "c", "--overwrite", "--no-duplicates", "--copy")[0] == 0
+
+
+WRONG = {
+    "one": (["a"], "two data sets or more"),
+    "missing": (["a", "gone"], "gone"),
+    "rename": (["a", "b", "--rename", "wolf=x"], "there is no category wolf"),
+    "no rename": (["a", "b", "--rename", "wolf"], "OLD=NEW is needed"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "words"), WRONG.values(), ids=WRONG)
+def test_mistakes_end_with_one_message_and_nothing_written(
+    terminal: Terminal, arguments: list[str], words: str
+) -> None:
+    code, _, errors = terminal.boxpaint("merge", *arguments, "--out", "c")
+    assert code == 2
+    assert words in errors
+    assert sorted(path.name for path in Path().iterdir()) == ["a", "b"]
