@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from boxpaint.balance_view import BalanceOption, RenameOption, TargetOption, balanced
+from boxpaint.cli_batch import batch
 from boxpaint.cli_calibrate import calibrate
 from boxpaint.cli_check import audit, validate
 from boxpaint.cli_detect import refine_app
@@ -286,6 +287,7 @@ def _load(
 
 
 # Behind the commands above, so that the help follows the way of a data set: painted, checked, learnt from, proven.
+app.command()(batch)
 app.command()(validate)
 app.command()(audit)
 app.command()(calibrate)

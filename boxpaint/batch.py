@@ -1,0 +1,228 @@
+"""Many scenarios to many data sets in one go: a YAML file that lists them. The same call goes on where it stopped.
+
+<out>/<name>/            one run folder each, as `boxpaint generate` makes it
+<out>/<name>-<format>/   its exports
+<out>/summary.csv        a row for each data set: state, pictures, labels by class, leak, folder, what went wrong
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+
+from generator.audit.files import read_audit
+from generator.config import Config
+from generator.errors import BoxpaintError, DatasetError, Fault, FaultsError
+from generator.seeds import MAX_SEED
+from generator.spec import load_spec
+from generator.storage import make_folder, write_bytes
+from generator.typed_yaml import fill_model
+from generator.yaml_lines import read_yaml
+
+if TYPE_CHECKING:
+    from generator.run import Listener
+    from generator.spec import Spec
+
+SUMMARY = "summary.csv"
+COMPLETE, STOPPED, FAILED, WAITING = "complete", "stopped", "failed", "not begun"
+_FOLDER_NAME = re.compile(r"\w[\w .+-]*")
+
+
+def _is_folder_name(name: str) -> str:
+    if not _FOLDER_NAME.fullmatch(name):
+        raise ValueError("the name of a folder is needed: letters, digits, spaces, and any of . _ + - but in front")
+    return name
+
+
+def _is_format(name: str) -> str:
+    from detection.exporters.registry import EXPORTERS
+
+    if name not in EXPORTERS:
+        raise ValueError(f"no format of boxpaint export; known: {', '.join(EXPORTERS)}")
+    return name
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class BatchItem(_Section):
+    """One data set: what `boxpaint generate` takes, and the formats that it is exported to."""
+
+    name: Annotated[str, AfterValidator(_is_folder_name)]
+    """Name of its folder."""
+    background: Path = Path("background.csv")
+    classes: Path = Path("classes.csv")
+    attributes: Path | None = None
+    config: Path | None = None
+    prompts: Path | None = None
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None
+    limit: Annotated[int, Field(ge=1)] | None = None
+    export: tuple[Annotated[str, AfterValidator(_is_format)], ...] = ()
+
+
+class BatchConfig(_Section):
+    """A whole batch. `BatchConfig.load(path)` reads YAML; paths in it count from its folder."""
+
+    out: Path = Path("datasets")
+    datasets: tuple[BatchItem, ...]
+
+    @field_validator("datasets")
+    @classmethod
+    def _has_one_of_each_name(cls, items: tuple[BatchItem, ...]) -> tuple[BatchItem, ...]:
+        if not items:
+            raise ValueError("one data set or more is needed")
+        folders = [name for item in items for name in (item.name, *(f"{item.name}-{form}" for form in item.export))]
+        twice = [name for name, count in Counter(name.casefold() for name in folders).items() if count > 1]
+        if twice:
+            raise ValueError(f"two data sets or exports would lie in one folder: {', '.join(twice)}")
+        return items
+
+    @classmethod
+    def load(cls, path: Path) -> BatchConfig:
+        """Read a YAML file. Raises ConfigError with every fault at its line."""
+        data, lines = read_yaml(path)
+        config = fill_model(cls, data, file=str(path), lines=lines)
+        items = tuple(
+            item.model_copy(
+                update={
+                    key: path.parent / value
+                    for key in ("background", "classes", "attributes", "config", "prompts")
+                    if (value := getattr(item, key)) is not None
+                }
+            )
+            for item in config.datasets
+        )
+        return config.model_copy(update={"out": path.parent / config.out, "datasets": items})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchResult:
+    """What became of one data set. `labels`: by class; `leak`: AUC of the probe, None where it was not asked."""
+
+    name: str
+    state: str
+    folder: Path
+    pictures: int = 0
+    labels: Mapping[str, int] | None = None
+    leak: float | None = None
+    exports: tuple[str, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ready:
+    item: BatchItem
+    config: Config
+    spec: Spec
+
+
+def run_batch(
+    batch: BatchConfig,
+    listener_of: Callable[[BatchItem], Listener],
+    should_stop: Callable[[], bool] = lambda: False,
+) -> list[BatchResult]:
+    """Make every data set in turn, and its exports; one that fails keeps none of the others from being made.
+
+    All CSV files and configs are read before anything is painted: FaultsError names every fault in all of them.
+    `should_stop` is asked as in `generate`. The summary is written anew after each data set. Raises StorageError.
+    """
+    ready = _read_all(batch)
+    make_folder(batch.out)
+    results = [BatchResult(name=item.name, state=WAITING, folder=batch.out / item.name) for item in batch.datasets]
+    for number, each in enumerate(ready):
+        results[number] = _make(each, batch.out, listener_of(each.item), should_stop)
+        write_bytes(batch.out / SUMMARY, summary_csv(results).encode())
+        if results[number].state == STOPPED:
+            break
+    return results
+
+
+def summary_csv(results: list[BatchResult]) -> str:
+    """One row for each data set."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["name", "state", "pictures", "labels", "by class", "leak AUC", "exports", "folder", "problem"])
+    for each in results:
+        labels = each.labels or {}
+        by_class = "; ".join(f"{name}: {count}" for name, count in labels.items())
+        leak = "" if each.leak is None else f"{each.leak:.3f}"
+        total = sum(labels.values())
+        row = [each.name, each.state, each.pictures, total, by_class, leak, " ".join(each.exports), each.folder]
+        writer.writerow([*row, each.problem])
+    return stream.getvalue()
+
+
+def _read_all(batch: BatchConfig) -> list[_Ready]:
+    ready: list[_Ready] = []
+    faults: list[Fault] = []
+    for item in batch.datasets:
+        try:
+            config = Config.load(item.config, seed=item.seed)
+            spec = load_spec(item.background, item.classes, item.attributes, canvas_wh=config.canvas_wh)
+        except FaultsError as error:
+            faults += error.faults
+            continue
+        ready.append(_Ready(item=item, config=config, spec=spec))
+    if faults:
+        raise FaultsError(dict.fromkeys(faults))  # of a config that several data sets share, once
+    return ready
+
+
+def _make(each: _Ready, out: Path, listener: Listener, should_stop: Callable[[], bool]) -> BatchResult:
+    from detection.exporters.run import export_set
+    from detection.exporters.types import ExportOptions
+    from generator.run import generate
+
+    item, folder = each.item, out / each.item.name
+    problem, state, exports = "", COMPLETE, []
+    try:
+        dataset = generate(
+            each.spec,
+            each.config,
+            folder,
+            prompts=item.prompts,
+            limit=item.limit,
+            listener=listener,
+            should_stop=should_stop,
+        )
+        if not dataset.complete:
+            state = STOPPED
+        for form in item.export if dataset.complete else ():
+            export_set(folder, out / f"{item.name}-{form}", form, ExportOptions(overwrite=True))
+            exports.append(form)
+    except BoxpaintError as error:
+        state, problem = FAILED, str(error)
+    counts = list(_counts(folder))
+    audit = read_audit(folder) if folder.is_dir() else None
+    return BatchResult(
+        name=item.name,
+        state=state,
+        folder=folder,
+        pictures=sum(pictures for pictures, _ in counts),
+        labels=sum((labels for _, labels in counts), Counter(dict.fromkeys(each.spec.categories, 0))),
+        leak=audit.leak.value if audit is not None and audit.leak is not None else None,
+        exports=tuple(exports),
+        problem=problem,
+    )
+
+
+def _counts(folder: Path) -> Iterator[tuple[int, Counter[str]]]:
+    """Pictures and labels by class, of each COCO file of a run folder."""
+    for path in sorted((folder / "annotations").glob("instances_*.json")):
+        try:
+            content: dict[str, Any] = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            raise DatasetError([Fault(file=str(path), expected="cannot be read: generate it again")]) from None
+        names = {category["id"]: category["name"] for category in content["categories"]}
+        labels = Counter(names[item["category_id"]] for item in content["annotations"])
+        yield len(content["images"]), labels

@@ -1,0 +1,64 @@
+"""`boxpaint batch`: many scenarios to many data sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from boxpaint.exit_codes import INTERRUPTED, USER_ERROR
+
+# No markup: a path or a name may hold square brackets.
+console = Console(highlight=False, markup=False, emoji=False)
+
+
+def batch(
+    file: Annotated[Path, typer.Argument(metavar="FILE.yaml", help="Lists the data sets; docs/formats.md has one.")],
+) -> None:
+    """Make many data sets in one go, export them, and say in one table what came of it."""
+    from boxpaint.batch import FAILED, STOPPED, SUMMARY, BatchConfig, BatchItem, run_batch
+    from boxpaint.progress import RunProgress, StopRequest
+
+    config = BatchConfig.load(file)
+    open_bars: list[RunProgress] = []
+
+    def listener_of(item: BatchItem) -> RunProgress:
+        close()
+        console.print(f"{item.name}: {config.out / item.name}", style="bold", soft_wrap=True)
+        open_bars.append(RunProgress(console, stop))
+        return open_bars[-1]
+
+    def close() -> None:
+        while open_bars:
+            open_bars.pop().__exit__(None, None, None)
+
+    with StopRequest().listening() as stop:
+        try:
+            results = run_batch(config, listener_of, stop)
+        except KeyboardInterrupt:
+            close()
+            console.print("stopped; what is finished is kept, the same command goes on from there", style="yellow")
+            raise typer.Exit(INTERRUPTED) from None
+        finally:
+            close()
+    table = Table(box=None, pad_edge=False)
+    for heading in ("data set", "state", "pictures", "labels", "leak AUC", "exports"):
+        table.add_column(heading)
+    for each in results:
+        leak = "" if each.leak is None else f"{each.leak:.2f}"
+        labels = str(sum((each.labels or {}).values()))
+        table.add_row(Text(each.name), each.state, str(each.pictures), labels, leak, ", ".join(each.exports))
+    console.print(table)
+    for each in results:
+        if each.problem:
+            console.print(f"{each.name}: {each.problem}", style="red", soft_wrap=True)
+    console.print(f"summary: {config.out / SUMMARY}", soft_wrap=True)
+    if any(each.state == FAILED for each in results):
+        raise typer.Exit(USER_ERROR)
+    if any(each.state == STOPPED for each in results):
+        console.print("stopped before the end; the same command goes on from there", style="yellow")
+        raise typer.Exit(INTERRUPTED)

@@ -1,0 +1,110 @@
+"""`boxpaint batch`: every fault before anything is painted, one table, and what fails alone fails alone."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from boxpaint.batch import BatchConfig, run_batch
+from boxpaint.cli import app
+from generator.errors import ConfigError
+from generator.run import Listener
+from tests.boxpaint.commands import assert_help_is_light
+
+
+def write(folder: Path, datasets: list[dict[str, object]], **keys: object) -> Path:
+    path = folder / "batch.yaml"
+    path.write_text(yaml.safe_dump({"datasets": datasets, **keys}))
+    return path
+
+
+@pytest.fixture()
+def config(csv_folder: Path, tiny_config: dict[str, object]) -> str:
+    keys = {**tiny_config, "audit": {"scenes": 0}, "threads": 1, "workers": 1}
+    (csv_folder / "config.yaml").write_text(yaml.safe_dump(keys))
+    return "config.yaml"
+
+
+def read_summary(folder: Path) -> list[dict[str, str]]:
+    with (folder / "summary.csv").open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_data_sets_are_made_exported_and_summed_up_and_go_on(csv_folder: Path, config: str) -> None:
+    first = {"name": "first", "config": config, "limit": 2, "export": ["voc"]}
+    path = write(csv_folder, [first, {"name": "second", "config": config, "limit": 1, "seed": 7}], out="sets")
+    result = CliRunner().invoke(app, ["batch", str(path)])
+    assert result.exit_code == 0, result.output
+    rows = read_summary(csv_folder / "sets")
+    assert [(row["name"], row["state"], row["pictures"], row["exports"]) for row in rows] == [
+        ("first", "complete", "2", "voc"),
+        ("second", "complete", "1", ""),
+    ]
+    assert (csv_folder / "sets" / "first-voc" / "export.json").is_file()
+    assert "summary.csv" in result.output
+    before = (csv_folder / "sets" / "first" / "records" / "000000.json").stat().st_mtime_ns
+    assert CliRunner().invoke(app, ["batch", str(path)]).exit_code == 0
+    assert (csv_folder / "sets" / "first" / "records" / "000000.json").stat().st_mtime_ns == before
+
+
+def test_what_fails_alone_fails_alone(csv_folder: Path, config: str) -> None:
+    (csv_folder / "datasets" / "taken").mkdir(parents=True)
+    (csv_folder / "datasets" / "taken" / "mine.txt").write_text("mine")
+    path = write(csv_folder, [{"name": "taken", "config": config}, {"name": "good", "config": config, "limit": 1}])
+    result = CliRunner().invoke(app, ["batch", str(path)])
+    assert result.exit_code == 2
+    assert "taken: " in result.output
+    assert "is not a boxpaint run folder" in result.output
+    assert [row["state"] for row in read_summary(csv_folder / "datasets")] == ["failed", "complete"]
+    assert (csv_folder / "datasets" / "taken" / "mine.txt").read_text() == "mine"
+
+
+def test_a_stop_leaves_the_rest_for_the_next_time(csv_folder: Path, config: str) -> None:
+    path = write(csv_folder, [{"name": name, "config": config, "limit": 4} for name in ("one", "two")])
+    results = run_batch(BatchConfig.load(path), lambda _: Listener(), lambda: True)
+    assert [each.state for each in results] == ["stopped", "not begun"]
+    assert not (csv_folder / "datasets" / "two").exists()
+
+
+def test_all_faults_of_all_scenarios_come_before_anything_is_painted(csv_folder: Path, config: str) -> None:
+    (csv_folder / "bad.csv").write_text("prompt,num_imgs\na field,many\n")
+    (csv_folder / "worse.yaml").write_text("bundle: pocket\nsed: 1\n")
+    path = write(
+        csv_folder,
+        [
+            {"name": "one", "config": config, "limit": 1},
+            {"name": "two", "config": config, "background": "bad.csv"},
+            {"name": "three", "config": "worse.yaml"},
+        ],
+    )
+    with pytest.raises(Exception, match=r"bad\.csv:2(.|\n)*worse\.yaml:2"):
+        run_batch(BatchConfig.load(path), lambda _: Listener())
+    assert not (csv_folder / "datasets").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("datasets:\n  - name: a\n    clases: x.csv\n", 3, "did you mean 'classes'?"),
+        ("datasets: []\n", 1, "one data set or more"),
+        ("datasets:\n  - name: ../a\n", 2, "the name of a folder is needed"),
+        ("datasets:\n  - {name: a}\n  - {name: A}\n", 1, "would lie in one folder: a"),
+        ("datasets:\n  - name: a\n    export: [yolo, tfrecord]\n", 3, "no format of boxpaint export; known: coco"),
+    ],
+)
+def test_a_faulty_file_is_one_message_at_its_line(text: str, line: int, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "batch.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        BatchConfig.load(path)
+    (fault,) = caught.value.faults
+    assert fault.line == line
+    assert message in fault.expected
+
+
+def test_help_is_light() -> None:
+    assert_help_is_light("batch", heavy={"torch", "diffusers", "transformers", "cv2"})
