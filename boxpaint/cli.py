@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from boxpaint.balance_view import BalanceOption, RenameOption, TargetOption, balanced
+from boxpaint.cli_annotate import annotate
 from boxpaint.cli_batch import batch
 from boxpaint.cli_calibrate import calibrate
 from boxpaint.cli_check import audit, validate
@@ -293,6 +294,7 @@ app.command()(audit)
 app.command()(calibrate)
 app.command()(review)
 app.command("import")(import_command)
+app.command()(annotate)
 app.command()(export)
 app.command()(merge)
 app.add_typer(train_app, name="train")

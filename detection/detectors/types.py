@@ -83,10 +83,22 @@ class FitResult:
     validations: tuple[tuple[int, float], ...]
 
 
-class Detector(Protocol):
-    """A detector of some categories. Pictures are (H, W, 3) uint8 RGB of any size."""
+class Predictor(Protocol):
+    """What finds objects of some categories in pictures, (H, W, 3) uint8 RGB of any size."""
 
     categories: tuple[str, ...]
+
+    def predict(self, pictures: Sequence[np.ndarray], *, with_masks: bool = True) -> list[Detections]:
+        """Find objects; one answer for each picture, in order. Deterministic.
+
+        Without `with_masks` boxes alone: masks of many large pictures do not fit into memory. Raises ModelError when
+        memory does not suffice for one picture.
+        """
+        ...
+
+
+class Detector(Predictor, Protocol):
+    """A predictor that can be trained and kept."""
 
     def fit(
         self,
@@ -104,14 +116,6 @@ class Detector(Protocol):
         weights with the best AP are kept, and `settings.patience` may stop it early. With `checkpoint` (a folder of its
         own) an interrupted call goes on where it stopped and ends with the very same weights. Raises ModelError when
         the loss is no number or memory runs out.
-        """
-        ...
-
-    def predict(self, pictures: Sequence[np.ndarray], *, with_masks: bool = True) -> list[Detections]:
-        """Find objects; one answer for each picture, in order. Deterministic.
-
-        Without `with_masks` boxes alone: masks of many large pictures do not fit into memory. Raises ModelError when
-        memory does not suffice for one picture.
         """
         ...
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from detection.datasets.read import read_rgb
 from detection.datasets.types import DetectionSet
-from detection.detectors.types import Detections, Detector
+from detection.detectors.types import Detections, Predictor
 from generator.errors import DatasetError, Fault
 from generator.references import SUFFIXES
 from generator.storage import translate_os_errors
@@ -70,7 +70,7 @@ def labelled_pictures(data: DetectionSet) -> list[NamedPicture]:
 
 
 def find_masks(
-    detector: Detector, pictures: Sequence[NamedPicture], unreadable: dict[str, str], *, with_masks: bool = True
+    detector: Predictor, pictures: Sequence[NamedPicture], unreadable: dict[str, str], *, with_masks: bool = True
 ) -> Iterator[tuple[NamedPicture, np.ndarray, Detections]]:
     """Find objects in one picture after the other: the picture, its pixels (H, W, 3) uint8, and what is on it.
 

@@ -1,0 +1,128 @@
+"""Proposals for photos without labels, written as a data set that annotation tools open for correction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from detection.annotation.outline import outline
+from detection.datasets.picture_names import portable_path, unique_stems
+from detection.detectors.types import Detections, Predictor
+from detection.evaluation.finding import confident
+from detection.exporters.folder import check_folder
+from detection.exporters.registry import find_exporter
+from detection.exporters.report import ExportReport
+from detection.exporters.run import write_export
+from detection.exporters.types import Annotation, Category, ExportOptions, Picture, PictureSet
+from detection.segmenter.pictures import NamedPicture, find_masks
+from generator.errors import DatasetError, Fault
+from generator.exporters.coco import mask_to_polygons
+from generator.version import __version__
+
+SPLIT = "proposed"
+
+
+def annotate_pictures(
+    proposer: Predictor,
+    pictures: Sequence[NamedPicture],
+    out: Path,
+    *,
+    form: str = "coco",
+    min_score: float,
+    with_masks: bool,
+    made_of: str,
+    overwrite: bool = False,
+    on_picture: Callable[[int, int], None] = lambda _done, _total: None,
+) -> ExportReport:
+    """Propose boxes with a score of `min_score` or better for each picture, and write them in a format of exports.
+
+    Every label has its `score`. `with_masks` outlines each object: by the proposer's own masks, else by what stands out
+    in the box. A picture that cannot be read is left out and noted. Raises DatasetError when none can be read,
+    RunMismatchError when `out` is taken, ModelError, StorageError; `out` appears whole at the very end.
+    """
+    find_exporter(form)
+    check_folder(out, overwrite=overwrite, sources=tuple(dict.fromkeys(each.path.parent for each in pictures)))
+    unreadable: dict[str, str] = {}
+    categories = tuple(
+        Category(id=number, name=name, content={"id": number, "name": name, "supercategory": name})
+        for number, name in enumerate(proposer.categories, start=1)
+    )
+    stems = unique_stems([portable_path(each.name) for each in pictures])
+    names = {each.name: f"{stem}{each.path.suffix}" for each, stem in zip(pictures, stems, strict=True)}
+    annotated: list[Picture] = []
+    counted = 0
+    for picture, pixels, answer in find_masks(proposer, pictures, unreadable, with_masks=with_masks):
+        found = confident(answer, min_score)
+        annotations = tuple(_annotations(found, pixels, categories, len(annotated) + 1, counted, with_masks=with_masks))
+        counted += len(annotations)
+        annotated.append(_picture(picture, names[picture.name], pixels, annotations, len(annotated) + 1))
+        on_picture(len(annotated) + len(unreadable), len(pictures))
+    if not annotated:
+        expected = f"none of the {len(pictures)} pictures can be read; the first: {unreadable[pictures[0].name]}"
+        raise DatasetError([Fault(file=str(pictures[0].path), expected=expected)])
+    description = f"Proposed by {made_of}, not yet checked by a person"
+    info = {"description": description, "contributor": f"boxpaint {__version__}"}
+    notes = [f"{name} is left out: {reason}" for name, reason in unreadable.items()]
+    data = PictureSet(
+        categories=categories, pictures=tuple(annotated), heads={SPLIT: {"info": info}}, notes=tuple(notes)
+    )
+    return write_export(data, out, form, ExportOptions(overwrite=overwrite), made_of=(made_of,))
+
+
+def _picture(
+    picture: NamedPicture, name: str, pixels: np.ndarray, annotations: tuple[Annotation, ...], number: int
+) -> Picture:
+    height, width = pixels.shape[:2]
+    content = {"id": number, "file_name": name, "width": width, "height": height}
+    return Picture(
+        id=number,
+        path=picture.path,
+        name=name,
+        split=SPLIT,
+        width=width,
+        height=height,
+        annotations=annotations,
+        content=content,
+        source="real",
+    )
+
+
+def _annotations(
+    found: Detections,
+    pixels: np.ndarray,
+    categories: Sequence[Category],
+    image_id: int,
+    before: int,
+    *,
+    with_masks: bool,
+) -> Iterator[Annotation]:
+    for place, (box, label, score) in enumerate(zip(found.boxes_xyxy, found.labels, found.scores, strict=True)):
+        mask = None
+        if with_masks:
+            mask = found.masks[place] if found.masks is not None else outline(pixels, box)
+        left, top, right, bottom = (round(float(side), 2) for side in box)
+        content: dict[str, Any] = {
+            "id": before + place + 1,
+            "image_id": image_id,
+            "category_id": int(label),
+            "bbox": [left, top, round(right - left, 2), round(bottom - top, 2)],
+            "area": round((right - left) * (bottom - top), 2),
+            "segmentation": [],
+            "iscrowd": 0,
+            "score": round(float(score), 5),
+        }
+        if mask is not None and (polygons := mask_to_polygons(mask)):
+            content |= {"segmentation": polygons, "area": int(mask.sum())}
+        yield Annotation(
+            id=content["id"],
+            category=categories[int(label) - 1],
+            box_xywh=tuple(content["bbox"]),
+            area=float(content["area"]),
+            segmentation=content["segmentation"] or None,
+            is_crowd=False,
+            score=content["score"],
+            content=content,
+        )
