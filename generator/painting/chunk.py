@@ -1,6 +1,6 @@
 """A chunk of scenes, painted together: backgrounds in one go, then objects in rounds.
 
-One round paints, of every scene, as many pending objects as have disjoint crops, all in one run of batches, each with
+One round paints, of every scene, as many pending objects as lie apart, all in one run of batches, each with
 as many seeds as `labels.best_of` says. Of what passes every check the verifier's favourite stays; a rejected object
 comes again in the next round with its next seeds. Batches never reach beyond the chunk, so a rerun meets the same ones.
 """
@@ -105,7 +105,7 @@ def _settle(turn: Turn, candidates: Sequence[Judged], config: Config) -> bool:
     history += [each.attempt if each is best else each.attempt_beaten() for each in candidates]
     label, dropped = None, ""
     if best is not None:
-        easel.image[frame.crop.slices] = best.pixels
+        turn.put_into(easel.image, best.pixels)
         if not placement.is_decoy:
             easel.occupied[frame.crop.slices] |= best.evidence.label_mask
             label = label_from_mask(best.evidence.label_mask, (frame.crop.x_min, frame.crop.y_min))

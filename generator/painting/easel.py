@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from generator.config import Config, LabelConfig
-from generator.geometry import intersection_area
+from generator.geometry import Box, intersection_area
 from generator.painting.backgrounds import Background
 from generator.painting.crop import CropFrame, frame_around
 from generator.painting.painter import Painter
@@ -50,6 +50,11 @@ class Turn:
         """The crop as it is."""
         return self.easel.image[self.frame.crop.slices]
 
+    def put_into(self, picture: np.ndarray, crop_pixels: np.ndarray) -> None:
+        """Put what was repainted of the crop (HWC uint8) into a picture of the canvas, and nothing around it."""
+        region, crop = self.frame.region_on_canvas(), self.frame.crop
+        picture[region.slices] = crop_pixels[region.shifted(-crop.x_min, -crop.y_min).slices]
+
     def numbers(self, limits: LabelConfig) -> range:
         """Numbers of the attempts to make now; of a decoy one is as good as another."""
         done = len(self.easel.attempts.get(self.placement.object_index, ()))
@@ -58,10 +63,13 @@ class Turn:
 
 
 def next_turns(easel: Easel, painter: Painter, config: Config) -> list[Turn]:
-    """As many pending objects as have disjoint crops, in their order."""
+    """As many pending objects as are repainted in places that do not meet, in their order.
+
+    Their crops may overlap: then neither sees the other while it is painted.
+    """
     return [
         Turn(easel=easel, placement=placement, frame=frame, protected=_protected(easel, placement, frame))
-        for placement, frame in _disjoint(easel.pending, painter, config)
+        for placement, frame in _apart(easel.pending, painter, config)
     ]
 
 
@@ -77,12 +85,13 @@ def frame_for(placement: Placement, painter: Painter, config: Config) -> CropFra
     )
 
 
-def _disjoint(pending: Iterable[Placement], painter: Painter, config: Config) -> Iterator[tuple[Placement, CropFrame]]:
-    taken: list[CropFrame] = []
+def _apart(pending: Iterable[Placement], painter: Painter, config: Config) -> Iterator[tuple[Placement, CropFrame]]:
+    taken: list[Box] = []
     for placement in pending:
         frame = frame_for(placement, painter, config)
-        if not any(intersection_area(frame.crop, other.crop) for other in taken):
-            taken.append(frame)
+        region = frame.region_on_canvas()
+        if not any(intersection_area(region, other) for other in taken):
+            taken.append(region)
             yield placement, frame
 
 

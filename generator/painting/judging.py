@@ -11,6 +11,7 @@ from generator.checks import run_checks
 from generator.checks.evidence import Evidence
 from generator.checks.picture import picture_verdict
 from generator.config import Config, LabelConfig
+from generator.geometry import Box
 from generator.painting.crop import to_native
 from generator.painting.easel import Turn
 from generator.painting.jobs import InpaintJob, Painting
@@ -87,21 +88,20 @@ def judge(
     The verifier is shown `looks` (HWC uint8 each), the crops as they will be.
     """
     evidence = [each.evidence for each in stitched]
-    shown = [
-        position
+    boxes = {
+        position: label_from_mask(each.label_mask).painted_box
         for position, ((turn, _), each) in enumerate(zip(tries, evidence, strict=True))
         if not turn.placement.is_decoy and not each.fault and each.label_mask.any()
+    }
+    painted = [
+        (turn, _on_canvas(boxes[position], turn)) for position, (turn, _) in enumerate(tries) if position in boxes
     ]
     if verifier is not None:
         views = [
-            View(
-                picture=looks[position],
-                box=label_from_mask(evidence[position].label_mask).painted_box,
-                category=tries[position][0].placement.category,
-            )
-            for position in shown
+            View(picture=looks[position], box=box, category=tries[position][0].placement.category)
+            for position, box in boxes.items()
         ]
-        for position, sighting in zip(shown, verifier.look(views), strict=True):
+        for position, sighting in zip(boxes, verifier.look(views), strict=True):
             evidence[position] = replace(evidence[position], sighting=sighting)
     return [
         Judged(
@@ -111,22 +111,38 @@ def judge(
             attempt=Attempt(
                 number=number,
                 seed=derive_seed(turn.placement.seed, number, _NOISE),
-                verdicts=_verdicts(turn, number, look, found, verifier, config.labels),
+                verdicts=_verdicts(turn, number, look, found, _beside(turn, painted), verifier, config.labels),
             ),
         )
         for (turn, number), each, look, found in zip(tries, stitched, looks, evidence, strict=True)
     ]
 
 
+def _on_canvas(box: Box, turn: Turn) -> Box:
+    return box.shifted(turn.frame.crop.x_min, turn.frame.crop.y_min)
+
+
+def _beside(turn: Turn, painted: Sequence[tuple[Turn, Box]]) -> list[Box]:
+    """Objects of the same picture that may be seen around a try: earlier ones, and those painted in the same round."""
+    earlier = [item.label.painted_box for item in turn.easel.done if item.label is not None]
+    return earlier + [box for other, box in painted if other.easel is turn.easel and other is not turn]
+
+
 def _verdicts(
-    turn: Turn, number: int, look: np.ndarray, evidence: Evidence, verifier: Verifier | None, limits: LabelConfig
+    turn: Turn,
+    number: int,
+    look: np.ndarray,
+    evidence: Evidence,
+    beside: Sequence[Box],
+    verifier: Verifier | None,
+    limits: LabelConfig,
 ) -> tuple[Verdict, ...]:
     is_decoy = turn.placement.is_decoy
     # No object is expected of a decoy: it only has to be a picture, and to show none.
     verdicts = (picture_verdict(evidence.fault),) if is_decoy else run_checks(evidence, limits)
     if verifier is not None and all(verdict.passed for verdict in verdicts):
         x, y = turn.frame.crop.x_min, turn.frame.crop.y_min
-        known = [item.label.painted_box.shifted(-x, -y) for item in turn.easel.done if item.label is not None]
+        known = [box.shifted(-x, -y) for box in beside]
         if not is_decoy:
             known.append(label_from_mask(evidence.label_mask).painted_box)
         region = turn.frame.region_on_canvas().shifted(-x, -y)

@@ -31,7 +31,7 @@ def as_finished(
         keys.append((easel.plan.index, number - turn.numbers(config.labels).start))
         _, picture = pictures.setdefault(keys[-1], (easel, easel.image.copy()))
         if not each.evidence.fault:
-            picture[turn.frame.crop.slices] = each.pixels
+            turn.put_into(picture, each.pixels)
     scenes = [easel.plan for easel, _ in pictures.values()]
     finished = dict(
         zip(pictures, finish_pictures([each for _, each in pictures.values()], scenes, painter, config), strict=True)

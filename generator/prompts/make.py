@@ -36,8 +36,9 @@ from generator.spec import Spec
 # Position of the book below the run's seed, beside the plan's (generator/plan.py).
 BOOK = 2**32 - 2
 _ATTRIBUTES, _LINES, _CONTEXT = 0, 1, 2
-# Lines written in one batch, and lines that stand before them: more of those steer better and cost more.
-BATCH, CONTEXT_LINES = 32, 4
+# Lines written in the first batch of a row, and in its largest: a batch takes as long as its longest line, whatever its
+# size, but a row that is soon full needs few lines. And lines that stand before them: more steer better and cost more.
+FIRST_BATCH, LARGEST_BATCH, CONTEXT_LINES = 32, 128, 4
 DECIMALS = 4
 
 
@@ -196,7 +197,8 @@ def _written(wish: _Wish, config: Config, models: PromptModels) -> Iterator[str]
         rng = derive_rng(config.seed, BOOK, wish.seed_position, _CONTEXT, number)
         others = [wish.captions[int(i)] for i in rng.permutation(len(wish.captions))[: CONTEXT_LINES - 1]]
         lines = [*others, wish.prompt]
-        openings = [str(lines[int(rng.integers(len(lines)))]) if place % 2 else "" for place in range(BATCH)]
+        size = min(FIRST_BATCH * 2**number, LARGEST_BATCH)
+        openings = [str(lines[int(rng.integers(len(lines)))]) if place % 2 else "" for place in range(size)]
         seed = derive_seed(config.seed, BOOK, wish.seed_position, _LINES, number)
         yield from models.enricher.write(lines, openings, sampling, seed=seed)
         number += 1
