@@ -1,8 +1,8 @@
 """WebDataset: tar files that are read in a row, https://github.com/webdataset/webdataset.
 
-<split>-000000.tar         samples: <key>.png or .jpg, and <key>.json with the labels (rows.py)
+<split>-000000.tar           samples: <key>.png or .jpg, and <key>.json with the labels (rows.py)
 <split>-annotations.parquet  all labels of the split, a row each
-SHA256SUMS                 for `sha256sum --check`
+SHA256SUMS                   for `sha256sum --check`
 
 The same data set gives the same bytes: members have no owner and no date. A key ends at the first dot of a name, so it
 has none.

@@ -38,11 +38,8 @@ class _Description:
 
 def matches(files: SourceFiles) -> str | None:
     """Say what speaks for YOLO; None when nothing does."""
-    labels = {path: _text(files, path) for path in _text_files(files) if files.find_pictures(path.stem, path)}
-    # Of a set without any object all files are empty.
-    if not any(looks_like_labels(text) or (not text.strip() and _in_labels(path)) for path, text in labels.items()):
-        return None
-    return f"{len(labels)} label files"
+    labels = [path for path in _text_files(files) if files.find_pictures(path.stem, path)]
+    return f"{len(labels)} label files" if any(_holds_labels(files, path) for path in labels) else None
 
 
 def read(files: SourceFiles) -> RawSet:
@@ -187,6 +184,12 @@ def _text_files(files: SourceFiles) -> list[PurePosixPath]:
     if files.only is not None and files.only.suffix.lower() not in (".yaml", ".yml", ".data", ".names"):
         return []
     return [path for path in files.files if path.suffix.lower() == ".txt" and path.name.lower() not in _NAME_FILES]
+
+
+def _holds_labels(files: SourceFiles, path: PurePosixPath) -> bool:
+    text = _text(files, path)
+    # Of a set without any object all files are empty.
+    return looks_like_labels(text) or (not text.strip() and _in_labels(path))
 
 
 def _in_labels(path: PurePosixPath) -> bool:
