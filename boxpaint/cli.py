@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
 
 from boxpaint.balance_view import BalanceOption, RenameOption, TargetOption, balanced
 from boxpaint.cli_annotate import annotate
@@ -25,6 +23,7 @@ from boxpaint.cli_import import import_command
 from boxpaint.cli_merge import merge
 from boxpaint.cli_review import review
 from boxpaint.cli_segmenter import segment
+from boxpaint.cli_setup import doctor, init
 from boxpaint.cli_train import app as train_app
 from boxpaint.exit_codes import INTERRUPTED
 
@@ -69,19 +68,7 @@ _BACKGROUND, _CLASSES = Path("background.csv"), Path("classes.csv")
 _OUT = Path("dataset")
 
 
-@app.command()
-def init(
-    folder: Annotated[Path, typer.Argument(help="Folder to lay the files down in.")],
-    scenario: Annotated[str, typer.Option(help="Which one; a name that is not there lists them all.")] = (
-        "blood_smear"
-    ),
-) -> None:
-    """Lay down the CSV files and a config to edit."""
-    from boxpaint.scenarios import lay_down
-
-    for path in lay_down(scenario, folder):
-        console.print(f"wrote {path}")
-    console.print(f"next: cd {folder} && boxpaint generate --limit 4")
+app.command()(init)
 
 
 @app.command("check-spec")
@@ -253,17 +240,7 @@ def generate(
         raise typer.Exit(INTERRUPTED)
 
 
-@app.command()
-def doctor() -> None:
-    """Say what this machine can do: versions, devices, memory, bundles, licences."""
-    from boxpaint.doctor import examine
-
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for topic, finding in examine():
-        table.add_row(topic, Text(finding))
-    console.print(table)
+app.command()(doctor)
 
 
 def _load(

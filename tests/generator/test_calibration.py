@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator.calibration import DECILES, ClassCalibration, draw_centre, read_calibration, write_calibration
+from generator.calibration import DECILES, ClassCalibration, centres_between, read_calibration, write_calibration
 from generator.errors import SpecError, StorageError
 
 PROPERTY = settings(max_examples=300, deadline=None, derandomize=True, database=None)
@@ -148,20 +148,20 @@ def test_a_larger_draw_is_never_a_smaller_object(one: float, other: float, shape
 def test_centres_lie_as_the_deciles_have_them(
     deciles: list[float], limits: tuple[float, float], draw: float, expected: float
 ) -> None:
-    assert draw_centre(deciles, limits, draw) == pytest.approx(expected, abs=1e-6)
+    assert centres_between(tuple(deciles), limits)(draw) == pytest.approx(expected, abs=1e-6)
 
 
 @PROPERTY
 @given(DECILE_TUPLES, LIMITS, DRAWS)
 def test_a_centre_keeps_within_its_limits(deciles: tuple[float, ...], limits: tuple[float, float], draw: float) -> None:
-    assert limits[0] <= draw_centre(deciles, limits, draw) <= limits[1]
+    assert limits[0] <= centres_between(deciles, limits)(draw) <= limits[1]
 
 
 @PROPERTY
 @given(LIMITS, DRAWS)
 def test_even_deciles_give_an_even_draw(limits: tuple[float, float], draw: float) -> None:
     low, high = limits
-    assert draw_centre(EVEN, limits, draw) == pytest.approx(low + draw * (high - low), abs=1e-6)
+    assert centres_between(EVEN, limits)(draw) == pytest.approx(low + draw * (high - low), abs=1e-6)
 
 
 @PROPERTY
@@ -169,7 +169,7 @@ def test_even_deciles_give_an_even_draw(limits: tuple[float, float], draw: float
 def test_a_larger_draw_never_lies_further_left(
     deciles: tuple[float, ...], limits: tuple[float, float], one: float, other: float
 ) -> None:
-    left, right = (draw_centre(deciles, limits, draw) for draw in sorted((one, other)))
+    left, right = map(centres_between(deciles, limits), sorted((one, other)))
     assert left <= right
 
 
@@ -177,9 +177,9 @@ def test_a_larger_draw_never_lies_further_left(
 @given(DECILE_TUPLES)
 def test_many_draws_have_the_deciles_that_were_asked_for(shares: tuple[float, ...]) -> None:
     # Off the right edge: several deciles in one place are kept apart by so little that the last is just beyond it.
-    deciles = [0.99 * share for share in shares]
+    deciles = tuple(0.99 * share for share in shares)
     draws = (np.arange(1000) + 0.5) / 1000
-    places = np.array([draw_centre(deciles, (0.0, 1.0), float(draw)) for draw in draws])
+    places = np.array([*map(centres_between(deciles, (0.0, 1.0)), draws.tolist())])
     # By counting, not by quantiles: between two heaps a quantile may lie anywhere.
     for rank, place in enumerate(deciles):
         assert (places <= place + 1e-6).mean() >= rank / 10 - 0.002
