@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from generator.calibration import DECILES, centres_between
-from generator.config import PlacementConfig
+from generator.config_sections import PlacementConfig
 from generator.geometry import Box
 from generator.ground import Ground
 from generator.spec import ClassSpec

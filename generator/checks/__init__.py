@@ -12,7 +12,7 @@ from generator.checks.picture import check_picture
 from generator.checks.sharpness import check_sharpness
 from generator.checks.sighting import check_agreement, check_relevance
 from generator.checks.whole import check_fragments, check_size
-from generator.config import LabelConfig
+from generator.config_sections import LabelConfig
 from generator.types import Sighting, Verdict
 
 Check = Callable[[Evidence, LabelConfig], Verdict]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from generator.checks.evidence import Evidence
-from generator.config import LabelConfig
+from generator.config_sections import LabelConfig
 from generator.types import Verdict
 
 # A mask this close to the region's edge (pixels) touches it: the blend has faded it out there.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from generator.checks.evidence import Evidence
-from generator.config import LabelConfig
+from generator.config_sections import LabelConfig
 from generator.geometry import box_iou
 from generator.types import Sighting, Verdict, label_from_mask
 

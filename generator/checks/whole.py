@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from generator.checks.evidence import Evidence
-from generator.config import LabelConfig
+from generator.config_sections import LabelConfig
 from generator.types import Verdict, label_from_mask
 
 

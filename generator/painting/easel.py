@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from generator.config import Config, LabelConfig
+from generator.config import Config
+from generator.config_sections import LabelConfig
 from generator.geometry import Box, intersection_area
 from generator.painting.backgrounds import Background
 from generator.painting.crop import CropFrame, frame_around

@@ -10,7 +10,8 @@ import numpy as np
 from generator.checks import run_checks
 from generator.checks.evidence import Evidence
 from generator.checks.picture import picture_verdict
-from generator.config import Config, LabelConfig
+from generator.config import Config
+from generator.config_sections import LabelConfig
 from generator.geometry import Box
 from generator.painting.crop import to_native
 from generator.painting.easel import Turn

@@ -10,7 +10,8 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from generator.config import Config, PaintingConfig
+from generator.config import Config
+from generator.config_sections import PaintingConfig
 from generator.errors import ModelError
 from generator.loading import is_out_of_memory
 from generator.painting.batch_size import choose_batch_size, fitting_batch, free_bytes, measured_peak

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from generator.config import Config, PromptsConfig
+from generator.config import Config
+from generator.config_sections import PromptsConfig
 from generator.prompts.book import (
     BookRow,
     Captions,

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from generator.clip import Clip
-from generator.config import Config, LabelConfig
+from generator.config import Config
+from generator.config_sections import LabelConfig
 from generator.geometry import Box, box_iou, intersection_area, square_around
 from generator.owl import Owl
 from generator.painting.device import choose_device

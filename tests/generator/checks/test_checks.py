@@ -8,7 +8,7 @@ import pytest
 
 from generator.checks import CHECKS, SIGHTING_CHECKS, Check, SightingCheck, run_checks
 from generator.checks.evidence import Evidence
-from generator.config import LabelConfig
+from generator.config_sections import LabelConfig
 from generator.geometry import Box
 from generator.types import Sighting
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from generator.config import BlenderName
+from generator.config_sections import BlenderName
 from generator.painting.blenders import BLENDERS, Blender
 from generator.plan import BLENDERS_IN_MIX
 

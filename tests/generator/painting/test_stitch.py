@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from generator.config import PaintingConfig
+from generator.config_sections import PaintingConfig
 from generator.geometry import Box
 from generator.painting.blenders import BLENDERS
 from generator.painting.crop import CropFrame, frame_around, to_native

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from generator.config import Config, LabelConfig
+from generator.config import Config
+from generator.config_sections import LabelConfig
 from generator.errors import ModelNotFoundError
 from generator.geometry import Box, box_iou, intersection_area
 from generator.spec import Spec, load_spec
