@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -24,27 +25,19 @@ def batch(
     from boxpaint.progress import RunProgress, StopRequest
 
     config = BatchConfig.load(file)
-    open_bars: list[RunProgress] = []
+    bar = ExitStack()
 
     def listener_of(item: BatchItem) -> RunProgress:
-        close()
+        bar.close()  # that of the data set before
         console.print(f"{item.name}: {config.out / item.name}", style="bold", soft_wrap=True)
-        open_bars.append(RunProgress(console, stop))
-        return open_bars[-1]
+        return bar.enter_context(RunProgress(console, stop))
 
-    def close() -> None:
-        while open_bars:
-            open_bars.pop().__exit__(None, None, None)
-
-    with StopRequest().listening() as stop:
-        try:
+    try:
+        with StopRequest().listening() as stop, bar:
             results = run_batch(config, listener_of, stop)
-        except KeyboardInterrupt:
-            close()
-            console.print("stopped; what is finished is kept, the same command goes on from there", style="yellow")
-            raise typer.Exit(INTERRUPTED) from None
-        finally:
-            close()
+    except KeyboardInterrupt:
+        console.print("stopped; what is finished is kept, the same command goes on from there", style="yellow")
+        raise typer.Exit(INTERRUPTED) from None
     table = Table(box=None, pad_edge=False)
     for heading in ("data set", "state", "pictures", "labels", "leak AUC", "exports"):
         table.add_column(heading)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from detection.annotation.outline import outline
 from detection.datasets.picture_names import portable_path, unique_stems
+from detection.datasets.write import annotation
 from detection.detectors.types import Detections, Predictor
 from detection.evaluation.finding import confident
 from detection.exporters.folder import check_folder
@@ -103,19 +103,10 @@ def _annotations(
         mask = None
         if with_masks:
             mask = found.masks[place] if found.masks is not None else outline(pixels, box)
-        left, top, right, bottom = (round(float(side), 2) for side in box)
-        content: dict[str, Any] = {
-            "id": before + place + 1,
-            "image_id": image_id,
-            "category_id": int(label),
-            "bbox": [left, top, round(right - left, 2), round(bottom - top, 2)],
-            "area": round((right - left) * (bottom - top), 2),
-            "segmentation": [],
-            "iscrowd": 0,
-            "score": round(float(score), 5),
-        }
-        if mask is not None and (polygons := mask_to_polygons(mask)):
-            content |= {"segmentation": polygons, "area": int(mask.sum())}
+        size_wh = pixels.shape[1], pixels.shape[0]
+        polygons = mask_to_polygons(mask) if mask is not None else []
+        content = annotation(before + place + 1, image_id, int(label), box.tolist(), polygons, size_wh)
+        content["score"] = round(float(score), 5)
         yield Annotation(
             id=content["id"],
             category=categories[int(label) - 1],

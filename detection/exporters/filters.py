@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from detection.exporters.types import Annotation, Category, ExportOptions, Picture, PictureSet
+from generator.balance import shared_out
 from generator.errors import DatasetError, Fault
 from generator.seeds import derive_rng
 
@@ -42,15 +43,13 @@ def shares_of(sizes: Sequence[int], total: int) -> list[int]:
     [8, 1, 1]
     """
     total = min(total, sum(sizes))
-    exact = [total * size / max(1, sum(sizes)) for size in sizes]
-    parts = [int(value) for value in exact]
-    by_remainder = sorted(range(len(sizes)), key=lambda place: parts[place] - exact[place])
-    for place in by_remainder[: total - sum(parts)]:
-        parts[place] += 1
+    parts = shared_out(total, sizes) if total else [0] * len(sizes)
     if total >= sum(size > 0 for size in sizes):
         for place in (place for place, size in enumerate(sizes) if size and not parts[place]):
+            # From whoever was rounded up most.
             donor = max(
-                (other for other in by_remainder if parts[other] > 1), key=lambda other: parts[other] - exact[other]
+                (other for other, part in enumerate(parts) if part > 1),
+                key=lambda other: parts[other] - total * sizes[other] / sum(sizes),
             )
             parts[donor] -= 1
             parts[place] = 1
