@@ -7,15 +7,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
-import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
@@ -26,6 +26,7 @@ from generator.seeds import MAX_SEED
 from generator.spec import load_spec
 from generator.storage import make_folder, write_bytes
 from generator.typed_yaml import fill_model
+from generator.validation import find_annotation_files, read_annotations
 from generator.yaml_lines import read_yaml
 
 if TYPE_CHECKING:
@@ -202,27 +203,33 @@ def _make(each: _Ready, out: Path, listener: Listener, should_stop: Callable[[],
             exports.append(form)
     except BoxpaintError as error:
         state, problem = FAILED, str(error)
-    counts = list(_counts(folder))
-    audit = read_audit(folder) if folder.is_dir() else None
+    pictures, labels = _count(folder)
     return BatchResult(
         name=item.name,
         state=state,
         folder=folder,
-        pictures=sum(pictures for pictures, _ in counts),
-        labels=sum((labels for _, labels in counts), Counter(dict.fromkeys(each.spec.categories, 0))),
-        leak=audit.leak.value if audit is not None and audit.leak is not None else None,
+        pictures=pictures,
+        labels={name: labels[name] for name in each.spec.categories},
+        leak=_leak_of(folder),
         exports=tuple(exports),
         problem=problem,
     )
 
 
-def _counts(folder: Path) -> Iterator[tuple[int, Counter[str]]]:
-    """Pictures and labels by class, of each COCO file of a run folder."""
-    for path in sorted((folder / "annotations").glob("instances_*.json")):
-        try:
-            content: dict[str, Any] = json.loads(path.read_bytes())
-        except (OSError, ValueError):
-            raise DatasetError([Fault(file=str(path), expected="cannot be read: generate it again")]) from None
-        names = {category["id"]: category["name"] for category in content["categories"]}
-        labels = Counter(names[item["category_id"]] for item in content["annotations"])
-        yield len(content["images"]), labels
+def _leak_of(folder: Path) -> float | None:
+    with contextlib.suppress(DatasetError):
+        audit = read_audit(folder)
+        if audit is not None and audit.leak is not None:
+            return audit.leak.value
+    return None
+
+
+def _count(folder: Path) -> tuple[int, Counter[str]]:
+    """Count pictures, and labels by class, of a run folder; what is not ours, or damaged, counts nothing."""
+    pictures, labels = 0, Counter[str]()
+    with contextlib.suppress(DatasetError):
+        for content in map(read_annotations, find_annotation_files(folder)):
+            names = {category["id"]: category["name"] for category in content["categories"]}
+            pictures += len(content["images"])
+            labels.update(names[item["category_id"]] for item in content["annotations"])
+    return pictures, labels

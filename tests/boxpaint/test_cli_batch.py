@@ -54,6 +54,8 @@ def test_data_sets_are_made_exported_and_summed_up_and_go_on(csv_folder: Path, c
 def test_what_fails_alone_fails_alone(csv_folder: Path, config: str) -> None:
     (csv_folder / "datasets" / "taken").mkdir(parents=True)
     (csv_folder / "datasets" / "taken" / "mine.txt").write_text("mine")
+    (csv_folder / "datasets" / "taken" / "audit.json").write_text("no audit of ours")
+    (csv_folder / "datasets" / "taken" / "instances.json").write_text("no COCO file either")
     path = write(csv_folder, [{"name": "taken", "config": config}, {"name": "good", "config": config, "limit": 1}])
     result = CliRunner().invoke(app, ["batch", str(path)])
     assert result.exit_code == 2
