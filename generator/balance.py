@@ -78,9 +78,9 @@ def _asking_for(spec: Spec, classes: Sequence[ClassBalance]) -> Spec:
         rows = [number for number, row in enumerate(spec.classes) if row.name == wish.name]
         totals |= dict.fromkeys(rows, 0)
         if wish.painted:
-            parts = shared_out(wish.painted, [_usual(spec.classes[row]) for row in rows])
+            parts = shared_out(wish.painted, [usual_count(spec.classes[row]) for row in rows])
             totals |= dict(zip(rows, parts, strict=True))
-    scenes = max(math.ceil(total / _usual(spec.classes[row])) for row, total in totals.items() if total)
+    scenes = max(math.ceil(total / usual_count(spec.classes[row])) for row, total in totals.items() if total)
     numbers = shared_out(scenes, [row.num_imgs for row in spec.backgrounds])
     return replace(
         spec,
@@ -90,10 +90,10 @@ def _asking_for(spec: Spec, classes: Sequence[ClassBalance]) -> Spec:
 
 
 def _usual_of(spec: Spec, name: str) -> float:
-    return sum(_usual(row) for row in spec.classes if row.name == name)
+    return sum(usual_count(row) for row in spec.classes if row.name == name)
 
 
-def _usual(row: ClassSpec) -> float:
+def usual_count(row: ClassSpec) -> float:
     """Objects of a row in a scene, on average."""
     return (row.min_appear + row.max_appear) / 2
 

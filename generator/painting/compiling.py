@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable
 
 import torch
 
+from generator.balance import usual_count
 from generator.config import Config
+from generator.loading import is_out_of_memory
 from generator.plan import Plan
 
 # Compiling takes one to two minutes a UNet, and at 512 px takes about a third off the 0.17 s that an object costs on an
@@ -20,8 +22,8 @@ WORTH_PICTURES = 3000
 
 def count_pictures(plan: Plan) -> int:
     """Pictures that a whole plan sends through the UNets, about: backgrounds, objects and decoys."""
-    objects = sum((row.min_appear + row.max_appear) / 2 for row in plan.spec.classes)
-    return round(len(plan) * (1 + objects * (1 + plan.config.placement.decoys)))
+    objects = sum(len(plan) * usual_count(row) if row.total is None else row.total for row in plan.spec.classes)
+    return round(len(plan) + objects * (1 + plan.config.placement.decoys))
 
 
 def should_compile(config: Config, device: torch.device, pictures: int) -> bool:
@@ -40,7 +42,9 @@ def compile_unets(
         unet.compile(dynamic=False)
     try:
         try_out()
-    except Exception as error:  # whatever a compiler that is missing, or too old, leads to
+    except (RuntimeError, ImportError, OSError) as error:  # torch's own, of a compiler that is missing, are the first
+        if is_out_of_memory(error):  # it did compile; the painter halves the batch when it meets this
+            return True
         for unet in unets:
             unet._compiled_call_impl = None
         cause = (str(error).strip() or type(error).__name__).splitlines()[0]
