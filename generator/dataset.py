@@ -46,7 +46,7 @@ _OWN_FOLDERS = ("images", "records", "annotations", "logs", "prompts")
 _FOR_PEOPLE = ("README.md", "contact_sheet.jpg", "report.html")
 _OWN_FILES = ("run.json", "plan.jsonl", REVIEW, AUDIT, AUDIT_PICTURE, *_FOR_PEOPLE)
 # Of what painter and verifier say of themselves: with another of these, one data set would be of two makers.
-_MODEL_KEYS = ("inpaint", "background", "clip", "detector")
+_MODEL_KEYS = ("inpaint", "background", "vae", "clip", "detector")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

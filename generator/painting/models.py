@@ -104,11 +104,11 @@ class DiffusionModel:
         return hidden
 
 
-def load_tiny_vae(ref: ModelRef, *, like: DiffusionModel, offline: bool) -> Any:
+def load_tiny_vae(ref: ModelRef, *, like: DiffusionModel, dtype: torch.dtype, offline: bool) -> Any:
     """Load an `AutoencoderTiny` of diffusers for the latents of another model's VAE. Raises ModelError."""
 
     def load(source: str, _hub: dict[str, Any], weights: dict[str, Any]) -> Any:
-        vae = AutoencoderTiny.from_pretrained(source, dtype=like.dtype, **weights)
+        vae = AutoencoderTiny.from_pretrained(source, dtype=dtype, **weights)
         shape = vae.config.latent_channels, len(vae.config.block_out_channels)
         if shape != (like.vae.config.latent_channels, len(like.vae.config.block_out_channels)):
             raise ModelError(f"models.vae: {source!r} is not for latents of the kind that {like.role} paints")

@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
+from generator.bundles import ModelRef
 from generator.config import Config
 from generator.config_sections import PaintingConfig
 from generator.errors import ModelError
@@ -73,12 +74,14 @@ class Painter:
 
     def _load(self, role: str) -> DiffusionModel:
         ref = getattr(self.config.models, role)
-        dtype = choose_dtype(ref.dtype or self.config.dtype, self.device)
-        model = load_model(role, ref, device=self.device, dtype=dtype, offline=self.config.offline)
-        if self.config.models.vae is None:
+        model = load_model(role, ref, device=self.device, dtype=self._dtype(ref), offline=self.config.offline)
+        tiny = self.config.models.vae
+        if tiny is None:
             return model
-        vae = load_tiny_vae(self.config.models.vae, like=model, offline=self.config.offline)
-        return replace(model, vae=vae)
+        return replace(model, vae=load_tiny_vae(tiny, like=model, dtype=self._dtype(tiny), offline=self.config.offline))
+
+    def _dtype(self, ref: ModelRef) -> torch.dtype:
+        return choose_dtype(ref.dtype or self.config.dtype, self.device)
 
     def _peak_bytes(self, count: int) -> int:
         return measured_peak(self.device, lambda: self._try_out(count))
