@@ -198,7 +198,8 @@ def generate(
     chunk: Annotated[int | None, typer.Option("--chunk", min=1, help="Scenes painted together.")] = None,
     engine: Annotated[str | None, typer.Option("--engine", help="local, or ray: a cluster.")] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Processes that paint (default: one for each GPU, or core).")
+        int | None,
+        typer.Option("--workers", min=1, help="Processes that paint (default: a few a GPU, or one a core)."),
     ] = None,
     device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start the run folder again.")] = False,

@@ -51,7 +51,7 @@ class Config(Section):
     engine: Literal["local", "ray"] = "local"
     """Who paints: processes of this machine, or Ray."""
     workers: Annotated[int, Field(ge=1, le=65_536)] | Literal["auto"] = "auto"
-    """Processes that paint chunks side by side; auto: one for each GPU, or for each core. The files are the same."""
+    """Processes that paint chunks side by side; auto: a few for each GPU, or one a core. The files are the same."""
     threads: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
     """Threads of each on a CPU; auto: all cores, of one worker."""
     device: str = "auto"

@@ -1,4 +1,4 @@
-"""Processes of this machine: one for each GPU, or for each core."""
+"""Processes of this machine: a few for each GPU, or one for each core."""
 
 from __future__ import annotations
 

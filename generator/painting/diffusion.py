@@ -54,7 +54,7 @@ def sample_dpm(
     predict: Predictor,
     keep: Masking | None,
     steps: int,
-    fresh_noise: FreshNoise,  # noqa: ARG001
+    _fresh_noise: FreshNoise,
 ) -> torch.Tensor:
     """DPM-Solver++ (arXiv 2211.01095) on the model's own schedule; it needs no further noise."""
     scheduler: Any = model.new_scheduler()
