@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from detection.experiment.config import REFINED_ARMS
 from detection.experiment.results import measured_on
 from detection.experiment.run import Outcome
 from detection.experiment.statistics import MIN_SUBSETS
@@ -41,7 +42,7 @@ def _data(outcome: Outcome) -> list[str]:
 
 
 def _training(outcome: Outcome) -> list[str]:
-    """Detector and steps, and how the arm `refined` divides them where it was trained."""
+    """Detector and steps, and how the arms that refine divide them where they were trained."""
     materials = outcome.materials
     config, total = materials.config, len(materials.train)
     fit = config.fit
@@ -51,7 +52,7 @@ def _training(outcome: Outcome) -> list[str]:
         f"every arm {fit.steps} steps of {fit.batch_size} pictures with augmentation {fit.augment}, at a learning rate "
         f"of {fit.learning_rate:g}."
     ]
-    refined = [result.job for result in outcome.results if result.job.kind == "refined"]
+    refined = [result.job for result in outcome.results if result.job.kind in REFINED_ARMS]
     ways = {job.number: job.refine for job in refined if job.refine is not None}
     if not ways:
         return lines
@@ -60,11 +61,13 @@ def _training(outcome: Outcome) -> list[str]:
         + (f", keeping {way.start_share:.0%} of the weights before" if way.start_share else "")
         for number, way in ways.items()
     ]
-    text = f"`{ARM_NAMES['refined']}` spends the last of its steps on real pictures alone: {'; '.join(parts)}."
+    names = dict.fromkeys(ARM_NAMES[job.kind] for job in refined if job.kind != "pretrain")
+    text = f"The last steps of {' and '.join(f'`{name}`' for name in names)} see real pictures alone: "
+    text += f"{'; '.join(parts)}."
     measured = sorted({measured_on(job, config) for job in refined} - {0})
     if measured:
-        text += f" Its painted boxes are scaled as measured on the first {' or '.join(map(str, measured))} pictures of "
-        text += "its subset."
+        text += f" Painted boxes are scaled as measured on the first {' or '.join(map(str, measured))} pictures of "
+        text += "the subset."
     return [*lines, text]
 
 

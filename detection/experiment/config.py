@@ -14,10 +14,13 @@ from generator.seeds import MAX_SEED
 from generator.typed_yaml import fill_model
 from generator.yaml_lines import read_yaml
 
-Arm = Literal["real", "copy_paste", "synthetic", "calibrated", "refined", "mixed"]
+Arm = Literal["real", "copy_paste", "synthetic", "calibrated", "refined", "refined_copy_paste", "mixed"]
 # Arms that see no painted picture, and those that see painted and real ones.
 BASELINE_ARMS: tuple[Arm, ...] = ("real", "copy_paste")
-COMBINED_ARMS: tuple[Arm, ...] = ("refined", "mixed")
+COMBINED_ARMS: tuple[Arm, ...] = ("refined", "refined_copy_paste", "mixed")
+# Arms that first learn from painted pictures, then from nothing but real ones; and those that see real ones pasted.
+REFINED_ARMS: tuple[Arm, ...] = ("refined", "refined_copy_paste")
+PASTING_ARMS: tuple[Arm, ...] = ("copy_paste", "refined_copy_paste")
 # Arms that are trained on painted pictures alone: without anything real, and with boxes measured on a few real ones.
 PAINTED_ARMS: tuple[Arm, ...] = ("synthetic", "calibrated")
 ALL_ARMS: tuple[Arm, ...] = (*BASELINE_ARMS, *PAINTED_ARMS, *COMBINED_ARMS)
@@ -97,7 +100,7 @@ class DetectorConfig(ModelOptions):
 
 
 class RefineConfig(_Section):
-    """The second part of the arm `refined`: real pictures only, with a learning rate of its own."""
+    """The second part of the arms `refined`: real pictures only, with a learning rate of its own."""
 
     steps: Count
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 1e-3
@@ -115,7 +118,10 @@ class MixedConfig(_Section):
 
 
 class CopyPasteConfig(_Section):
-    """The arm `copy_paste`: objects of the real subset, cut out and pasted on pictures of the same subset."""
+    """The arm `copy_paste`: objects of the real subset, cut out and pasted on pictures of the same subset.
+
+    The arm `refined_copy_paste` sees the same in its second part.
+    """
 
     num_images: Count = 60
     """Pictures made for each subset."""
@@ -150,7 +156,7 @@ class ValueCurveConfig(_Section):
     numbers: tuple[Annotated[int, Field(ge=0)], ...]
     real_images: Count = 5
     subsets: Annotated[int, Field(ge=1, le=1000)] = 3
-    arm: Literal["refined", "mixed"] = "refined"
+    arm: Literal["refined", "refined_copy_paste", "mixed"] = "refined"
     flat_below: Annotated[float, Field(ge=0)] = 0.02
     """A step whose interval has its upper end below this (in AP) is called flat, not only unclear."""
 
@@ -176,7 +182,7 @@ class ExperimentConfig(_Section):
     mixed: MixedConfig = MixedConfig()
     copy_paste: CopyPasteConfig = CopyPasteConfig()
     arms: Annotated[tuple[Arm, ...], _Distinct] = ALL_ARMS
-    claim: Literal["refined", "mixed"] = "refined"
+    claim: Literal["refined", "refined_copy_paste", "mixed"] = "refined"
     """The arm that the verdict speaks of: named before the scores are known, not the one that came out best."""
     real_images: Annotated[tuple[RealImages, ...], _Distinct]
     synthetic_seeds: Annotated[int, Field(ge=1, le=1000)] = 3
@@ -197,7 +203,7 @@ class ExperimentConfig(_Section):
     def _fits_together(self) -> ExperimentConfig:
         if not set(self.arms) & set(BASELINE_ARMS) and set(self.arms) & set(COMBINED_ARMS):
             raise ValueError(
-                "arms: refined or mixed need an arm without painted pictures to be compared with: add real"
+                "arms: those on painted and real pictures are compared with one without painted pictures: add real"
             )
         if set(self.arms) & set(COMBINED_ARMS) and self.claim not in self.arms:
             raise ValueError(f"claim: '{self.claim}' is not among the arms, so the card would say nothing of it")
@@ -246,7 +252,7 @@ class ExperimentConfig(_Section):
         return min((wish.number for wish in self.real_images if wish.number != "all"), default=None)
 
     def refine_of(self, number: int, available: int) -> RefineConfig:
-        """How the arm `refined` goes on with `number` of `available` real pictures."""
+        """How the arms `refined` go on with `number` of `available` real pictures."""
         wishes = {available if wish.number == "all" else wish.number: wish for wish in self.real_images}
         wish = wishes.get(number)
         return wish.refine if wish is not None and wish.refine is not None else self.refine

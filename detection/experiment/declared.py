@@ -22,7 +22,7 @@ _FREE: Any = {
     "real": {"data"},
     "synthetic": {"data", "background", "classes", "config"},
 }
-_SHOWN = 60
+_SHOWN = 100
 
 
 def declare(config: ExperimentConfig, out: Path, jobs: Path) -> tuple[str, ...]:

@@ -11,7 +11,15 @@ from typing import Any, Literal
 from detection.datasets.digest import digest_of_set
 from detection.datasets.types import DetectionSet
 from detection.detectors.settings import FitSettings
-from detection.experiment.config import BASELINE_ARMS, Arm, ExperimentConfig, RefineConfig, ValueCurveConfig
+from detection.experiment.config import (
+    BASELINE_ARMS,
+    PASTING_ARMS,
+    REFINED_ARMS,
+    Arm,
+    ExperimentConfig,
+    RefineConfig,
+    ValueCurveConfig,
+)
 from detection.experiment.subsets import choose_subset
 from generator.version import __version__
 
@@ -27,7 +35,7 @@ class Job:
 
     `number`: real pictures that it sees; `painted`: painted pictures that it sees, the first so many; `subset`: which
     real pictures, and its seed; `measured`: real pictures that the scale of painted boxes is measured on; `refine`: how
-    the arm `refined` divides its steps; `start`: the job whose weights it goes on from.
+    an arm that refines divides its steps; `start`: the job whose weights it goes on from.
     """
 
     kind: Arm | Literal["pretrain"]
@@ -121,7 +129,7 @@ class Materials:
             measured = self.measured_of(job)
             if measured is not None and config.synthetic.boxes == "calibrated":
                 identity["measured"] = self.data_digest(measured)
-        if job.kind == "copy_paste":
+        if job.kind in PASTING_ARMS:
             identity["copy_paste"] = config.copy_paste.model_dump(mode="json")
         if job.kind == "mixed":
             identity["mixed"] = config.mixed.model_dump(mode="json")
@@ -174,7 +182,7 @@ def job_of(config: ExperimentConfig, arm: Arm, number: int, painted: int, subset
     fewest real pictures that any job of this subset sees, so that all numbers of pictures share it.
     """
     fewest = min(number, config.fewest_real or available)
-    refine = config.refine_of(number, available) if arm == "refined" else None
+    refine = config.refine_of(number, available) if arm in REFINED_ARMS else None
     start = None
     if refine is not None:
         # Of `refine` only what decides the pretraining, so that equal ones are one job.

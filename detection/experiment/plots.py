@@ -24,6 +24,7 @@ _COLOURS: dict[Arm, str] = {
     "synthetic": "#009E73",
     "calibrated": "#56B4E9",
     "refined": "#0072B2",
+    "refined_copy_paste": "#D55E00",
     "mixed": "#CC79A7",
 }
 _PANEL_INCHES = (4.2, 3.6)

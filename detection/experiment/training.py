@@ -20,6 +20,7 @@ from detection.detectors.registry import load_detector, make_detector
 from detection.detectors.types import Detector, FitListener, FitResult, TrainingMix
 from detection.evaluation.bootstrap import ResampledAp, draw_resamples
 from detection.evaluation.finding import find_objects
+from detection.experiment.config import PASTING_ARMS
 from detection.experiment.copy_paste import paste_pictures
 from detection.experiment.drawing import write_sheet
 from detection.experiment.job_folder import CHECKPOINT, MODEL, PASTED, JobFolder
@@ -114,7 +115,7 @@ def _report(
 def _mix(job: Job, materials: Materials, folder: JobFolder) -> tuple[TrainingMix, dict[str, BoxScale]]:
     """The pictures of a job's batches, and how the boxes of painted ones were scaled."""
     config, real, painted = materials.config, materials.real_of(job), materials.painted_of(job)
-    if job.kind == "copy_paste" and real is not None:
+    if job.kind in PASTING_ARMS and real is not None:
         share = config.copy_paste.share
         return TrainingMix(sets=(real, _pasted(job, materials, real, folder)), shares=(1 - share, share)), {}
     if job.kind in ("real", "refined") and real is not None:
@@ -129,7 +130,7 @@ def _mix(job: Job, materials: Materials, folder: JobFolder) -> tuple[TrainingMix
 
 
 def _pasted(job: Job, materials: Materials, real: DetectionSet, folder: JobFolder) -> DetectionSet:
-    """Make the pictures of the arm copy_paste, and a sheet of some of them to look at."""
+    """Make pictures with pasted objects, the same for all arms, and a sheet of some of them to look at."""
     config = materials.config
     seed = derive_seed(config.seed, PASTING, job.subset, job.number)
     pasted = paste_pictures(real, config.copy_paste, make_folder(folder.path / _PASTED_PICTURES), seed=seed)

@@ -15,6 +15,7 @@ ARM_NAMES: dict[Arm, str] = {
     "synthetic": "painted only",
     "calibrated": "painted only, boxes measured",
     "refined": "painted, then refined on real",
+    "refined_copy_paste": "painted, then refined on real with copy-paste",
     "mixed": "painted and real mixed",
 }
 

@@ -65,6 +65,13 @@ def test_boxes_are_measured_on_what_a_training_or_its_subset_sees(materials: Mat
     assert [len(materials.measured_of(job) or ()) for job in calibrated] == [3] * 3
 
 
+def test_refining_arms_share_a_pretraining(materials: Materials) -> None:
+    jobs = plan_grid(config_of(materials, arms=["real", "refined", "refined_copy_paste"]), available=6, painted=5)
+    starts = {arm: [job.start for job in jobs if job.kind == arm] for arm in ("refined", "refined_copy_paste")}
+    assert starts["refined"] == starts["refined_copy_paste"] != []
+    assert len(with_starts(jobs)) == len(jobs) + 2
+
+
 def test_a_number_of_pictures_may_refine_in_its_own_way(materials: Materials) -> None:
     own = {"steps": 7, "learning_rate": 0.5}
     config = config_of(materials, real_images=[{"number": 2}, {"number": 3}, {"number": "all", "refine": own}])
@@ -87,10 +94,12 @@ def test_a_number_of_pictures_may_refine_in_its_own_way(materials: Materials) ->
         ("refined", {"synthetic": {"data": "painted", "boxes": "requested"}}),
         ("mixed", {"mixed": {"real_share": 0.4}}),
         ("copy_paste", {"copy_paste": {"num_images": 4}}),
+        ("refined_copy_paste", {"copy_paste": {"num_images": 4}}),
+        ("refined_copy_paste", {"refine": {"steps": 3}}),
     ],
 )
 def test_what_decides_the_numbers_changes_the_digest(materials: Materials, arm: Any, changes: dict[str, Any]) -> None:
-    painted = 5 if arm in ("refined", "mixed") else 0
+    painted = 0 if arm in ("real", "copy_paste") else 5
     other = replace(materials, config=config_of(materials, **changes))
     job, changed = (job_of(each.config, arm, 2, painted, 0, 6) for each in (materials, other))
     assert other.digest(changed) != replace(materials, config=config_of(materials)).digest(job)

@@ -15,7 +15,8 @@ from detection.experiment.run import ExperimentListener, Outcome, run_experiment
 from generator.errors import BoxpaintError, RunMismatchError
 from tests.detection.experiment.conftest import write_experiment
 
-ARMS = ["real", "copy_paste", "synthetic", "refined", "mixed"]
+ARMS = ["real", "copy_paste", "synthetic", "refined", "refined_copy_paste", "mixed"]
+BOTH = ("refined", "refined_copy_paste", "mixed")
 CURVE = {"numbers": [0, 3, 6], "real_images": 2, "subsets": 2}
 
 
@@ -59,14 +60,13 @@ def test_every_job_is_scored_on_the_test_pictures(whole: tuple[Path, Outcome]) -
         **{(arm, 2): 2 for arm in ARMS if arm != "synthetic"},
         **{(arm, 6): 1 for arm in ARMS if arm != "synthetic"},
     }
-    assert {(gain.arm, gain.number) for gain in outcome.gains} == {
-        (arm, number) for arm in ("refined", "mixed") for number in (2, 6)
-    }
+    assert {(gain.arm, gain.number) for gain in outcome.gains} == {(arm, number) for arm in BOTH for number in (2, 6)}
     for result in outcome.results:
         assert result.report["made_on"]["threads"] == 1
         assert len(result.folder.read_detections()) == 6
         assert result.folder.read_resampled(100).shape == (100, 2)
-    copied = [result for result in outcome.results if result.job.kind == "copy_paste"]
+    copied = [result for result in outcome.results if result.job.kind.endswith("copy_paste")]
+    assert len(copied) == 6
     assert all((result.folder.path / "pasted.jpg").is_file() for result in copied)
     assert not list((out / "jobs").glob("*/pictures")) + list((out / "jobs").glob("*/checkpoint"))
     assert {path.parent.name.split("-")[0] for path in (out / "jobs").glob("*/model")} == {"pretrain"}
@@ -92,7 +92,7 @@ def test_the_card_begins_with_the_verdict_and_holds_what_a_sceptic_asks_for(whol
     assert (out / "failures.jpg").read_bytes().startswith(b"\xff\xd8")
     assert "scaled as measured" not in text  # boxes are tight
     summary = list(csv.DictReader((out / "summary.csv").open()))
-    assert [row["best_without_painted"] != "" for row in summary if row["arm"] in ("refined", "mixed")] == [True] * 4
+    assert [row["best_without_painted"] != "" for row in summary if row["arm"] in BOTH] == [True] * 6
 
 
 def test_one_process_gives_the_numbers_of_two(whole: tuple[Path, Outcome], discs: Path, tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_claim_that_changes_after_the_scores_is_told(
     numbers = {"real_images": [{"number": 2, "subsets": 2}]}
     outcome = run(discs, out, arms=["real", "mixed"], claim="mixed", value_curve=None, **numbers)
     assert (out / "experiment.json").read_bytes() == declared
-    before = '["real", "copy_paste", "synthetic", "refined", "mixed"]'
+    before = '["real", "copy_paste", "synthetic", "refined", "refined_copy_paste", "mixed"]'
     arms = f'arms: ["real", "mixed"], before {before}'
     assert outcome.changes[:2] == (arms, 'claim: "mixed", before "refined"')
     assert any(change.startswith("real_images") for change in outcome.changes)
