@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
+from boxpaint.folder_names import folder_name_fault
 from generator.audit.files import read_audit
 from generator.config import Config
 from generator.errors import BoxpaintError, DatasetError, Fault, FaultsError
@@ -35,12 +35,11 @@ if TYPE_CHECKING:
 
 SUMMARY = "summary.csv"
 COMPLETE, STOPPED, FAILED, WAITING = "complete", "stopped", "failed", "not begun"
-_FOLDER_NAME = re.compile(r"\w[\w .+-]*")
 
 
 def _is_folder_name(name: str) -> str:
-    if not _FOLDER_NAME.fullmatch(name):
-        raise ValueError("the name of a folder is needed: letters, digits, spaces, and any of . _ + - but in front")
+    if fault := folder_name_fault(name):
+        raise ValueError(fault)
     return name
 
 

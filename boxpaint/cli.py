@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from boxpaint.balance_view import BalanceOption, RenameOption, TargetOption, balanced
 from boxpaint.cli_annotate import annotate
+from boxpaint.cli_app import app as studio
 from boxpaint.cli_batch import batch
 from boxpaint.cli_calibrate import calibrate
 from boxpaint.cli_check import audit, validate
@@ -281,3 +282,4 @@ app.command()(predict)
 app.command()(segment)
 app.command()(evaluate)
 app.command()(experiment)
+app.command("app")(studio)

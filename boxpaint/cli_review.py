@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from generator.record import ObjectRecord, SceneRecord
-    from generator.review import Review
+    from generator.review import Decision, Review
 
 # No markup: a prompt or a class may hold square brackets.
 console = Console(highlight=False, markup=False, emoji=False)
@@ -43,7 +43,7 @@ def review(
     """Accept, reject or rename painted objects; `boxpaint generate` paints rejected ones again."""
     import click
 
-    from generator.review import read_review, write_review
+    from generator.review import decide, read_review
 
     if not console.is_terminal:
         raise BoxpaintError("boxpaint review needs a terminal, for its keys")
@@ -62,7 +62,11 @@ def review(
     if not items:
         console.print("nothing is left to review; --all shows what was decided, too")
         return
-    decided = ask(items, decided, categories, folder, key=click.getchar, keep=lambda each: write_review(folder, each))
+
+    def keep(decision: Decision) -> Review:
+        return decide(folder, categories, decision)
+
+    decided = ask(items, decided, categories, folder, key=click.getchar, keep=keep)
     kinds = [each.decision for each in decided.decisions.values()]
     counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
     console.print(f"decided: {counts or 'nothing'}; kept in {folder / 'review.json'}")
@@ -79,7 +83,7 @@ def ask(
     folder: Path,
     *,
     key: Callable[[], str],
-    keep: Callable[[Review], None],
+    keep: Callable[[Decision], Review],
 ) -> Review:
     """Show one object after the other until all are decided or the user quits; each decision is kept at once."""
     from generator.review import Decision, accepted_attempt
@@ -109,8 +113,7 @@ def ask(
                     "category": right,
                 }
             )
-            review = review.with_decision(decision)
-            keep(review)
+            review = keep(decision)
         elif pressed != SKIP:
             continue
         place += 1

@@ -9,10 +9,18 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 
-def decode_rgb(data: bytes) -> Image.Image:
-    """Decode a picture file to RGB, turned upright by its EXIF tag. Raises ValueError with the reason in one line."""
+def decode_rgb(data: bytes, *, formats: tuple[str, ...] | None = None, max_pixels: int | None = None) -> Image.Image:
+    """Decode a picture file to RGB, turned upright by its EXIF tag.
+
+    `formats` are Pillow's names of those that are taken; with more than `max_pixels` nothing is decoded. Raises
+    ValueError with the reason in one line.
+    """
     try:
-        return _to_rgb(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
+        picture = Image.open(io.BytesIO(data), formats=formats)
+        width, height = picture.size
+        if max_pixels is not None and width * height > max_pixels:
+            raise ValueError(f"has {width} x {height} pixels; {max_pixels:,} in all are the most")
+        return _to_rgb(ImageOps.exif_transpose(picture))
     except UnidentifiedImageError:  # its own words hold an address in memory, another one in every run
         raise ValueError("is no picture, or a damaged one") from None
     # Pillow raises SyntaxError, ValueError and struct.error for damaged files, DecompressionBombError for huge ones.

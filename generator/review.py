@@ -18,13 +18,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from generator.errors import DatasetError, Fault
+from generator.errors import DatasetError, Fault, StorageError
 from generator.record import ObjectRecord, SceneRecord
 from generator.storage import translate_os_errors, write_json
 
 REVIEW = "review.json"
+# Of its own: a run that paints holds the folder's for hours.
+_LOCK = ".review.lock"
+_LONGEST_WAIT_S = 10.0
 
 Choice = Literal["accept", "reject", "wrong class"]
 
@@ -147,10 +151,24 @@ def read_review(folder: Path, categories: Iterable[str]) -> Review:
     return Review(decisions={(each.scene, each.object_index, each.attempt): each for each in decisions})
 
 
-def write_review(folder: Path, review: Review) -> None:
-    """Write review.json, whole or not at all. Raises StorageError."""
-    file = _File(decisions=tuple(review.decisions[key] for key in sorted(review.decisions)))
-    write_json(folder / REVIEW, file.model_dump(mode="json", exclude_none=True))
+def decide(folder: Path, categories: Iterable[str], decision: Decision) -> Review:
+    """Add a decision to review.json, with whatever others have decided meanwhile; returns all of them.
+
+    The file is written whole or not at all. Raises DatasetError, StorageError.
+    """
+    lock = FileLock(folder / _LOCK)
+    with translate_os_errors(folder):
+        try:
+            lock.acquire(timeout=_LONGEST_WAIT_S)
+        except Timeout:  # an OSError, too
+            raise StorageError(f"{folder}: somebody else is writing {REVIEW}; try again") from None
+    try:
+        review = read_review(folder, categories).with_decision(decision)
+        file = _File(decisions=tuple(review.decisions[key] for key in sorted(review.decisions)))
+        write_json(folder / REVIEW, file.model_dump(mode="json", exclude_none=True))
+    finally:
+        lock.release()
+    return review
 
 
 Rejected = Mapping[int, frozenset[int]]

@@ -64,7 +64,7 @@ def draw_cases(model: Classifier, test: Crops, probabilities: np.ndarray, *, mar
         ]
         for line, text in enumerate(words):
             pen.text((x, y + line * _LINE_PX), text, fill=_RIGHT if right else _WRONG)
-        for number, pixels in enumerate((view, _heated(view, hot))):
+        for number, pixels in enumerate((view, heated(view, hot))):
             cell = Image.fromarray(resize(pixels, (_CELL_PX, _CELL_PX)))
             sheet.paste(cell, (x + number * _CELL_PX, y + _TEXT_PX))
     buffer = io.BytesIO()
@@ -72,6 +72,7 @@ def draw_cases(model: Classifier, test: Crops, probabilities: np.ndarray, *, mar
     return buffer.getvalue()
 
 
-def _heated(view: np.ndarray, heat: np.ndarray) -> np.ndarray:
+def heated(view: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """Lay heat (H, W) in [0, 1] in colours over a picture (H, W, 3) uint8."""
     colours = cv2.cvtColor(cv2.applyColorMap((255 * heat).astype(np.uint8), cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
     return ((1 - _HEAT_SHARE) * view + _HEAT_SHARE * colours).astype(np.uint8)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from generator.errors import DatasetError
 from generator.record import AttemptRecord, BackgroundRecord, ObjectRecord, RleRecord, SceneRecord, VerdictRecord
-from generator.review import REVIEW, Choice, Decision, Review, accepted_attempt, read_review, write_review
+from generator.review import REVIEW, Choice, Decision, Review, accepted_attempt, decide, read_review
 
 CLASSES = ("cell", "platelet")
 
@@ -68,15 +69,19 @@ def said(
 
 
 def test_what_was_decided_is_read_back_sorted(tmp_path: Path) -> None:
-    review = Review()
     for decision in (said("accept", index=9), said("reject"), said("wrong class", number=1, category="platelet")):
-        review = review.with_decision(decision)
-    write_review(tmp_path, review)
+        review = decide(tmp_path, CLASSES, decision)
     assert read_review(tmp_path, CLASSES) == review
     stored = json.loads((tmp_path / REVIEW).read_text())
     assert [each["scene"] for each in stored["decisions"]] == [3, 3, 9]
     assert stored["decisions"][0] == {"scene": 3, "object_index": 0, "attempt": 0, "decision": "reject"}
     assert read_review(tmp_path / "nowhere", CLASSES) == Review()
+
+
+def test_nobody_loses_what_others_decide_meanwhile(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda index: decide(tmp_path, CLASSES, said("accept", index=index)), range(40)))
+    assert {scene for scene, *_ in read_review(tmp_path, CLASSES).decisions} == {*range(40)}
 
 
 def test_the_last_word_about_an_attempt_counts() -> None:

@@ -1,0 +1,179 @@
+"""One photo: what it shows in words, where its objects are, and what a classifier looks at."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from detection.annotation.outline import outline
+from detection.classifier.cases import heated
+from detection.classifier.grad_cam import grad_cam
+from detection.classifier.model_folder import ModelCard, load_classifier
+from detection.classifier.models import Classifier
+from detection.classifier.trainer import to_tensor
+from detection.detectors.types import Detections, Predictor
+from detection.evaluation.drawing import draw_found, pixel_box
+from detection.evaluation.finding import confident
+from detection.segmenter.maps import front_object, masks_of, semantic_map
+from detection.segmenter.overlay import draw_overlay, with_legend
+from detection.segmenter.results import ResultFiles, semantic_picture
+from generator.config import Config
+from generator.errors import ModelNotFoundError
+from generator.geometry import Box, square_around
+from generator.painting.crop import resize
+from generator.run_identity import read_json
+
+# Objects that are looked at one by one, the surest first.
+MOST_LOOKED_AT = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Analysis:
+    """A photo (H, W, 3) uint8 and what was found; every object has a mask, outlined where the detector gives none."""
+
+    photo: np.ndarray
+    categories: tuple[str, ...]
+    found: Detections
+
+    @property
+    def boxes(self) -> Image.Image:
+        """The photo with boxes, classes and scores."""
+        return draw_found(Image.fromarray(self.photo), self.found, self.categories)
+
+    @property
+    def overlay(self) -> Image.Image:
+        """The photo with every object filled and outlined, and a legend."""
+        return with_legend(draw_overlay(self.photo, self.found, self.categories), self.found, self.categories)
+
+    @property
+    def instances(self) -> Image.Image:
+        """A colour for each object, of as many as there are."""
+        front = front_object(masks_of(self.found))
+        return semantic_picture(front, min(255, len(self.found.labels))).convert("RGB")
+
+    @property
+    def semantic(self) -> Image.Image:
+        """A colour for each class."""
+        classes = semantic_map(masks_of(self.found), self.found.labels)
+        return semantic_picture(classes, len(self.categories)).convert("RGB")
+
+    def rows(self) -> list[dict[str, object]]:
+        """A row for each object."""
+        return [
+            {
+                "class": self.categories[int(label) - 1],
+                "score": round(float(score), 3),
+                "box (x, y, width, height)": ", ".join(f"{value:.0f}" for value in box),
+                "pixels": int(mask.sum()),
+            }
+            for box, label, score, mask in zip(
+                self.found.boxes_xywh, self.found.labels, self.found.scores, masks_of(self.found), strict=True
+            )
+        ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Look:
+    """What a classifier says of a part of a photo; the part (S, S, 3) uint8, and with what spoke for that."""
+
+    said: str
+    probability: float
+    view: np.ndarray
+    heat: np.ndarray
+
+
+def analyse(photo: np.ndarray, detector: Predictor, *, min_score: float) -> Analysis:
+    """Find objects with a score of `min_score` or better. Raises ModelError."""
+    (answer,) = detector.predict([photo])
+    found = confident(answer, min_score)
+    if found.masks is None:
+        found = replace(found, masks=_outlined(photo, found))
+    return Analysis(photo=photo, categories=tuple(detector.categories), found=found)
+
+
+def _outlined(photo: np.ndarray, found: Detections) -> np.ndarray:
+    masks = np.zeros((len(found.labels), *photo.shape[:2]), bool)
+    for number, box in enumerate(found.boxes_xyxy):
+        mask = outline(photo, box)
+        if mask is not None:
+            masks[number] = mask
+        else:  # nothing stands out: all of the box
+            masks[number][pixel_box(box).slices] = True
+    return masks
+
+
+def find_classifier(run: Path) -> tuple[Classifier, ModelCard]:
+    """Load the best model of a comparison of classifiers, with painted crops where there is one. Raises ModelError."""
+    folders = sorted(
+        (run / "models").glob("*/model.onnx"), key=lambda path: not path.parent.name.startswith("augmented")
+    )
+    folders = folders or sorted((run / "models").glob("*/model.json"), reverse=True)
+    if not folders:
+        raise ModelNotFoundError(f"{run}: no classifier is there")
+    return load_classifier(folders[0].parent)
+
+
+def look_at(photo: np.ndarray, boxes: Sequence[Box], classifier: Classifier, card: ModelCard) -> list[Look]:
+    """Classify the objects in some boxes, or of none the middle of the photo, and say what spoke for it."""
+    height, width = photo.shape[:2]
+    boxes = list(boxes) or [Box.from_xyxy(0, 0, width, height)]
+    windows = [square_around(box, margin=card.margin, size_wh=(width, height)) for box in boxes]
+    views = np.stack([resize(photo[window.slices], (card.crop_px, card.crop_px)) for window in windows])
+    pixels = to_tensor(views, torch.device("cpu"))
+    with torch.no_grad():
+        probabilities = classifier(pixels).softmax(1)
+    sure, said = probabilities.max(1)
+    heat = grad_cam(classifier, pixels, said).numpy()
+    return [
+        Look(
+            said=card.classes[int(label)],
+            probability=float(probability),
+            view=view,
+            heat=heated(view, hot),
+        )
+        for view, hot, label, probability in zip(views, heat, said, sure, strict=True)
+    ]
+
+
+def caption(photo: np.ndarray, captioner_run: Path | None, config: Config) -> str:
+    """Say what a photo shows: by a captioner that was trained here, or by the bundle's. Raises ModelError."""
+    from generator.bundles import ModelRef
+    from generator.painting.device import choose_device
+    from generator.prompts.captioner import Captioner
+    from generator.prompts.models import PromptModels
+
+    if captioner_run is not None:
+        ref = ModelRef(folder=str(captioner_run / "model"))
+        return Captioner(ref, device=choose_device(config.device), offline=True).caption([photo])[0]
+    return PromptModels(config).captioner.caption([photo])[0]
+
+
+def result_zip(analysis: Analysis, text: str) -> bytes:
+    """Everything that was found, as `boxpaint segment` writes it, with the caption."""
+    buffer = io.BytesIO()
+    with tempfile.TemporaryDirectory(prefix="boxpaint-") as scratch:
+        files = ResultFiles(Path(scratch), analysis.categories, ["photo.png"])
+        files.add("photo.png", analysis.photo, analysis.found)
+        files.finish()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in sorted(Path(scratch).rglob("*")):
+                if path.is_file():
+                    archive.write(path, path.relative_to(scratch))
+            if text:
+                archive.writestr("caption.txt", f"{text}\n")
+    return buffer.getvalue()
+
+
+def name_of_run(folder: Path) -> str:
+    """What was trained, for a list: 'retinanet_small: white blood cell, platelet'."""
+    card = read_json(folder / "model" / "model.json")
+    names = card.get("categories")
+    return f"{card.get('name')}: {', '.join(map(str, names)) if isinstance(names, list) else ''}"

@@ -1,0 +1,149 @@
+"""Long work of the studio: a boxpaint command in a process of its own, which neither page nor server takes with it.
+
+<workspace>/.boxpaint/<name>.json    the command, its process, and what was there when it began
+<workspace>/.boxpaint/<name>.log     what it says
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from boxpaint.folder_names import folder_name_fault
+from boxpaint.studio.workspace import Workspace
+from generator.errors import BoxpaintError
+from generator.storage import translate_os_errors, write_json
+
+_TAIL_BYTES = 6000
+# So that one that has ended is not taken for a process of another program with its number.
+_SAME_START_S = 2.0
+# Children of this server, so that those which have ended are taken leave of.
+_CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
+
+
+class JobFile(BaseModel):
+    """What is kept of a job. `finished`: scenes that were there when it began; `total`: those that are wanted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    arguments: tuple[str, ...]
+    out: str
+    pid: int
+    created: float
+    """When the process began, as the system counts it."""
+    begun: float
+    """The same by the clock, in seconds since 1970."""
+    finished: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobState:
+    """How a job stands. `code` is what it ended with, None while it runs or where that is not known any more."""
+
+    name: str
+    file: JobFile
+    running: bool
+    code: int | None
+    log: str
+
+
+def start(
+    workspace: Workspace,
+    name: str,
+    arguments: Sequence[str],
+    *,
+    out: str = "",
+    finished: int = 0,
+    total: int = 0,
+    module: str = "boxpaint",
+) -> JobState:
+    """Begin `boxpaint <arguments>` in the workspace, unless a job of this name runs: then BoxpaintError is raised."""
+    stem = _stem(workspace, name)
+    try:
+        with FileLock(stem.with_name(f".{stem.name}.lock"), timeout=10):
+            known = state(workspace, name)
+            if known is not None and known.running:
+                raise BoxpaintError(f"{name} is at work already, perhaps from another window; wait, or stop it")
+            with translate_os_errors(stem), stem.with_name(f"{stem.name}.log").open("wb") as log:
+                child = subprocess.Popen(
+                    [sys.executable, "-m", module, *arguments],
+                    cwd=workspace.folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env={**os.environ, "COLUMNS": "120", "PYTHONUNBUFFERED": "1"},
+                    start_new_session=True,  # Ctrl-C at the server's terminal is not meant for it
+                )
+            _CHILDREN[child.pid] = child
+            file = JobFile(
+                arguments=tuple(arguments),
+                out=out,
+                pid=child.pid,
+                created=_created(child.pid) or time.time(),
+                begun=time.time(),
+                finished=finished,
+                total=total,
+            )
+            write_json(stem.with_name(f"{stem.name}.json"), file.model_dump(mode="json"))
+    except Timeout:
+        raise BoxpaintError(f"{name} is just being begun in another window") from None
+    return JobState(name=name, file=file, running=True, code=None, log="")
+
+
+def state(workspace: Workspace, name: str) -> JobState | None:
+    """How the last job of this name stands; None where there was none."""
+    stem = _stem(workspace, name)
+    try:
+        file = JobFile.model_validate_json(stem.with_name(f"{stem.name}.json").read_bytes())
+    except (OSError, ValidationError):
+        return None
+    child = _CHILDREN.get(file.pid)
+    code = child.poll() if child is not None else None
+    if child is not None:
+        running = code is None
+    else:  # another server began it
+        created = _created(file.pid)
+        running = created is not None and abs(created - file.created) < _SAME_START_S
+    return JobState(name=name, file=file, running=running, code=code, log=_tail(stem.with_name(f"{stem.name}.log")))
+
+
+def stop(workspace: Workspace, name: str) -> None:
+    """Ask a job to stop when what it is about is finished; asked twice, it stops at once."""
+    known = state(workspace, name)
+    if known is not None and known.running:
+        os.kill(known.file.pid, signal.SIGTERM)
+
+
+def _stem(workspace: Workspace, name: str) -> Path:
+    if fault := folder_name_fault(name):
+        raise BoxpaintError(f"found {name!r}; {fault}")
+    return workspace.own_folder() / name
+
+
+def _created(pid: int) -> float | None:
+    """When a process began; None where there is none, or nothing but its number is left."""
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.Error:
+        return None
+
+
+def _tail(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+            return stream.read().decode(errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,152 @@
+"""The two tables of a scenario as cells of a page: read, checked as the command line checks them, and written."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from generator.calibration import CALIBRATION
+from generator.errors import BoxpaintError, FaultsError, SpecError
+from generator.references import COCO_PREFIX, reference_fault
+from generator.spec import Spec, find_table, load_spec
+from generator.spec_rules import BACKGROUND_COLUMNS, CLASS_COLUMNS
+from generator.storage import translate_os_errors, write_bytes
+from generator.tables import read_table
+
+BACKGROUND, CLASSES = "background.csv", "classes.csv"
+COLUMNS: Mapping[str, Mapping[str, bool]] = {BACKGROUND: BACKGROUND_COLUMNS, CLASSES: CLASS_COLUMNS}
+_BESIDE = ("attributes.csv", CALIBRATION)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellFault:
+    """One thing wrong in a table: `row` counts from 1 as the page does, None where it is about the whole table."""
+
+    table: str
+    row: int | None
+    column: str | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Cells:
+    """A table as it lies on disk: every known column as text, and what tells whether somebody else has changed it."""
+
+    path: Path
+    frame: pd.DataFrame
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """The spec that the tables make, None where something is wrong."""
+
+    spec: Spec | None
+    faults: tuple[CellFault, ...]
+
+
+def read_cells(folder: Path, name: str) -> Cells:
+    """Read a table. Raises SpecError when it is missing, or broken in a way that cells could not show."""
+    path = find_table(folder / name)
+    table = read_table(path, COLUMNS[name])
+    if table.faults:
+        raise SpecError(table.faults)
+    frame = pd.DataFrame([row.cells for row in table.rows], columns=list(COLUMNS[name]), dtype=object)
+    return Cells(path=path, frame=frame.fillna(""), digest=_digest(path))
+
+
+def check_cells(frames: Mapping[str, pd.DataFrame], folder: Path, canvas_wh: tuple[int, int]) -> Checked:
+    """Check both tables, with the other files of the scenario in `folder`, by the rules of `boxpaint check-spec`.
+
+    One rule is added: reference photos must lie in `folder`, since not
+    everybody who sees the page owns the disk.
+    """
+    rows_of: dict[str, dict[int, int]] = {}
+    faults: list[CellFault] = []
+    spec: Spec | None = None
+    with tempfile.TemporaryDirectory(prefix="boxpaint-") as scratch:
+        for name, frame in frames.items():
+            data, lines = to_csv(frame, COLUMNS[name])
+            rows_of[name] = {line: row for row, line in enumerate(lines, start=1) if line is not None}
+            (Path(scratch) / name).write_bytes(data)
+        for name in _BESIDE:
+            if (folder / name).is_file():
+                shutil.copyfile(folder / name, Path(scratch) / name)
+        try:
+            spec = load_spec(
+                Path(scratch) / BACKGROUND, Path(scratch) / CLASSES, canvas_wh=canvas_wh, find_references=False
+            )
+        except FaultsError as error:
+            for fault in error.faults:
+                table = Path(fault.file).name
+                found = f"found {fault.found!r}; " if fault.found is not None else ""
+                faults.append(
+                    CellFault(
+                        table=table,
+                        row=rows_of.get(table, {}).get(fault.line or 0),
+                        column=fault.column,
+                        text=f"{found}{fault.expected}",
+                    )
+                )
+    if spec is not None:
+        for table, rows in ((BACKGROUND, spec.backgrounds), (CLASSES, spec.classes)):
+            for row in rows:
+                if wrong := _reference_fault(row.references, folder):
+                    number = rows_of[table].get(row.line)
+                    faults.append(CellFault(table=table, row=number, column="references", text=wrong))
+    return Checked(spec=None if faults else spec, faults=tuple(faults))
+
+
+def write_cells(cells: Cells, name: str, frame: pd.DataFrame) -> Cells:
+    """Write a table and read it again. Raises BoxpaintError when it was changed since it was read; StorageError."""
+    if _digest(cells.path) != cells.digest:
+        raise BoxpaintError(
+            f"{cells.path.name} was changed since this page read it, in another window or an editor; nothing was "
+            "written. Reload the page to see it as it is now"
+        )
+    data, _ = to_csv(frame, COLUMNS[name])
+    write_bytes(cells.path, data)
+    return read_cells(cells.path.parent, name)
+
+
+def to_csv(frame: pd.DataFrame, columns: Mapping[str, bool]) -> tuple[bytes, list[int | None]]:
+    """CSV of the required columns and of those that hold something; and the line of each row, None of an empty one."""
+    whole = frame.astype(object).reindex(columns=list(columns), fill_value="")
+    text = whole.where(whole.notna(), "").map(lambda cell: " ".join(str(cell).split()))
+    kept = [name for name, required in columns.items() if required or (text[name] != "").any()]
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(kept)
+    lines: list[int | None] = []
+    last = 1
+    for cells in text[kept].itertuples(index=False, name=None):
+        if not any(cells):
+            lines.append(None)
+            continue
+        writer.writerow(cells)  # no cell holds a line break, so a row is a line
+        last += 1
+        lines.append(last)
+    return stream.getvalue().encode(), lines
+
+
+def _reference_fault(cell: str, folder: Path) -> str:
+    if not cell:
+        return ""
+    place = cell.removeprefix(COCO_PREFIX).rpartition("#")[0] if cell.startswith(COCO_PREFIX) else cell
+    if not (folder / place).resolve().is_relative_to(folder.resolve()):
+        return f"found {cell!r}; lies outside of this folder, and is not looked at from a page"
+    fault = reference_fault("", 0, cell, folder)
+    return f"found {cell!r}; {fault.expected}" if fault is not None else ""
+
+
+def _digest(path: Path) -> str:
+    with translate_os_errors(path):
+        return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,1 @@
+"""The pages: each draws with Streamlit what a module beside them knows."""

@@ -1,0 +1,297 @@
+"""Data set: pictures with boxes and masks, each object close up with its reasons, review, figures, leak audit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+import streamlit as st
+
+from boxpaint.studio import jobs
+from boxpaint.studio.gallery import (
+    BOX_COLOURS,
+    STATES,
+    PaintedSet,
+    boxes_of,
+    chosen,
+    close_up,
+    draw_scene,
+    open_picture,
+    read_painted_set,
+    state_of,
+    verdict_rows,
+)
+from boxpaint.studio.plain_text import plain
+from boxpaint.studio.views.parts import outcome_of, pick, show_error, show_log
+from boxpaint.studio.workspace import Workspace
+from generator.audit.files import AUDIT_PICTURE, read_audit
+from generator.decoding import decode_rgb
+from generator.errors import BoxpaintError
+from generator.record import ObjectRecord, SceneRecord
+from generator.report.statistics import Collector
+from generator.review import Choice, Decision, accepted_attempt, decide, read_review
+
+_A_PAGE, _COLUMNS = 12, 3
+_ALL = "all classes"
+
+
+def show(workspace: Workspace) -> None:
+    """Draw the page."""
+    picked = pick(workspace, "data set", label="Data set", key="data set")
+    if picked is None:
+        st.text("There is no painted data set in this folder yet; Generate makes one.")
+        return
+    # Its records are read again when one was added; decisions, which another window may make, every time.
+    stamp = (picked.name, (picked.folder / "records").stat().st_mtime_ns)
+    if st.session_state.get("set stamp") != stamp:
+        with st.spinner("reading"):
+            st.session_state["set"] = read_painted_set(picked.folder)
+        st.session_state["set stamp"] = stamp
+    data: PaintedSet = st.session_state["set"]
+    data = replace(data, review=read_review(data.folder, data.categories))
+    if not data.records:
+        st.text("No picture is finished yet.")
+        return
+    pictures, figures, leak = st.tabs(["Pictures", "Figures", "Leak audit"])
+    with pictures:
+        _show_pictures(workspace, data)
+    with figures:
+        _show_figures(data)
+    with leak:
+        _show_audit(workspace, data, picked.name)
+
+
+def _show_pictures(workspace: Workspace, data: PaintedSet) -> None:
+    first, second, third, fourth = st.columns([2, 2, 1, 1])
+    categories = first.multiselect("Classes", data.categories)
+    states = second.multiselect("Verdicts", STATES)
+    min_score = third.slider("Least score", 0.0, 1.0, 0.0, 0.05, help="Of the verifier; objects without one stay.")
+    with fourth:
+        boxes = st.toggle("Boxes", value=True)
+        masks = st.toggle("Masks", value=False)
+    entries = chosen(data.entries(), categories, states, min_score)
+    filtered = bool(categories or states or min_score)
+    scenes = list(dict.fromkeys(entry.scene for entry in entries)) if filtered else list(data.records)
+    st.text(f"{len(entries)} objects in {len(scenes)} of {len(data.records)} pictures")
+    _show_object(workspace, data)
+    pages = max(1, -(-len(scenes) // _A_PAGE))
+    page = int(st.number_input("Page", 1, pages, 1)) if pages > 1 else 1
+    visible = scenes[(page - 1) * _A_PAGE : page * _A_PAGE]
+    wanted = {(entry.scene, entry.object_index) for entry in entries}
+    for start in range(0, len(visible), _COLUMNS):
+        for column, index in zip(st.columns(_COLUMNS), visible[start : start + _COLUMNS], strict=False):
+            record = data.records[index]
+            with column:
+                picture = open_picture(workspace, data.folder, record)
+                st.image(
+                    draw_scene(picture, record, data.categories, boxes=boxes, masks=masks),
+                    caption=plain(f"{record.file_name}, {record.split}"),
+                    width="stretch",
+                )
+                _offer_objects(data, record, wanted)
+
+
+def _offer_objects(data: PaintedSet, record: SceneRecord, wanted: set[tuple[int, int]]) -> None:
+    """The objects of a picture, to be opened by a click."""
+    items = [item for item in record.objects if (record.index, item.object_index) in wanted]
+    if not items:
+        return
+    key = f"objects of {data.folder.name} {record.index}"
+
+    def open_object() -> None:
+        number = st.session_state[key]
+        if number is not None:
+            st.session_state["object"] = (record.index, number)
+        st.session_state[key] = None
+
+    names = {item.object_index: _short(data, record, item) for item in items}
+    st.pills(
+        "Objects",
+        list(names),
+        format_func=names.__getitem__,
+        key=key,
+        on_change=open_object,
+        label_visibility="collapsed",
+    )
+
+
+def _short(data: PaintedSet, record: SceneRecord, item: ObjectRecord) -> str:
+    mark = {"accepted": " ✓", "rejected": " ✗", "wrong class": " ≠", "dropped": " –"}
+    return plain(f"{item.object_index} {item.category}") + mark.get(state_of(data.review, record, item), "")
+
+
+def _show_object(workspace: Workspace, data: PaintedSet) -> None:
+    """The object that was clicked: what was asked, what came, why it was kept, and what a person says of it."""
+    found = data.object_of(*st.session_state.get("object", (-1, -1)))
+    if found is None:
+        st.caption("Click an object below a picture to see it close up.")
+        return
+    record, item = found
+    picture = open_picture(workspace, data.folder, record)
+    with st.container(border=True):
+        state = state_of(data.review, record, item)
+        st.subheader(plain(f"{item.category}, object {item.object_index} of {record.file_name}: {state}"))
+        after, before, words = st.columns([1, 1, 1.2])
+        after.image(close_up(picture, item, boxes=True), caption="after, with its boxes", width="stretch")
+        with before:
+            _show_before(workspace, data, record, item)
+        with words:
+            _show_words(record, item)
+            if item.painted_box is not None:
+                _review(data, record, item)
+        with st.expander("Attempts and checks"):
+            st.dataframe(pd.DataFrame(verdict_rows(item)), width="stretch", hide_index=True)
+
+
+def _show_words(record: SceneRecord, item: ObjectRecord) -> None:
+    st.caption("prompt")
+    st.text(item.prompt)
+    if item.dropped:
+        st.caption("dropped")
+        st.text(item.dropped)
+    rows = [
+        {"box": name, "colour": _COLOUR_NAMES[name], "x, y, width, height": ", ".join(map(str, box.xywh))}
+        for name, box in boxes_of(item, (record.width, record.height)).items()
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
+    scores = {"verifier": item.verified_score, "its box": item.verified_box_score, "visible": item.visible_share}
+    st.caption(", ".join(f"{name} {value:.2f}" for name, value in scores.items() if value is not None) or "no scores")
+    st.caption(f"seed {item.seed}, {len(item.attempts)} attempts, blended by {item.blender}")
+
+
+_COLOUR_NAMES = dict(zip(BOX_COLOURS, ("orange", "blue", "green", "yellow"), strict=True))
+
+
+def _show_before(workspace: Workspace, data: PaintedSet, record: SceneRecord, item: ObjectRecord) -> None:
+    """The same place before anything was painted, which is painted on demand: a run does not keep its bare scenes."""
+    run = data.folder.relative_to(workspace.folder)
+    stem = f"{'-'.join(run.parts) or 'here'}-{record.index:06d}"
+    path = workspace.inside(".boxpaint", "before", f"{stem}.png")
+    if path.is_file():
+        bare = decode_rgb(path.read_bytes())
+        st.image(close_up(bare, item, boxes=False), caption="before anything was painted", width="stretch")
+        return
+    job_name = f"before {stem}"
+    job = jobs.state(workspace, job_name)
+    if job is not None and job.running:
+        _wait(workspace, job_name)
+        return
+    if st.button("Paint the scene before", help="Again from its seed; takes some seconds."):
+        arguments = [str(run), str(record.index), str(path.relative_to(workspace.folder))]
+        jobs.start(workspace, job_name, arguments, module="boxpaint.studio.bare_scene")
+        st.rerun()
+    if job is not None:
+        st.text(outcome_of(job))
+        show_log(job, expanded=True)
+
+
+def _review(data: PaintedSet, record: SceneRecord, item: ObjectRecord) -> None:
+    accept, reject = st.columns(2)
+    if accept.button("Accept", key="accept", width="stretch"):
+        _decide(data, record, item, "accept")
+    if reject.button("Reject", key="reject", help="The next run paints it again.", width="stretch"):
+        _decide(data, record, item, "reject")
+    others = [name for name in data.categories if name != item.category]
+    if others:
+        right = st.selectbox("It is a", others, key="right class", format_func=plain)
+        if st.button("Change class", key="change class", width="stretch"):
+            _decide(data, record, item, "wrong class", right)
+
+
+def _decide(
+    data: PaintedSet, record: SceneRecord, item: ObjectRecord, choice: Choice, category: str | None = None
+) -> None:
+    attempt = accepted_attempt(item)
+    if attempt is None:
+        return
+    try:
+        decide(
+            data.folder,
+            data.categories,
+            Decision(
+                scene=record.index,
+                object_index=item.object_index,
+                attempt=attempt,
+                decision=choice,
+                category=category,
+            ),
+        )
+    except BoxpaintError as error:
+        show_error(error)
+    else:
+        st.rerun()
+
+
+def _show_figures(data: PaintedSet) -> None:
+    collector = Collector(data.categories)
+    for record in data.records.values():
+        collector.add(data.review.applied(record))
+    found = collector.statistics()
+    st.text(f"{found.scenes} pictures ({found.train_scenes} train), {found.objects} labels, {found.decoys} decoys")
+    rows = [
+        {
+            "class": each.name,
+            "planned": each.planned,
+            "train": each.train,
+            "val": each.val,
+            "dropped": each.dropped,
+            "no place": each.unplaced,
+            "accepted": f"{each.acceptance:.0%}",
+            "asked, px": round(each.requested_median_px, 1),
+            "painted, px": round(each.painted_median_px, 1),
+            "label, px": round(each.labelled_median_px, 1),
+            "median IoU with asked": round(each.median_iou, 3),
+            "median score": None if each.median_score is None else round(each.median_score, 3),
+        }
+        for each in found.categories
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
+    sizes = [
+        {"class": each.name, "width, px": width, "height, px": height}
+        for each in found.categories
+        for width, height in each.painted_wh
+    ]
+    if sizes:
+        st.scatter_chart(pd.DataFrame(sizes), x="width, px", y="height, px", color="class")
+    report = data.folder / "report.html"
+    if report.is_file():
+        st.download_button("Download the report", report.read_bytes(), file_name="report.html", mime="text/html")
+
+
+def _show_audit(workspace: Workspace, data: PaintedSet, name: str) -> None:
+    st.text("Can a trained probe tell where was painted? 0.5 is guessing, 1.0 is always.")
+    job_name = f"audit {name.replace('/', '-') if name != '.' else 'here'}"
+    job = jobs.state(workspace, job_name)
+    if job is not None and job.running:
+        _wait(workspace, job_name)
+        return
+    if st.button("Audit all pictures", help="With a small network besides; minutes."):
+        jobs.start(workspace, job_name, ["audit", name])
+        st.rerun()
+    if job is not None and job.code:
+        st.error(outcome_of(job))
+        show_log(job, expanded=True)
+    audit = read_audit(data.folder)
+    if audit is None:
+        st.text("It was not audited yet.")
+        return
+    rows = [
+        {"places": kind, "probe": probe, "AUC": f"{auc.value:.2f}", "95 %": f"{auc.low:.2f} to {auc.high:.2f}"}
+        for kind, finding in audit.found.items()
+        if finding is not None
+        for probe, auc in finding.auc.items()
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
+    picture = workspace.inside(data.folder, AUDIT_PICTURE)
+    if picture.is_file():
+        st.image(decode_rgb(picture.read_bytes()), caption="the most conspicuous places", width="stretch")
+
+
+@st.fragment(run_every=1.0)
+def _wait(workspace: Workspace, name: str) -> None:
+    job = jobs.state(workspace, name)
+    if job is None or not job.running:
+        st.rerun()
+    else:
+        st.info("at work", icon=":material/hourglass:")
+        show_log(job, expanded=False)

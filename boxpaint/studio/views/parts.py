@@ -1,0 +1,59 @@
+"""What several pages show alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from boxpaint.studio.jobs import JobState
+from boxpaint.studio.plain_text import plain
+from boxpaint.studio.workspace import Found, Kind, Workspace
+from generator.config import Config
+from generator.errors import BoxpaintError, FaultsError
+
+CONFIG = "config.yaml"
+
+
+def show_error(error: BoxpaintError) -> None:
+    """One message in a box, or one line for each fault."""
+    lines = [str(fault) for fault in error.faults] if isinstance(error, FaultsError) else str(error).splitlines()
+    st.error("  \n".join(plain(line) for line in lines), icon=":material/error:")
+
+
+def load_config(workspace: Workspace) -> Config:
+    """The config of the folder, or the embedded bundle's. Raises ConfigError."""
+    path = workspace.inside(CONFIG)
+    return Config.load(path if path.is_file() else None)
+
+
+def pick(workspace: Workspace, *kinds: Kind, label: str, key: str, none: str = "") -> Found | None:
+    """Let one folder of some kinds be chosen; None where there is none, or `none`, an option of its own, is chosen."""
+    found = workspace.find(*kinds)
+    options: list[Found | None] = [*([None] if none or not found else []), *found]
+    if not found and not none:
+        return None
+
+    def name_of(each: Found | None) -> str:
+        return none if each is None else each.name
+
+    return st.selectbox(label, options, format_func=name_of, key=key)
+
+
+def show_log(job: JobState, *, expanded: bool) -> None:
+    """What a job says, as text."""
+    with st.expander("What it says", expanded=expanded):
+        st.code(job.log or "nothing yet", language=None, wrap_lines=True)
+
+
+def outcome_of(job: JobState) -> str:
+    """How a job that has ended came out, in words."""
+    if job.code is None:
+        return "It has ended."
+    return "It is finished." if job.code == 0 else f"It stopped before the end (exit code {job.code})."
+
+
+def count_records(folder: Path) -> int:
+    """Scenes that are finished in a run folder."""
+    records = folder / "records"
+    return sum(1 for path in records.glob("*.json") if path.stem.isdecimal()) if records.is_dir() else 0

@@ -1,0 +1,103 @@
+"""The folder that the studio works in: what lies there, and that no page reaches anything outside of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from boxpaint.folder_names import folder_name_fault
+from generator.errors import BoxpaintError
+
+Kind = Literal["data set", "detector", "classifier", "captioner", "experiment", "evaluation"]
+
+_OWN = ".boxpaint"
+_DEEPEST = 4
+# Folders of ours that hold thousands of files, and none of the others.
+_PASSED_OVER = {"images", "records", "annotations", "jobs", "models", "node_modules", "__pycache__", "checkpoint"}
+_MOST_READ_BYTES = 5_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A folder of the workspace that boxpaint made; `name` is its path from the workspace, "." for that itself."""
+
+    kind: Kind
+    name: str
+    folder: Path
+
+
+class Workspace:
+    """A folder; every path of a page goes through `inside`."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder.resolve()
+
+    def inside(self, *parts: str | Path) -> Path:
+        """Join parts to a path in the workspace. Raises BoxpaintError when that, links followed, lies outside."""
+        path = self.folder.joinpath(*parts).resolve()
+        if not path.is_relative_to(self.folder):
+            raise BoxpaintError(f"{'/'.join(map(str, parts))}: lies outside of {self.folder}, and is not opened")
+        return path
+
+    def new_folder(self, name: str) -> Path:
+        """The path of a folder of this name, directly in the workspace. Raises BoxpaintError for any other name."""
+        name = name.strip()
+        if fault := folder_name_fault(name):
+            raise BoxpaintError(f"found {name!r}; {fault}")
+        return self.inside(name)
+
+    def own_folder(self) -> Path:
+        """Where the studio keeps what it has begun."""
+        path = self.inside(_OWN)
+        path.mkdir(exist_ok=True)
+        return path
+
+    def find(self, *kinds: Kind) -> list[Found]:
+        """Everything of some kinds, by name; links are not followed."""
+        found = [
+            Found(kind=kind, name=str(folder.relative_to(self.folder)), folder=folder)
+            for folder in self._folders()
+            if (kind := _kind_of(folder)) in kinds
+        ]
+        return sorted(found, key=lambda each: each.name)
+
+    def _folders(self) -> Iterator[Path]:
+        for path, names, _ in os.walk(self.folder):
+            folder = Path(path)
+            depth = len(folder.relative_to(self.folder).parts)
+            names[:] = [name for name in names if not name.startswith(".") and name not in _PASSED_OVER]
+            if depth >= _DEEPEST:
+                names.clear()
+            yield folder
+
+
+def _kind_of(folder: Path) -> Kind | None:
+    """What made a folder, by the files that it would leave."""
+    run = _read(folder / "run.json")
+    if {"spec", "config"} <= run.keys() and (folder / "records").is_dir():
+        return "data set"
+    if run.get("kind") == "boxpaint detector run" and (folder / "model" / "model.json").is_file():
+        return "detector"
+    if run.get("kind") == "boxpaint classifier comparison" and (folder / "scores.json").is_file():
+        return "classifier"
+    if (folder / "experiment.json").is_file() and (folder / "summary.csv").is_file():
+        return "experiment"
+    kind = _read(folder / "scores.json").get("kind")
+    if kind == "boxpaint captioner" and (folder / "model").is_dir():
+        return "captioner"
+    return "evaluation" if kind == "boxpaint evaluation" else None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A small JSON object; empty where there is none."""
+    try:
+        if path.is_symlink() or path.stat().st_size > _MOST_READ_BYTES:
+            return {}
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from boxpaint.studio.bare_scene import paint_bare_scene
+from boxpaint.studio.gallery import (
+    DROPPED,
+    KEPT,
+    REJECTED,
+    PaintedSet,
+    boxes_of,
+    chosen,
+    close_up,
+    draw_scene,
+    open_picture,
+    read_painted_set,
+    verdict_rows,
+)
+from boxpaint.studio.workspace import Workspace
+from generator.errors import BoxpaintError, DatasetError
+from generator.review import Decision, accepted_attempt, decide
+from tests.boxpaint.studio.conftest import SCENES
+
+
+@pytest.fixture()
+def copied(workspace: Workspace, painted: Path) -> PaintedSet:
+    return read_painted_set(Path(shutil.copytree(painted, workspace.folder / "dataset")))
+
+
+def test_every_object_is_listed(copied: PaintedSet) -> None:
+    entries = copied.entries()
+    assert copied.categories == ("white blood cell", "platelet")
+    assert {entry.scene for entry in entries} == {*range(SCENES)}
+    assert {entry.state for entry in entries} <= {KEPT, DROPPED}
+    assert len(entries) == sum(len(record.objects) for record in copied.records.values())
+    assert chosen(entries, ["platelet"], [], 0.0) == [entry for entry in entries if entry.category == "platelet"]
+    assert chosen(entries, [], [REJECTED], 0.0) == []
+    assert all(entry.score is None or entry.score >= 0.9 for entry in chosen(entries, [], [], 0.9))
+
+
+def test_a_decision_shows_in_the_list(copied: PaintedSet) -> None:
+    record, item = next(
+        (record, item) for record in copied.records.values() for item in record.objects if item.painted_box is not None
+    )
+    attempt = accepted_attempt(item)
+    assert attempt is not None
+    decision = Decision(scene=record.index, object_index=item.object_index, attempt=attempt, decision="reject")
+    decide(copied.folder, copied.categories, decision)
+    states = {(entry.scene, entry.object_index): entry.state for entry in read_painted_set(copied.folder).entries()}
+    assert states[record.index, item.object_index] == REJECTED
+    assert sum(state == REJECTED for state in states.values()) == 1
+
+
+def test_pictures_are_drawn_without_changing_their_size(copied: PaintedSet, workspace: Workspace) -> None:
+    record = copied.records[0]
+    picture = open_picture(workspace, copied.folder, record)
+    plain = np.array(draw_scene(picture, record, copied.categories, boxes=False))
+    assert np.array_equal(plain, np.array(picture))
+    drawn = np.array(draw_scene(picture, record, copied.categories, masks=True))
+    assert drawn.shape == plain.shape
+    assert (drawn != plain).any() == any(item.painted_box is not None for item in record.objects)
+
+
+def test_an_object_close_up_has_its_boxes_and_reasons(copied: PaintedSet, workspace: Workspace) -> None:
+    for record in copied.records.values():
+        picture = open_picture(workspace, copied.folder, record)
+        for item in record.objects:
+            boxes = boxes_of(item, picture.size)
+            assert boxes["requested"].xyxy == item.requested_box
+            assert ("painted" in boxes) == ("label" in boxes) == (item.painted_box is not None)
+            assert max(close_up(picture, item, boxes=True).size) <= 421
+            rows = verdict_rows(item)
+            assert {row["attempt"] for row in rows} == {attempt.number + 1 for attempt in item.attempts}
+            assert any(row["taken"] for row in rows) == (item.painted_box is not None)
+    assert copied.object_of(0, 99) is None
+    assert copied.object_of(99, 0) is None
+
+
+def test_a_record_does_not_lead_outside(copied: PaintedSet, workspace: Workspace, tmp_path: Path) -> None:
+    shutil.copyfile(copied.folder / "images" / "000000.png", tmp_path / "secret.png")
+    crafted = copied.records[0].model_copy(update={"file_name": "../../../secret.png"})
+    assert (copied.folder / "images" / crafted.file_name).is_file()
+    with pytest.raises(BoxpaintError, match="lies outside of"):
+        open_picture(workspace, copied.folder, crafted)
+
+
+def test_a_damaged_folder_says_what_is_wrong(copied: PaintedSet, workspace: Workspace) -> None:
+    (copied.folder / "images" / "000000.png").write_bytes(b"\x89PNG no more")
+    with pytest.raises(DatasetError, match=r"000000.png"):
+        open_picture(workspace, copied.folder, copied.records[0])
+    run = json.loads((copied.folder / "run.json").read_text())
+    (copied.folder / "run.json").write_text(json.dumps({**run, "spec": {}}))
+    with pytest.raises(DatasetError, match="names no classes"):
+        read_painted_set(copied.folder)
+
+
+def test_a_scene_is_painted_as_it_was_before(
+    copied: PaintedSet, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workspace.folder)
+    bare, again = (np.array(paint_bare_scene(copied.folder, 0)) for _ in range(2))
+    assert np.array_equal(bare, again)
+    record = copied.records[0]
+    after = np.array(open_picture(workspace, copied.folder, record))
+    assert bare.shape == after.shape
+    untouched = np.ones(bare.shape[:2], bool)
+    for item in (*record.objects, *record.decoys):
+        x_min, y_min, x_max, y_max = item.region
+        untouched[y_min:y_max, x_min:x_max] = False
+    # The last pass and its grain apart, what was not repainted is the same scene, and no other one.
+    other = np.array(paint_bare_scene(copied.folder, 1))
+    near, far = (np.abs(each.astype(int) - after)[untouched].mean() for each in (bare, other))
+    assert near < far / 2

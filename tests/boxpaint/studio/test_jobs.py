@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+
+from boxpaint.studio import jobs
+from boxpaint.studio.jobs import JobState
+from boxpaint.studio.workspace import Workspace
+from generator.errors import BoxpaintError
+
+
+def wait(
+    workspace: Workspace, name: str, until: Callable[[JobState], bool] = lambda state: not state.running
+) -> JobState:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        state = jobs.state(workspace, name)
+        assert state is not None
+        if until(state):
+            return state
+        time.sleep(0.1)
+    raise AssertionError(state.log)
+
+
+def test_a_job_says_what_it_does_and_how_it_ended(workspace: Workspace) -> None:
+    assert jobs.state(workspace, "check") is None
+    begun = jobs.start(workspace, "check", ["check-spec"])
+    assert begun.running
+    ended = wait(workspace, "check")
+    assert ended.code == 0
+    assert "good: 40 pictures" in ended.log
+
+
+def test_a_mistake_is_in_its_log(workspace: Workspace) -> None:
+    jobs.start(workspace, "check", ["check-spec", "--classes", "nowhere.csv"])
+    ended = wait(workspace, "check")
+    assert ended.code == 2
+    assert "nowhere.csv: there is no such file" in ended.log
+
+
+def test_only_one_of_a_name_runs_and_it_stops_when_asked(workspace: Workspace) -> None:
+    jobs.start(workspace, "generate out", ["generate", "--out", "out"], out="out", total=40)
+    wait(workspace, "generate out", lambda _: any((workspace.folder / "out" / "records").glob("*.json")))
+    with pytest.raises(BoxpaintError, match="is at work already"):
+        jobs.start(workspace, "generate out", ["generate", "--out", "out"], out="out", total=40)
+    jobs.stop(workspace, "generate out")
+    ended = wait(workspace, "generate out")
+    assert ended.code == 130
+    assert "the same command goes on from there" in ended.log
+    assert (workspace.folder / "out" / "annotations" / "instances_train.json").is_file()
+
+
+def test_another_server_knows_it_too(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = jobs.start(workspace, "long", ["generate", "--out", "out"], out="out")
+    monkeypatch.setattr(jobs, "_CHILDREN", {})
+    known = jobs.state(workspace, "long")
+    assert known is not None
+    assert known.running
+    os.kill(begun.file.pid, signal.SIGKILL)
+    ended = wait(workspace, "long")
+    assert ended.code is None
+
+
+def test_another_program_with_its_number_is_not_taken_for_it(workspace: Workspace) -> None:
+    jobs.start(workspace, "check", ["check-spec"])
+    wait(workspace, "check")
+    path = workspace.folder / ".boxpaint" / "check.json"
+    file = jobs.JobFile.model_validate_json(path.read_bytes())
+    path.write_text(file.model_copy(update={"pid": os.getpid()}).model_dump_json())
+    state = jobs.state(workspace, "check")
+    assert state is not None
+    assert not state.running
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", ""])
+def test_a_name_is_no_path(workspace: Workspace, name: str) -> None:
+    with pytest.raises(BoxpaintError, match="name of a folder is needed"):
+        jobs.start(workspace, name, ["check-spec"])

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from boxpaint.studio.scenario_cells import (
+    BACKGROUND,
+    CLASSES,
+    COLUMNS,
+    Checked,
+    check_cells,
+    read_cells,
+    to_csv,
+    write_cells,
+)
+from boxpaint.studio.workspace import Workspace
+from generator.errors import BoxpaintError, SpecError
+
+CANVAS_WH = (96, 64)
+
+
+def frames_of(workspace: Workspace) -> dict[str, pd.DataFrame]:
+    return {name: read_cells(workspace.folder, name).frame.copy() for name in (BACKGROUND, CLASSES)}
+
+
+def check(workspace: Workspace, **cells: str) -> Checked:
+    """Put cells of the first class in, and check."""
+    frames = frames_of(workspace)
+    for column, text in cells.items():
+        frames[CLASSES].loc[0, column] = text
+    return check_cells(frames, workspace.folder, CANVAS_WH)
+
+
+def test_sound_tables_make_the_spec_of_the_command_line(workspace: Workspace) -> None:
+    checked = check(workspace)
+    assert checked.faults == ()
+    assert checked.spec is not None
+    assert checked.spec.num_scenes == 40
+    assert list(checked.spec.categories) == ["white blood cell", "platelet"]
+
+
+def test_a_fault_names_its_row_and_column(workspace: Workspace) -> None:
+    checked = check(workspace, min_appear="many")
+    assert checked.spec is None
+    (fault,) = checked.faults
+    assert (fault.table, fault.row, fault.column) == (CLASSES, 1, "min_appear")
+    assert fault.text == "found 'many'; a whole number from 0 to 1,000 is needed"
+
+
+def test_every_fault_of_both_tables_is_told_at_once(workspace: Workspace) -> None:
+    frames = frames_of(workspace)
+    frames[BACKGROUND].loc[0, "num_imgs"] = "-1"
+    frames[CLASSES].loc[1, "width_min"] = "wide"
+    frames[CLASSES].loc[2] = dict.fromkeys(frames[CLASSES].columns, "")  # a row that was just begun
+    faults = check_cells(frames, workspace.folder, CANVAS_WH).faults
+    assert {(fault.table, fault.row, fault.column) for fault in faults} == {
+        (BACKGROUND, 1, "num_imgs"),
+        (CLASSES, 2, "width_min"),
+    }
+
+
+def test_an_empty_row_before_a_fault_does_not_move_it(workspace: Workspace) -> None:
+    frames = frames_of(workspace)
+    empty = pd.DataFrame([dict.fromkeys(frames[CLASSES].columns, "")])
+    frames[CLASSES] = pd.concat([empty, frames[CLASSES]], ignore_index=True)
+    frames[CLASSES].loc[2, "max_appear"] = "x"
+    (fault,) = check_cells(frames, workspace.folder, CANVAS_WH).faults
+    assert fault.row == 3
+
+
+@pytest.mark.parametrize("cell", ["../", "/etc", "coco:../secret#cat", "photos/../../x"])
+def test_reference_photos_outside_are_not_looked_at(workspace: Workspace, cell: str) -> None:
+    (fault,) = check(workspace, references=cell).faults
+    assert fault.column == "references"
+    assert "lies outside of this folder" in fault.text
+
+
+def test_reference_photos_that_are_missing_are_told(workspace: Workspace) -> None:
+    (fault,) = check(workspace, references="photos").faults
+    assert (fault.row, fault.column) == (1, "references")
+
+
+def test_what_is_saved_is_read_back(workspace: Workspace) -> None:
+    cells = read_cells(workspace.folder, CLASSES)
+    frame = cells.frame.copy()
+    frame.loc[0, "prompt"] = 'a "large", <b>purple</b> cell'
+    frame.loc[0, "supercategory"] = "cell"
+    assert write_cells(cells, CLASSES, frame).frame.equals(frame)
+    assert (workspace.folder / CLASSES).read_text().splitlines()[0].count("supercategory") == 1
+
+
+def test_a_file_that_somebody_else_changed_is_not_overwritten(workspace: Workspace) -> None:
+    cells = read_cells(workspace.folder, CLASSES)
+    path = workspace.folder / CLASSES
+    path.write_text(path.read_text().replace("platelet", "thrombocyte"))
+    before = path.read_bytes()
+    with pytest.raises(BoxpaintError, match=r"classes.csv was changed since this page read it"):
+        write_cells(cells, CLASSES, cells.frame)
+    assert path.read_bytes() == before
+
+
+def test_a_table_that_cells_cannot_show_is_refused(workspace: Workspace) -> None:
+    (workspace.folder / BACKGROUND).write_text("prompt,num_imgs,colour\na smear,3,red\n")
+    with pytest.raises(SpecError, match="colour"):
+        read_cells(workspace.folder, BACKGROUND)
+
+
+CELL = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["C"]), max_size=12)
+
+
+@given(rows=st.lists(st.tuples(CELL, CELL, CELL), max_size=5))
+def test_lines_are_those_of_the_rows(rows: list[tuple[str, str, str]]) -> None:
+    frame = pd.DataFrame(rows, columns=["prompt", "num_imgs", "negative_prompt"])
+    data, lines = to_csv(frame, COLUMNS[BACKGROUND])
+    read = list(csv.DictReader(io.StringIO(data.decode(), newline="")))
+    wanted = [[" ".join(cell.split()) for cell in row] for row in rows]
+    assert [line is None for line in lines] == [not any(row) for row in wanted]
+    kept = [row for row in wanted if any(row)]
+    assert [[row["prompt"], row["num_imgs"], row.get("negative_prompt", "")] for row in read] == kept
+    assert [line for line in lines if line is not None] == list(range(2, 2 + len(kept)))
+
+
+def test_the_scratch_files_are_gone(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    check(workspace, min_appear="many")
+    assert list(scratch.iterdir()) == []
