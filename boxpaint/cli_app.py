@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -25,6 +26,8 @@ console = Console(highlight=False, markup=False, emoji=False)
 _STUDIO = Path(__file__).parent / "studio" / "main.py"
 _MAX_UPLOAD_MB = 20
 _LONGEST_START_S = 60
+# By Ctrl-C or a polite kill.
+_STOPPED = {0, 130, 143, -signal.SIGINT, -signal.SIGTERM}
 
 
 def app(
@@ -65,11 +68,12 @@ def app(
     paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     process = subprocess.Popen(command, cwd=folder, env=environment)
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     try:
         code = process.wait()
     except KeyboardInterrupt:  # it got the same signal
         code = process.wait()
-    raise typer.Exit(0 if code in (0, 130, -2) else code)
+    raise typer.Exit(0 if code in _STOPPED else code)
 
 
 def _check_is_free(host: str, port: int) -> None:

@@ -156,7 +156,7 @@ def _show_words(record: SceneRecord, item: ObjectRecord) -> None:
     st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
     scores = {"verifier": item.verified_score, "its box": item.verified_box_score, "visible": item.visible_share}
     st.caption(", ".join(f"{name} {value:.2f}" for name, value in scores.items() if value is not None) or "no scores")
-    st.caption(f"seed {item.seed}, {len(item.attempts)} attempts, blended by {item.blender}")
+    st.caption(f"seed {item.seed}; attempts: {len(item.attempts)}; blended by {item.blender}")
 
 
 _COLOUR_NAMES = dict(zip(BOX_COLOURS, ("orange", "blue", "green", "yellow"), strict=True))

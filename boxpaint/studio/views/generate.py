@@ -93,6 +93,8 @@ def _words(job: JobState, folder: Path, done: int) -> str:
     new = done - job.file.finished
     if not job.running:
         return f"{text}. {outcome_of(job)}"
+    if done >= job.file.total:
+        return f"{text}; audit and report are being made"
     if new < 1:
         return f"{text}; models and prompts are being got ready"
     last = max(path.stat().st_mtime for path in (folder / "records").glob("*.json"))

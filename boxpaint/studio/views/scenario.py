@@ -134,6 +134,8 @@ def _show_faults(faults: list[CellFault], frame: pd.DataFrame) -> None:
 
 
 def _save(cells: dict[str, Cells], frames: dict[str, pd.DataFrame], changed: list[str], *, sound: bool) -> None:
+    if st.session_state.pop("was saved", False):
+        st.success("saved")
     left, middle, _ = st.columns([1, 1, 3])
     help_text = "" if sound else "There is a fault in the tables."
     if left.button("Save", type="primary", disabled=not changed or not sound, help=help_text or None, width="stretch"):
@@ -144,7 +146,7 @@ def _save(cells: dict[str, Cells], frames: dict[str, pd.DataFrame], changed: lis
             show_error(error)
             return
         _forget()
-        st.toast("saved")
+        st.session_state["was saved"] = True
         st.rerun()
     if middle.button("Read anew", help="What is on disk; unsaved changes are lost.", width="stretch"):
         _forget()

@@ -1,0 +1,159 @@
+"""The pages without a browser: what they show, and that a mistake or somebody's markup is shown as text."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from boxpaint.studio.workspace import Workspace
+from generator.review import REVIEW
+from tests.boxpaint.studio.conftest import save_detector_run
+
+HOSTILE = "<script>alert(1)</script> ![x](http://example.com/x.png)"
+
+
+def script(page: str) -> None:
+    import importlib
+    from pathlib import Path
+
+    from boxpaint.studio.views.parts import show_error
+    from boxpaint.studio.workspace import Workspace
+    from generator.errors import BoxpaintError
+
+    try:
+        importlib.import_module(f"boxpaint.studio.views.{page}").show(Workspace(Path.cwd()))
+    except BoxpaintError as error:
+        show_error(error)
+
+
+Open = Callable[[str], AppTest]
+
+
+@pytest.fixture()
+def open_page(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Open:
+    monkeypatch.chdir(workspace.folder)
+
+    def opened(page: str) -> AppTest:
+        app = AppTest.from_function(script, args=(page,), default_timeout=120).run()
+        assert not app.exception
+        return app
+
+    return opened
+
+
+@pytest.fixture()
+def data_set(workspace: Workspace, painted: Path) -> Path:
+    return Path(shutil.copytree(painted, workspace.folder / "dataset"))
+
+
+def texts(app: AppTest) -> list[str]:
+    return [each.value for each in app.text]
+
+
+def test_an_empty_folder_offers_scenarios(workspace: Workspace, open_page: Open) -> None:
+    for path in workspace.folder.iterdir():
+        path.unlink()
+    app = open_page("scenario")
+    app.selectbox[0].select("pets")
+    app.button[0].click().run()
+    assert not app.exception
+    assert (workspace.folder / "classes.csv").is_file()
+    assert "Planned boxes" in [each.value for each in app.subheader]
+
+
+def test_the_scenario_shows_its_plan(open_page: Open) -> None:
+    app = open_page("scenario")
+    assert "40 pictures of 96 x 64 px; the first 12:" in texts(app)
+    assert not app.error
+
+
+def test_a_broken_file_is_one_message(workspace: Workspace, open_page: Open) -> None:
+    (workspace.folder / "background.csv").write_text("prompt\na smear\n")
+    (message,) = open_page("scenario").error
+    assert "num\\_imgs" in message.value
+
+
+def test_a_broken_config_is_one_message_on_every_page(workspace: Workspace, open_page: Open) -> None:
+    (workspace.folder / "config.yaml").write_text("seeed: 1\n")
+    for page in ("scenario", "generate", "analyse"):
+        (message,) = open_page(page).error
+        assert "seeed" in message.value
+
+
+@pytest.mark.parametrize("name", ["../out", "/tmp/out", "a/b", ".hidden"])
+def test_a_run_stays_in_the_folder(workspace: Workspace, open_page: Open, name: str) -> None:
+    app = open_page("generate")
+    app.text_input[0].input(name)
+    app.button[0].click().run()
+    (message,) = app.error
+    assert "name of a folder is needed" in message.value
+    assert not list(workspace.folder.glob(".boxpaint/*.json"))
+
+
+def test_pages_of_what_is_not_there_say_so(open_page: Open) -> None:
+    assert "There is no painted data set" in texts(open_page("data_set"))[0]
+    assert "There is no training" in texts(open_page("proof"))[0]
+    assert "Give a photo" in texts(open_page("analyse"))[0]
+
+
+def test_an_object_is_opened_and_reviewed(data_set: Path, open_page: Open) -> None:
+    app = open_page("data_set")
+    record = json.loads((data_set / "records" / "000000.json").read_text())
+    item = next(each for each in record["objects"] if each["painted_box"])
+    app.session_state["object"] = (0, item["object_index"])
+    app.run()
+    assert item["prompt"] in texts(app)
+    app.button(key="reject").click().run()
+    assert not app.exception
+    (decision,) = json.loads((data_set / REVIEW).read_text())["decisions"]
+    assert (decision["scene"], decision["object_index"], decision["decision"]) == (0, item["object_index"], "reject")
+    assert any("rejected" in each.value for each in app.subheader)
+
+
+def test_filters_leave_what_fits(data_set: Path, open_page: Open) -> None:
+    app = open_page("data_set")
+    app.multiselect[0].select("platelet")
+    app.multiselect[1].select("accepted")
+    app.run()
+    assert "0 objects in 0 of 3 pictures" in texts(app)
+
+
+def test_markup_in_names_and_prompts_is_shown_as_text(data_set: Path, open_page: Open) -> None:
+    path = data_set / "records" / "000000.json"
+    record = json.loads(path.read_text())
+    item = next(each for each in record["objects"] if each["painted_box"])
+    item["category"] = item["prompt"] = HOSTILE
+    path.write_text(json.dumps(record))
+    run = json.loads((data_set / "run.json").read_text())
+    run["spec"]["classes"][0]["name"] = HOSTILE
+    (data_set / "run.json").write_text(json.dumps(run))
+    app = open_page("data_set")
+    app.session_state["object"] = (0, item["object_index"])
+    app.run()
+    assert not app.exception
+    assert HOSTILE in texts(app)  # st.text takes it letter by letter
+    for each in (*app.subheader, *app.caption, *app.markdown):
+        assert "<script>" not in each.value
+        assert "](http" not in each.value
+    assert not any(each.allow_html for each in app.markdown)
+
+
+def test_a_training_shows_its_curves(workspace: Workspace, open_page: Open) -> None:
+    save_detector_run(workspace.folder)
+    app = open_page("proof")
+    assert texts(app)[0] == "detector in ."
+    assert "loss" in [each.value for each in app.caption]
+
+
+def test_an_experiment_shows_its_sentences_as_text(workspace: Workspace, open_page: Open) -> None:
+    folder = workspace.folder / "proof"
+    folder.mkdir()
+    (folder / "experiment.json").write_text("{}")
+    (folder / "summary.csv").write_text("arm,real_images,ap_mean\nreal,3,0.4\n")
+    (folder / "card.md").write_text(f"No gain. {HOSTILE}\n\n![curves](card.png)\n\n## Table\n")
+    assert texts(open_page("proof")) == ["experiment in proof", f"No gain. {HOSTILE}"]
