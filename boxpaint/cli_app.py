@@ -18,13 +18,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from boxpaint.studio import FOLDER_VARIABLE
+from boxpaint.studio.limits import MAX_MEGABYTES
 from generator.errors import BoxpaintError
 
 # No markup: a path may hold square brackets.
 console = Console(highlight=False, markup=False, emoji=False)
 
 _STUDIO = Path(__file__).parent / "studio" / "main.py"
-_MAX_UPLOAD_MB = 20
 _LONGEST_START_S = 60
 # By Ctrl-C or a polite kill.
 _STOPPED = {0, 130, 143, -signal.SIGINT, -signal.SIGTERM}
@@ -46,7 +47,8 @@ def app(
     if not folder.is_dir():
         raise BoxpaintError(f"{folder}: there is no such folder; `boxpaint init` lays one down")
     _check_is_free(host, port)
-    address = f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}"
+    name = "localhost" if host in ("127.0.0.1", "0.0.0.0") else host
+    address = f"http://{f'[{name}]' if ':' in name else name}:{port}"
     console.print(f"the studio of {folder.resolve()}: {address} (Ctrl-C ends it; what is being painted goes on)")
     if browser:
         threading.Thread(target=_open, args=(address,), daemon=True).start()
@@ -54,7 +56,7 @@ def app(
         "server.address": host,
         "server.port": port,
         "server.headless": "true",  # else it asks for an e-mail address
-        "server.maxUploadSize": _MAX_UPLOAD_MB,
+        "server.maxUploadSize": MAX_MEGABYTES,
         "server.fileWatcherType": "none",
         "server.enableStaticServing": "false",
         "browser.gatherUsageStats": "false",
@@ -62,12 +64,17 @@ def app(
         "client.showErrorDetails": "none",
         "logger.level": "warning",
     }
-    command = [sys.executable, "-m", "streamlit", "run", str(_STUDIO)]
+    # Neither Python nor Streamlit is to take code or settings from the folder, which may be somebody else's.
+    command = [sys.executable, "-P", "-m", "streamlit", "run", str(_STUDIO)]
     command += [f"--{name}={value}" for name, value in settings.items()]
     # The working folder of a checkout that is not installed is not that of the server.
     paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    process = subprocess.Popen(command, cwd=folder, env=environment)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        FOLDER_VARIABLE: str(folder.resolve()),
+    }
+    process = subprocess.Popen(command, cwd=_STUDIO.parent, env=environment)
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     try:
         code = process.wait()

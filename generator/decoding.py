@@ -8,6 +8,12 @@ import struct
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+# What Pillow raises for them; DecompressionBombError for huge ones.
+_OF_DAMAGED_FILES = (
+    *(OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError),
+    *(struct.error, Image.DecompressionBombError),
+)
+
 
 def decode_rgb(data: bytes, *, formats: tuple[str, ...] | None = None, max_pixels: int | None = None) -> Image.Image:
     """Decode a picture file to RGB, turned upright by its EXIF tag.
@@ -23,8 +29,7 @@ def decode_rgb(data: bytes, *, formats: tuple[str, ...] | None = None, max_pixel
         return _to_rgb(ImageOps.exif_transpose(picture))
     except UnidentifiedImageError:  # its own words hold an address in memory, another one in every run
         raise ValueError("is no picture, or a damaged one") from None
-    # Pillow raises SyntaxError, ValueError and struct.error for damaged files, DecompressionBombError for huge ones.
-    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
+    except _OF_DAMAGED_FILES as error:
         raise ValueError(str(error).split("\n", 1)[0] or type(error).__name__) from None
 
 

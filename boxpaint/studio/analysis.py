@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
+import threading
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from boxpaint.studio.limits import MAX_OBJECTS
 from detection.annotation.outline import outline
 from detection.classifier.cases import heated
 from detection.classifier.grad_cam import grad_cam
@@ -29,10 +31,11 @@ from generator.config import Config
 from generator.errors import ModelNotFoundError
 from generator.geometry import Box, square_around
 from generator.painting.crop import resize
-from generator.run_identity import read_json
 
 # Objects that are looked at one by one, the surest first.
 MOST_LOOKED_AT = 6
+# Windows share the models, and what Grad-CAM hangs onto one must not hear of another's photo.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -91,12 +94,22 @@ class Look:
 
 
 def analyse(photo: np.ndarray, detector: Predictor, *, min_score: float) -> Analysis:
-    """Find objects with a score of `min_score` or better. Raises ModelError."""
-    (answer,) = detector.predict([photo])
-    found = confident(answer, min_score)
+    """Find objects with a score of `min_score` or better, the MAX_OBJECTS surest. Raises ModelError."""
+    with _ONE_AT_A_TIME:
+        (answer,) = detector.predict([photo])
+    found = _surest(confident(answer, min_score))
     if found.masks is None:
         found = replace(found, masks=_outlined(photo, found))
     return Analysis(photo=photo, categories=tuple(detector.categories), found=found)
+
+
+def _surest(found: Detections) -> Detections:
+    return Detections(
+        boxes_xyxy=found.boxes_xyxy[:MAX_OBJECTS],
+        labels=found.labels[:MAX_OBJECTS],
+        scores=found.scores[:MAX_OBJECTS],
+        masks=found.masks[:MAX_OBJECTS] if found.masks is not None else None,
+    )
 
 
 def _outlined(photo: np.ndarray, found: Detections) -> np.ndarray:
@@ -128,10 +141,11 @@ def look_at(photo: np.ndarray, boxes: Sequence[Box], classifier: Classifier, car
     windows = [square_around(box, margin=card.margin, size_wh=(width, height)) for box in boxes]
     views = np.stack([resize(photo[window.slices], (card.crop_px, card.crop_px)) for window in windows])
     pixels = to_tensor(views, torch.device("cpu"))
-    with torch.no_grad():
-        probabilities = classifier(pixels).softmax(1)
-    sure, said = probabilities.max(1)
-    heat = grad_cam(classifier, pixels, said).numpy()
+    with _ONE_AT_A_TIME:
+        with torch.no_grad():
+            probabilities = classifier(pixels).softmax(1)
+        sure, said = probabilities.max(1)
+        heat = grad_cam(classifier, pixels, said).numpy()
     return [
         Look(
             said=card.classes[int(label)],
@@ -170,10 +184,3 @@ def result_zip(analysis: Analysis, text: str) -> bytes:
             if text:
                 archive.writestr("caption.txt", f"{text}\n")
     return buffer.getvalue()
-
-
-def name_of_run(folder: Path) -> str:
-    """What was trained, for a list: 'retinanet_small: white blood cell, platelet'."""
-    card = read_json(folder / "model" / "model.json")
-    names = card.get("categories")
-    return f"{card.get('name')}: {', '.join(map(str, names)) if isinstance(names, list) else ''}"

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from boxpaint.exit_codes import USER_ERROR
 from generator.config import Config
+from generator.errors import BoxpaintError, RunMismatchError
 from generator.painting.jobs import BackgroundJob
 from generator.painting.painter import Painter
 from generator.record import read_record
@@ -21,17 +23,22 @@ from generator.run_identity import read_json
 from generator.seeds import derive_seed
 from generator.storage import atomic_writer, make_folder
 
+CONFIG = Path("config.yaml")
+# A run may be somebody else's: what is loaded is what the folder's own config names.
+_OWN = ("bundle", "models")
+
 
 def paint_bare_scene(run: Path, index: int) -> Image.Image:
-    """Paint the background of a finished scene of a run folder once more, by the models that the working folder names.
+    """Paint the background of a finished scene of a run folder once more, by the models of the working folder's config.
 
-    Raises BoxpaintError.
+    Raises BoxpaintError: RunMismatchError when the run was painted by another bundle.
     """
+    own = CONFIG if CONFIG.is_file() else None
     settings = read_json(run / "run.json")["config"]
-    own = Path("config.yaml")
-    if own.is_file():  # a run does not keep the folders of its models
-        del settings["models"]
-    config = Config.load(own if own.is_file() else None, **settings)
+    bundle = Config.load(own).bundle
+    if settings["bundle"] != bundle:
+        raise RunMismatchError(f"{run} was painted by the bundle {settings['bundle']!r}, the config says {bundle!r}")
+    config = Config.load(own, **{key: value for key, value in settings.items() if key not in _OWN})
     record = read_record(run / "records" / f"{index:06d}.json")
     job = BackgroundJob(
         prompt=record.background.prompt,
@@ -46,10 +53,14 @@ def paint_bare_scene(run: Path, index: int) -> Image.Image:
 def main() -> None:
     """Paint and write a PNG file."""
     run, index, out = sys.argv[1:]
-    picture = paint_bare_scene(Path(run), int(index))
-    make_folder(Path(out).parent)
-    with atomic_writer(Path(out)) as stream:
-        picture.save(stream, "PNG")
+    try:
+        picture = paint_bare_scene(Path(run), int(index))
+        make_folder(Path(out).parent)
+        with atomic_writer(Path(out)) as stream:
+            picture.save(stream, "PNG")
+    except BoxpaintError as error:
+        print(error, file=sys.stderr)
+        sys.exit(USER_ERROR)
 
 
 if __name__ == "__main__":

@@ -50,6 +50,17 @@ class PaintedSet:
     config: Mapping[str, Any]
     records: Mapping[int, SceneRecord]
     review: Review
+    label_scales: Mapping[str, float]
+    """How much larger than what was painted the labels of each class are, where that was measured."""
+
+    def as_reviewed(self, record: SceneRecord) -> SceneRecord:
+        """The record with the classes that a person gave; what was rejected is still there, to be seen."""
+        applied = {item.object_index: item for item in self.review.applied(record, self.label_scales).objects}
+        items = (
+            applied[item.object_index] if state_of(self.review, record, item) == RENAMED else item
+            for item in record.objects
+        )
+        return record.model_copy(update={"objects": tuple(items)})
 
     def entries(self) -> list[Entry]:
         """All objects that were to be painted, scene by scene."""
@@ -62,7 +73,7 @@ class PaintedSet:
                 attempts=len(item.attempts),
                 score=item.verified_score,
             )
-            for record in self.records.values()
+            for record in map(self.as_reviewed, self.records.values())
             for item in record.objects
         ]
 
@@ -75,19 +86,24 @@ class PaintedSet:
 
 
 def read_painted_set(folder: Path) -> PaintedSet:
-    """Read a run folder. Raises DatasetError, StorageError."""
+    """Read a run folder; links among its records are left out. Raises DatasetError, StorageError."""
     run = read_json(folder / "run.json")
     try:
-        categories = tuple(dict.fromkeys(str(row["name"]) for row in run["spec"]["classes"]))
-    except (KeyError, TypeError):
+        rows = run["spec"]["classes"]
+        categories = tuple(dict.fromkeys(str(row["name"]) for row in rows))
+        scales = {str(row["name"]): float(row["calibration"]["label_scale"]) for row in rows if row.get("calibration")}
+    except (KeyError, TypeError, ValueError, AttributeError):
         raise DatasetError([Fault(file=str(folder / "run.json"), expected="names no classes; is damaged")]) from None
-    paths = sorted(path for path in (folder / "records").glob("*.json") if path.stem.isdecimal())
+    paths = sorted(
+        path for path in (folder / "records").glob("*.json") if path.stem.isdecimal() and not path.is_symlink()
+    )
     return PaintedSet(
         folder=folder,
         categories=categories,
         config=run.get("config", {}),
         records={int(path.stem): read_record(path) for path in paths},
         review=read_review(folder, categories),
+        label_scales=scales,
     )
 
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -25,6 +26,7 @@ from generator.errors import BoxpaintError
 from generator.storage import translate_os_errors, write_json
 
 _TAIL_BYTES = 6000
+_LONGEST_NAME = 150
 # So that one that has ended is not taken for a process of another program with its number.
 _SAME_START_S = 2.0
 # Children of this server, so that those which have ended are taken leave of.
@@ -77,7 +79,7 @@ def start(
                 raise BoxpaintError(f"{name} is at work already, perhaps from another window; wait, or stop it")
             with translate_os_errors(stem), stem.with_name(f"{stem.name}.log").open("wb") as log:
                 child = subprocess.Popen(
-                    [sys.executable, "-m", module, *arguments],
+                    [sys.executable, "-P", "-m", module, *arguments],
                     cwd=workspace.folder,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -122,11 +124,18 @@ def stop(workspace: Workspace, name: str) -> None:
     """Ask a job to stop when what it is about is finished; asked twice, it stops at once."""
     known = state(workspace, name)
     if known is not None and known.running:
-        os.kill(known.file.pid, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):  # it has ended just now
+            os.kill(known.file.pid, signal.SIGTERM)
+
+
+def names(workspace: Workspace, kind: str) -> list[str]:
+    """Jobs of a kind, the first word of their names, the one that was begun last first."""
+    files = workspace.own_folder().glob(f"{kind} *.json")
+    return [path.stem for path in sorted(files, key=lambda path: path.stat().st_mtime, reverse=True)]
 
 
 def _stem(workspace: Workspace, name: str) -> Path:
-    if fault := folder_name_fault(name):
+    if fault := folder_name_fault(name, longest=_LONGEST_NAME):
         raise BoxpaintError(f"found {name!r}; {fault}")
     return workspace.own_folder() / name
 

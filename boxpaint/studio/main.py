@@ -1,13 +1,15 @@
-"""The entry that Streamlit runs; its working folder is the one that the pages work in. `boxpaint app` starts it."""
+"""The entry that Streamlit runs; `boxpaint app` starts it, and names the folder."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
 from PIL import Image
 
+from boxpaint.studio import FOLDER_VARIABLE
 from boxpaint.studio.views import analyse, data_set, generate, proof, scenario
 from boxpaint.studio.views.parts import show_error
 from boxpaint.studio.workspace import Workspace
@@ -32,7 +34,7 @@ def _icon() -> Image.Image:
 def run() -> None:
     """Draw the page that is open; a mistake of the user's is one message."""
     st.set_page_config(page_title="boxpaint", page_icon=_icon(), layout="wide")
-    workspace = Workspace(Path.cwd())
+    workspace = Workspace(Path(os.environ[FOLDER_VARIABLE]))
 
     def page_of(title: str) -> Callable[[], None]:
         def draw() -> None:

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from filelock import FileLock
 
 from generator.calibration import CALIBRATION
 from generator.errors import BoxpaintError, FaultsError, SpecError
-from generator.references import COCO_PREFIX, reference_fault
+from generator.references import COCO_PREFIX, find_references
 from generator.spec import Spec, find_table, load_spec
 from generator.spec_rules import BACKGROUND_COLUMNS, CLASS_COLUMNS
 from generator.storage import translate_os_errors, write_bytes
@@ -23,6 +24,7 @@ from generator.tables import read_table
 
 BACKGROUND, CLASSES = "background.csv", "classes.csv"
 COLUMNS: Mapping[str, Mapping[str, bool]] = {BACKGROUND: BACKGROUND_COLUMNS, CLASSES: CLASS_COLUMNS}
+_LOCK, _LONGEST_WAIT_S = ".tables.lock", 10.0
 _BESIDE = ("attributes.csv", CALIBRATION)
 
 
@@ -88,33 +90,37 @@ def check_cells(frames: Mapping[str, pd.DataFrame], folder: Path, canvas_wh: tup
             for fault in error.faults:
                 table = Path(fault.file).name
                 found = f"found {fault.found!r}; " if fault.found is not None else ""
-                faults.append(
-                    CellFault(
-                        table=table,
-                        row=rows_of.get(table, {}).get(fault.line or 0),
-                        column=fault.column,
-                        text=f"{found}{fault.expected}",
-                    )
-                )
+                number = rows_of.get(table, {}).get(fault.line or 0)
+                place = f"line {fault.line}: " if fault.line is not None and table not in rows_of else ""
+                text = f"{place}{found}{fault.expected}"
+                faults.append(CellFault(table=table, row=number, column=fault.column, text=text))
     if spec is not None:
-        for table, rows in ((BACKGROUND, spec.backgrounds), (CLASSES, spec.classes)):
-            for row in rows:
-                if wrong := _reference_fault(row.references, folder):
-                    number = rows_of[table].get(row.line)
-                    faults.append(CellFault(table=table, row=number, column="references", text=wrong))
+        for table, line, text in outside_references(spec, folder):
+            faults.append(CellFault(table=table, row=rows_of[table].get(line), column="references", text=text))
     return Checked(spec=None if faults else spec, faults=tuple(faults))
 
 
-def write_cells(cells: Cells, name: str, frame: pd.DataFrame) -> Cells:
-    """Write a table and read it again. Raises BoxpaintError when it was changed since it was read; StorageError."""
-    if _digest(cells.path) != cells.digest:
-        raise BoxpaintError(
-            f"{cells.path.name} was changed since this page read it, in another window or an editor; nothing was "
-            "written. Reload the page to see it as it is now"
-        )
-    data, _ = to_csv(frame, COLUMNS[name])
-    write_bytes(cells.path, data)
-    return read_cells(cells.path.parent, name)
+def write_cells(cells: Mapping[str, Cells], frames: Mapping[str, pd.DataFrame]) -> None:
+    """Write tables, all or none of them. Raises BoxpaintError when one was changed since it was read; StorageError."""
+    first = next(iter(cells.values()))
+    with translate_os_errors(first.path), FileLock(first.path.with_name(_LOCK), timeout=_LONGEST_WAIT_S):
+        for each in cells.values():
+            if _digest(each.path) != each.digest:
+                raise BoxpaintError(
+                    f"{each.path.name} was changed since this page read it, in another window or an editor; nothing "
+                    "was written. Read anew to see it as it is now"
+                )
+        for name, each in cells.items():
+            write_bytes(each.path, to_csv(frames[name], COLUMNS[name])[0])
+
+
+def outside_references(spec: Spec, folder: Path) -> list[tuple[str, int, str]]:
+    """Table, line and what is wrong of each cell `references` that names photos outside of a folder, or none."""
+    rows = [
+        *((BACKGROUND, row.line, row.references) for row in spec.backgrounds),
+        *((CLASSES, row.line, row.references) for row in spec.classes),
+    ]
+    return [(table, line, text) for table, line, cell in rows if (text := _reference_fault(cell, folder))]
 
 
 def to_csv(frame: pd.DataFrame, columns: Mapping[str, bool]) -> tuple[bytes, list[int | None]]:
@@ -138,13 +144,16 @@ def to_csv(frame: pd.DataFrame, columns: Mapping[str, bool]) -> tuple[bytes, lis
 
 
 def _reference_fault(cell: str, folder: Path) -> str:
-    if not cell:
-        return ""
     place = cell.removeprefix(COCO_PREFIX).rpartition("#")[0] if cell.startswith(COCO_PREFIX) else cell
+    outside = f"found {cell!r}; leads outside of this folder, and is not looked at from a page"
     if not (folder / place).resolve().is_relative_to(folder.resolve()):
-        return f"found {cell!r}; lies outside of this folder, and is not looked at from a page"
-    fault = reference_fault("", 0, cell, folder)
-    return f"found {cell!r}; {fault.expected}" if fault is not None else ""
+        return outside
+    try:
+        pictures = find_references(cell, folder)
+    except ValueError as error:
+        return f"found {cell!r}; {error}"
+    # Links, and what a COCO file calls its pictures.
+    return "" if all(each.path.resolve().is_relative_to(folder.resolve()) for each in pictures) else outside
 
 
 def _digest(path: Path) -> str:

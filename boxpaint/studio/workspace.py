@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from boxpaint.folder_names import folder_name_fault
 from generator.errors import BoxpaintError
+from generator.storage import make_folder
 
 Kind = Literal["data set", "detector", "classifier", "captioner", "experiment", "evaluation"]
 
@@ -52,18 +53,20 @@ class Workspace:
 
     def own_folder(self) -> Path:
         """Where the studio keeps what it has begun."""
-        path = self.inside(_OWN)
-        path.mkdir(exist_ok=True)
-        return path
+        return make_folder(self.inside(_OWN))
 
     def find(self, *kinds: Kind) -> list[Found]:
-        """Everything of some kinds, by name; links are not followed."""
+        """Everything of some kinds, by name; no link is followed, and what holds one that leads outside is left out."""
         found = [
             Found(kind=kind, name=str(folder.relative_to(self.folder)), folder=folder)
             for folder in self._folders()
-            if (kind := _kind_of(folder)) in kinds
+            if (kind := _kind_of(folder)) in kinds and self._stays_inside(folder)
         ]
         return sorted(found, key=lambda each: each.name)
+
+    def _stays_inside(self, folder: Path) -> bool:
+        links = (path for path in folder.iterdir() if path.is_symlink())
+        return all(path.resolve().is_relative_to(self.folder) for path in links)
 
     def _folders(self) -> Iterator[Path]:
         for path, names, _ in os.walk(self.folder):

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
+from boxpaint.studio.limits import MAX_MEGABYTES, MAX_OBJECTS
 from boxpaint.studio.plain_text import plain
-from boxpaint.studio.uploads import MAX_MEGABYTES, read_photo
+from boxpaint.studio.uploads import read_photo
 from boxpaint.studio.views.parts import load_config, pick, show_error
 from boxpaint.studio.workspace import Workspace
 from generator.errors import BoxpaintError
@@ -69,11 +70,16 @@ def _show_found(
     boxes = []
     if detector_run is not None:
         with st.spinner("looking for objects"):
-            analysis = analyse(
-                photo, _detector(str(detector_run), _stamp(detector_run / "model" / "model.json")), min_score=min_score
-            )
+            stamp = _stamp(detector_run / "model" / "model.json")
+            key = hashlib.sha256(photo.tobytes()).hexdigest(), str(detector_run), stamp, min_score, text
+            if st.session_state.get("analysed") != key:
+                analysis = analyse(photo, _detector(str(detector_run), stamp), min_score=min_score)
+                st.session_state["analysis"] = analysis, result_zip(analysis, text)
+                st.session_state["analysed"] = key
+            analysis, archive = st.session_state["analysis"]
         boxes = [pixel_box(box) for box in analysis.found.boxes_xyxy[:MOST_LOOKED_AT]]
-        st.subheader(f"{len(analysis.found.labels)} objects")
+        count = len(analysis.found.labels)
+        st.subheader(f"{count} objects" + (", the surest" if count == MAX_OBJECTS else ""))
         for column, (name, picture) in zip(
             st.columns(4),
             (
@@ -86,9 +92,7 @@ def _show_found(
         ):
             column.image(picture, caption=name, width="stretch")
         st.dataframe(analysis.rows(), width="stretch", hide_index=True)
-        st.download_button(
-            "Download the result", result_zip(analysis, text), file_name="result.zip", mime="application/zip"
-        )
+        st.download_button("Download the result", archive, file_name="result.zip", mime="application/zip")
     if classifier_run is not None:
         model, card = _classifier(str(classifier_run), _stamp(classifier_run / "scores.json"))
         st.subheader("What the classifier looks at")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import pandas as pd
@@ -22,7 +23,7 @@ from boxpaint.studio.gallery import (
     verdict_rows,
 )
 from boxpaint.studio.plain_text import plain
-from boxpaint.studio.views.parts import outcome_of, pick, show_error, show_log
+from boxpaint.studio.views.parts import outcome_of, pick, show_error, show_log, show_picture, wait_for
 from boxpaint.studio.workspace import Workspace
 from generator.audit.files import AUDIT_PICTURE, read_audit
 from generator.decoding import decode_rgb
@@ -32,7 +33,8 @@ from generator.report.statistics import Collector
 from generator.review import Choice, Decision, accepted_attempt, decide, read_review
 
 _A_PAGE, _COLUMNS = 12, 3
-_ALL = "all classes"
+_KEY_LETTERS = 16
+_PARTS = _PICTURES, _FIGURES, _AUDIT = "Pictures", "Figures", "Leak audit"
 
 
 def show(workspace: Workspace) -> None:
@@ -52,13 +54,14 @@ def show(workspace: Workspace) -> None:
     if not data.records:
         st.text("No picture is finished yet.")
         return
-    pictures, figures, leak = st.tabs(["Pictures", "Figures", "Leak audit"])
-    with pictures:
-        _show_pictures(workspace, data)
-    with figures:
-        _show_figures(data)
-    with leak:
+    # Not tabs, which are all drawn each time.
+    part = st.segmented_control("Show", _PARTS, default=_PICTURES, key="part", label_visibility="collapsed")
+    if part == _FIGURES:
+        _show_figures(workspace, data)
+    elif part == _AUDIT:
         _show_audit(workspace, data, picked.name)
+    else:
+        _show_pictures(workspace, data)
 
 
 def _show_pictures(workspace: Workspace, data: PaintedSet) -> None:
@@ -80,7 +83,7 @@ def _show_pictures(workspace: Workspace, data: PaintedSet) -> None:
     wanted = {(entry.scene, entry.object_index) for entry in entries}
     for start in range(0, len(visible), _COLUMNS):
         for column, index in zip(st.columns(_COLUMNS), visible[start : start + _COLUMNS], strict=False):
-            record = data.records[index]
+            record = data.as_reviewed(data.records[index])
             with column:
                 picture = open_picture(workspace, data.folder, record)
                 st.image(
@@ -101,7 +104,7 @@ def _offer_objects(data: PaintedSet, record: SceneRecord, wanted: set[tuple[int,
     def open_object() -> None:
         number = st.session_state[key]
         if number is not None:
-            st.session_state["object"] = (record.index, number)
+            st.session_state["object"] = (str(data.folder), record.index, number)
         st.session_state[key] = None
 
     names = {item.object_index: _short(data, record, item) for item in items}
@@ -122,7 +125,8 @@ def _short(data: PaintedSet, record: SceneRecord, item: ObjectRecord) -> str:
 
 def _show_object(workspace: Workspace, data: PaintedSet) -> None:
     """The object that was clicked: what was asked, what came, why it was kept, and what a person says of it."""
-    found = data.object_of(*st.session_state.get("object", (-1, -1)))
+    folder, scene, number = st.session_state.get("object", ("", -1, -1))
+    found = data.object_of(scene, number) if folder == str(data.folder) else None
     if found is None:
         st.caption("Click an object below a picture to see it close up.")
         return
@@ -130,7 +134,9 @@ def _show_object(workspace: Workspace, data: PaintedSet) -> None:
     picture = open_picture(workspace, data.folder, record)
     with st.container(border=True):
         state = state_of(data.review, record, item)
-        st.subheader(plain(f"{item.category}, object {item.object_index} of {record.file_name}: {state}"))
+        decided = data.review.of(record, item)
+        right = f", it is a {decided.category}" if decided is not None and decided.category else ""
+        st.subheader(plain(f"{item.category}, object {item.object_index} of {record.file_name}: {state}{right}"))
         after, before, words = st.columns([1, 1, 1.2])
         after.image(close_up(picture, item, boxes=True), caption="after, with its boxes", width="stretch")
         with before:
@@ -156,7 +162,7 @@ def _show_words(record: SceneRecord, item: ObjectRecord) -> None:
     st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
     scores = {"verifier": item.verified_score, "its box": item.verified_box_score, "visible": item.visible_share}
     st.caption(", ".join(f"{name} {value:.2f}" for name, value in scores.items() if value is not None) or "no scores")
-    st.caption(f"seed {item.seed}; attempts: {len(item.attempts)}; blended by {item.blender}")
+    st.caption(plain(f"seed {item.seed}; attempts: {len(item.attempts)}; blended by {item.blender}"))
 
 
 _COLOUR_NAMES = dict(zip(BOX_COLOURS, ("orange", "blue", "green", "yellow"), strict=True))
@@ -165,20 +171,20 @@ _COLOUR_NAMES = dict(zip(BOX_COLOURS, ("orange", "blue", "green", "yellow"), str
 def _show_before(workspace: Workspace, data: PaintedSet, record: SceneRecord, item: ObjectRecord) -> None:
     """The same place before anything was painted, which is painted on demand: a run does not keep its bare scenes."""
     run = data.folder.relative_to(workspace.folder)
-    stem = f"{'-'.join(run.parts) or 'here'}-{record.index:06d}"
-    path = workspace.inside(".boxpaint", "before", f"{stem}.png")
+    key = hashlib.sha256(record.sha256.encode()).hexdigest()[:_KEY_LETTERS]
+    path = workspace.inside(".boxpaint", "before", f"{key}.png")
     if path.is_file():
         bare = decode_rgb(path.read_bytes())
         st.image(close_up(bare, item, boxes=False), caption="before anything was painted", width="stretch")
         return
-    job_name = f"before {stem}"
-    job = jobs.state(workspace, job_name)
+    name = f"before {key}"
+    job = jobs.state(workspace, name)
     if job is not None and job.running:
-        _wait(workspace, job_name)
+        wait_for(workspace, name)
         return
     if st.button("Paint the scene before", help="Again from its seed; takes some seconds."):
         arguments = [str(run), str(record.index), str(path.relative_to(workspace.folder))]
-        jobs.start(workspace, job_name, arguments, module="boxpaint.studio.bare_scene")
+        jobs.start(workspace, name, arguments, module="boxpaint.studio.bare_scene")
         st.rerun()
     if job is not None:
         st.text(outcome_of(job))
@@ -193,7 +199,7 @@ def _review(data: PaintedSet, record: SceneRecord, item: ObjectRecord) -> None:
         _decide(data, record, item, "reject")
     others = [name for name in data.categories if name != item.category]
     if others:
-        right = st.selectbox("It is a", others, key="right class", format_func=plain)
+        right = st.selectbox("It is a", others, key="right class")
         if st.button("Change class", key="change class", width="stretch"):
             _decide(data, record, item, "wrong class", right)
 
@@ -222,10 +228,10 @@ def _decide(
         st.rerun()
 
 
-def _show_figures(data: PaintedSet) -> None:
+def _show_figures(workspace: Workspace, data: PaintedSet) -> None:
     collector = Collector(data.categories)
     for record in data.records.values():
-        collector.add(data.review.applied(record))
+        collector.add(data.review.applied(record, data.label_scales))
     found = collector.statistics()
     st.text(f"{found.scenes} pictures ({found.train_scenes} train), {found.objects} labels, {found.decoys} decoys")
     rows = [
@@ -253,17 +259,17 @@ def _show_figures(data: PaintedSet) -> None:
     ]
     if sizes:
         st.scatter_chart(pd.DataFrame(sizes), x="width, px", y="height, px", color="class")
-    report = data.folder / "report.html"
+    report = workspace.inside(data.folder, "report.html")
     if report.is_file():
         st.download_button("Download the report", report.read_bytes(), file_name="report.html", mime="text/html")
 
 
 def _show_audit(workspace: Workspace, data: PaintedSet, name: str) -> None:
     st.text("Can a trained probe tell where was painted? 0.5 is guessing, 1.0 is always.")
-    job_name = f"audit {name.replace('/', '-') if name != '.' else 'here'}"
+    job_name = f"audit {hashlib.sha256(name.encode()).hexdigest()[:_KEY_LETTERS]}"
     job = jobs.state(workspace, job_name)
     if job is not None and job.running:
-        _wait(workspace, job_name)
+        wait_for(workspace, job_name)
         return
     if st.button("Audit all pictures", help="With a small network besides; minutes."):
         jobs.start(workspace, job_name, ["audit", name])
@@ -282,16 +288,4 @@ def _show_audit(workspace: Workspace, data: PaintedSet, name: str) -> None:
         for probe, auc in finding.auc.items()
     ]
     st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
-    picture = workspace.inside(data.folder, AUDIT_PICTURE)
-    if picture.is_file():
-        st.image(decode_rgb(picture.read_bytes()), caption="the most conspicuous places", width="stretch")
-
-
-@st.fragment(run_every=1.0)
-def _wait(workspace: Workspace, name: str) -> None:
-    job = jobs.state(workspace, name)
-    if job is None or not job.running:
-        st.rerun()
-    else:
-        st.info("at work", icon=":material/hourglass:")
-        show_log(job, expanded=False)
+    show_picture(workspace.inside(data.folder, AUDIT_PICTURE), "the most conspicuous places")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -11,104 +12,127 @@ from boxpaint.studio import jobs
 from boxpaint.studio.gallery import draw_scene, open_picture
 from boxpaint.studio.jobs import JobState
 from boxpaint.studio.plain_text import plain
-from boxpaint.studio.scenario_cells import BACKGROUND, CLASSES
-from boxpaint.studio.views.parts import count_records, load_config, outcome_of, show_error, show_log
+from boxpaint.studio.scenario_cells import BACKGROUND, CLASSES, outside_references
+from boxpaint.studio.views.parts import load_config, outcome_of, record_files, show_error, show_log
 from boxpaint.studio.workspace import Workspace
-from generator.errors import BoxpaintError
+from generator.config import Config
+from generator.errors import BoxpaintError, Fault, SpecError
 from generator.prompts.book import ENRICHED_FILE
 from generator.record import read_record
 from generator.seeds import MAX_SEED
-from generator.spec import find_table, load_spec
+from generator.spec import Spec, find_table, load_spec
 
+_JOB = "generate"
 _NEWEST, _COLUMNS = 8, 4
 _MINUTE_S = 60
+# Whole numbers that a page in the browser holds exactly.
+_MOST = 2**53 - 1
 
 
 def show(workspace: Workspace) -> None:
     """Draw the page."""
     config = load_config(workspace)
     spec = load_spec(
-        find_table(workspace.folder / BACKGROUND),
-        workspace.folder / CLASSES,
+        find_table(workspace.inside(BACKGROUND)),
+        workspace.inside(CLASSES),
         canvas_wh=config.canvas_wh,
         find_references=False,
     )
+    _offer(workspace, config, spec)
+    known = jobs.names(workspace, _JOB)
+    if not known:
+        st.text("Nothing was begun here yet.")
+        return
+    name = known[0]
+    if len(known) > 1:
+        name = st.selectbox("Runs that were begun here", known, format_func=lambda each: each.removeprefix(f"{_JOB} "))
+    job = jobs.state(workspace, name)
+    if job is None:
+        return
+    # Drawn again and again while it runs, then once more as a whole.
+    watch = st.fragment(_watch, run_every=2.0 if job.running else None)
+    watch(workspace, name, list(spec.categories), was_running=job.running)
+
+
+def _offer(workspace: Workspace, config: Config, spec: Spec) -> None:
     with st.form("run"):
         left, middle, right = st.columns(3)
         name = left.text_input("Folder", value="dataset", help="The same folder again goes on where it stopped.")
         limit = middle.number_input("Pictures", min_value=1, max_value=spec.num_scenes, value=spec.num_scenes)
-        seed = right.number_input("Seed", min_value=0, max_value=min(MAX_SEED, 2**53 - 1), value=config.seed)
+        seed = right.number_input("Seed", min_value=0, max_value=min(MAX_SEED, _MOST), value=min(config.seed, _MOST))
         has_book = workspace.inside("prompts", ENRICHED_FILE).is_file()
         with_book = st.checkbox("Paint from the prompt book", value=has_book, disabled=not has_book)
-        begin = st.form_submit_button("Start, or go on", type="primary")
-    if begin:
-        try:
-            _start(workspace, name, int(limit), int(seed), with_book=with_book)
-        except BoxpaintError as error:
-            show_error(error)
-    running = st.session_state.get("run shown") or _newest(workspace)
-    if running is None:
-        st.text("Nothing was begun here yet.")
+        begin = st.form_submit_button("Start", type="primary")
+    if not begin:
         return
-    _watch(workspace, running)
+    try:
+        outside = outside_references(spec, workspace.folder)
+        if outside:
+            raise SpecError(
+                Fault(file=table, line=line, column="references", expected=text) for table, line, text in outside
+            )
+        folder = workspace.new_folder(name)
+        arguments = [_JOB, "--out", folder.name, "--limit", str(limit), "--seed", str(seed)]
+        _start(workspace, folder, [*arguments, *(["--prompts", "prompts"] if with_book else [])], int(limit))
+    except BoxpaintError as error:
+        show_error(error)
 
 
-def _start(workspace: Workspace, name: str, limit: int, seed: int, *, with_book: bool) -> None:
-    folder = workspace.new_folder(name)
-    arguments = ["generate", "--out", folder.name, "--limit", str(limit), "--seed", str(seed)]
-    if with_book:
-        arguments += ["--prompts", "prompts"]
-    job = _job_name(folder.name)
-    jobs.start(workspace, job, arguments, out=folder.name, finished=count_records(folder), total=limit)
-    st.session_state["run shown"] = job
+def _start(workspace: Workspace, folder: Path, arguments: Sequence[str], total: int) -> None:
+    finished = len(record_files(folder))
+    jobs.start(workspace, f"{_JOB} {folder.name}", arguments, out=folder.name, finished=finished, total=total)
 
 
-def _job_name(out: str) -> str:
-    return f"generate {out}"
+def _watch(workspace: Workspace, name: str, categories: list[str], *, was_running: bool) -> None:
+    try:
+        _draw(workspace, name, categories, was_running=was_running)
+    except BoxpaintError as error:  # what a fragment raises does not reach the page
+        show_error(error)
 
 
-def _newest(workspace: Workspace) -> str | None:
-    """The job that was begun last, in any window."""
-    files = sorted(workspace.own_folder().glob("generate *.json"), key=lambda path: path.stat().st_mtime)
-    return files[-1].stem if files else None
-
-
-@st.fragment(run_every=2.0)
-def _watch(workspace: Workspace, name: str) -> None:
+def _draw(workspace: Workspace, name: str, categories: list[str], *, was_running: bool) -> None:
     job = jobs.state(workspace, name)
     if job is None:
         return
+    if was_running and not job.running:
+        st.rerun()
     folder = workspace.inside(job.file.out)
-    done = count_records(folder)
+    times = {path: _changed(path) for path in record_files(folder)}
     st.subheader(plain(job.file.out))
-    st.progress(min(1.0, done / max(1, job.file.total)), text=_words(job, folder, done))
-    if job.running and st.button("Stop", help="After the pictures that are being painted; once more stops at once."):
-        jobs.stop(workspace, name)
-    show_log(job, expanded=not job.running and bool(job.code))
-    _show_newest(workspace, folder)
-
-
-def _words(job: JobState, folder: Path, done: int) -> str:
-    text = f"{done} of {job.file.total} pictures"
-    new = done - job.file.finished
-    if not job.running:
-        return f"{text}. {outcome_of(job)}"
-    if done >= job.file.total:
-        return f"{text}; audit and report are being made"
-    if new < 1:
-        return f"{text}; models and prompts are being got ready"
-    last = max(path.stat().st_mtime for path in (folder / "records").glob("*.json"))
-    rate = new / max(1.0, last - job.file.begun)
-    left = max(0.0, (job.file.total - done) / rate - (time.time() - last))
-    return f"{text}; {_MINUTE_S * rate:.1f} a minute, {left / _MINUTE_S:.1f} minutes left"
-
-
-def _show_newest(workspace: Workspace, folder: Path) -> None:
-    paths = [path for path in (folder / "records").glob("*.json") if path.stem.isdecimal()]
-    newest = sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)[:_NEWEST]
+    st.progress(min(1.0, len(times) / max(1, job.file.total)), text=_words(job, list(times.values())))
+    if job.running:
+        if st.button("Stop", help="After the pictures that are being painted; once more stops at once."):
+            jobs.stop(workspace, name)
+    elif st.button("Go on", help="The same command again: what is missing, and what was rejected in review."):
+        _start(workspace, folder, job.file.arguments, job.file.total)
+        st.rerun()
+    show_log(job, expanded=not job.running and job.code != 0)
+    newest = sorted(times, key=times.__getitem__, reverse=True)[:_NEWEST]
     for start in range(0, len(newest), _COLUMNS):
         for column, path in zip(st.columns(_COLUMNS), newest[start : start + _COLUMNS], strict=False):
             record = read_record(path)
-            categories = list(dict.fromkeys(item.category for item in record.objects))
             picture = draw_scene(open_picture(workspace, folder, record), record, categories)
             column.image(picture, caption=f"{record.index:06d}", width="stretch")
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # painted again just now
+        return time.time()
+
+
+def _words(job: JobState, times: list[float]) -> str:
+    """How far a run is; `times` are those of its records."""
+    text = f"{len(times)} of {job.file.total} pictures"
+    new = [each for each in times if each >= job.file.begun]
+    if not job.running:
+        return f"{text}. {outcome_of(job)}"
+    if not new:
+        return f"{text}; models and prompts are being got ready"
+    left = job.file.total - job.file.finished - len(new)
+    if left <= 0:
+        return f"{text}; {len(new)} were painted, audit and report are being made"
+    rate = len(new) / max(1.0, max(new) - job.file.begun)
+    seconds = max(0.0, left / rate - (time.time() - max(new)))
+    return f"{text}; {_MINUTE_S * rate:.1f} a minute, {seconds / _MINUTE_S:.1f} minutes left"

@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
+from boxpaint.studio import jobs
 from boxpaint.studio.jobs import JobState
 from boxpaint.studio.plain_text import plain
 from boxpaint.studio.workspace import Found, Kind, Workspace
 from generator.config import Config
+from generator.decoding import decode_rgb
 from generator.errors import BoxpaintError, FaultsError
 
 CONFIG = "config.yaml"
@@ -40,6 +43,33 @@ def pick(workspace: Workspace, *kinds: Kind, label: str, key: str, none: str = "
     return st.selectbox(label, options, format_func=name_of, key=key)
 
 
+def show_picture(path: Path, caption: str, *, into: DeltaGenerator | None = None) -> None:
+    """A picture file, where it is there; a damaged one is said to be."""
+    if not path.is_file():
+        return
+    place = into or st
+    try:
+        place.image(decode_rgb(path.read_bytes()), caption=plain(caption), width="stretch")
+    except (OSError, ValueError) as error:
+        place.text(f"{path.name}: {error}")
+
+
+def wait_for(workspace: Workspace, name: str) -> None:
+    """Show a job until it has ended, then draw the whole page again."""
+
+    @st.fragment(run_every=1.5)
+    def draw() -> None:
+        job = jobs.state(workspace, name)
+        if job is None or not job.running:
+            st.rerun()
+        st.info("at work", icon=":material/hourglass:")
+        if st.button("Stop", key=f"stop {name}"):
+            jobs.stop(workspace, name)
+        show_log(job, expanded=True)
+
+    draw()
+
+
 def show_log(job: JobState, *, expanded: bool) -> None:
     """What a job says, as text."""
     with st.expander("What it says", expanded=expanded):
@@ -53,7 +83,6 @@ def outcome_of(job: JobState) -> str:
     return "It is finished." if job.code == 0 else f"It stopped before the end (exit code {job.code})."
 
 
-def count_records(folder: Path) -> int:
-    """Scenes that are finished in a run folder."""
-    records = folder / "records"
-    return sum(1 for path in records.glob("*.json") if path.stem.isdecimal()) if records.is_dir() else 0
+def record_files(folder: Path) -> list[Path]:
+    """Records of the scenes that are finished in a run folder."""
+    return [path for path in (folder / "records").glob("*.json") if path.stem.isdecimal()]

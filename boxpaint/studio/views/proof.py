@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from boxpaint.studio.views.parts import pick
+from boxpaint.studio.plain_text import plain
+from boxpaint.studio.views.parts import pick, show_picture
 from boxpaint.studio.workspace import Found, Workspace
-from generator.decoding import decode_rgb
 from generator.storage import translate_os_errors
 
 _PICTURES = {
@@ -35,13 +35,12 @@ def show(workspace: Workspace) -> None:
     if found.kind == "experiment":
         _show_experiment(workspace, found)
     else:
-        _show_scores(workspace.inside(found.folder, "scores.json"))
+        for name in ("scores.json", "mask_scores.json"):
+            _show_scores(workspace.inside(found.folder, name))
     if found.kind == "detector":
         _show_losses(workspace.inside(found.folder, "losses.csv"))
     for name in _PICTURES[found.kind]:
-        path = workspace.inside(found.folder, name)
-        if path.is_file():
-            st.image(decode_rgb(path.read_bytes()), caption=name.replace("_", " "), width="stretch")
+        show_picture(workspace.inside(found.folder, name), name.replace("_", " "))
     for column, name in zip(st.columns(len(_PAGES)), _PAGES, strict=True):
         path = workspace.inside(found.folder, name)
         if path.is_file():
@@ -53,15 +52,16 @@ def _show_experiment(workspace: Workspace, found: Found) -> None:
     path = workspace.inside(found.folder, "card.md")
     if path.is_file():
         with translate_os_errors(path):
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8", errors="replace")
         for line in text.split("## ", 1)[0].splitlines():
             if line and not line.startswith("!["):
                 st.text(line)
     for name in ("summary.csv", "card.csv"):
         table = workspace.inside(found.folder, name)
-        if table.is_file():
+        rows = _read_table(table)
+        if rows is not None:
             st.caption({"summary.csv": "arms", "card.csv": "trainings"}[name])
-            st.dataframe(pd.read_csv(table), width="stretch", hide_index=True)
+            st.dataframe(rows, width="stretch", hide_index=True)
 
 
 def _show_scores(path: Path) -> None:
@@ -76,7 +76,7 @@ def _show_scores(path: Path) -> None:
             return
     rows = [{"figure": name, "value": value} for name, value in _figures(content, "")]
     if rows:
-        with st.expander("Figures", expanded=len(rows) < 40):
+        with st.expander(plain(path.name), expanded=len(rows) < 40):
             st.dataframe(pd.DataFrame(rows), width="stretch", hide_index=True)
 
 
@@ -89,12 +89,23 @@ def _figures(content: object, where: str) -> list[tuple[str, float]]:
 
 
 def _show_losses(path: Path) -> None:
-    if not path.is_file():
+    table = _read_table(path)
+    if table is None:
         return
-    table = pd.read_csv(path)
     step = table.columns[0]
     for column in table.columns[1:]:
         values = table[[step, column]].dropna()
         if len(values) > 1 and pd.api.types.is_numeric_dtype(values[column]):
-            st.caption(column)
+            st.caption(plain(str(column)))
             st.line_chart(values, x=step, y=column)
+
+
+def _read_table(path: Path) -> pd.DataFrame | None:
+    """A CSV file; None where there is none, or it is damaged, which is then said."""
+    if not path.is_file():
+        return None
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError):  # ValueError: empty, broken, or in another encoding
+        st.text(f"{path.name} is damaged")
+        return None

@@ -18,7 +18,7 @@ from boxpaint.studio.scenario_cells import (
     read_cells,
     write_cells,
 )
-from boxpaint.studio.views.parts import load_config, outcome_of, show_error, show_log
+from boxpaint.studio.views.parts import load_config, outcome_of, show_error, show_log, wait_for
 from boxpaint.studio.workspace import Workspace
 from generator.config import Config
 from generator.errors import BoxpaintError
@@ -28,6 +28,7 @@ from generator.prompts.book import ENRICHED_FILE, PromptBook, read_book
 from generator.spec import Spec, find_table
 
 _SHOWN_SCENES, _COLUMNS = 12, 4
+_SHOWN_LETTERS = 30
 _BOOK, _BOOK_JOB = "prompts", "prompt book"
 # What most scenarios fill in; the other columns are shown on demand, and always where they hold something.
 _COMMON = {
@@ -38,7 +39,7 @@ _COMMON = {
 
 def show(workspace: Workspace) -> None:
     """Draw the page."""
-    if not find_table(workspace.folder / BACKGROUND).is_file() and not (workspace.folder / CLASSES).is_file():
+    if not find_table(workspace.inside(BACKGROUND)).is_file() and not workspace.inside(CLASSES).is_file():
         _offer_scenarios(workspace)
         return
     config = load_config(workspace)
@@ -54,7 +55,8 @@ def show(workspace: Workspace) -> None:
             _show_faults([fault for fault in checked.faults if fault.table == name], frame)
     for fault in checked.faults:
         if fault.table not in frames:
-            st.error(plain(f"{fault.table}: {fault.text}"))
+            column = f"column {fault.column}: " if fault.column else ""
+            st.error(plain(f"{fault.table}: {column}{fault.text}"))
     changed = [name for name in frames if not _is_equal(frames[name], cells[name].frame)]
     _save(cells, frames, changed, sound=checked.spec is not None)
     if checked.spec is None:
@@ -89,8 +91,12 @@ def _edit(cells: Cells, name: str, *, all_columns: bool) -> pd.DataFrame:
     filled = [column for column in cells.frame.columns if (cells.frame[column] != "").any()]
     others = [column for column in COLUMNS[name] if column not in _COMMON[name] and (all_columns or column in filled)]
     shown = [*_COMMON[name], *others]
+    # The editor forgets what was typed when its columns change, and while another page is open: it begins with that.
+    key = f"editor of {name} {st.session_state[f'edits of {name}']} {all_columns}"
+    if key not in st.session_state:
+        st.session_state[f"base of {key}"] = st.session_state.get(f"typed into {name}", cells.frame)
     edited = st.data_editor(
-        cells.frame,
+        st.session_state[f"base of {key}"],
         num_rows="dynamic",
         width="stretch",
         hide_index=True,
@@ -101,9 +107,11 @@ def _edit(cells: Cells, name: str, *, all_columns: bool) -> pd.DataFrame:
             )
             for column in COLUMNS[name]
         },
-        key=f"editor of {name} {st.session_state[f'edits of {name}']}",
+        key=key,
     )
-    return edited.fillna("").astype(str)
+    frame = edited.astype(object).where(edited.notna(), "").astype(str).reset_index(drop=True)
+    st.session_state[f"typed into {name}"] = frame
+    return frame
 
 
 def _show_faults(faults: list[CellFault], frame: pd.DataFrame) -> None:
@@ -111,11 +119,8 @@ def _show_faults(faults: list[CellFault], frame: pd.DataFrame) -> None:
     if not faults:
         return
     for fault in faults:
-        place = ", ".join(
-            part
-            for part in (f"row {fault.row}" if fault.row else "", f"column {fault.column}" if fault.column else "")
-            if part
-        )
+        row = f"row {fault.row} ({_beginning(frame['prompt'].iloc[fault.row - 1])})" if fault.row else ""
+        place = ", ".join(filter(None, (row, f"column {fault.column}" if fault.column else "")))
         st.error(plain(f"{place}: {fault.text}" if place else fault.text), icon=":material/error:")
     rows = sorted({fault.row for fault in faults if fault.row is not None})
     if not rows:
@@ -133,6 +138,10 @@ def _show_faults(faults: list[CellFault], frame: pd.DataFrame) -> None:
     st.dataframe(wrong[columns].style.apply(colour, axis=1), width="stretch")
 
 
+def _beginning(prompt: str) -> str:
+    return prompt if len(prompt) <= _SHOWN_LETTERS else f"{prompt[:_SHOWN_LETTERS].rstrip()}..."
+
+
 def _save(cells: dict[str, Cells], frames: dict[str, pd.DataFrame], changed: list[str], *, sound: bool) -> None:
     if st.session_state.pop("was saved", False):
         st.success("saved")
@@ -140,8 +149,7 @@ def _save(cells: dict[str, Cells], frames: dict[str, pd.DataFrame], changed: lis
     help_text = "" if sound else "There is a fault in the tables."
     if left.button("Save", type="primary", disabled=not changed or not sound, help=help_text or None, width="stretch"):
         try:
-            for name in changed:
-                write_cells(cells[name], name, frames[name])
+            write_cells({name: cells[name] for name in changed}, frames)
         except BoxpaintError as error:
             show_error(error)
             return
@@ -156,6 +164,7 @@ def _save(cells: dict[str, Cells], frames: dict[str, pd.DataFrame], changed: lis
 def _forget() -> None:
     for name in (BACKGROUND, CLASSES):
         st.session_state.pop(f"cells of {name}", None)
+        st.session_state.pop(f"typed into {name}", None)
 
 
 def _is_equal(a: pd.DataFrame, b: pd.DataFrame) -> bool:
@@ -189,14 +198,15 @@ def _show_book(workspace: Workspace, book: PromptBook | None, *, is_saved: bool)
     st.subheader("Prompts of the book")
     job = jobs.state(workspace, _BOOK_JOB)
     if job is not None and job.running:
-        _watch_book(workspace)
+        wait_for(workspace, _BOOK_JOB)
         return
     if job is not None and job.code:
         st.error(outcome_of(job))
         show_log(job, expanded=True)
     label = "Make the book" if book is None else "Make it again"
     help_text = "Many texts for each prompt, by the bundle's language models." if is_saved else "Save the tables first."
-    if st.button(label, disabled=not is_saved, help=help_text):
+    sure = book is None or st.checkbox("Replace the book, also where somebody edited it")
+    if st.button(label, disabled=not is_saved or not sure, help=help_text):
         again = [] if book is None else ["--overwrite"]
         jobs.start(workspace, _BOOK_JOB, ["prompts", "--out", _BOOK, *again], out=_BOOK)
         st.rerun()
@@ -218,13 +228,3 @@ def _show_book(workspace: Workspace, book: PromptBook | None, *, is_saved: bool)
         for item in row.texts
     ]
     st.dataframe(pd.DataFrame(rows), width="stretch", hide_index=True)
-
-
-@st.fragment(run_every=2.0)
-def _watch_book(workspace: Workspace) -> None:
-    job = jobs.state(workspace, _BOOK_JOB)
-    if job is None or not job.running:
-        st.rerun()
-    else:
-        st.info("The book is being made.")
-        show_log(job, expanded=True)

@@ -159,7 +159,7 @@ def test_from_a_cell_to_an_analysed_photo(studio: Studio, workspace: Workspace) 
 
     # Generate four scenes, and reload in the middle.
     studio.open("generate", "Generate")
-    page.get_by_role("button", name="Start, or go on").click()
+    page.get_by_role("button", name="Start", exact=True).click()
     studio.wait(page.get_by_text("pictures; models and prompts are being got ready"))
     page.reload()
     studio.wait(page.get_by_text("4 of 4 pictures. It is finished."))

@@ -22,7 +22,7 @@ from boxpaint.studio.gallery import (
     verdict_rows,
 )
 from boxpaint.studio.workspace import Workspace
-from generator.errors import BoxpaintError, DatasetError
+from generator.errors import BoxpaintError, DatasetError, RunMismatchError
 from generator.review import Decision, accepted_attempt, decide
 from tests.boxpaint.studio.conftest import SCENES
 
@@ -97,6 +97,17 @@ def test_a_damaged_folder_says_what_is_wrong(copied: PaintedSet, workspace: Work
     (copied.folder / "run.json").write_text(json.dumps({**run, "spec": {}}))
     with pytest.raises(DatasetError, match="names no classes"):
         read_painted_set(copied.folder)
+
+
+def test_a_run_of_another_bundle_loads_nothing(
+    copied: PaintedSet, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workspace.folder)
+    run = json.loads((copied.folder / "run.json").read_text())
+    run["config"]["bundle"] = "/somewhere/else"
+    (copied.folder / "run.json").write_text(json.dumps(run))
+    with pytest.raises(RunMismatchError, match=r"was painted by the bundle '/somewhere/else'"):
+        paint_bare_scene(copied.folder, 0)
 
 
 def test_a_scene_is_painted_as_it_was_before(

@@ -105,7 +105,7 @@ def test_an_object_is_opened_and_reviewed(data_set: Path, open_page: Open) -> No
     app = open_page("data_set")
     record = json.loads((data_set / "records" / "000000.json").read_text())
     item = next(each for each in record["objects"] if each["painted_box"])
-    app.session_state["object"] = (0, item["object_index"])
+    app.session_state["object"] = (str(data_set), 0, item["object_index"])
     app.run()
     assert item["prompt"] in texts(app)
     app.button(key="reject").click().run()
@@ -133,7 +133,7 @@ def test_markup_in_names_and_prompts_is_shown_as_text(data_set: Path, open_page:
     run["spec"]["classes"][0]["name"] = HOSTILE
     (data_set / "run.json").write_text(json.dumps(run))
     app = open_page("data_set")
-    app.session_state["object"] = (0, item["object_index"])
+    app.session_state["object"] = (str(data_set), 0, item["object_index"])
     app.run()
     assert not app.exception
     assert HOSTILE in texts(app)  # st.text takes it letter by letter
@@ -141,6 +141,27 @@ def test_markup_in_names_and_prompts_is_shown_as_text(data_set: Path, open_page:
         assert "<script>" not in each.value
         assert "](http" not in each.value
     assert not any(each.allow_html for each in app.markdown)
+
+
+def test_a_renamed_object_counts_as_what_it_is(data_set: Path, open_page: Open) -> None:
+    record = json.loads((data_set / "records" / "000000.json").read_text())
+    item = next(each for each in record["objects"] if each["category"] == "platelet" and each["painted_box"])
+    app = open_page("data_set")
+    app.session_state["object"] = (str(data_set), 0, item["object_index"])
+    app.run()
+    app.button(key="change class").click().run()
+    assert any("it is a white blood cell" in each.value for each in app.subheader)
+    app.multiselect[0].select("white blood cell")
+    app.multiselect[1].select("wrong class")
+    app.run()
+    assert "1 objects in 1 of 3 pictures" in texts(app)
+
+
+def test_a_link_to_the_outside_hides_a_folder(data_set: Path, open_page: Open, tmp_path: Path) -> None:
+    (tmp_path / "secret.html").write_text("secret")
+    (data_set / "report.html").unlink()
+    (data_set / "report.html").symlink_to(tmp_path / "secret.html")
+    assert "There is no painted data set" in texts(open_page("data_set"))[0]
 
 
 def test_a_training_shows_its_curves(workspace: Workspace, open_page: Open) -> None:

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from boxpaint.studio.scenario_cells import (
     BACKGROUND,
@@ -78,7 +80,21 @@ def test_an_empty_row_before_a_fault_does_not_move_it(workspace: Workspace) -> N
 def test_reference_photos_outside_are_not_looked_at(workspace: Workspace, cell: str) -> None:
     (fault,) = check(workspace, references=cell).faults
     assert fault.column == "references"
-    assert "lies outside of this folder" in fault.text
+    assert "leads outside of this folder" in fault.text
+
+
+def test_pictures_that_a_coco_file_has_outside_are_not_looked_at(workspace: Workspace) -> None:
+    content = {
+        "images": [{"id": 1, "file_name": "../../secret.png", "width": 9, "height": 9}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 9, 9], "area": 81, "iscrowd": 0}],
+        "categories": [{"id": 1, "name": "cat"}],
+    }
+    Image.new("RGB", (9, 9)).save(workspace.folder.parent / "secret.png")
+    folder = workspace.folder / "photos"
+    folder.mkdir()
+    (folder / "cats.json").write_text(json.dumps(content))
+    (fault,) = check(workspace, references="coco:photos/cats.json#cat").faults
+    assert fault.column == "references"
 
 
 def test_reference_photos_that_are_missing_are_told(workspace: Workspace) -> None:
@@ -91,18 +107,21 @@ def test_what_is_saved_is_read_back(workspace: Workspace) -> None:
     frame = cells.frame.copy()
     frame.loc[0, "prompt"] = 'a "large", <b>purple</b> cell'
     frame.loc[0, "supercategory"] = "cell"
-    assert write_cells(cells, CLASSES, frame).frame.equals(frame)
+    write_cells({CLASSES: cells}, {CLASSES: frame})
+    assert read_cells(workspace.folder, CLASSES).frame.equals(frame)
     assert (workspace.folder / CLASSES).read_text().splitlines()[0].count("supercategory") == 1
 
 
 def test_a_file_that_somebody_else_changed_is_not_overwritten(workspace: Workspace) -> None:
-    cells = read_cells(workspace.folder, CLASSES)
+    cells = {name: read_cells(workspace.folder, name) for name in (BACKGROUND, CLASSES)}
+    frames = {name: each.frame.copy() for name, each in cells.items()}
+    frames[BACKGROUND].loc[0, "num_imgs"] = "7"
     path = workspace.folder / CLASSES
     path.write_text(path.read_text().replace("platelet", "thrombocyte"))
-    before = path.read_bytes()
+    before = {name: (workspace.folder / name).read_bytes() for name in cells}
     with pytest.raises(BoxpaintError, match=r"classes.csv was changed since this page read it"):
-        write_cells(cells, CLASSES, cells.frame)
-    assert path.read_bytes() == before
+        write_cells(cells, frames)
+    assert {name: (workspace.folder / name).read_bytes() for name in cells} == before
 
 
 def test_a_table_that_cells_cannot_show_is_refused(workspace: Workspace) -> None:
