@@ -100,7 +100,7 @@ class Studio:
         self.settle()
 
     def remove_upload(self) -> None:
-        self.page.get_by_test_id("stFileUploaderDeleteBtn").locator("button").click()
+        self.page.get_by_role("button", name="Remove ").first.click()
         self.wait(self.page.get_by_text("Give a photo"))
 
 
@@ -167,7 +167,7 @@ def test_from_a_cell_to_an_analysed_photo(studio: Studio, workspace: Workspace) 
 
     # Review an object.
     studio.open("data-set", "Data set")
-    page.get_by_test_id("stButtonGroup").first.get_by_role("radio").first.click()
+    page.get_by_test_id("stButtonGroup").nth(1).get_by_role("radio").first.click()  # the first chooses the part
     page.get_by_role("button", name="Accept").click()
     studio.wait(page.get_by_text("accepted", exact=False))
     (decision,) = json.loads((folder / "dataset" / "review.json").read_text())["decisions"]
