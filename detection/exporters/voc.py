@@ -3,12 +3,16 @@
 VOCdevkit/VOC2012/Annotations/<name>.xml, JPEGImages/<name>.jpg, ImageSets/Main/<split>.txt:
 http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/devkit_doc.html (sections 3 and 4). Boxes are whole pixels, the
 first of which is called 1, both ends included: what covers x from 4 to 9.2 is xmin 5, xmax 9.
+
+labelmap.txt beside them names the classes to CVAT and Datumaro, which else know the twenty of the challenge only:
+https://docs.cvat.ai/docs/dataset_management/formats/format-voc/
 """
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -46,6 +50,7 @@ def write(data: PictureSet, work: Work) -> None:
         _write_list(work, split, pictures)
     if {"train", "val"} <= splits.keys() and "trainval" not in splits:
         _write_list(work, "trainval", [*splits["train"], *splits["val"]])
+    work.write(f"{ROOT}/labelmap.txt", _label_map([category.name for category in data.categories]))
     if encoded:
         work.notes.append(f"{encoded} pictures are written as JPEG {JPEG_QUALITY}: VOC's readers open .jpg only")
 
@@ -67,6 +72,12 @@ def _span(low: float, high: float, side: int) -> tuple[int, int]:
     if last < first:
         first = last = min(math.floor((low + high) / 2), side - 1) + 1
     return first, last
+
+
+def _label_map(names: Sequence[str]) -> bytes:
+    """Names without colours, parts and actions; one with a colon, which ends a name there, cannot be told."""
+    lines = [f"{' '.join(name.split())}:::" for name in names if ":" not in name]
+    return "\n".join(["# label:color_rgb:parts:actions", *lines, ""]).encode()
 
 
 def _annotation(picture: Picture) -> bytes:

@@ -51,6 +51,13 @@ def test_lists_names_and_jpeg(tmp_path: Path) -> None:
     assert (tree.findtext("filename"), tree.findtext("object/name")) == ("ä.jpg", NAMES[0])
 
 
+def test_classes_are_named_to_tools_that_know_the_challenge_only(tmp_path: Path) -> None:
+    export_set(write_set(tmp_path / "pets"), tmp_path / "out", "voc")
+    head, *lines = (tmp_path / "out" / ROOT / "labelmap.txt").read_text(encoding="utf-8").splitlines()
+    assert head == "# label:color_rgb:parts:actions"
+    assert lines == [f"{name}:::" for name in NAMES if ":" not in name]
+
+
 def test_what_is_encoded_keeps_its_origin(tmp_path: Path) -> None:
     from PIL import PngImagePlugin
 
