@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from boxpaint.studio.workspace import Workspace
-from generator.decoding import decode_rgb
+from detection.datasets.read import open_rgb
 from generator.errors import DatasetError, Fault
 from generator.geometry import Box
 from generator.pictures import category_colours, draw_boxes
@@ -130,13 +130,7 @@ def chosen(entries: Iterable[Entry], categories: Sequence[str], states: Sequence
 
 def open_picture(workspace: Workspace, folder: Path, record: SceneRecord) -> Image.Image:
     """The picture of a scene. Raises BoxpaintError when it lies outside of the workspace or cannot be read."""
-    path = workspace.inside(folder, "images", record.file_name)
-    try:
-        return decode_rgb(path.read_bytes())
-    except OSError as error:
-        raise DatasetError([Fault(file=str(path), expected=f"cannot be read: {error.strerror}")]) from None
-    except ValueError as error:
-        raise DatasetError([Fault(file=str(path), expected=str(error))]) from None
+    return open_rgb(workspace.inside(folder, "images", record.file_name))
 
 
 def draw_scene(
