@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,6 +38,8 @@ Open = Callable[[str], AppTest]
 @pytest.fixture()
 def open_page(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Open:
     monkeypatch.chdir(workspace.folder)
+    # Streamlit puts its script in this place and leaves it there; processes that later tests start would look for it.
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
     def opened(page: str) -> AppTest:
         app = AppTest.from_function(script, args=(page,), default_timeout=120).run()
