@@ -68,8 +68,7 @@ def read_cells(folder: Path, name: str) -> Cells:
 def check_cells(frames: Mapping[str, pd.DataFrame], folder: Path, canvas_wh: tuple[int, int]) -> Checked:
     """Check both tables, with the other files of the scenario in `folder`, by the rules of `boxpaint check-spec`.
 
-    One rule is added: reference photos must lie in `folder`, since not
-    everybody who sees the page owns the disk.
+    One rule is added: reference photos must lie in `folder`, since not everybody who sees the page owns the disk.
     """
     rows_of: dict[str, dict[int, int]] = {}
     faults: list[CellFault] = []

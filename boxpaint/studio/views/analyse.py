@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from detection.detectors.types import Detector
 
 _NOBODY, _BUNDLE = "none", "that of the bundle"
+# A run, and what tells one training from a later one in the same folder: models are kept by both.
+_Trained = tuple[str, int]
 
 
 def show(workspace: Workspace) -> None:
@@ -70,10 +72,10 @@ def _show_found(
     boxes = []
     if detector_run is not None:
         with st.spinner("looking for objects"):
-            stamp = _stamp(detector_run / "model" / "model.json")
-            key = hashlib.sha256(photo.tobytes()).hexdigest(), str(detector_run), stamp, min_score, text
+            trained = _trained(detector_run, detector_run / "model" / "model.json")
+            key = hashlib.sha256(photo.tobytes()).hexdigest(), trained, min_score, text
             if st.session_state.get("analysed") != key:
-                analysis = analyse(photo, _detector(str(detector_run), stamp), min_score=min_score)
+                analysis = analyse(photo, _detector(trained), min_score=min_score)
                 st.session_state["analysis"] = analysis, result_zip(analysis, text)
                 st.session_state["analysed"] = key
             analysis, archive = st.session_state["analysis"]
@@ -94,7 +96,7 @@ def _show_found(
         st.dataframe(analysis.rows(), width="stretch", hide_index=True)
         st.download_button("Download the result", archive, file_name="result.zip", mime="application/zip")
     if classifier_run is not None:
-        model, card = _classifier(str(classifier_run), _stamp(classifier_run / "scores.json"))
+        model, card = _classifier(_trained(classifier_run, classifier_run / "scores.json"))
         st.subheader("What the classifier looks at")
         if not boxes:
             st.text("Without objects it is asked about the middle of the photo.")
@@ -103,26 +105,25 @@ def _show_found(
             column.image(look.heat, caption="what spoke for it", width="stretch")
 
 
-def _stamp(path: Path) -> int:
-    """What tells one training from a later one in the same folder."""
-    return path.stat().st_mtime_ns if path.is_file() else 0
+def _trained(run: Path, file: Path) -> _Trained:
+    return str(run), file.stat().st_mtime_ns if file.is_file() else 0
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _detector(run: str, stamp: int) -> Detector:  # noqa: ARG001
+def _detector(trained: _Trained) -> Detector:
     import torch
 
     from detection.detectors.registry import load_detector
     from detection.runs.folder import find_model
 
-    return load_detector(find_model(Path(run)), torch.device("cpu"))
+    return load_detector(find_model(Path(trained[0])), torch.device("cpu"))
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _classifier(run: str, stamp: int) -> tuple[Classifier, ModelCard]:  # noqa: ARG001
+def _classifier(trained: _Trained) -> tuple[Classifier, ModelCard]:
     from boxpaint.studio.analysis import find_classifier
 
-    return find_classifier(Path(run))
+    return find_classifier(Path(trained[0]))
 
 
 def _caption(data: bytes, run: Path | None, settings: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 
 import pandas as pd
@@ -23,7 +22,7 @@ from boxpaint.studio.gallery import (
     verdict_rows,
 )
 from boxpaint.studio.plain_text import plain
-from boxpaint.studio.views.parts import outcome_of, pick, show_error, show_log, show_picture, wait_for
+from boxpaint.studio.views.parts import is_at_work, job_key, pick, show_error, show_picture
 from boxpaint.studio.workspace import Workspace
 from generator.audit.files import AUDIT_PICTURE, read_audit
 from generator.decoding import decode_rgb
@@ -33,7 +32,7 @@ from generator.report.statistics import Collector
 from generator.review import Choice, Decision, accepted_attempt, decide, read_review
 
 _A_PAGE, _COLUMNS = 12, 3
-_KEY_LETTERS = 16
+_COLOUR_NAMES = dict(zip(BOX_COLOURS, ("orange", "blue", "green", "yellow"), strict=True))
 _PARTS = _PICTURES, _FIGURES, _AUDIT = "Pictures", "Figures", "Leak audit"
 
 
@@ -165,30 +164,22 @@ def _show_words(record: SceneRecord, item: ObjectRecord) -> None:
     st.caption(plain(f"seed {item.seed}; attempts: {len(item.attempts)}; blended by {item.blender}"))
 
 
-_COLOUR_NAMES = dict(zip(BOX_COLOURS, ("orange", "blue", "green", "yellow"), strict=True))
-
-
 def _show_before(workspace: Workspace, data: PaintedSet, record: SceneRecord, item: ObjectRecord) -> None:
     """The same place before anything was painted, which is painted on demand: a run does not keep its bare scenes."""
     run = data.folder.relative_to(workspace.folder)
-    key = hashlib.sha256(record.sha256.encode()).hexdigest()[:_KEY_LETTERS]
+    key = job_key(record.sha256)
     path = workspace.inside(".boxpaint", "before", f"{key}.png")
     if path.is_file():
         bare = decode_rgb(path.read_bytes())
         st.image(close_up(bare, item, boxes=False), caption="before anything was painted", width="stretch")
         return
     name = f"before {key}"
-    job = jobs.state(workspace, name)
-    if job is not None and job.running:
-        wait_for(workspace, name)
+    if is_at_work(workspace, name):
         return
     if st.button("Paint the scene before", help="Again from its seed; takes some seconds."):
         arguments = [str(run), str(record.index), str(path.relative_to(workspace.folder))]
         jobs.start(workspace, name, arguments, module="boxpaint.studio.bare_scene")
         st.rerun()
-    if job is not None:
-        st.text(outcome_of(job))
-        show_log(job, expanded=True)
 
 
 def _review(data: PaintedSet, record: SceneRecord, item: ObjectRecord) -> None:
@@ -266,17 +257,12 @@ def _show_figures(workspace: Workspace, data: PaintedSet) -> None:
 
 def _show_audit(workspace: Workspace, data: PaintedSet, name: str) -> None:
     st.text("Can a trained probe tell where was painted? 0.5 is guessing, 1.0 is always.")
-    job_name = f"audit {hashlib.sha256(name.encode()).hexdigest()[:_KEY_LETTERS]}"
-    job = jobs.state(workspace, job_name)
-    if job is not None and job.running:
-        wait_for(workspace, job_name)
+    job_name = f"audit {job_key(name)}"
+    if is_at_work(workspace, job_name):
         return
     if st.button("Audit all pictures", help="With a small network besides; minutes."):
         jobs.start(workspace, job_name, ["audit", name])
         st.rerun()
-    if job is not None and job.code:
-        st.error(outcome_of(job))
-        show_log(job, expanded=True)
     audit = read_audit(data.folder)
     if audit is None:
         st.text("It was not audited yet.")

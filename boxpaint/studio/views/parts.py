@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from boxpaint.studio import jobs
 from boxpaint.studio.jobs import JobState
@@ -16,6 +16,7 @@ from generator.decoding import decode_rgb
 from generator.errors import BoxpaintError, FaultsError
 
 CONFIG = "config.yaml"
+_KEY_LETTERS = 16
 
 
 def show_error(error: BoxpaintError) -> None:
@@ -43,18 +44,34 @@ def pick(workspace: Workspace, *kinds: Kind, label: str, key: str, none: str = "
     return st.selectbox(label, options, format_func=name_of, key=key)
 
 
-def show_picture(path: Path, caption: str, *, into: DeltaGenerator | None = None) -> None:
+def show_picture(path: Path, caption: str) -> None:
     """A picture file, where it is there; a damaged one is said to be."""
     if not path.is_file():
         return
-    place = into or st
     try:
-        place.image(decode_rgb(path.read_bytes()), caption=plain(caption), width="stretch")
+        st.image(decode_rgb(path.read_bytes()), caption=plain(caption), width="stretch")
     except (OSError, ValueError) as error:
-        place.text(f"{path.name}: {error}")
+        st.text(f"{path.name}: {error}")
 
 
-def wait_for(workspace: Workspace, name: str) -> None:
+def is_at_work(workspace: Workspace, name: str) -> bool:
+    """Show a job while it runs; of one that did not end well, what it said. The button that begins it comes after."""
+    job = jobs.state(workspace, name)
+    if job is not None and job.running:
+        _wait_for(workspace, name)
+        return True
+    if job is not None and job.code:
+        st.error(outcome_of(job))
+        show_log(job, expanded=True)
+    return False
+
+
+def job_key(text: str) -> str:
+    """What a job is called after where that may be any text, such as a path."""
+    return hashlib.sha256(text.encode()).hexdigest()[:_KEY_LETTERS]
+
+
+def _wait_for(workspace: Workspace, name: str) -> None:
     """Show a job until it has ended, then draw the whole page again."""
 
     @st.fragment(run_every=1.5)

@@ -18,7 +18,7 @@ from boxpaint.studio.scenario_cells import (
     read_cells,
     write_cells,
 )
-from boxpaint.studio.views.parts import load_config, outcome_of, show_error, show_log, wait_for
+from boxpaint.studio.views.parts import is_at_work, load_config, show_error
 from boxpaint.studio.workspace import Workspace
 from generator.config import Config
 from generator.errors import BoxpaintError
@@ -196,13 +196,8 @@ def _preview(spec: Spec, config: Config, book: PromptBook | None) -> None:
 
 def _show_book(workspace: Workspace, book: PromptBook | None, *, is_saved: bool) -> None:
     st.subheader("Prompts of the book")
-    job = jobs.state(workspace, _BOOK_JOB)
-    if job is not None and job.running:
-        wait_for(workspace, _BOOK_JOB)
+    if is_at_work(workspace, _BOOK_JOB):
         return
-    if job is not None and job.code:
-        st.error(outcome_of(job))
-        show_log(job, expanded=True)
     label = "Make the book" if book is None else "Make it again"
     help_text = "Many texts for each prompt, by the bundle's language models." if is_saved else "Save the tables first."
     sure = book is None or st.checkbox("Replace the book, also where somebody edited it")
