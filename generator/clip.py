@@ -9,7 +9,7 @@ import torch
 from transformers import CLIPModel, CLIPProcessor
 
 from generator.bundles import ModelRef
-from generator.loading import load_with_processor
+from generator.loading import load_with_processor, pixel_values
 
 BATCH_SIZE = 32
 
@@ -44,7 +44,7 @@ class Clip:
             # Copies: the processor wants arrays that it may write to. Of different sizes, they go in one by one.
             batch = [np.array(picture) for picture in pictures[start : start + BATCH_SIZE]]
             groups = [batch] if len({picture.shape for picture in batch}) == 1 else [[picture] for picture in batch]
-            pixels = [self.processor.image_processor(group, return_tensors="pt")["pixel_values"] for group in groups]
+            pixels = [pixel_values(self.processor.image_processor, group) for group in groups]
             seen = self.model.vision_model(torch.cat(pixels).to(self.device))
             rows.append(_unit(self.model.visual_projection(seen.pooler_output)))
         return self._stacked(rows)

@@ -5,11 +5,12 @@ https://huggingface.co/docs/huggingface_hub/guides/manage-cache
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
@@ -143,3 +144,13 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     text = str(error).lower()
     return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+
+
+def pixel_values(processor: Any, pictures: Sequence[np.ndarray]) -> torch.Tensor:
+    """Pictures (HWC uint8 RGB) as a hub model's processor prepares them: (N, 3, H, W) float32.
+
+    A picture of three rows would else be taken for one whose channels come first.
+    """
+    prepared = processor(list(pictures), return_tensors="pt", input_data_format="channels_last")
+    pixels: torch.Tensor = prepared["pixel_values"]
+    return pixels

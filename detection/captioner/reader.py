@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from generator.loading import pixel_values
 from generator.references import Reference, open_reference
 
 MAX_THREADS = 8
@@ -46,7 +47,7 @@ class PictureReader:
                 for (path, caption), outcome in zip(batch, decoded, strict=True):
                     picture = self._keep(path, outcome)
                     if picture is not None:
-                        pixels.append(self.image_processor(picture, return_tensors="pt")["pixel_values"])
+                        pixels.append(pixel_values(self.image_processor, [picture]))
                         captions.append(caption)
                 if pixels:
                     yield torch.cat(pixels), captions

@@ -10,7 +10,7 @@ import torch
 from transformers import BlipForConditionalGeneration, BlipProcessor
 
 from generator.bundles import ModelRef
-from generator.loading import load_with_processor
+from generator.loading import load_with_processor, pixel_values
 from generator.prompts.caption_cache import CAPTION_SETTINGS
 
 # Rows of every batch: short ones are filled up, because kernels differ in the last bit between shapes, so that the
@@ -44,9 +44,7 @@ class Captioner:
 
     @torch.inference_mode()
     def _caption_batch(self, pictures: list[np.ndarray], prefix: str) -> list[str]:
-        pixels = torch.cat(
-            [self.processor.image_processor(picture, return_tensors="pt")["pixel_values"] for picture in pictures]
-        )
+        pixels = torch.cat([pixel_values(self.processor.image_processor, [picture]) for picture in pictures])
         given: dict[str, Any] = {}
         if prefix:
             tokens = self.processor.tokenizer([prefix] * len(pictures), return_tensors="pt").to(self.device)

@@ -13,8 +13,8 @@ from PIL import Image
 from detection.captioner.reader import PictureReader
 
 
-def as_it_is(picture: np.ndarray, *, return_tensors: str) -> dict[str, Any]:
-    return {"pixel_values": torch.from_numpy(picture).permute(2, 0, 1)[None]}
+def as_it_is(pictures: list[np.ndarray], **_: str) -> dict[str, Any]:
+    return {"pixel_values": torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)}
 
 
 @pytest.fixture()

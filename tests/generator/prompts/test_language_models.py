@@ -115,6 +115,9 @@ def test_clip_sees_pictures_in_the_space_of_texts(tiny_language_models):
     assert (vectors.shape, vectors.dtype) == ((2, 32), np.float32)
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
     assert clip.embed_pictures([]).shape == (0, 32)
+    # Three rows are no three channels.
+    flat, square = (np.full((rows, 20, 3), (200, 30, 90), np.uint8) for rows in (3, 20))
+    assert np.allclose(clip.embed_pictures([flat]), clip.embed_pictures([square]), atol=1e-5)
 
 
 def test_the_embedder_is_a_clip_where_the_folder_holds_one(tiny_language_models):
