@@ -1,5 +1,6 @@
 """What an installed wheel holds: models, scenarios, templates; it runs far from the repository."""
 
+import json
 import os
 import subprocess
 import sys
@@ -22,7 +23,9 @@ def unpacked_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
-def test_the_wheel_makes_a_data_set_in_an_empty_folder(unpacked_wheel: Path, tmp_path: Path) -> None:
+def test_the_wheel_makes_a_data_set_in_an_empty_folder(
+    unpacked_wheel: Path, quick_config: dict[str, object], tmp_path: Path
+) -> None:
     environment = {**os.environ, "PYTHONPATH": str(unpacked_wheel), "HF_HUB_OFFLINE": "1"}
 
     def boxpaint(*arguments: str, cwd: Path) -> str:
@@ -33,6 +36,9 @@ def test_the_wheel_makes_a_data_set_in_an_empty_folder(unpacked_wheel: Path, tmp
     where = [sys.executable, "-c", "import generator; print(generator.__file__)"]
     found = subprocess.run(where, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True).stdout
     assert found.startswith(str(unpacked_wheel))
+    # With the wheel's own models, all of them.
+    quick = {key: value for key, value in quick_config.items() if key not in ("models", "prompts")}
+    (tmp_path / "demo" / "config.yaml").write_text(json.dumps({**quick, "prompts": {"patience": 32}}))
     boxpaint("generate", "--limit", "1", cwd=tmp_path / "demo")
     assert "AP 1.000" in boxpaint("validate", "dataset", cwd=tmp_path / "demo")
 

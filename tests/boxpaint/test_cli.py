@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.boxpaint.terminal import Terminal
+
 REPOSITORY = Path(__file__).parent.parent.parent
 SCENARIOS = ["blood_smear", "forest_fire", "pets", "power_plant", "safari"]
 
@@ -50,12 +52,17 @@ def test_planning_loads_no_torch(csv_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_every_scenario_is_laid_down_whole_and_passes_its_own_check(scenario: str, tmp_path: Path) -> None:
-    assert boxpaint("init", "here", "--scenario", scenario, cwd=tmp_path).returncode == 0
-    result = boxpaint("check-spec", cwd=tmp_path / "here")
-    assert result.returncode == 0, result.stderr
-    assert "warning" not in result.stdout
-    assert "good:" in result.stdout
+def test_every_scenario_is_laid_down_whole_and_passes_its_own_check(
+    scenario: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    terminal = Terminal(monkeypatch, capsys)
+    monkeypatch.chdir(tmp_path)
+    assert terminal.boxpaint("init", "here", "--scenario", scenario)[0] == 0
+    monkeypatch.chdir(tmp_path / "here")
+    code, out, errors = terminal.boxpaint("check-spec")
+    assert code == 0, errors
+    assert "warning" not in out
+    assert "good:" in out
 
 
 def test_init_replaces_no_file_of_the_user(tmp_path: Path) -> None:
@@ -94,16 +101,23 @@ def test_an_unknown_scenario_names_the_known_ones(tmp_path: Path) -> None:
     ],
 )
 def test_a_users_mistake_is_one_message_and_exit_code_2(
-    csv_folder: Path, arguments: list[str], files: dict[str, str], words: list[str]
+    csv_folder: Path,
+    arguments: list[str],
+    files: dict[str, str],
+    words: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     for name, text in files.items():
         (csv_folder / name).write_text(text)
     before = {path.name: path.read_bytes() for path in csv_folder.iterdir() if path.is_file()}
-    result = boxpaint(*arguments, cwd=csv_folder)
-    assert result.returncode == 2, result.stdout + result.stderr
-    assert "Traceback" not in result.stderr
+    monkeypatch.chdir(csv_folder)
+    monkeypatch.setenv("COLUMNS", "200")
+    code, out, errors = Terminal(monkeypatch, capsys).boxpaint(*arguments)
+    assert code == 2, out + errors
+    assert "Traceback" not in errors
     for word in words:
-        assert word in result.stderr
+        assert word in errors
     after = {path.name: path.read_bytes() for path in csv_folder.iterdir() if path.is_file()}
     assert after == before
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +11,6 @@ from typing import Any
 import pytest
 
 from boxpaint.__main__ import main
-from detection.calibration.ruler import Ruler
 from generator.spec import load_spec
 from tests.boxpaint.commands import assert_help_is_light
 from tests.detection.discs import SIZE_WH, disc_splits
@@ -65,12 +63,11 @@ def workplace(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def boxpaint(
-    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    workplace: Path, short_ruler: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Boxpaint]:
-    """Return a function: arguments -> exit code, stdout, stderr. A short training shows that there is one."""
+    """Return a function: arguments -> exit code, stdout, stderr."""
     monkeypatch.chdir(workplace)
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(Ruler, "fit", staticmethod(functools.partial(Ruler.fit, steps=40)))
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["boxpaint", *arguments])

@@ -130,7 +130,7 @@ def test_refining_on_pictures_without_one_of_the_classes(workplace: Path) -> Non
     assert "there is no object of the class 'blue' to learn from" in fresh
 
 
-def test_boxes_measured_on_real_ones_are_shown_and_kept(workplace: Path) -> None:
+def test_boxes_measured_on_real_ones_are_shown_and_kept(workplace: Path, short_ruler: None) -> None:
     arguments = ["--real", "real", "--synthetic", "painted", "--boxes", "calibrated", "--no-validation"]
     result = boxpaint(workplace, "train", "detector", *arguments, "--out", "runs/scaled", *SHORT, "--steps", "1")
     assert result.exit_code == 0, result.output

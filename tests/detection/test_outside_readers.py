@@ -12,7 +12,9 @@ from generator import Config, Dataset, generate, load_spec
 
 
 @pytest.fixture(scope="module", params=["polygon", "rle"])
-def dataset(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+def dataset(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, quick_config: dict[str, object]
+) -> Dataset:
     folder = tmp_path_factory.mktemp("readers")
     (folder / "background.csv").write_text("prompt,num_imgs\na blood smear with many red blood cells,4\n")
     (folder / "classes.csv").write_text(
@@ -20,11 +22,8 @@ def dataset(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         "a large purple white blood cell,1,1,30%,30%,40%,40%,white blood cell\n"
         "a small purple platelet,1,1,12%,12%,16%,16%,platelet\n"
     )
-    config = Config.load(
-        canvas={"width": 128, "height": 96},
-        painting={"steps": 3},
-        output={"segmentation": request.param, "val_share": 0.5},
-    )
+    output = {"segmentation": request.param, "val_share": 0.5}
+    config = Config.load(**{**quick_config, "canvas": {"width": 128, "height": 96}, "output": output})
     spec = load_spec(folder / "background.csv", folder / "classes.csv", canvas_wh=config.canvas_wh)
     return generate(spec, config, folder / "out")
 

@@ -13,23 +13,15 @@ from boxpaint.studio.workspace import Workspace
 from generator.config import Config
 from generator.run import generate
 from generator.spec import load_spec
-from tests.conftest import ANYTHING_GOES, BACKGROUND_CSV, CLASSES_CSV
+from tests.conftest import BACKGROUND_CSV, CLASSES_CSV
 
 SCENES = 3
-# As quick_config, which a fixture of a whole session cannot ask for.
-SETTINGS: Mapping[str, object] = {
-    "chunk": 2,
-    "canvas": {"width": 96, "height": 64},
-    "painting": {"steps": 2},
-    "labels": {**ANYTHING_GOES, "max_attempts": 2, "min_area": 0.02, "max_edge_contact": 0.9},
-    "prompts": {"enrich": "none"},
-}
 
 
-def lay_out(folder: Path) -> Path:
+def lay_out(folder: Path, settings: Mapping[str, object]) -> Path:
     (folder / "background.csv").write_text(BACKGROUND_CSV)
     (folder / "classes.csv").write_text(CLASSES_CSV)
-    (folder / "config.yaml").write_text(yaml.safe_dump(dict(SETTINGS)))
+    (folder / "config.yaml").write_text(yaml.safe_dump(dict(settings)))
     return folder
 
 
@@ -48,16 +40,16 @@ def save_detector_run(folder: Path) -> Path:
 
 
 @pytest.fixture()
-def workspace(tmp_path: Path) -> Workspace:
+def workspace(tmp_path: Path, quick_config: dict[str, object]) -> Workspace:
     folder = tmp_path / "work"
     folder.mkdir()
-    return Workspace(lay_out(folder))
+    return Workspace(lay_out(folder, quick_config))
 
 
 @pytest.fixture(scope="package")
-def painted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def painted(tmp_path_factory: pytest.TempPathFactory, quick_config: dict[str, object]) -> Path:
     """A run folder, to be copied by who changes it."""
-    folder = lay_out(tmp_path_factory.mktemp("painted"))
+    folder = lay_out(tmp_path_factory.mktemp("painted"), quick_config)
     config = Config.load(folder / "config.yaml")
     spec = load_spec(folder / "background.csv", folder / "classes.csv", canvas_wh=config.canvas_wh)
     return generate(spec, config, folder / "dataset", limit=SCENES, allow_leak=True).folder

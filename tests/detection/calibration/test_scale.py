@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from detection.calibration.boxes import BoxScale
+from detection.calibration.ruler import Ruler
 from detection.calibration.scale import measure_scales
 from detection.datasets.types import DetectionSet, Sample
 
@@ -44,7 +46,10 @@ def make_set(tmp_path: Path) -> MakeSet:
     return make
 
 
-def test_looser_real_boxes_are_measured_and_few_move_the_scale_less(make_set: MakeSet) -> None:
+def test_looser_real_boxes_are_measured_and_few_move_the_scale_less(
+    make_set: MakeSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Ruler, "fit", staticmethod(functools.partial(Ruler.fit, steps=100)))  # enough for discs
     painted = make_set("painted", loose=1.0, count=30, seed=1)
     real = make_set("real", loose=1.4, count=12, seed=2)
     many = measure_scales(real, painted)
