@@ -136,9 +136,13 @@ class Workers(Generic[Job]):
 
     def _hand(self, worker: _Worker[Job], job: Job) -> None:
         worker.job = job
+        self._send(worker.connection, job)
+
+    @staticmethod
+    def _send(connection: Connection, what: Any) -> None:
         # Of a process that has ended by itself the end is met when its words are waited for.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            worker.connection.send(job)
+            connection.send(what)
 
     def _listen(self, worker: _Worker[Job], job: Job, listener: JobListener[Job]) -> bool:
         """Take one message; True when the job is done. Raises what the job raised."""
@@ -171,13 +175,16 @@ class Workers(Generic[Job]):
         # A forked child would inherit torch's threads in an unknown state.
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs, self._do, self._threads))
+        process = context.Process(target=_work, args=(theirs, self._threads))
         # Libraries read their number of threads when they are imported.
         own = self._environments[rank] if self._environments else {}
         variables = {**dict.fromkeys(_THREADS, str(self._threads)), **own}
         with _variables(variables), _deaf_to_interrupts():
             process.start()
         theirs.close()
+        # Not among the arguments: those go through a pipe of which this process holds both ends, and a new one that
+        # has ended before it read them would leave us waiting for room in it.
+        self._send(ours, self._do)
         return _Worker(process=process, connection=ours)
 
 
@@ -228,10 +235,14 @@ def _deaf_to_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _work(connection: Connection, do: Callable[[Any, Say], Any], threads: int) -> None:
-    """Life of a process: take a job, do it, say how it went."""
+def _work(connection: Connection, threads: int) -> None:
+    """Life of a process: hear what is done with a job, take one, do it, say how it went."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        do: Callable[[Any, Say], Any] = connection.recv()  # before the heavy imports: the parent waits for it
+    except (EOFError, OSError):  # the parent is gone
+        return
     import cv2
     import torch
 

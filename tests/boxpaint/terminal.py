@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,10 @@ from boxpaint.__main__ import main
 class Terminal:
     """Types commands, and reads what they say."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path):
+        """Wide, and in this folder."""
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("COLUMNS", "200")
         self.monkeypatch = monkeypatch
         self._capsys = capsys
 

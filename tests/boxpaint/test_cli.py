@@ -55,8 +55,7 @@ def test_planning_loads_no_torch(csv_folder: Path) -> None:
 def test_every_scenario_is_laid_down_whole_and_passes_its_own_check(
     scenario: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    terminal = Terminal(monkeypatch, capsys)
-    monkeypatch.chdir(tmp_path)
+    terminal = Terminal(monkeypatch, capsys, tmp_path)
     assert terminal.boxpaint("init", "here", "--scenario", scenario)[0] == 0
     monkeypatch.chdir(tmp_path / "here")
     code, out, errors = terminal.boxpaint("check-spec")
@@ -111,9 +110,7 @@ def test_a_users_mistake_is_one_message_and_exit_code_2(
     for name, text in files.items():
         (csv_folder / name).write_text(text)
     before = {path.name: path.read_bytes() for path in csv_folder.iterdir() if path.is_file()}
-    monkeypatch.chdir(csv_folder)
-    monkeypatch.setenv("COLUMNS", "200")
-    code, out, errors = Terminal(monkeypatch, capsys).boxpaint(*arguments)
+    code, out, errors = Terminal(monkeypatch, capsys, csv_folder).boxpaint(*arguments)
     assert code == 2, out + errors
     assert "Traceback" not in errors
     for word in words:

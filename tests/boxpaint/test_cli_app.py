@@ -19,8 +19,8 @@ from tests.boxpaint.terminal import Terminal
 
 
 @pytest.fixture()
-def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Terminal:
-    return Terminal(monkeypatch, capsys)
+def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Terminal:
+    return Terminal(monkeypatch, capsys, tmp_path)
 
 
 def test_a_folder_that_is_not_there(terminal: Terminal) -> None:

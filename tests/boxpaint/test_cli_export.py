@@ -21,9 +21,7 @@ def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     """In a folder with pets/, and boxes/ without masks."""
     write_set(tmp_path / "pets")
     without_masks(write_set(tmp_path / "boxes"))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    return Terminal(monkeypatch, capsys)
+    return Terminal(monkeypatch, capsys, tmp_path)
 
 
 def test_help_loads_no_heavy_package() -> None:

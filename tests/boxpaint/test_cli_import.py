@@ -24,9 +24,7 @@ def workplace(tmp_path: Path) -> Path:
 
 @pytest.fixture()
 def terminal(workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Terminal:
-    monkeypatch.chdir(workplace)
-    monkeypatch.setenv("COLUMNS", "200")
-    return Terminal(monkeypatch, capsys)
+    return Terminal(monkeypatch, capsys, workplace)
 
 
 def test_help_loads_no_heavy_package() -> None:

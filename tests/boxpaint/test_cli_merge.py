@@ -18,9 +18,7 @@ def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     """In a folder with two data sets of the same names and ids, a/ and b/."""
     write_set(tmp_path / "a")
     write_set(tmp_path / "b")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    return Terminal(monkeypatch, capsys)
+    return Terminal(monkeypatch, capsys, tmp_path)
 
 
 def test_help_loads_no_heavy_package() -> None:

@@ -63,6 +63,11 @@ def fail(job: Errand, say: Callable[[Any], None]) -> None:
     os._exit(3)
 
 
+def fail_with(job: Errand, say: Callable[[Any], None], *, load: bytes) -> None:
+    """Go wrong, and be large."""
+    fail(job, say)
+
+
 def test_each_job_is_done_once_after_those_that_it_waits_for(tmp_path: Path) -> None:
     first = Errand("first")
     jobs = [*(Errand(f"then{number}", waits_for=first) for number in range(3)), first, Errand("other")]
@@ -134,6 +139,16 @@ def test_a_job_that_loses_every_process_is_an_error() -> None:
     with pytest.raises(ModelError, match=r"gone: its process ended by itself \(exit code 3\)"), losing as workers:
         workers.run([Errand("gone")], diary)
     assert len(diary.losses) == 2
+
+
+def test_a_process_that_cannot_even_start_is_an_error_too() -> None:
+    """It has read nothing of what it was sent, which is more than a pipe holds."""
+    do = partial(fail_with, load=bytes(1_000_000))
+    with (
+        pytest.raises(ModelError, match="first: its process ended by itself"),
+        Workers(1, do, environments=[{"PYTHONHOME": os.devnull}]) as workers,
+    ):
+        workers.run([Errand("first")], Diary())
 
 
 def test_a_stop_ends_what_is_in_hand_and_hands_out_no_more(tmp_path: Path) -> None:
