@@ -53,7 +53,6 @@ def fit_and_judge(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, 0))
             net = PatchNet()
-            net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # two thirds of the time
         _fit(net, patches, labels, train, np.random.default_rng(derive_seed(seed, 1)))
         return _judge(net, patches, test)
     finally:
@@ -98,4 +97,5 @@ def _as_input(pixels: np.ndarray, known: np.ndarray) -> torch.Tensor:
     colours = colours - colours.mean(dim=(2, 3), keepdim=True)
     seen = torch.from_numpy(np.ascontiguousarray(known))[:, None].float()
     rows = torch.linspace(-1, 1, pixels.shape[1]).reshape(1, 1, -1, 1).expand_as(seen)
+    # In this order convolutions on a CPU take two thirds of the time.
     return torch.cat([colours, 8 * fine, seen, rows], dim=1).contiguous(memory_format=torch.channels_last)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from boxpaint.__main__ import main
 from generator.spec import load_spec
 from tests.boxpaint.commands import assert_help_is_light
+from tests.boxpaint.terminal import Terminal
 from tests.detection.discs import SIZE_WH, disc_splits
 
 BACKGROUND_CSV = "prompt,num_imgs\na blood smear,10\n"
@@ -64,20 +63,9 @@ def workplace(tmp_path: Path) -> Path:
 @pytest.fixture
 def boxpaint(
     workplace: Path, short_ruler: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Boxpaint]:
+) -> Boxpaint:
     """Return a function: arguments -> exit code, stdout, stderr."""
-    monkeypatch.chdir(workplace)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["boxpaint", *arguments])
-        with pytest.raises(SystemExit) as raised:
-            main()
-        code = raised.value.code
-        assert isinstance(code, int)
-        return code, *capsys.readouterr()
-
-    yield run
+    return Terminal(monkeypatch, capsys, workplace).boxpaint
 
 
 def files_in(folder: Path) -> dict[str, bytes]:

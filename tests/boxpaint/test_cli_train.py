@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from boxpaint.__main__ import main
 from generator.config import Config
 from tests.boxpaint.commands import ENVIRONMENT, assert_help_is_light, press_ctrl_c
+from tests.boxpaint.terminal import Terminal
 from tests.detection.captioner.discs import save_tiny_blip, write_discs
 
 SHORT = ("--epochs", "2", "--batch-size", "8", "--learning-rate", "1e-3", "--val-share", "0.25", "--device", "cpu")
@@ -102,13 +102,9 @@ def test_a_users_mistake_is_one_message_and_exit_code_2(
     for name, text in files.items():
         (workplace / name).write_text(text)
     before = {path: path.read_bytes() for path in workplace.rglob("*") if path.is_file()}
-    monkeypatch.chdir(workplace)
-    command = ["boxpaint", "train", "captioner", "--images", "images", "--captions", "captions.csv"]
-    monkeypatch.setattr(sys, "argv", [*command, *SHORT, *arguments])
-    with pytest.raises(SystemExit) as caught:
-        main()
-    assert caught.value.code == 2
-    message = capsys.readouterr().err
+    command = ["train", "captioner", "--images", "images", "--captions", "captions.csv"]
+    code, _, message = Terminal(monkeypatch, capsys, workplace).boxpaint(*command, *SHORT, *arguments)
+    assert code == 2
     for word in words:
         assert word in message
     assert {path: path.read_bytes() for path in workplace.rglob("*") if path.is_file()} == before
