@@ -130,11 +130,11 @@ WAYS = {
 @pytest.mark.parametrize(
     ("way", "pairs", "least"),
     [
-        ("damaged bytes", 300, 200),
-        ("damaged cells", 300, 200),
-        ("random tables", 150, 145),
-        ("random text", 150, 150),
-        ("random bytes", 150, 150),
+        ("damaged bytes", 150, 100),
+        ("damaged cells", 150, 100),
+        ("random tables", 75, 70),
+        ("random text", 75, 75),
+        ("random bytes", 75, 75),
     ],
 )
 def test_broken_files_give_faults_with_lines(tmp_path, way, pairs, least):

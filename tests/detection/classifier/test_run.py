@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -180,23 +181,17 @@ def test_a_folder_of_another_run_is_left_alone(finished: Path, sources: Sources,
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_overwrite_starts_again(sources: Sources, tmp_path: Path) -> None:
-    one = SHORT.model_copy(update={"seeds": 1, "steps": 1})
-    run(Sources(real=sources.real), tmp_path / "out", one)
+def test_overwrite_starts_again(finished: Path, sources: Sources, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "out")
     watcher = Watcher()
-    run(
-        Sources(real=sources.real),
-        tmp_path / "out",
-        one.model_copy(update={"steps": 2}),
-        overwrite=True,
-        listener=watcher,
-    )
-    assert watcher.jobs == [("original", 0)]
-
-
-def test_a_damaged_result_is_said(sources: Sources, tmp_path: Path) -> None:
     one = SHORT.model_copy(update={"seeds": 1, "steps": 1})
-    run(Sources(real=sources.real), tmp_path / "out", one)
+    run(Sources(real=sources.real), tmp_path / "out", one, overwrite=True, listener=watcher)
+    assert watcher.jobs == [("original", 0)]
+    assert not (tmp_path / "out" / "models" / "augmented-0").exists()
+
+
+def test_a_damaged_result_is_said(finished: Path, sources: Sources, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "out")
     (tmp_path / "out" / "models" / "original-0" / HISTORY).write_text("{")
     with pytest.raises(StorageError, match="damaged; remove the folder"):
-        run(Sources(real=sources.real), tmp_path / "out", one)
+        run(sources, tmp_path / "out", SHORT, command="boxpaint train classifier")

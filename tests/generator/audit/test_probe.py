@@ -77,7 +77,7 @@ def test_where_nothing_was_done_nothing_is_found() -> None:
 
 
 def test_the_network_finds_a_paste_on_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cnn, "_STEPS", 120)  # a hard paste is learnt fast
+    monkeypatch.setattr(cnn, "_STEPS", 60)  # a hard paste is learnt fast
     # As if of two pictures: two networks are trained, one for each fold, and not five.
     found = probe([replace(place, group=place.group % 2) for place in places(paste, 40)], seed=0)
     assert found is not None
