@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from generator.audit.leak import KINDS, LeakReport, PlacePairs, draw_suspicious, hidden_pixels
+from generator.audit.leak import KINDS, LeakReport, PaintedPlaces, draw_suspicious, hidden_pixels
 from generator.audit.places import Place
 from generator.config import Config
 from generator.geometry import intersection_area
@@ -196,7 +196,7 @@ def audit(
     all_materials: Sequence[Material], put: Callable[[Patch, np.ndarray], np.ndarray], finish: Finish, *, network: bool
 ) -> LeakReport:
     """Put the crops in, finish the pictures and let the probes look."""
-    pairs = PlacePairs()
+    painted = PaintedPlaces()
     for number, (material, picture) in enumerate(_pictures(all_materials, put, finish)):
         decoys, objects = [], []
         for patch in material.patches:
@@ -217,8 +217,8 @@ def audit(
                     category=patch.placement.category,
                 )
             )
-        pairs.add_picture(decoys, objects, derive_rng(0, material.plan.index))
-    return pairs.probe(seed=0, with_network=network)
+        painted.add_picture(decoys, objects, derive_rng(0, material.plan.index))
+    return painted.probe(seed=0, with_network=network)
 
 
 def jpeg(picture: np.ndarray) -> np.ndarray:

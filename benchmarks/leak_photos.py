@@ -22,7 +22,7 @@ from detection.datasets.read import read_rgb
 from detection.datasets.types import Sample
 from detection.runs.sources import match_sources, read_source
 from generator.audit.leak import hidden_pixels
-from generator.audit.places import Place, draw_untouched
+from generator.audit.places import Place, centres_of, draw_untouched
 from generator.audit.probe import probe
 from generator.geometry import Box
 
@@ -45,7 +45,7 @@ CHANGES: dict[str, Change] = {
 def changed_places(photos: list[np.ndarray], change: Change) -> list[Place]:
     """Change one place in each photo, and pair it with an untouched one of the same photo."""
     rng = np.random.default_rng(0)
-    places = []
+    changed: list[Place] = []
     for number, photo in enumerate(photos):
         picture = photo.copy()
         height, width = picture.shape[:2]
@@ -56,15 +56,13 @@ def changed_places(photos: list[np.ndarray], change: Change) -> list[Place]:
         from_x, from_y = int(rng.integers(0, other.shape[1] - box_w)), int(rng.integers(0, other.shape[0] - box_h))
         box = Box.from_xywh(x, y, box_w, box_h)
         picture[box.slices] = change(picture[box.slices], other[Box.from_xywh(from_x, from_y, box_w, box_h).slices])
-        place = Place(picture=picture, box=box, group=number, is_painted=True)
-        places += [each for pair in draw_untouched([place], [box], rng) for each in pair]
-    return places
+        changed.append(Place(picture=picture, box=box, group=number, is_painted=True))
+    return _with_untouched([[place] for place in changed], rng)
 
 
 def object_places(samples: Sequence[Sample], photos: Sequence[np.ndarray]) -> list[Place]:
     """The surroundings of real objects, as `boxpaint audit` has those of painted ones."""
-    rng = np.random.default_rng(0)
-    places = []
+    found: list[list[Place]] = []
     for number, (sample, photo) in enumerate(zip(samples, photos, strict=True)):
         objects = []
         for x_min, y_min, x_max, y_max in sample.boxes_xyxy.tolist():
@@ -78,8 +76,17 @@ def object_places(samples: Sequence[Sample], photos: Sequence[np.ndarray]) -> li
             box = Box.from_xyxy(*edges)
             hidden = hidden_pixels(mask.astype(bool))[box.slices]
             objects.append(Place(picture=photo, box=box, group=number, is_painted=True, hidden=hidden))
-        places += [each for pair in draw_untouched(objects, [each.box for each in objects], rng) for each in pair]
-    return places
+        found.append(objects)
+    return _with_untouched(found, np.random.default_rng(0))
+
+
+def _with_untouched(pictures: Sequence[Sequence[Place]], rng: np.random.Generator) -> list[Place]:
+    """Places of pictures and as many untouched ones, as `boxpaint audit` draws them."""
+    centres = centres_of(place for places in pictures for place in places)
+    pairs = [
+        pair for places in pictures for pair in draw_untouched(places, [each.box for each in places], centres, rng)
+    ]
+    return [place for pair in pairs for place in pair]
 
 
 def main() -> None:

@@ -208,9 +208,9 @@ class Plan:
     def _place_decoys(self, index: int, placements: tuple[Placement, ...], prompt: str) -> tuple[Placement, ...]:
         """Place decoys clear of all objects, of the sizes that a seeded choice of them was drawn from.
 
-        From a stream of its own: decoys move no object. They lie anywhere, as the places do that a probe compares them
-        with. One without room is left out. What the scene must not show is
-        kept off by the verifier, not by the negative prompt: guided away from it, a place comes out lighter.
+        From a stream of its own: decoys move no object. They lie where objects of their class may lie, on any ground.
+        One without room is left out. What the scene must not show is kept off by the verifier, not by the negative
+        prompt: guided away from it, a place comes out lighter.
         """
         rng = derive_rng(self.config.seed, index, _DECOYS)
         rows = {row.name: row for row in reversed(self.spec.classes)}

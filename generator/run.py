@@ -203,12 +203,13 @@ def _find_leak(run: RunFolder, *, is_new: bool) -> str | None:
         from generator.audit.leak import audit_folder  # scikit-learn takes a second to load
 
         audit = audit_folder(run.folder, scenes=limits.scenes, with_network=False)
-    leak = audit.leak
-    if leak is None or leak.low <= limits.max_leak_auc:
+    leak, limit = audit.leak, audit.limit(limits.max_leak_auc)
+    if leak is None or leak.low <= limit:
         return None
+    said = "audit.max_leak_auc" if limit == limits.max_leak_auc else "what it may be around objects"
     return (
         f"a probe tells painted from untouched places with an AUC of {leak.value:.2f} ({leak.low:.2f} to "
-        f"{leak.high:.2f}), above audit.max_leak_auc ({limits.max_leak_auc:g})"
+        f"{leak.high:.2f}), above {said} ({limit:g})"
     )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from generator.audit.files import AUDIT, AUDIT_PICTURE, Audit
-from generator.audit.places import Place, draw_untouched, pair_with_decoys
+from generator.audit.places import Place, centres_of, draw_untouched, pair_with_decoys
 from generator.audit.probe import Probed, probe
 from generator.decoding import decode_rgb
 from generator.errors import DatasetError, Fault
@@ -42,27 +42,30 @@ class LeakReport:
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class PlacePairs:
-    """Painted places of many pictures, each with an untouched one of its picture."""
+class PaintedPlaces:
+    """Places that were painted, picture by picture; each picture brings its random numbers."""
 
-    decoys: list[tuple[Place, Place]] = field(default_factory=list)
-    objects: list[tuple[Place, Place]] = field(default_factory=list)
-    pictures: int = 0
+    pictures: list[tuple[Sequence[Place], Sequence[Place], np.random.Generator]] = field(default_factory=list)
 
     def add_picture(self, decoys: Sequence[Place], objects: Sequence[Place], rng: np.random.Generator) -> None:
-        """Add the places that were painted in one picture, as far as there is room for an untouched one."""
-        occupied = [place.box for place in (*decoys, *objects)]
-        self.decoys += draw_untouched(decoys, occupied, rng)
-        self.objects += draw_untouched(objects, occupied, rng)
-        self.pictures += 1
+        """Add the places that were painted in one picture."""
+        self.pictures.append((decoys, objects, rng))
 
     def probe(self, *, seed: int, with_network: bool = True) -> LeakReport:
-        """Train probes on each kind of place."""
+        """Pair each place with an untouched one as far as there is room, and train probes on each kind of place."""
         rng = derive_rng(seed, _AMONG)
+        of_decoys = centres_of(place for decoys, _, _ in self.pictures for place in decoys)
+        of_objects = centres_of(place for _, objects, _ in self.pictures for place in objects)
+        paired_decoys: list[tuple[Place, Place]] = []
+        paired_objects: list[tuple[Place, Place]] = []
+        for decoys, objects, own_rng in self.pictures:
+            occupied = [place.box for place in (*decoys, *objects)]
+            paired_decoys += draw_untouched(decoys, occupied, of_decoys, own_rng)
+            paired_objects += draw_untouched(objects, occupied, of_objects, own_rng)
         pairs = {
-            "decoys": self.decoys,
-            "objects": self.objects,
-            "objects among decoys": pair_with_decoys(self.objects, [decoy for decoy, _ in self.decoys], rng),
+            "decoys": paired_decoys,
+            "objects": paired_objects,
+            "objects among decoys": pair_with_decoys(paired_objects, [decoy for decoy, _ in paired_decoys], rng),
         }
         places = {kind: [place for pair in each for place in pair] for kind, each in pairs.items()}
         found = {
@@ -72,7 +75,7 @@ class PlacePairs:
         findings = {kind: each.finding if each is not None else None for kind, each in found.items()}
         judged = [(places[kind], found[kind]) for kind in ("decoys", "objects")]
         return LeakReport(
-            audit=Audit(pictures=self.pictures, seed=seed, found=findings),
+            audit=Audit(pictures=len(self.pictures), seed=seed, found=findings),
             suspicious=tuple(_most_suspicious(judged)),
         )
 
@@ -99,15 +102,15 @@ def audit_folder(folder: Path, *, scenes: int | None = None, with_network: bool 
 
 def audit_scenes(records: Sequence[SceneRecord], images: Path, *, seed: int, with_network: bool = True) -> LeakReport:
     """Audit finished scenes whose pictures lie in `images`. Raises DatasetError when one cannot be read."""
-    pairs = PlacePairs()
+    painted = PaintedPlaces()
     for number, record in enumerate(records):
         picture = _read(images / record.file_name)
         decoys, objects = (
             [_place(item, picture, number) for item in items if not item.dropped]
             for items in (record.decoys, record.objects)
         )
-        pairs.add_picture(decoys, objects, derive_rng(seed, _PLACES, record.index))
-    return pairs.probe(seed=seed, with_network=with_network)
+        painted.add_picture(decoys, objects, derive_rng(seed, _PLACES, record.index))
+    return painted.probe(seed=seed, with_network=with_network)
 
 
 def draw_suspicious(places: Sequence[Place]) -> Image.Image | None:

@@ -1,14 +1,15 @@
 """Places to look at: rectangles where something was painted, and others of the same sizes where nothing was.
 
 A probe that tells the two apart has found a trace of painting. It must not find anything else, so an untouched place is
-drawn for each painted one: in the same picture, of the same size, as far from the picture's border, and with the same
-pixels hidden.
+drawn for each painted one: in the same picture, of the same size, as far from the picture's border, with the same
+pixels hidden, and where places of its class lie in other pictures: animals stand on the ground, and a probe that was
+shown the sky beside them would find the ground.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -43,28 +44,39 @@ class Place:
             raise ValueError(f"hidden pixels {self.hidden.shape} are not of the box's size {self.box.xyxy}")
 
 
+def centres_of(painted: Iterable[Place]) -> dict[str, np.ndarray]:
+    """Where the painted places of all pictures lie, by category: (N, 2), centres as shares of width and height."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for place in painted:
+        if _is_clear_of_the_border(place.box, place.picture):
+            height, width = place.picture.shape[:2]
+            centre = (place.box.x_min + place.box.x_max) / 2 / width, (place.box.y_min + place.box.y_max) / 2 / height
+            found.setdefault(place.category, []).append(centre)
+    return {category: np.array(centres) for category, centres in found.items()}
+
+
 def draw_untouched(
-    painted: Sequence[Place], occupied: Sequence[Box], rng: np.random.Generator
+    painted: Sequence[Place], occupied: Sequence[Box], centres: Mapping[str, np.ndarray], rng: np.random.Generator
 ) -> list[tuple[Place, Place]]:
     """Pair each painted place of one picture with an untouched one; those for which there is no room are left out.
 
-    `occupied` is everything that was painted in the picture, labelled or not. A painted place nearer than MARGIN_PX to
-    the picture's border is left out, and no untouched one lies there: how many of its edges are to be seen would tell
-    the two apart.
+    `occupied` is everything that was painted in the picture, labelled or not; `centres` are those of all pictures
+    (centres_of). A painted place nearer than MARGIN_PX to the picture's border is left out, and no untouched one lies
+    there: how many of its edges are to be seen would tell the two apart.
     """
     taken = [_grown(box, CLEARANCE_PX) for box in occupied]
     pairs = []
     for place in painted:
-        height, width = place.picture.shape[:2]
-        box = place.box
-        x_last, y_last = width - MARGIN_PX - box.width, height - MARGIN_PX - box.height
-        if not (MARGIN_PX <= box.x_min <= x_last and MARGIN_PX <= box.y_min <= y_last):
+        if not _is_clear_of_the_border(place.box, place.picture):
             continue
-        for _ in range(TRIES):
-            x = int(rng.integers(MARGIN_PX, x_last, endpoint=True))
-            y = int(rng.integers(MARGIN_PX, y_last, endpoint=True))
-            free = Box.from_xywh(x, y, box.width, box.height)
-            if not any(intersection_area(free, other) for other in taken):
+        height, width = place.picture.shape[:2]
+        known = centres[place.category]
+        for x_centre, y_centre in known[rng.integers(len(known), size=TRIES)].tolist():
+            x, y = round(x_centre * width - place.box.width / 2), round(y_centre * height - place.box.height / 2)
+            free = Box.from_xywh(x, y, place.box.width, place.box.height)
+            if _is_clear_of_the_border(free, place.picture) and not any(
+                intersection_area(free, other) for other in taken
+            ):
                 taken.append(free)
                 pairs.append((place, replace(place, box=free, is_painted=False)))
                 break
@@ -91,6 +103,11 @@ def pair_with_decoys(
         waiting.remove(other)
         pairs += [(nearest[0], replace(decoy, is_painted=False, hidden=_fitted(nearest[0].hidden, decoy.box))), other]
     return pairs
+
+
+def _is_clear_of_the_border(box: Box, picture: np.ndarray) -> bool:
+    height, width = picture.shape[:2]
+    return min(box.x_min, box.y_min) >= MARGIN_PX and box.x_max <= width - MARGIN_PX and box.y_max <= height - MARGIN_PX
 
 
 def _fitted(hidden: np.ndarray | None, box: Box) -> np.ndarray | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from generator.audit.files import AUDIT, AUDIT_PICTURE, read_audit
+from generator.audit.files import AUDIT, AUDIT_PICTURE, Auc, Audit, Finding, read_audit
 from generator.audit.leak import audit_folder
 from generator.config import Config
 from generator.dataset import RunFolder
@@ -58,7 +58,7 @@ def finished_run(folder: Path, settings: Config, *, leaks: bool) -> None:
     for index in range(SCENES):
         rng = np.random.default_rng(index)
         image = np.clip(rng.normal(150, 12, (CANVAS["height"], CANVAS["width"], 3)), 0, 255).astype(np.uint8)
-        box = Box.from_xywh(int(rng.integers(20, 90)), int(rng.integers(20, 55)), 40, 40)
+        box = Box.from_xywh(int(rng.integers(16, 105)), int(rng.integers(16, 65)), 40, 40)
         if leaks:
             image[box.slices] = np.clip(image[box.slices].astype(int) + 25, 0, 255)
         wish = Placement(
@@ -114,6 +114,26 @@ def test_the_limit_is_no_part_of_the_run(tmp_path: Path) -> None:
     assert found.leak is not None
     assert found.leak.value > 0.95
     assert generate(SPEC, config(scenes=0), tmp_path / "out").complete, "without an audit nothing is asked"
+
+
+@pytest.mark.parametrize(("low", "kind", "refused"), [
+    (0.75, "decoys", True), (0.65, "decoys", False), (0.85, "objects", False), (0.95, "objects", True),
+])  # fmt: skip
+def test_objects_without_decoys_may_be_found_as_easily_as_real_ones(
+    tmp_path: Path, low: float, kind: str, refused: bool
+) -> None:
+    settings = config()
+    finished_run(tmp_path / "out", settings, leaks=False)
+    generate(SPEC, settings, tmp_path / "out")
+    auc = Auc(value=low + 0.02, low=low, high=low + 0.04)
+    found = {"decoys": None, "objects": None, kind: Finding(places=60, pictures=30, auc={"features": auc})}
+    audit = Audit(pictures=SCENES, seed=0, found=found)
+    (tmp_path / "out" / AUDIT).write_text(audit.model_dump_json())
+    if refused:
+        with pytest.raises(LeakError, match="around objects" if kind == "objects" else "max_leak_auc"):
+            generate(SPEC, settings, tmp_path / "out")
+    else:
+        assert generate(SPEC, settings, tmp_path / "out").complete
 
 
 def test_an_audit_of_some_scenes_and_again_is_the_same(tmp_path: Path) -> None:

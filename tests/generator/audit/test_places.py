@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from generator.audit.patches import PATCH_PX, cut_patches
-from generator.audit.places import MARGIN_PX, Place, draw_untouched, pair_with_decoys
+from generator.audit.places import MARGIN_PX, Place, centres_of, draw_untouched, pair_with_decoys
 from generator.geometry import Box, intersection_area
 
+ANYWHERE = {"": np.random.default_rng(0).uniform(0, 1, (400, 2))}
 PICTURE = np.arange(120 * 160 * 3, dtype=np.uint32).reshape(120, 160, 3).astype(np.uint8)
 
 
@@ -18,7 +19,7 @@ def test_an_untouched_place_is_of_the_same_size_and_clear_of_all_painting() -> N
     places = [painted(Box.from_xywh(20, 20, 30, 20)), painted(Box.from_xywh(70, 60, 12, 40))]
     occupied = [*(place.box for place in places), Box.from_xywh(110, 0, 40, 50)]
     for seed in range(30):
-        pairs = draw_untouched(places, occupied, np.random.default_rng(seed))
+        pairs = draw_untouched(places, occupied, ANYWHERE, np.random.default_rng(seed))
         free = [other.box for _, other in pairs]
         assert [(box.width, box.height) for box in free] == [(30, 20), (12, 40)]
         boxes = [*occupied, *free]
@@ -32,15 +33,24 @@ def test_where_there_is_no_room_there_is_no_pair() -> None:
     whole = painted(Box.from_xywh(0, 0, 160, 120))
     wide = painted(Box.from_xywh(17, 17, 120, 80))
     at_border = painted(Box.from_xywh(15, 50, 10, 10))
-    assert draw_untouched([whole, wide], [whole.box], np.random.default_rng(0)) == []
-    assert draw_untouched([at_border], [at_border.box], np.random.default_rng(0)) == []
+    assert draw_untouched([whole, wide], [whole.box], ANYWHERE, np.random.default_rng(0)) == []
+    assert draw_untouched([at_border], [at_border.box], ANYWHERE, np.random.default_rng(0)) == []
+
+
+def test_untouched_places_lie_where_others_of_their_class_were_painted() -> None:
+    low = [painted(Box.from_xywh(x, 70, 20, 20)) for x in (16, 60, 110)]
+    centres = centres_of([*low, painted(Box.from_xywh(0, 20, 20, 20))])  # what touches the border is no example
+    assert np.round(centres[""] * [160, 120]).tolist() == [[26, 80], [70, 80], [120, 80]]
+    for seed in range(10):
+        ((_, free),) = draw_untouched(low[:1], [low[0].box], centres, np.random.default_rng(seed))
+        assert (free.box.x_min, free.box.y_min) in [(60, 70), (110, 70)]
 
 
 def test_what_is_hidden_is_hidden_in_both() -> None:
     hidden = np.zeros((20, 30), bool)
     hidden[5:10] = True
     place = painted(Box.from_xywh(20, 20, 30, 20), hidden=hidden)
-    ((_, other),) = draw_untouched([place], [place.box], np.random.default_rng(0))
+    ((_, other),) = draw_untouched([place], [place.box], ANYWHERE, np.random.default_rng(0))
     assert other.hidden is hidden
     with pytest.raises(ValueError, match="not of the box's size"):
         painted(Box.from_xywh(0, 0, 5, 5), hidden=hidden)

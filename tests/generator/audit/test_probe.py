@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from generator.audit import cnn
-from generator.audit.places import Place, draw_untouched
+from generator.audit.places import Place, centres_of, draw_untouched
 from generator.audit.probe import probe
 from generator.geometry import Box
 
@@ -47,18 +47,25 @@ def tint(picture: np.ndarray, box: Box, rng: np.random.Generator) -> None:
     picture[box.slices] = np.clip(picture[box.slices] + np.array([9.0, -4.0, 0.0]), 0, 255)
 
 
-def places(edit: Callable[[np.ndarray, Box, np.random.Generator], None], pictures: int, seed: int = 0) -> list[Place]:
+def places(
+    edit: Callable[[np.ndarray, Box, np.random.Generator], None], pictures: int, seed: int = 0, sky_px: int = 0
+) -> list[Place]:
+    """Edit one place in each picture, its centre below the `sky_px` rows of a smooth sky."""
     rng = np.random.default_rng(seed)
-    found: list[Place] = []
+    changed: list[Place] = []
     for group in range(pictures):
         picture = texture(rng)
+        picture[:sky_px] = 200
         width, height = rng.integers(30, 60, 2)
         x, y = (int(rng.integers(20, SIDE_PX - side - 20)) for side in (width, height))
+        if sky_px:  # feet on the ground
+            y = int(rng.integers(sky_px, SIDE_PX - 50)) - int(height) // 2
         box = Box.from_xywh(x, y, int(width), int(height))
         edit(picture, box, rng)
-        place = Place(picture=picture, box=box, group=group, is_painted=True)
-        found += [each for pair in draw_untouched([place], [box], rng) for each in pair]
-    return found
+        changed.append(Place(picture=picture, box=box, group=group, is_painted=True))
+    centres = centres_of(changed)
+    pairs = [pair for place in changed for pair in draw_untouched([place], [place.box], centres, rng)]
+    return [place for pair in pairs for place in pair]
 
 
 @pytest.mark.parametrize("edit", [paste, smooth, tint])
@@ -72,6 +79,12 @@ def test_what_was_done_is_found(edit: Callable[..., None]) -> None:
 
 def test_where_nothing_was_done_nothing_is_found() -> None:
     found = probe(places(leave_alone, 120), seed=0, with_network=False)
+    assert found is not None
+    assert found.finding.leak.low < 0.5 < found.finding.leak.high
+
+
+def test_on_what_ground_objects_stand_is_no_trace_of_painting() -> None:
+    found = probe(places(leave_alone, 60, sky_px=75), seed=0, with_network=False)
     assert found is not None
     assert found.finding.leak.low < 0.5 < found.finding.leak.high
 
