@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from generator.checks.changed_area import check_changed_area
+from generator.checks.covering import check_covering
 from generator.checks.edge_contact import check_edge_contact
 from generator.checks.evidence import Evidence
 from generator.checks.picture import check_picture
@@ -25,6 +26,7 @@ CHECKS: dict[str, Check] = {
     "fragments": check_fragments,
     "size": check_size,
     "sharpness": check_sharpness,
+    "covering": check_covering,
 }
 
 SIGHTING_CHECKS: dict[str, SightingCheck] = {

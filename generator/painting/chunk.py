@@ -14,7 +14,7 @@ import numpy as np
 
 from generator.config import Config
 from generator.painting.backgrounds import paint_backgrounds
-from generator.painting.easel import Easel, Turn, next_turns
+from generator.painting.easel import Easel, Turn, next_turns, visible_masks
 from generator.painting.judging import Judged, job_of, judge, stitched_in
 from generator.painting.looks import as_finished, finish_easels
 from generator.painting.painter import Painter
@@ -63,7 +63,7 @@ def paint_chunk(
         _paint_round(easels, painter, verifier, config, watch, on_object)
     with watch.stage("finishing"):
         pictures = finish_easels(easels, painter, config)
-    finished = [_finish(easel, picture, config) for easel, picture in zip(easels, pictures, strict=True)]
+    finished = [_finish(easel, picture) for easel, picture in zip(easels, pictures, strict=True)]
     with watch.stage("verifying"):
         return finished if verifier is None else _looked_at(finished, verifier)
 
@@ -150,18 +150,11 @@ def _looked_at(scenes: Sequence[Scene], verifier: Verifier) -> list[Scene]:
     ]
 
 
-def _finish(easel: Easel, picture: np.ndarray, config: Config) -> Scene:
-    """Take from each object what later ones cover, in the order they were painted."""
-    covered = np.zeros(easel.image.shape[:2], bool)
-    objects: list[PaintedObject] = []
-    for item in reversed(easel.done):
-        if item.label is None:
-            objects.append(item)
-            continue
-        canvas_mask = np.zeros_like(covered)
-        canvas_mask[item.label.painted_box.slices] = item.label.mask
-        objects.append(_uncover(item, canvas_mask & ~covered, config))
-        covered |= canvas_mask
+def _finish(easel: Easel, picture: np.ndarray) -> Scene:
+    """Take from each object what later ones cover."""
+    height, width = easel.image.shape[:2]
+    visible = visible_masks(easel.done, (width, height))
+    objects = [_uncover(item, visible.get(item.placement.object_index)) for item in easel.done]
     objects.sort(key=lambda item: item.placement.object_index)
     return Scene(
         plan=easel.plan,
@@ -173,11 +166,8 @@ def _finish(easel: Easel, picture: np.ndarray, config: Config) -> Scene:
     )
 
 
-def _uncover(item: PaintedObject, visible: np.ndarray, config: Config) -> PaintedObject:
-    label = item.label
-    if label is None:
+def _uncover(item: PaintedObject, visible: np.ndarray | None) -> PaintedObject:
+    if item.label is None or visible is None:
         return item
-    share = float(visible.sum()) / float(label.mask.sum())
-    if share < config.labels.min_visible or not visible.any():
-        return replace(item, label=None, dropped=f"only {share:.0%} of it is left visible by objects painted over it")
+    share = float(visible.sum()) / float(item.label.mask.sum())
     return replace(item, label=replace(label_from_mask(visible), visible_share=round(share, 4)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -64,14 +64,43 @@ class Turn:
 
 
 def next_turns(easel: Easel, painter: Painter, config: Config) -> list[Turn]:
-    """As many pending objects as are repainted in places that do not meet, in their order.
+    """As many pending objects as are repainted in places that meet no other one's whose turn comes first.
 
-    Their crops may overlap: then neither sees the other while it is painted.
+    So what is planned to lie in front is painted last. Crops may overlap: then neither sees the other while it is
+    painted.
     """
     return [
         Turn(easel=easel, placement=placement, frame=frame, protected=_protected(easel, placement, frame))
         for placement, frame in _apart(easel.pending, painter, config)
     ]
+
+
+def visible_masks(done: Sequence[PaintedObject], canvas_wh: tuple[int, int]) -> dict[int, np.ndarray]:
+    """What is to be seen of each labelled object of those that are `done`, by index: HW bool of the canvas's size.
+
+    They are in the order in which they were painted: each covers those before it.
+    """
+    covered = np.zeros(canvas_wh[::-1], bool)
+    visible: dict[int, np.ndarray] = {}
+    for item in reversed(done):
+        if item.label is not None:
+            mask = np.zeros_like(covered)
+            mask[item.label.painted_box.slices] = item.label.mask
+            visible[item.placement.object_index] = mask & ~covered
+            covered |= mask
+    return visible
+
+
+def left_visible(easel: Easel, mask: np.ndarray, crop: Box) -> float:
+    """What a mask (HW bool of the crop's size) would leave of the earlier object that it hits worst: share of that."""
+    height, width = easel.image.shape[:2]
+    labels = {item.placement.object_index: item.label for item in easel.done}
+    shares = [1.0]
+    for index, visible in visible_masks(easel.done, (width, height)).items():
+        label = labels[index]
+        if label is not None and (hidden := int((visible[crop.slices] & mask).sum())):
+            shares.append((int(visible.sum()) - hidden) / int(label.mask.sum()))
+    return min(shares)
 
 
 def frame_for(placement: Placement, painter: Painter, config: Config) -> CropFrame:
@@ -91,8 +120,9 @@ def _apart(pending: Iterable[Placement], painter: Painter, config: Config) -> It
     for placement in pending:
         frame = frame_for(placement, painter, config)
         region = frame.region_on_canvas()
-        if not any(intersection_area(region, other) for other in taken):
-            taken.append(region)
+        is_apart = not any(intersection_area(region, other) for other in taken)
+        taken.append(region)
+        if is_apart:
             yield placement, frame
 
 

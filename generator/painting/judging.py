@@ -14,7 +14,7 @@ from generator.config import Config
 from generator.config_sections import LabelConfig
 from generator.geometry import Box
 from generator.painting.crop import to_native
-from generator.painting.easel import Turn
+from generator.painting.easel import Turn, left_visible
 from generator.painting.jobs import InpaintJob, Painting
 from generator.painting.mask import native_mask
 from generator.painting.stitch import Stitched, stitch
@@ -88,7 +88,10 @@ def judge(
 
     The verifier is shown `looks` (HWC uint8 each), the crops as they will be.
     """
-    evidence = [each.evidence for each in stitched]
+    evidence = [
+        replace(each.evidence, left_visible=left_visible(turn.easel, each.evidence.label_mask, turn.frame.crop))
+        for (turn, _), each in zip(tries, stitched, strict=True)
+    ]
     boxes = {
         position: label_from_mask(each.label_mask).painted_box
         for position, ((turn, _), each) in enumerate(zip(tries, evidence, strict=True))

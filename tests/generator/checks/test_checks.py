@@ -36,6 +36,7 @@ def evidence(
     open_edges: tuple[bool, bool, bool, bool] = CLOSED,
     region: np.ndarray = REGION,
     sharpness: float = 1.0,
+    left_visible: float = 1.0,
     sighting: Sighting | None = None,
 ) -> Evidence:
     return Evidence(
@@ -46,6 +47,7 @@ def evidence(
         box=BOX,
         open_edges=open_edges,
         sharpness=sharpness,
+        left_visible=left_visible,
         sighting=sighting,
     )
 
@@ -74,10 +76,24 @@ def test_every_check_passes_a_sound_object(name: str, check: Check) -> None:
     assert check(evidence(rectangle(15, 15, 25, 25)), LIMITS).passed
 
 
+@pytest.mark.parametrize(
+    ("left", "least", "passed"), [(0.4, 0.4, True), (0.39, 0.4, False), (0.0, 0.0, False), (0.01, 0.0, True)]
+)
+def test_what_is_earlier_must_stay_visible(left: float, least: float, passed: bool) -> None:
+    limits = LIMITS.model_copy(update={"min_visible": least})
+    verdict = CHECKS["covering"](evidence(rectangle(15, 15, 25, 25), left_visible=left), limits)
+    assert (verdict.passed, verdict.score) == (passed, left)
+
+
 def test_run_checks_runs_them_all_in_order() -> None:
     verdicts = run_checks(evidence(rectangle(0, 0, 0, 0), fault="the picture is black"), LIMITS)
     assert [verdict.check for verdict in verdicts] == list(CHECKS)
-    assert [verdict.check for verdict in verdicts if verdict.passed] == ["edge_contact", "fragments", "sharpness"]
+    assert [verdict.check for verdict in verdicts if verdict.passed] == [
+        "edge_contact",
+        "fragments",
+        "sharpness",
+        "covering",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,11 @@ def easel_of(*boxes: Box) -> Easel:
         ),
         pytest.param([(100, 100, 140, 140), (142, 100, 182, 140)], [0], id="borders of the boxes meet"),
         pytest.param([(100, 100, 140, 140), (120, 120, 160, 160), (240, 200, 280, 240)], [0, 2], id="one must wait"),
+        pytest.param(
+            [(100, 100, 140, 140), (130, 100, 170, 140), (160, 100, 200, 140)],
+            [0],
+            id="the last is to lie on the second, which waits for the first",
+        ),
     ],
 )
 def test_what_lies_apart_is_painted_at_once(

@@ -347,3 +347,17 @@ def test_every_object_is_looked_at_again_in_the_finished_picture(tiny_config: di
     last = verifier.views[-1]
     assert last.picture is painted.image
     assert (last.box, last.category) == (one.label.painted_box, "white blood cell")
+
+
+def test_an_object_that_would_hide_an_earlier_one_is_not_painted(tiny_config: dict[str, object]) -> None:
+    """Else the earlier one would stand in the picture without a label."""
+    config = config_of(tiny_config, max_attempts=2, min_visible=0.4)
+    (alone,) = paint(config, None, scene(placements=[place(0, MIDDLE)]))
+    around = Box.from_xywh(28, 12, 40, 40)
+    (painted,) = paint(config, None, scene(placements=[place(0, MIDDLE), place(1, around)]))
+    first, second = painted.objects
+    assert first.label is not None
+    assert first.label.visible_share == 1.0
+    assert [failed(attempt) for attempt in second.attempts] == [["covering"], ["covering"]]
+    assert second.dropped.startswith("leaves only ")
+    assert np.array_equal(painted.image, alone.image)
