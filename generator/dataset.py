@@ -263,15 +263,14 @@ class RunFolder:
 
     def _find_finished(self) -> set[int]:
         suffix = f".{self.plan.config.output.image_format}"
-        pictures = {_scene_of(entry.name, suffix) for entry in list_folder(self.folder / "images")} - {None}
-        with translate_os_errors(self.folder / "records"):
+        # A file without bytes is what a power cut leaves on some file systems.
+        with translate_os_errors(self.folder):
+            entries = list_folder(self.folder / "images")
+            pictures = {_scene_of(entry.name, suffix) for entry in entries if entry.stat().st_size} - {None}
             finished = {
                 index
                 for entry in list_folder(self.folder / "records")
-                if (index := _scene_of(entry.name, ".json")) is not None
-                and index in pictures
-                # A record without bytes is what a power cut leaves on some file systems.
-                and entry.stat().st_size
+                if (index := _scene_of(entry.name, ".json")) is not None and index in pictures and entry.stat().st_size
             }
         reviewed = finished & self.review.rejected().keys()
         return finished - {index for index in reviewed if self.review.is_waiting(read_record(self.record_path(index)))}

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from generator.errors import DatasetError, Fault
 from generator.geometry import Box
 from generator.plan import ScenePlan
 from generator.record import SceneRecord
@@ -76,9 +77,14 @@ def _scaled(box: Box, scale: float) -> Box:
 
 
 def draw_record(record: SceneRecord, images: Path, colours: Mapping[str, str]) -> Image.Image:
-    """Draw the labels of a finished scene."""
-    with Image.open(images / record.file_name) as picture:
-        picture.load()
+    """Draw the labels of a finished scene. Raises DatasetError when its picture cannot be read."""
+    path = images / record.file_name
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+    except (OSError, ValueError, SyntaxError) as error:
+        expected = f"cannot be read ({error}); remove it, and the next `boxpaint generate` paints it again"
+        raise DatasetError([Fault(file=str(path), expected=expected)]) from None
     boxes = []
     for item in record.objects:
         label = item.label_xyxy((record.width, record.height))

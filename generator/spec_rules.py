@@ -13,6 +13,8 @@ import pandera.pandas as pa
 from generator.errors import Fault
 from generator.tables import TableRow
 
+# Of a category in the data set: names of files and folders are made of it, and file systems hold no longer ones.
+MAX_NAME = 255
 SIZE_COLUMNS = ("width_min", "height_min", "width_max", "height_max")
 ASPECT_COLUMNS = ("aspect_ratio_min", "aspect_ratio_max")
 BAND_COLUMNS = ("y_min", "y_max")
@@ -232,6 +234,9 @@ def class_faults(path: Path, rows: list[TableRow], canvas_wh: tuple[int, int]) -
         name = cells["name"] or category_name(cells["prompt"])
         if not name:
             fault("prompt", "has nothing before its first comma to name the category by; fill the column 'name'")
+        if len(name) > MAX_NAME:
+            column = "name" if cells["name"] else "prompt"
+            fault(column, f"names the category by {len(name)} letters; fill the column 'name' with at most {MAX_NAME}")
         if cells["supercategory"]:
             first, line = supercategories.setdefault(name, (cells["supercategory"], row.line))
             if first != cells["supercategory"]:

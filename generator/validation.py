@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from generator.errors import DatasetError, Fault
 from generator.record import read_record
 from generator.segmentation import decode_segmentation, distance_from_mask
+from generator.spec_rules import MAX_NAME
 from generator.storage import sha256_of
 
 _REQUIRED = {
@@ -25,7 +26,6 @@ _REQUIRED = {
 # `area` is the mask's; tools count polygons differently by a rim of pixels.
 AREA_TOLERANCE_SHARE, AREA_TOLERANCE_PX = 0.1, 16.0
 MAX_FAULTS_OF_A_KIND = 20
-MAX_NAME = 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,14 +82,17 @@ def find_annotation_files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise DatasetError([Fault(file=str(path), expected="there is no such file or folder")])
-    for folder in (path / "annotations", path):
-        files = sorted(file for file in folder.glob("*.json") if file.name != "run.json" and file.is_file())
+    is_run = (path / "run.json").exists()  # beside it lie other JSON files of ours
+    for folder in (path / "annotations",) if is_run else (path / "annotations", path):
+        files = sorted(file for file in folder.glob("*.json") if file.is_file())
         # COCO's own folder also holds captions and keypoints, of the same pictures.
         instances = [file for file in files if file.name.startswith("instances")]
         if files:
             return instances or files
-    unfinished = " (the run is unfinished: run `boxpaint generate` again)" if (path / "run.json").exists() else ""
-    raise DatasetError([Fault(file=str(path), expected=f"no COCO file is in it or in its annotations/{unfinished}")])
+    expected = "no COCO file is in it or in its annotations/"
+    if is_run:
+        expected += " (the run is unfinished, or its leak audit refused it: run `boxpaint generate` again)"
+    raise DatasetError([Fault(file=str(path), expected=expected)])
 
 
 def read_annotations(file: Path) -> dict[str, Any]:
@@ -143,7 +146,8 @@ def _structure_faults(file: str, content: dict[str, Any]) -> Iterator[Fault]:
             numbers = [key for key in keys if key not in ("file_name", "name", "bbox")]
             for key in numbers:
                 if key in item and not _is_number(item[key]):
-                    yield _fault(file, f"{section}[{position}].{key}", "a finite number is needed", item[key])
+                    expected = "a finite number is needed, and whole ones in 64 bits"
+                    yield _fault(file, f"{section}[{position}].{key}", expected, item[key])
             for key in ("file_name", "name"):
                 if key in keys and key in item and not (isinstance(item[key], str) and 0 < len(item[key]) <= MAX_NAME):
                     yield _fault(file, f"{section}[{position}].{key}", f"a text of 1 to {MAX_NAME} letters is needed")
@@ -164,7 +168,9 @@ def _is_box(box: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return abs(value) < 2**63
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def _image_faults(file: str, content: dict[str, Any], root: Path) -> Iterator[Fault]:

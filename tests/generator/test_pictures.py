@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from generator.errors import DatasetError
 from generator.geometry import Box
 from generator.pictures import PALETTE, category_colours, draw_boxes, draw_record, preview_plan, spread, tile
 from generator.plan import Placement, ScenePlan
@@ -172,3 +173,8 @@ def test_a_record_shows_what_was_painted_not_what_was_asked_for(tmp_path: Path) 
     drawn = np.asarray(draw_record(record, tmp_path, {"cell": PALETTE[0]}))
     ys, xs = np.nonzero((drawn != 100).any(axis=2))
     assert (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1) == (10, 8, 22, 20)
+    whole = (tmp_path / "000000.png").read_bytes()
+    for damaged in (b"", whole[:60], b"text"):
+        (tmp_path / "000000.png").write_bytes(damaged)
+        with pytest.raises(DatasetError, match=r"000000\.png: cannot be read .* remove it"):
+            draw_record(record, tmp_path, {"cell": PALETTE[0]})

@@ -91,6 +91,7 @@ def test_scenes_lost_from_the_middle_are_painted_again_byte_for_byte(
     before = run_folder_files(tmp_path / "out")
     (tmp_path / "out" / "records" / "000001.json").unlink()
     (tmp_path / "out" / "images" / "000002.png").unlink()
+    (tmp_path / "out" / "images" / "000003.png").write_bytes(b"")
     (tmp_path / "out" / "images" / ".000002.png.abc.part").write_bytes(b"half")
     generate(spec, config, tmp_path / "out", limit=4)
     assert run_folder_files(tmp_path / "out") == before

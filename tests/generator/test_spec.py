@@ -337,6 +337,19 @@ APPEAR = "a whole number from 0 to 1,000 is needed"
             id="a column misspelt",
         ),
         pytest.param(
+            HEAD,
+            ["a " + 60 * "very " + "old cow,1,2"],
+            [
+                (
+                    2,
+                    "prompt",
+                    "a " + 60 * "very " + "old cow",
+                    "names the category by 309 letters; fill the column 'name'",
+                )
+            ],
+            id="a name that no file could have",
+        ),
+        pytest.param(
             HEAD, ["a cow,3,2"], [(2, "min_appear", "3", "must not be above max_appear (2)")], id="counts swapped"
         ),
         pytest.param(HEAD, ["a cow,-1,2"], [(2, "min_appear", "-1", APPEAR)], id="negative count"),

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from generator.errors import DatasetError
 from generator.segmentation import decode_segmentation, distance_from_mask
-from generator.validation import validate_dataset
+from generator.validation import find_annotation_files, read_annotations, validate_dataset
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1e12, "4", None])
@@ -26,6 +27,24 @@ def test_a_polygon_that_cannot_be_drawn_is_a_fault_not_a_crash(tmp_path: Path, v
     (tmp_path / "all.json").write_text(json.dumps(content))
     (fault,) = validate_dataset(tmp_path).faults
     assert "neither polygons nor a run-length encoding" in fault.expected
+
+
+@pytest.mark.parametrize("number", [2**64, -(2**63), 10**400, float("nan"), True])
+def test_a_number_that_no_reader_can_hold_is_a_fault(tmp_path: Path, number: object) -> None:
+    content = {"images": [], "annotations": [], "categories": [{"id": number, "name": "cat"}]}
+    (tmp_path / "all.json").write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match=r"categories\[0\]\.id.*finite number"):
+        read_annotations(tmp_path / "all.json")
+
+
+def test_in_a_run_only_its_annotations_are_coco_files(tmp_path: Path) -> None:
+    for name in ("run.json", "audit.json", "review.json"):
+        (tmp_path / name).write_text("{}")
+    (tmp_path / "annotations").mkdir()
+    with pytest.raises(DatasetError, match="its leak audit refused it"):
+        find_annotation_files(tmp_path)
+    (tmp_path / "annotations" / "instances_train.json").write_text("{}")
+    assert [path.name for path in find_annotation_files(tmp_path)] == ["instances_train.json"]
 
 
 @pytest.mark.parametrize(
