@@ -73,11 +73,11 @@ def start(
     """Begin `boxpaint <arguments>` in the workspace, unless a job of this name runs: then BoxpaintError is raised."""
     stem = _stem(workspace, name)
     try:
-        with FileLock(stem.with_name(f".{stem.name}.lock"), timeout=10):
+        with FileLock(_lock(stem), timeout=10):
             known = state(workspace, name)
             if known is not None and known.running:
                 raise BoxpaintError(f"{name} is at work already, perhaps from another window; wait, or stop it")
-            with translate_os_errors(stem), stem.with_name(f"{stem.name}.log").open("wb") as log:
+            with translate_os_errors(stem), _log(stem).open("wb") as log:
                 child = subprocess.Popen(
                     [sys.executable, "-P", "-m", module, *arguments],
                     cwd=workspace.folder,
@@ -97,7 +97,7 @@ def start(
                 finished=finished,
                 total=total,
             )
-            write_json(stem.with_name(f"{stem.name}.json"), file.model_dump(mode="json"))
+            write_json(_file(stem), file.model_dump(mode="json"))
     except Timeout:
         raise BoxpaintError(f"{name} is just being begun in another window") from None
     return JobState(name=name, file=file, running=True, code=None, log="")
@@ -107,7 +107,7 @@ def state(workspace: Workspace, name: str) -> JobState | None:
     """How the last job of this name stands; None where there was none."""
     stem = _stem(workspace, name)
     try:
-        file = JobFile.model_validate_json(stem.with_name(f"{stem.name}.json").read_bytes())
+        file = JobFile.model_validate_json(_file(stem).read_bytes())
     except (OSError, ValidationError):
         return None
     child = _CHILDREN.get(file.pid)
@@ -117,7 +117,7 @@ def state(workspace: Workspace, name: str) -> JobState | None:
     else:  # another server began it
         created = _created(file.pid)
         running = created is not None and abs(created - file.created) < _SAME_START_S
-    return JobState(name=name, file=file, running=running, code=code, log=_tail(stem.with_name(f"{stem.name}.log")))
+    return JobState(name=name, file=file, running=running, code=code, log=_tail(_log(stem)))
 
 
 def stop(workspace: Workspace, name: str) -> None:
@@ -137,7 +137,23 @@ def names(workspace: Workspace, kind: str) -> list[str]:
 def _stem(workspace: Workspace, name: str) -> Path:
     if fault := folder_name_fault(name, longest=_LONGEST_NAME):
         raise BoxpaintError(f"found {name!r}; {fault}")
-    return workspace.own_folder() / name
+    stem = workspace.own_folder() / name
+    for path in (_file(stem), _log(stem), _lock(stem)):
+        if path.is_symlink():  # it came with somebody's folder, and may lead anywhere
+            raise BoxpaintError(f"{path} is a link, which the studio neither reads nor writes; remove it")
+    return stem
+
+
+def _file(stem: Path) -> Path:
+    return stem.with_name(f"{stem.name}.json")
+
+
+def _log(stem: Path) -> Path:
+    return stem.with_name(f"{stem.name}.log")
+
+
+def _lock(stem: Path) -> Path:
+    return stem.with_name(f".{stem.name}.lock")
 
 
 def _created(pid: int) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import streamlit as st
@@ -51,7 +51,7 @@ def show(workspace: Workspace) -> None:
         return
     # Drawn again and again while it runs, then once more as a whole.
     watch = st.fragment(_watch, run_every=2.0 if job.running else None)
-    watch(workspace, name, list(spec.categories), was_running=job.running)
+    watch(workspace, name, spec, was_running=job.running)
 
 
 def _offer(workspace: Workspace, config: Config, spec: Spec) -> None:
@@ -66,31 +66,62 @@ def _offer(workspace: Workspace, config: Config, spec: Spec) -> None:
     if not begin:
         return
     try:
-        outside = outside_references(spec, workspace.folder)
-        if outside:
-            raise SpecError(
-                Fault(file=table, line=line, column="references", expected=text) for table, line, text in outside
-            )
-        folder = workspace.new_folder(name)
-        arguments = [_JOB, "--out", folder.name, "--limit", str(limit), "--seed", str(seed)]
-        _start(workspace, folder, [*arguments, *(["--prompts", "prompts"] if with_book else [])], int(limit))
+        command = _Command(out=name, limit=int(limit), seed=int(seed), with_book=with_book)
+        _start(workspace, spec, command)
     except BoxpaintError as error:
         show_error(error)
 
 
-def _start(workspace: Workspace, folder: Path, arguments: Sequence[str], total: int) -> None:
-    finished = len(record_files(folder))
-    jobs.start(workspace, f"{_JOB} {folder.name}", arguments, out=folder.name, finished=finished, total=total)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Command:
+    """What this page begins, and nothing else: files of jobs may have come with somebody's folder."""
+
+    out: str
+    limit: int
+    seed: int
+    with_book: bool
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        book = ("--prompts", "prompts") if self.with_book else ()
+        return (_JOB, "--out", self.out, "--limit", str(self.limit), "--seed", str(self.seed), *book)
+
+    @classmethod
+    def of(cls, job: JobState) -> _Command:
+        """The command of a job. Raises BoxpaintError when this page did not begin it."""
+        match job.file.arguments:
+            case (_, _, out, _, limit, _, seed, *book) if limit.isdecimal() and seed.isdecimal():
+                command = cls(out=out, limit=int(limit), seed=int(seed), with_book=bool(book))
+                if command.arguments == job.file.arguments:
+                    return command
+        raise BoxpaintError(f"{job.name} was not begun on this page; begin it above")
 
 
-def _watch(workspace: Workspace, name: str, categories: list[str], *, was_running: bool) -> None:
+def _start(workspace: Workspace, spec: Spec, command: _Command) -> None:
+    outside = outside_references(spec, workspace.folder)
+    if outside:
+        raise SpecError(
+            Fault(file=table, line=line, column="references", expected=text) for table, line, text in outside
+        )
+    folder = workspace.new_folder(command.out)
+    jobs.start(
+        workspace,
+        f"{_JOB} {folder.name}",
+        replace(command, out=folder.name).arguments,
+        out=folder.name,
+        finished=len(record_files(folder)),
+        total=command.limit,
+    )
+
+
+def _watch(workspace: Workspace, name: str, spec: Spec, *, was_running: bool) -> None:
     try:
-        _draw(workspace, name, categories, was_running=was_running)
+        _draw(workspace, name, spec, was_running=was_running)
     except BoxpaintError as error:  # what a fragment raises does not reach the page
         show_error(error)
 
 
-def _draw(workspace: Workspace, name: str, categories: list[str], *, was_running: bool) -> None:
+def _draw(workspace: Workspace, name: str, spec: Spec, *, was_running: bool) -> None:
     job = jobs.state(workspace, name)
     if job is None:
         return
@@ -104,14 +135,14 @@ def _draw(workspace: Workspace, name: str, categories: list[str], *, was_running
         if st.button("Stop", help="After the pictures that are being painted; once more stops at once."):
             jobs.stop(workspace, name)
     elif st.button("Go on", help="The same command again: what is missing, and what was rejected in review."):
-        _start(workspace, folder, job.file.arguments, job.file.total)
+        _start(workspace, spec, _Command.of(job))
         st.rerun()
     show_log(job, expanded=not job.running and job.code != 0)
     newest = sorted(times, key=times.__getitem__, reverse=True)[:_NEWEST]
     for start in range(0, len(newest), _COLUMNS):
         for column, path in zip(st.columns(_COLUMNS), newest[start : start + _COLUMNS], strict=False):
             record = read_record(path)
-            picture = draw_scene(open_picture(workspace, folder, record), record, categories)
+            picture = draw_scene(open_picture(workspace, folder, record), record, list(spec.categories))
             column.image(picture, caption=f"{record.index:06d}", width="stretch")
 
 

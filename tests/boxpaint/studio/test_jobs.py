@@ -76,6 +76,18 @@ def test_another_program_with_its_number_is_not_taken_for_it(workspace: Workspac
     assert not state.running
 
 
+@pytest.mark.parametrize("name", ["check.log", "check.json", ".check.lock"])
+def test_links_that_came_with_a_folder_are_neither_read_nor_written(workspace: Workspace, name: str) -> None:
+    private = workspace.folder.parent / "private"
+    private.write_text("mine")
+    (workspace.own_folder() / name).symlink_to(private)
+    with pytest.raises(BoxpaintError, match="is a link"):
+        jobs.start(workspace, "check", ["check-spec"])
+    with pytest.raises(BoxpaintError, match="is a link"):
+        jobs.state(workspace, "check")
+    assert private.read_text() == "mine"
+
+
 @pytest.mark.parametrize("name", ["../x", "a/b", ""])
 def test_a_name_is_no_path(workspace: Workspace, name: str) -> None:
     with pytest.raises(BoxpaintError, match="name of a folder is needed"):

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from boxpaint.studio import jobs
+from boxpaint.studio.jobs import JobFile
 from boxpaint.studio.workspace import Workspace
 from generator.review import REVIEW
 from tests.boxpaint.studio.conftest import save_detector_run
@@ -96,6 +98,44 @@ def test_a_run_stays_in_the_folder(workspace: Workspace, open_page: Open, name: 
     (message,) = app.error
     assert "name of a folder is needed" in message.value
     assert not list(workspace.folder.glob(".boxpaint/*.json"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("app", "/", "--host", "0.0.0.0"),
+        ("generate", "--out", "../out", "--limit", "3", "--seed", "0"),
+        ("generate", "--out", "out", "--limit", "3", "--seed", "0", "--overwrite"),
+    ],
+)
+def test_only_what_the_page_begins_is_begun_again(
+    workspace: Workspace, open_page: Open, arguments: tuple[str, ...]
+) -> None:
+    """A file of a job may have come with somebody's folder."""
+    job = JobFile(arguments=arguments, out="out", pid=2**22 + 1, created=0.0, begun=0.0, total=3)
+    path = workspace.own_folder() / "generate out.json"
+    path.write_text(job.model_dump_json())
+    app = open_page("generate")
+    (again,) = [button for button in app.button if button.label == "Go on"]
+    again.click().run()
+    assert app.error
+    assert JobFile.model_validate_json(path.read_bytes()) == job
+    assert not list(workspace.folder.parent.glob("out"))
+
+
+def test_a_run_goes_on_by_the_same_command(
+    workspace: Workspace, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("generate", "--out", "out", "--limit", "3", "--seed", "7", "--prompts", "prompts")
+    job = JobFile(arguments=arguments, out="out", pid=2**22 + 1, created=0.0, begun=0.0, total=3)
+    (workspace.own_folder() / "generate out.json").write_text(job.model_dump_json())
+    begun = []
+    monkeypatch.setattr(jobs, "start", lambda _, name, arguments, **__: begun.append((name, arguments)))
+    app = open_page("generate")
+    (again,) = [button for button in app.button if button.label == "Go on"]
+    again.click().run()
+    assert not app.error
+    assert begun == [("generate out", arguments)]
 
 
 def test_pages_of_what_is_not_there_say_so(open_page: Open) -> None:
