@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -24,6 +25,11 @@ class ModelOptions(BaseModel):
     checkpoint: a folder that a detector was saved to, or a file of torchvision weights (.pth, .pt, .safetensors)."""
     download: bool = False
     """Fetch imagenet or coco weights when they are not in the cache; nothing is fetched without it."""
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """The checkpoint of the user's that it starts from, where it does."""
+        return None if self.pretrained in ("none", "imagenet", "coco") else Path(self.pretrained)
 
 
 class FitSettings(BaseModel):

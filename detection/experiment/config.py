@@ -231,8 +231,12 @@ class ExperimentConfig(_Section):
             for key in ("data", "background", "classes", "config")
             if (value := getattr(config.synthetic, key)) is not None
         }
+        detector, weights = config.detector, config.detector.checkpoint
+        if weights is not None:
+            detector = detector.model_copy(update={"pretrained": str(path.parent / weights)})
         return config.model_copy(
             update={
+                "detector": detector,
                 "real": config.real.model_copy(update={"data": real or path.parent / config.real.data}),
                 "synthetic": config.synthetic.model_copy(
                     update={**of_painted, **({"data": synthetic} if synthetic else {})}

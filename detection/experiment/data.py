@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -19,6 +20,7 @@ from detection.experiment.subsets import shuffle_painted
 from detection.importers.report import ImportReport
 from detection.importers.run import import_set
 from detection.importers.types import ImportOptions
+from detection.runs.folder import digests_of, read_used
 from generator.config import Config
 from generator.errors import BoxpaintError, DatasetError, Fault, RunMismatchError
 from generator.run import Listener, generate
@@ -55,6 +57,9 @@ def gather(config: ExperimentConfig, out: Path, *, listener: Listener) -> Materi
     if leaked:
         expected = f"{len(leaked)} painted pictures are test pictures, too; they must not be"
         raise DatasetError([Fault(file=str(leaked[0].path), expected=expected)])
+    weights = config.detector.checkpoint
+    if weights is not None:
+        _check_not_seen(weights, seen)
     return Materials(
         config=config,
         train=real.train,
@@ -63,8 +68,17 @@ def gather(config: ExperimentConfig, out: Path, *, listener: Listener) -> Materi
         digests=digests,
         device=str(device),
         torch_version=torch.__version__,
+        weights=digests_of(weights) if weights is not None else {},
         remarks=real.remarks,
     )
+
+
+def _check_not_seen(weights: Path, test: Collection[str]) -> None:
+    """Raise DatasetError when the training of a checkpoint has seen one of the test pictures (digests)."""
+    seen = [used for used in read_used(weights) if used.sha256 in test]
+    if seen:
+        expected = f"{len(seen)} test pictures were trained or validated on there, such as {seen[0].picture}"
+        raise DatasetError([Fault(file=str(weights), column="detector.pretrained", expected=expected)])
 
 
 def read_real(real: RealConfig, categories: tuple[str, ...], out: Path) -> RealPictures:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from detection.datasets.digest import digest_of_set
@@ -88,6 +88,8 @@ class Materials:
     device: str
     """The one that trainings run on, such as cpu or cuda:1: 'auto' says nothing of what decides their numbers."""
     torch_version: str
+    weights: Mapping[str, str] = field(default_factory=dict)
+    """Digests of the files of the checkpoint that fresh detectors start from, where it is one of the user's."""
     remarks: tuple[str, ...] = ()
     """What reading the pictures brought up, for terminal and card."""
 
@@ -121,6 +123,8 @@ class Materials:
             "fit": job.settings(config).model_dump(mode="json", exclude=_INDIFFERENT),
             "test": self.data_digest(self.test),
         }
+        if self.weights:
+            identity["weights"] = dict(self.weights)
         if real is not None:
             identity["real"] = self.data_digest(real)
         if painted is not None:

@@ -26,7 +26,7 @@ from detection.runs.plot import draw_losses, losses_csv
 from detection.work_folder import remove
 from generator.errors import ModelNotFoundError, RunMismatchError, StorageError
 from generator.run_identity import compare, read_json
-from generator.storage import translate_os_errors, write_bytes, write_json
+from generator.storage import sha256_of, translate_os_errors, write_bytes, write_json
 
 SCHEMA_VERSION = 1
 KIND = "boxpaint detector run"
@@ -178,6 +178,13 @@ def read_used(path: Path) -> list[UsedPicture]:
         return [UsedPicture(role=row["role"], picture=row["picture"], sha256=row["sha256"]) for row in rows]
     except KeyError:
         raise StorageError(f"{file}: is damaged: role, picture and sha256 are needed in its first line") from None
+
+
+def digests_of(path: Path) -> dict[str, str]:
+    """Digests of a file, or of the files of a folder, by name; none where there is nothing. Raises StorageError."""
+    with translate_os_errors(path):
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        return {file.name: f"sha256:{sha256_of(file)}" for file in files if file.is_file()}
 
 
 def _to_csv(used: Iterable[UsedPicture]) -> bytes:

@@ -17,16 +17,12 @@ from detection.detectors.settings import FitSettings, ModelOptions
 from detection.detectors.types import Detector, FitListener, TrainingMix
 from detection.evaluation.finding import find_objects
 from detection.machine import describe_machine
-from detection.runs.folder import RUN, RunFolder, UsedPicture, find_model, read_used, run_of
+from detection.runs.folder import RUN, RunFolder, UsedPicture, digests_of, find_model, read_used, run_of
 from detection.runs.sources import Source, check_validation
 from detection.work_folder import working_in
 from generator.errors import BoxpaintError, StorageError
 from generator.run_identity import read_json
-from generator.storage import sha256_of, translate_os_errors
 from generator.version import __version__
-
-# What ModelOptions.pretrained may be but a path.
-_KNOWN_WEIGHTS = ("none", "imagenet", "coco")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -49,7 +45,7 @@ class RunPlan:
     @property
     def pretrained(self) -> Path | None:
         """The checkpoint that a fresh detector starts from, where it is one of the user's."""
-        return None if self.options.pretrained in _KNOWN_WEIGHTS else Path(self.options.pretrained)
+        return self.options.checkpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +82,7 @@ class StartingRun:
 
     def describe(self) -> dict[str, Any]:
         """What run.json says of it."""
-        return {"path": str(self.folder), "files": _digests(self.model)}
+        return {"path": str(self.folder), "files": digests_of(self.model)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -228,17 +224,10 @@ def _identity(plan: RunPlan, start: StartingRun | None) -> dict[str, Any]:
         "validation": plan.validation.describe() if plan.validation is not None else None,
         "refined_from": start.describe() if start is not None else None,
         # Of a detector that is refined, its own run has said it.
-        "pretrained": {"path": str(plan.pretrained), "files": _digests(plan.pretrained)}
+        "pretrained": {"path": str(plan.pretrained), "files": digests_of(plan.pretrained)}
         if start is None and plan.pretrained is not None
         else None,
     }
-
-
-def _digests(path: Path) -> dict[str, str]:
-    """Digests of a file, or of the files of a folder, by name; none where there is nothing."""
-    with translate_os_errors(path):
-        files = sorted(path.iterdir()) if path.is_dir() else [path]
-        return {file.name: f"sha256:{sha256_of(file)}" for file in files if file.is_file()}
 
 
 def _used_before(plan: RunPlan, start: StartingRun | None) -> list[UsedPicture]:

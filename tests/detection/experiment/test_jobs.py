@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from detection.datasets.read import read_detection_set
+from detection.detectors.registry import make_detector
 from detection.experiment.config import ExperimentConfig, ValueCurveConfig
 from detection.experiment.data import gather
 from detection.experiment.jobs import Job, Materials, job_of, plan_grid, plan_point, with_starts
 from generator.errors import DatasetError
 from generator.run import Listener
+from generator.storage import sha256_of
 from tests.detection.experiment.conftest import settings, write_experiment
 
 
@@ -152,6 +157,36 @@ def test_a_picture_on_both_sides_is_refused(discs: Path, tmp_path: Path) -> None
     leaky = config.model_copy(update={"synthetic": config.synthetic.model_copy(update={"data": discs / "real"})})
     with pytest.raises(DatasetError, match="6 painted pictures are test pictures, too"):
         gather(leaky, tmp_path, listener=Listener())
+
+
+def _save_checkpoint(run: Path, seen: list[str]) -> None:
+    """A saved detector in a run that was trained on pictures of these digests."""
+    make_detector("retinanet_small", ["red", "blue"], seed=0, device=torch.device("cpu")).save(run / "model")
+    (run / "run.json").write_text("{}")
+    lines = [f"trained,{number}.png,{digest}" for number, digest in enumerate(seen)]
+    (run / "data.csv").write_text("\n".join(["role,picture,sha256", *lines, ""]))
+
+
+def test_a_checkpoint_counts_from_the_file_and_its_weights_decide_the_numbers(discs: Path, tmp_path: Path) -> None:
+    shutil.copytree(discs, tmp_path / "own")
+    _save_checkpoint(tmp_path / "own" / "base", ["0" * 64])
+    detector = {"name": "retinanet_small", "pretrained": "base/model"}
+    config = ExperimentConfig.load(write_experiment(tmp_path / "own", detector=detector))
+    before = gather(config, tmp_path, listener=Listener())
+    card = tmp_path / "own" / "base" / "model" / "model.json"
+    card.write_bytes(card.read_bytes() + b"\n")
+    after = gather(config, tmp_path, listener=Listener())
+    assert before.digest(_real(before)) != after.digest(_real(after))
+
+
+def test_a_checkpoint_that_has_seen_test_pictures_is_refused(discs: Path, tmp_path: Path) -> None:
+    shutil.copytree(discs, tmp_path / "own")
+    test = read_detection_set(discs / "real", split="test")
+    _save_checkpoint(tmp_path / "own" / "base", [sha256_of(test.samples[0].path)])
+    detector = {"name": "retinanet_small", "pretrained": "base/model"}
+    config = ExperimentConfig.load(write_experiment(tmp_path / "own", detector=detector))
+    with pytest.raises(DatasetError, match=r"detector\.pretrained.*1 test pictures were trained or validated on"):
+        gather(config, tmp_path, listener=Listener())
 
 
 def test_a_category_that_is_missing_on_one_side_is_refused(discs: Path, tmp_path: Path) -> None:
