@@ -112,9 +112,9 @@ def list_folder(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the `.part` files that a killed run left in a folder."""
+    """Remove the `.part` files that a killed run left in a folder; a folder of such a name is an export's."""
     for entry in list_folder(folder):
-        if entry.name.startswith(".") and entry.name.endswith(".part"):
+        if entry.name.startswith(".") and entry.name.endswith(".part") and not entry.is_dir(follow_symlinks=False):
             with translate_os_errors(folder):
                 Path(entry).unlink(missing_ok=True)
 

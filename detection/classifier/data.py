@@ -97,10 +97,17 @@ def read_data(sources: Sources, settings: ClassifierSettings, *, side_px: int) -
     empty = [name for name, count in cut["test"].counts().items() if not count]
     if not len(cut["test"]):
         raise DatasetError([Fault(file=str(sources.test or sources.real), expected="no labelled object to test on")])
+    validated = cut.get("validation")
+    if validated is not None and not len(validated):
+        if settings.patience is not None:
+            where = str(sources.validation or sources.real)
+            raise DatasetError([Fault(file=where, expected="no labelled object to validate on, as --patience does")])
+        notes.append("The validation pictures hold no labelled object: nothing is scored while models are trained.")
+        validated = None
     if empty:
         notes.append(f"Without test crops, and left out of the averages: {', '.join(empty)}.")
     return ClassifierData(
-        train=cut["train"], synthetic=painted, validation=cut.get("validation"), test=cut["test"], notes=tuple(notes)
+        train=cut["train"], synthetic=painted, validation=validated, test=cut["test"], notes=tuple(notes)
     )
 
 

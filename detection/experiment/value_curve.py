@@ -57,7 +57,9 @@ def advice(curve: ValueCurve, settings: ValueCurveConfig, categories: Sequence[s
     first = curve.points[0]
     beaten = f", against {ARM_NAMES[first.arm]}," if not first.painted else ""
     place = f"Next to {settings.real_images} real images{beaten}"
-    if curve.worth == most:
+    if curve.worth == most and curve.is_flat:
+        text = f"{place} {most} painted images are worth it; in the last step the score is flat ({change})."
+    elif curve.worth == most:
         text = f"{place} the score still rises at {most} painted images ({change}): paint more."
     elif curve.worth == curve.points[0].painted:
         text = f"{place} no number of painted images up to {most} shows a gain ({change})."

@@ -18,12 +18,19 @@ def folder_names(categories: Sequence[Category]) -> dict[int, str]:
     >>> folder_names([Category(id=1, name="a/b", content={}), Category(id=2, name="A_B", content={})])
     {1: 'a_b', 2: 'A_B_2'}
     """
+    wished = {
+        category.id: _FORBIDDEN.sub("_", category.name)[:_LONGEST].rstrip(" .").lstrip(" ") or "_"
+        for category in categories
+    }
     names: dict[int, str] = {}
     taken: set[str] = set()
-    for category in categories:
-        name = _FORBIDDEN.sub("_", category.name)[:_LONGEST].rstrip(" .").lstrip(" ") or "_"
+    for number, wish in wished.items():
+        name = wish
         if name.startswith(".") or name.casefold() in taken:
-            name = f"{name.lstrip('.')}_{category.id}"
+            name = f"{name.lstrip('.')}_{number}"
+            others = taken | {other.casefold() for other in wished.values()}
+            while name.casefold() in others:
+                name = f"{name}_{number}"
         taken.add(name.casefold())
-        names[category.id] = name
+        names[number] = name
     return names

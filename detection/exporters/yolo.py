@@ -45,8 +45,8 @@ def write_with(data: PictureSet, work: Work, line_of: LineOf) -> None:
         work.write(f"labels/{picture.split}/{picture.stem}.txt", "".join(lines).encode())
     if missing := [split for split in _WANTED if split not in _folders(data.splits())]:
         work.notes.append(
-            f"there is no split {' and no split '.join(missing)}: data.yaml names the other pictures for it, or "
-            "ultralytics would not open it"
+            f"there is no split {' and no split '.join(missing)}: data.yaml names the other pictures for it (those to "
+            "test on only where there are no others), or ultralytics would not open it"
         )
     names = {number: category.name for number, category in enumerate(data.categories)}
     content = {**_folders(data.splits(), wanted=_WANTED), "names": names}
@@ -72,11 +72,14 @@ def shares(values: Iterable[float]) -> str:
 
 
 def _folders(splits: dict[str, list[Picture]], wanted: tuple[str, ...] = ()) -> dict[str, str | list[str]]:
-    """Name the folders of each split by the words that ultralytics knows; those `wanted` are never missing."""
+    """Name the folders of each split by the words that ultralytics knows; those `wanted` are never missing.
+
+    Test pictures stand in for them only where there are no others: ultralytics chooses the weights on val.
+    """
     found: dict[str, list[str]] = {}
     for split in splits:
         found.setdefault(split_of_word(split) or split, []).append(f"images/{split}")
-    everything = [folder for folders in found.values() for folder in folders]
+    others = [folder for split, folders in found.items() if split != "test" for folder in folders]
     for split in wanted:
-        found.setdefault(split, everything)
+        found.setdefault(split, others or found["test"])
     return {split: folders[0] if len(folders) == 1 else list(folders) for split, folders in found.items()}

@@ -10,15 +10,21 @@ from dataclasses import replace
 from detection.importers.mending import MendedObject
 from detection.importers.types import Case, ImportOptions, RawSet
 from generator.errors import DatasetError, Fault
+from generator.spec_rules import MAX_NAME
 
 
 def find_categories(raw: RawSet, options: ImportOptions) -> tuple[str, ...]:
-    """Name the categories of the result. Raises DatasetError when one that is asked for is not there."""
-    observed = sorted({item.category for picture in raw.pictures for item in picture.objects} - {""})
-    known = list(dict.fromkeys([*raw.categories, *observed]))
+    """Name the categories of the result; one without a name is none.
+
+    Raises DatasetError when one that is asked for is not there, or has a longer name than any data set may hold.
+    """
+    observed = sorted({item.category for picture in raw.pictures for item in picture.objects})
+    known = [name for name in dict.fromkeys([*raw.categories, *observed]) if name]
     faults = [_unknown_fault("--rename", name, known) for name in options.rename if name not in known]
     names = list(dict.fromkeys(options.rename.get(name, name) for name in known))
     faults += [_unknown_fault("--keep", name, names) for name in options.keep if name not in names]
+    expected = f"the name of a category has at most {MAX_NAME} letters; --rename gives it another"
+    faults += [Fault(file="categories", found=name, expected=expected) for name in names if len(name) > MAX_NAME]
     if faults:
         raise DatasetError(faults)
     return tuple(dict.fromkeys(options.keep)) or tuple(names)

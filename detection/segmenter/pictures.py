@@ -60,12 +60,12 @@ def find_pictures(source: Path, *, skip: Path | None = None) -> list[NamedPictur
 
 def labelled_pictures(data: DetectionSet) -> list[NamedPicture]:
     """The pictures of a data set (one or more), by name below the folder that holds them all."""
-    root = os.path.commonpath([sample.path.parent for sample in data.samples])
+    # Without "..", which some sets have in their names: names of results are made of these.
+    paths = [Path(os.path.normpath(Path.cwd() / sample.path)) for sample in data.samples]
+    root = os.path.commonpath([path.parent for path in paths])
     return [
-        NamedPicture(
-            name=sample.path.relative_to(root).as_posix(), path=sample.path, size_wh=(sample.width, sample.height)
-        )
-        for sample in data.samples
+        NamedPicture(name=path.relative_to(root).as_posix(), path=sample.path, size_wh=(sample.width, sample.height))
+        for path, sample in zip(paths, data.samples, strict=True)
     ]
 
 

@@ -88,6 +88,21 @@ def test_a_split_cannot_be_all_there_is(tmp_path: Path) -> None:
         read_data(Sources(real=tmp_path), PLAIN, side_px=16)
 
 
+@pytest.mark.parametrize("patience", [None, 2])
+def test_validation_pictures_without_objects_are_said(discs: Path, tmp_path: Path, patience: int | None) -> None:
+    shutil.copytree(discs, tmp_path / "own")
+    file = tmp_path / "own" / "annotations" / "instances_val.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "annotations": []}))
+    settings = PLAIN.model_copy(update={"patience": patience, "background": False})
+    if patience is not None:
+        with pytest.raises(DatasetError, match="no labelled object to validate on"):
+            read_data(Sources(real=tmp_path / "own"), settings, side_px=16)
+        return
+    data = read_data(Sources(real=tmp_path / "own"), settings, side_px=16)
+    assert data.validation is None
+    assert "nothing is scored while models are trained" in data.notes[0]
+
+
 def test_a_class_that_was_not_painted_is_real_only_and_so_is_the_background(discs: Path, painted: Path) -> None:
     sources = Sources(real=discs, synthetic=painted, rename={"red": "disc"}, classes=("disc", "blue"))
     data = read_data(sources, ClassifierSettings(), side_px=16)

@@ -24,6 +24,8 @@ UP50 = point(50, (0.5, 0.3), (0.5, 0.3))
 UNCLEAR100 = point(100, (0.7, 0.5), (0.3, 0.1))
 UNCLEAR200 = point(200, (0.5, 0.3), (0.5, 0.3))
 FLAT100 = point(100, (0.49, 0.32), (0.51, 0.3))
+# 5 points more, and a little less than clear
+UNSURE50 = point(50, (0.446, 0.246), (0.454, 0.254))
 PLATELET100 = point(100, (0.46, 0.36), (0.46, 0.36))
 
 
@@ -69,6 +71,11 @@ def test_two_unclear_steps_may_be_clear_together() -> None:
             ["Next to 5 real images, against real only, 50 painted images are worth it; beyond, the score is flat"],
         ),
         ([START, UP50, FLAT100], ["No class rises clearly in the last step", "platelet gained most in all (+11.0)"]),
+        # Clearly better than the start, but hardly than the point before it.
+        (
+            [START, UNSURE50, point(100, (0.451, 0.251), (0.459, 0.259))],
+            ["100 painted images are worth it; in the last step the score is flat (+0.5 [0.5, 0.5] from 50 to 100)"],
+        ),
         ([START, UP50, UNCLEAR100, UNCLEAR200], ["50 painted images are worth it; beyond, no further gain shows"]),
         ([START, UNCLEAR100], ["no number of painted images up to 100 shows a gain"]),
         ([START, UP50, PLATELET100], ["In the last step platelet (+6.0 [6.0, 6.0]) still rises: paint more of that"]),

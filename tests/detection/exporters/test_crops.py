@@ -38,6 +38,8 @@ def test_whole_pixels_with_a_margin(
         (["cat", "dog"], ["cat", "dog"]),
         (["a/b", "A_B", ".x", "y. "], ["a_b", "A_B_2", "x_3", "y"]),
         (["weißer Hund", " "], ["weißer Hund", "_"]),
+        (["a_b_3", "a_b", "a/b"], ["a_b_3", "a_b", "a_b_3_3"]),
+        (["a_b", "a/b", "a_b_2"], ["a_b", "a_b_2_2", "a_b_2"]),
     ],
 )
 def test_names_of_folders(names: list[str], folders: list[str]) -> None:

@@ -88,6 +88,22 @@ def test_a_split_that_ultralytics_needs_is_never_missing(tmp_path: Path) -> None
     assert "there is no split val" in report.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("renamed", "folders"),
+    [
+        ({"val": "test"}, {"train": "images/train", "test": "images/test", "val": "images/train"}),
+        ({"train": "test"}, {"test": "images/test", "val": "images/val", "train": "images/val"}),
+    ],
+)
+def test_test_pictures_choose_no_weights(tmp_path: Path, renamed: dict[str, str], folders: dict[str, str]) -> None:
+    folder = write_set(tmp_path / "pets") / "annotations"
+    for old, new in renamed.items():
+        (folder / f"instances_{old}.json").rename(folder / f"instances_{new}.json")
+    export_set(tmp_path / "pets", tmp_path / "out", "yolo")
+    content = yaml.safe_load((tmp_path / "out" / "data.yaml").read_text(encoding="utf-8"))
+    assert {key: value for key, value in content.items() if key != "names"} == folders
+
+
 def test_parts_are_tied_without_changing_the_area() -> None:
     polygon = join_parts(polygons_of(PARTS, (30, 40)))
     x, y = polygon.T

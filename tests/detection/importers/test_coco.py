@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from detection.datasets.read import read_detection_set
 from generator.errors import DatasetError
 from tests.detection.importers.sources import coco_json, run, write, write_pictures
 
@@ -194,6 +195,21 @@ def test_pictures_without_ids_names_or_files(tmp_path: Path) -> None:
         ("image 4", 1, 1),
     ]
     assert (imported.report.pictures.source, imported.report.objects.source) == (9, 6)
+
+
+def test_a_category_without_a_name_is_none_and_one_with_too_long_a_name_is_refused(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "s", "a.jpg")
+    content = json.loads(coco_json([{"id": 1, "file_name": "a.jpg"}], [{**BOX, "id": 1}]))
+    content["categories"].append({"id": 77, "name": ""})
+    write(tmp_path / "s" / "train.json", json.dumps(content))
+    imported = run(tmp_path / "s")
+    assert imported.boxes == {"a.jpg": [("cat", [4, 5, 14, 25])]}
+    assert "" not in read_detection_set(imported.report.folder).categories
+    content["categories"].append({"id": 78, "name": "x" * 300})
+    write(tmp_path / "t" / "train.json", json.dumps(content))
+    write_pictures(tmp_path / "t", "a.jpg")
+    with pytest.raises(DatasetError, match="at most 255 letters"):
+        run(tmp_path / "t")
 
 
 def test_a_picture_of_two_files_goes_to_the_one_to_measure_on(tmp_path: Path) -> None:

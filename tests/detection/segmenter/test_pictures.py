@@ -66,6 +66,11 @@ def test_names_of_labelled_pictures_are_below_what_holds_them_all(tmp_path: Path
     assert [each.name for each in labelled_pictures(data)] == ["train/a.png", "val/a.png"]
     assert [each.name for each in labelled_pictures(data.choose([1]))] == ["a.png"]
     assert labelled_pictures(data)[0].size_wh == (8, 6)
+    # Names of results are made of these: none may lead out of their folder.
+    outside = Sample.of(tmp_path / "ds" / "images" / ".." / ".." / "photos" / "b.png", (8, 6), [], [])
+    inside = Sample.of(tmp_path / "ds" / "images" / "a.png", (8, 6), [], [])
+    both = DetectionSet(categories=("cell",), samples=(inside, outside))
+    assert [each.name for each in labelled_pictures(both)] == ["ds/images/a.png", "photos/b.png"]
 
 
 def test_what_cannot_be_read_is_left_out_and_named(tmp_path: Path) -> None:
