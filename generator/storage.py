@@ -9,6 +9,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import multiprocessing
 import os
 import tempfile
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
-from generator.errors import StorageError
+from generator.errors import BoxpaintError, StorageError
 
 _MEANINGS = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again, it goes on where it stopped",
@@ -57,6 +58,11 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:  # an OSError, too
+            if getattr(multiprocessing.current_process(), "_inheriting", False):
+                raise BoxpaintError(
+                    "a process of this run imports your script, which calls boxpaint again: put the calls below "
+                    "if __name__ == '__main__'"
+                ) from None
             message = f"{folder}: another boxpaint run is writing there; wait for it or choose another --out"
             raise StorageError(message) from None
     try:

@@ -24,6 +24,7 @@ from generator.errors import BoxpaintError, ModelError
 
 # Seconds between two words of a process about how far it is.
 _BETWEEN_WORDS_S = 0.5
+_MEMORY = "memory may have run out: try fewer workers"
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -164,7 +165,9 @@ class Workers(Generic[Job]):
         reason = f"{job.name}: its process ended by itself ({_how_ended(worker.process.exitcode)})"
         self._losses[job] += 1
         if self._losses[job] > self._max_losses:
-            raise ModelError(f"{reason}; memory may have run out: try fewer workers; the same command goes on")
+            # 1 is what an error of Python's ends with, which was printed.
+            why = "what it said of that stands above" if worker.process.exitcode == 1 else _MEMORY
+            raise ModelError(f"{reason}; {why}; the same command goes on")
         listener.on_loss(reason)
         worker.connection.close()
         rank = self._workers.index(worker)

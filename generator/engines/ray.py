@@ -68,18 +68,21 @@ class RayEngine:
         """Paint chunks. How far each of them is, is not told: only that it is done."""
         make: Any = ray.remote(max_restarts=-1, max_task_retries=MAX_LOSSES, **self._needs)(_Worker)
         actors: list[Any] = [make.remote(painter) for _ in range(self.workers)]
+        # Of more actors than the cluster has room for, some never start: a chunk that one of them held would wait.
+        starting = {actor.is_ready.remote(): actor for actor in actors}
         waiting = list(reversed(chunks))
         in_hand: dict[Any, tuple[Any, Chunk]] = {}
         stopped = False
         try:
-            for actor in actors:
-                chunk = waiting.pop()
-                in_hand[actor.paint.remote(chunk)] = actor, chunk
-            while in_hand:
-                (done,), _ = ray.wait(list(in_hand), num_returns=1)
-                actor, chunk = in_hand.pop(done)
-                listener.on_chunk(chunk, _result(done, chunk))
-                stopped = stopped or (bool(waiting) and should_stop())
+            while in_hand or (waiting and not stopped):
+                (done,), _ = ray.wait([*in_hand, *(starting if waiting and not stopped else ())], num_returns=1)
+                if done in starting:
+                    actor = starting.pop(done)
+                    _result(done, waiting[-1])
+                else:
+                    actor, chunk = in_hand.pop(done)
+                    listener.on_chunk(chunk, _result(done, chunk))
+                    stopped = stopped or (bool(waiting) and should_stop())
                 if waiting and not stopped:
                     chunk = waiting.pop()
                     in_hand[actor.paint.remote(chunk)] = actor, chunk
@@ -97,16 +100,16 @@ def _describe(config: Config) -> dict[str, str]:
     return describe_models(config, threads=count_threads(config))
 
 
-def _result(reference: Any, chunk: Chunk) -> ChunkReport:
+def _result(reference: Any, chunk: Chunk) -> Any:
+    """What a worker has returned. Raises what went wrong, named by the chunk that it has, or would have."""
     try:
-        report: ChunkReport = ray.get(reference)
+        return ray.get(reference)
     except RayTaskError as error:
         if isinstance(error.cause, BoxpaintError):
             raise BoxpaintError(f"{chunk.name}: {error.cause}") from None
         raise
     except RayActorError as error:
         raise ModelError(f"{chunk.name}: its worker ended by itself, {MAX_LOSSES + 1} times: {error}") from None
-    return report
 
 
 class _Worker:
@@ -119,6 +122,9 @@ class _Worker:
                 f"{folder} is not seen by every machine: choose a folder on a shared file system (--out)"
             )
         self._painter = painter
+
+    def is_ready(self) -> bool:
+        return True
 
     def paint(self, chunk: Chunk) -> ChunkReport:
         return self._painter(chunk)

@@ -81,6 +81,22 @@ def test_a_stop_ends_the_chunks_in_hand(engine: str, spec: Spec, keys: dict[str,
     assert validate_dataset(tmp_path / "out").faults == ()
 
 
+def test_workers_that_a_cluster_has_no_room_for_hold_nothing_up(
+    spec: Spec, keys: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    # A smaller one than other tests have; what is there is what the engine takes.
+    ray.shutdown()
+    monkeypatch.setenv("RAY_worker_niceness", "0")
+    ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    try:
+        config = Config.load(**{**keys, "engine": "ray", "workers": 2, "chunk": 1})
+        assert generate(spec, config, tmp_path / "out", limit=2).complete
+    finally:
+        ray.shutdown()
+
+
 @pytest.mark.parametrize("engine", ["local", "ray"])
 def test_what_goes_wrong_in_a_worker_is_one_message(
     engine: str, spec: Spec, keys: dict[str, object], tmp_path: Path

@@ -185,3 +185,26 @@ def test_processes_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     parent.wait()
     child.wait(timeout=30)
     assert not child.is_running()
+
+
+def test_a_script_that_calls_without_a_guard_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(
+        "from functools import partial\n"
+        "from pathlib import Path\n"
+        "from generator.engines.processes import JobListener, Workers\n"
+        "from generator.storage import locked\n"
+        "from tests.generator.engines.test_processes import Errand, write\n"
+        "with locked(Path('out')), Workers(1, partial(write, folder=Path('out'))) as workers:\n"
+        "    workers.run([Errand('one')], JobListener())\n"
+    )
+    repository = str(Path(__file__).parents[3])
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": repository},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "put the calls below if __name__ == '__main__'" in done.stderr
+    assert "one: its process ended by itself (exit code 1); what it said of that stands above" in done.stderr
