@@ -19,6 +19,7 @@ class Clip:
 
     def __init__(self, role: str, ref: ModelRef, *, device: torch.device, offline: bool):
         self.device = device
+        self.batch_size = 1 if device.type == "cpu" else BATCH_SIZE
         self.model, self.processor = load_with_processor(
             role, ref, CLIPModel, CLIPProcessor, kind="CLIP", device=device, offline=offline
         )
@@ -38,15 +39,18 @@ class Clip:
 
     @torch.inference_mode()
     def embed_pictures(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
-        """(N, D) float32 unit vectors of pictures (HWC uint8 RGB, of any sizes)."""
+        """(N, D) float32 unit vectors of pictures (HWC uint8 RGB, of any sizes).
+
+        In batches of one size, filled up with nothing, so that none depends on its company.
+        """
         rows = []
-        for start in range(0, len(pictures), BATCH_SIZE):
-            # Copies: the processor wants arrays that it may write to. Of different sizes, they go in one by one.
-            batch = [np.array(picture) for picture in pictures[start : start + BATCH_SIZE]]
-            groups = [batch] if len({picture.shape for picture in batch}) == 1 else [[picture] for picture in batch]
-            pixels = [pixel_values(self.processor.image_processor, group) for group in groups]
-            seen = self.model.vision_model(torch.cat(pixels).to(self.device))
-            rows.append(_unit(self.model.visual_projection(seen.pooler_output)))
+        for start in range(0, len(pictures), self.batch_size):
+            batch = pictures[start : start + self.batch_size]
+            # Copies: the processor wants arrays that it may write to.
+            pixels = torch.cat([pixel_values(self.processor.image_processor, np.array(picture)) for picture in batch])
+            filled = torch.cat([pixels, pixels.new_zeros(self.batch_size - len(batch), *pixels.shape[1:])])
+            seen = self.model.vision_model(filled.to(self.device))
+            rows.append(_unit(self.model.visual_projection(seen.pooler_output))[: len(batch)])
         return self._stacked(rows)
 
     def _stacked(self, rows: list[np.ndarray]) -> np.ndarray:

@@ -5,7 +5,7 @@ https://huggingface.co/docs/huggingface_hub/guides/manage-cache
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, TypeVar
@@ -146,11 +146,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
 
 
-def pixel_values(processor: Any, pictures: Sequence[np.ndarray]) -> torch.Tensor:
-    """Pictures (HWC uint8 RGB) as a hub model's processor prepares them: (N, 3, H, W) float32.
+def pixel_values(processor: Any, picture: np.ndarray) -> torch.Tensor:
+    """A picture (HWC uint8 RGB) as a hub model's processor prepares it: (1, 3, H, W) float32.
 
-    A picture of three rows would else be taken for one whose channels come first.
+    One of three rows would else be taken for one whose channels come first.
     """
-    prepared = processor(list(pictures), return_tensors="pt", input_data_format="channels_last")
+    prepared = processor([picture], return_tensors="pt", input_data_format="channels_last")
     pixels: torch.Tensor = prepared["pixel_values"]
     return pixels

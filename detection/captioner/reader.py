@@ -47,7 +47,7 @@ class PictureReader:
                 for (path, caption), outcome in zip(batch, decoded, strict=True):
                     picture = self._keep(path, outcome)
                     if picture is not None:
-                        pixels.append(pixel_values(self.image_processor, [picture]))
+                        pixels.append(pixel_values(self.image_processor, picture))
                         captions.append(caption)
                 if pixels:
                     yield torch.cat(pixels), captions

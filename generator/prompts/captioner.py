@@ -44,7 +44,7 @@ class Captioner:
 
     @torch.inference_mode()
     def _caption_batch(self, pictures: list[np.ndarray], prefix: str) -> list[str]:
-        pixels = torch.cat([pixel_values(self.processor.image_processor, [picture]) for picture in pictures])
+        pixels = torch.cat([pixel_values(self.processor.image_processor, picture) for picture in pictures])
         given: dict[str, Any] = {}
         if prefix:
             tokens = self.processor.tokenizer([prefix] * len(pictures), return_tensors="pt").to(self.device)
