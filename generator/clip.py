@@ -11,7 +11,7 @@ from transformers import CLIPModel, CLIPProcessor
 from generator.bundles import ModelRef
 from generator.loading import load_with_processor, pixel_values
 
-BATCH_SIZE = 32
+BATCH_SIZE = 8
 
 
 class Clip:
@@ -19,7 +19,6 @@ class Clip:
 
     def __init__(self, role: str, ref: ModelRef, *, device: torch.device, offline: bool):
         self.device = device
-        self.batch_size = 1 if device.type == "cpu" else BATCH_SIZE
         self.model, self.processor = load_with_processor(
             role, ref, CLIPModel, CLIPProcessor, kind="CLIP", device=device, offline=offline
         )
@@ -44,11 +43,11 @@ class Clip:
         In batches of one size, filled up with nothing, so that none depends on its company.
         """
         rows = []
-        for start in range(0, len(pictures), self.batch_size):
-            batch = pictures[start : start + self.batch_size]
+        for start in range(0, len(pictures), BATCH_SIZE):
+            batch = pictures[start : start + BATCH_SIZE]
             # Copies: the processor wants arrays that it may write to.
             pixels = torch.cat([pixel_values(self.processor.image_processor, np.array(picture)) for picture in batch])
-            filled = torch.cat([pixels, pixels.new_zeros(self.batch_size - len(batch), *pixels.shape[1:])])
+            filled = torch.cat([pixels, pixels.new_zeros(BATCH_SIZE - len(batch), *pixels.shape[1:])])
             seen = self.model.vision_model(filled.to(self.device))
             rows.append(_unit(self.model.visual_projection(seen.pooler_output))[: len(batch)])
         return self._stacked(rows)

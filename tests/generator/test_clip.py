@@ -17,14 +17,12 @@ def clip() -> Clip:
     return Clip("clip", ref, device=torch.device("cpu"), offline=True)
 
 
-@pytest.mark.parametrize("batch_size", [1, 4])
-def test_a_picture_is_the_same_in_any_company(clip: Clip, batch_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clip, "batch_size", batch_size)
+def test_a_picture_is_the_same_in_any_company(clip: Clip) -> None:
     rng = np.random.default_rng(0)
-    shapes = [(64, 64, 3), (64, 64, 3), (3, 40, 3), (100, 30, 3), (64, 64, 3)]
+    shapes = [(64, 64, 3), (64, 64, 3), (3, 40, 3), (100, 30, 3), (64, 64, 3)] * 4
     pictures = [rng.integers(0, 256, shape, dtype=np.uint8) for shape in shapes]
     together = clip.embed_pictures(pictures)
-    assert together.shape == (5, clip.model.config.projection_dim)
+    assert together.shape == (20, clip.model.config.projection_dim)
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
     alone = np.concatenate([clip.embed_pictures([picture]) for picture in pictures])
     assert np.array_equal(together, alone)

@@ -338,15 +338,8 @@ APPEAR = "a whole number from 0 to 1,000 is needed"
         ),
         pytest.param(
             HEAD,
-            ["a " + 60 * "very " + "old cow,1,2"],
-            [
-                (
-                    2,
-                    "prompt",
-                    "a " + 60 * "very " + "old cow",
-                    "names the category by 309 letters; fill the column 'name'",
-                )
-            ],
+            [f"a {300 * 'o'},1,2"],
+            [(2, "prompt", f"a {300 * 'o'}", "names the category by 300 letters; fill the column 'name'")],
             id="a name that no file could have",
         ),
         pytest.param(
