@@ -17,6 +17,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from generator.audit.features import measure_places
 from generator.audit.files import Auc, Finding
@@ -58,7 +59,9 @@ def probe(places: Sequence[Place], *, seed: int, with_network: bool = True) -> P
     chosen = np.flatnonzero(seen)
     for fold, (train, test) in enumerate(GroupKFold(folds).split(chosen, groups=groups[chosen])):
         learnt, judged = chosen[train], chosen[test]
-        scores["features"][judged] = _judge_features(measured, labels, learnt, judged, derive_seed(seed, 0, fold))
+        # On so few rows threads of OpenMP only wait for each other: eight times as long where the cores are busy.
+        with threadpool_limits(limits=1):
+            scores["features"][judged] = _judge_features(measured, labels, learnt, judged, derive_seed(seed, 0, fold))
         if with_network:
             scores["network"][judged] = _judge_patches(patches, labels, learnt, judged, derive_seed(seed, 1, fold))
     rng = derive_rng(seed, 2)
