@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from detection.classifier.settings import ClassifierSettings
 from detection.datasets.categories import choose_categories, rename_categories
 from detection.datasets.near_duplicates import near_duplicate_groups
 from detection.datasets.read import read_detection_set
+from detection.datasets.split_names import splits_of_kind
 from detection.datasets.splits import split_set
 from detection.datasets.types import DetectionSet
 from generator.errors import DatasetError, Fault
@@ -28,9 +30,9 @@ _HOLD_OUT, _BACKGROUND, _SUBSET = 0, 1, 2
 class Sources:
     """Where the crops come from, all in COCO form.
 
-    `test` and `validation`: a split of `real`, or another data set; None takes its split of that name, and without one
-    holds out a share of its pictures (for validation only where early stopping needs it). `classes`: those to tell
-    apart; None takes all of `real`.
+    `test` and `validation`: a split of `real`, or another data set; None takes its splits of that kind (test2017, too),
+    and without one holds out a share of its pictures (for validation only where early stopping needs it). `classes`:
+    those to tell apart; None takes all of `real`.
     """
 
     real: Path
@@ -132,11 +134,14 @@ def _real_sides(
     """Real pictures to train on, to validate on (or none), and to test on."""
     files = find_annotation_files(sources.real) if sources.real.is_dir() else []
     splits = [file.stem.removeprefix("instances_") for file in files]
-    test = sources.test or ("test" if "test" in splits else None)
-    validation = sources.validation or ("val" if "val" in splits and test != "val" else None)
-    taken = {name for name in (test, validation) if name in splits}
-    rest = ["train"] if "train" in splits and "train" not in taken else [name for name in splits if name not in taken]
-    if taken and not rest:
+    kept_to_test = splits_of_kind(splits, "test")
+    tests = [sources.test] if sources.test else kept_to_test
+    validations = [sources.validation] if sources.validation else splits_of_kind(splits, "val")
+    validations = [name for name in validations if name not in tests]
+    taken = {*tests, *validations, *kept_to_test} & {*splits}
+    rest = [name for name in splits if name not in taken]
+    rest = [name for name in splits_of_kind(splits, "train") if name in rest] or rest
+    if splits and not rest:
         expected = f"no split is left to train on besides {', '.join(sorted(taken))}"
         raise DatasetError([Fault(file=str(sources.real), expected=expected)])
 
@@ -144,22 +149,28 @@ def _real_sides(
         data = _read(path, split, sources.rename)
         return data if classes is None else choose_categories(data, classes, where=str(path))
 
-    def side(name: str, classes: tuple[str, ...]) -> DetectionSet:
-        return read(sources.real, name, classes) if name in splits else read(_existing(name, splits), None, classes)
+    def side(names: Sequence[str], classes: tuple[str, ...]) -> DetectionSet:
+        return reduce(
+            DetectionSet.joined,
+            (
+                read(sources.real, name, classes) if name in splits else read(_existing(name, splits), None, classes)
+                for name in names
+            ),
+        )
 
     train = read(sources.real, rest[0] if rest else None, sources.classes)
     for name in rest[1:]:
         train = train.joined(read(sources.real, name, train.categories))
     classes = train.categories
-    if test is None:
+    if not tests:
         train, tested = _hold_out(train, settings, 0)
     else:
-        tested = side(test, classes)
+        tested = side(tests, classes)
     validated: DetectionSet | None = None
-    if validation is None and settings.patience is not None:
+    if not validations and settings.patience is not None:
         train, validated = _hold_out(train, settings, 1)
-    elif validation is not None:
-        validated = side(validation, classes)
+    elif validations:
+        validated = side(validations, classes)
     _check_apart({"train": train, "validation": validated, "test": tested})
     return train, validated, tested
 

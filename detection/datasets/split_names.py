@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 _WORDS = {
@@ -39,6 +40,11 @@ def split_of_name(name: str) -> str | None:
         return words[0]
     own = name.removeprefix("instances_")
     return own if not words and own != name and own not in ("", "default") else None
+
+
+def splits_of_kind(known: Sequence[str], kind: str) -> list[str]:
+    """Those of the splits that are called train, val or test; where one has that very name, it alone."""
+    return [kind] if kind in known else [name for name in known if split_of_name(name) == kind]
 
 
 def split_of_folders(path: PurePosixPath) -> str | None:

@@ -13,7 +13,7 @@ from detection.calibration.labels import with_boxes
 from detection.datasets.categories import check_same_categories, choose_categories, rename_categories
 from detection.datasets.digest import digest_of_set
 from detection.datasets.read import read_detection_set
-from detection.datasets.split_names import split_of_name
+from detection.datasets.split_names import split_of_name, splits_of_kind
 from detection.datasets.types import DetectionSet
 from generator.errors import BoxpaintError, DatasetError, Fault
 from generator.storage import sha256_of, translate_os_errors
@@ -94,7 +94,7 @@ def default_validation(text: str) -> Source | None:
     path, split = _parted(text)
     if split is not None or path.is_file():
         return None
-    return read_source(text, "validation") if _of_kind(_splits_of(path), "val") else None
+    return read_source(text, "validation") if splits_of_kind(_splits_of(path), "val") else None
 
 
 def match_sources(
@@ -161,11 +161,6 @@ def _splits_of(path: Path) -> tuple[str, ...]:
     return tuple(file.stem.removeprefix(_PREFIX) for file in find_annotation_files(path))
 
 
-def _of_kind(known: Sequence[str], kind: str) -> list[str]:
-    """Those of the splits that are called train, val or test; where one has that very name, it alone."""
-    return [kind] if kind in known else [name for name in known if split_of_name(name) == kind]
-
-
 def _chosen(path: Path, known: Sequence[str], split: str | None, role: Role) -> tuple[str, ...]:
     keeps_test = role not in ("synthetic", "scored")
     if path.is_file():
@@ -181,7 +176,7 @@ def _chosen(path: Path, known: Sequence[str], split: str | None, role: Role) -> 
         return (split,)
     if role == "synthetic":
         return tuple(known)
-    train, val, test = (_of_kind(known, kind) for kind in ("train", "val", "test"))
+    train, val, test = (splits_of_kind(known, kind) for kind in ("train", "val", "test"))
     others = [name for name in known if split_of_name(name) != "test"]
     if role == "scored":
         chosen = test or val or list(known)

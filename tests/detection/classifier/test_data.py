@@ -31,6 +31,15 @@ def test_the_splits_of_the_real_set_are_used(discs: Path, painted: Path) -> None
     assert set(data.digests()) == {"train", "synthetic", "validation", "test"}
 
 
+def test_splits_are_known_by_other_names_too(discs: Path, tmp_path: Path) -> None:
+    """COCO calls them so; test pictures must not be trained on."""
+    shutil.copytree(discs, tmp_path / "own")
+    for file in (tmp_path / "own" / "annotations").iterdir():
+        file.rename(file.with_name(f"{file.stem}2017.json"))
+    expected = read_data(Sources(real=discs), ClassifierSettings(), side_px=16)
+    assert read_data(Sources(real=tmp_path / "own"), ClassifierSettings(), side_px=16).digests() == expected.digests()
+
+
 def test_another_split_to_test_on_leaves_the_real_test_alone(discs: Path) -> None:
     data = read_data(Sources(real=discs, test="val"), PLAIN, side_px=16)
     assert {name[:8] for name in names(data.test)} == {"disc_val"}
