@@ -152,8 +152,7 @@ def _looked_at(scenes: Sequence[Scene], verifier: Verifier) -> list[Scene]:
 
 def _finish(easel: Easel, picture: np.ndarray) -> Scene:
     """Take from each object what later ones cover."""
-    height, width = easel.image.shape[:2]
-    visible = visible_masks(easel.done, (width, height))
+    visible = visible_masks(easel)
     objects = [_uncover(item, visible.get(item.placement.object_index)) for item in easel.done]
     objects.sort(key=lambda item: item.placement.object_index)
     return Scene(

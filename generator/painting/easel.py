@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -75,14 +75,14 @@ def next_turns(easel: Easel, painter: Painter, config: Config) -> list[Turn]:
     ]
 
 
-def visible_masks(done: Sequence[PaintedObject], canvas_wh: tuple[int, int]) -> dict[int, np.ndarray]:
-    """What is to be seen of each labelled object of those that are `done`, by index: HW bool of the canvas's size.
+def visible_masks(easel: Easel) -> dict[int, np.ndarray]:
+    """What is to be seen of each labelled object that is done, by index (HW bool of the canvas's size).
 
-    They are in the order in which they were painted: each covers those before it.
+    Each covers those that were painted before it.
     """
-    covered = np.zeros(canvas_wh[::-1], bool)
+    covered = np.zeros(easel.image.shape[:2], bool)
     visible: dict[int, np.ndarray] = {}
-    for item in reversed(done):
+    for item in reversed(easel.done):
         if item.label is not None:
             mask = np.zeros_like(covered)
             mask[item.label.painted_box.slices] = item.label.mask
@@ -93,13 +93,11 @@ def visible_masks(done: Sequence[PaintedObject], canvas_wh: tuple[int, int]) -> 
 
 def left_visible(easel: Easel, mask: np.ndarray, crop: Box) -> float:
     """What a mask (HW bool of the crop's size) would leave of the earlier object that it hits worst: share of that."""
-    height, width = easel.image.shape[:2]
-    labels = {item.placement.object_index: item.label for item in easel.done}
+    whole = {item.placement.object_index: int(item.label.mask.sum()) for item in easel.done if item.label is not None}
     shares = [1.0]
-    for index, visible in visible_masks(easel.done, (width, height)).items():
-        label = labels[index]
-        if label is not None and (hidden := int((visible[crop.slices] & mask).sum())):
-            shares.append((int(visible.sum()) - hidden) / int(label.mask.sum()))
+    for index, visible in visible_masks(easel).items():
+        if hidden := int((visible[crop.slices] & mask).sum()):
+            shares.append((int(visible.sum()) - hidden) / whole[index])
     return min(shares)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
@@ -66,8 +66,8 @@ def _offer(workspace: Workspace, config: Config, spec: Spec) -> None:
     if not begin:
         return
     try:
-        command = _Command(out=name, limit=int(limit), seed=int(seed), with_book=with_book)
-        _start(workspace, spec, command)
+        out = workspace.new_folder(name).name
+        _start(workspace, spec, _Command(out=out, limit=int(limit), seed=int(seed), with_book=with_book))
     except BoxpaintError as error:
         show_error(error)
 
@@ -106,9 +106,9 @@ def _start(workspace: Workspace, spec: Spec, command: _Command) -> None:
     folder = workspace.new_folder(command.out)
     jobs.start(
         workspace,
-        f"{_JOB} {folder.name}",
-        replace(command, out=folder.name).arguments,
-        out=folder.name,
+        f"{_JOB} {command.out}",
+        command.arguments,
+        out=command.out,
         finished=len(record_files(folder)),
         total=command.limit,
     )
