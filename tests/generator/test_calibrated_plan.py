@@ -1,4 +1,4 @@
-"""From calibration.json to the label: spec, plan, record, COCO file and what `validate` says of it."""
+"""From calibration.json to the plan: what the spec takes from it, sizes, places, and the ground they lie on."""
 
 from __future__ import annotations
 
@@ -8,45 +8,21 @@ import json
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from generator.calibration import CALIBRATION, ClassCalibration, write_calibration
-from generator.config import Config
 from generator.errors import SpecError
-from generator.exporters.coco import export_coco
-from generator.geometry import Box, overlap_share, scaled_about_centre
+from generator.geometry import Box, overlap_share
 from generator.manifest import write_plan
-from generator.plan import Placement, Plan, ScenePlan
-from generator.record import SceneRecord, read_record, record_of
-from generator.spec import BackgroundSpec, ClassSpec, Spec, load_spec
+from generator.plan import Plan, ScenePlan
+from generator.spec import ClassSpec, Spec, load_spec
 from generator.spec_rules import MIN_SIDE_PX, Length
-from generator.types import PaintedObject, Scene, label_from_mask
-from generator.validation import validate_dataset
+from tests.generator.calibrated import CANVAS_WH, PLATELET, config_of, plan_of
 
 PROPERTY = settings(max_examples=200, deadline=None, derandomize=True, database=None)
-CANVAS_WH = (400, 100)  # the square root of its area is 200 px
-
-# Real platelets: people's boxes have a side of 20 px here, and 20 * 1.5 / 1.25 = 24 are asked for; 32 x 18 px.
-PLATELET = ClassCalibration(
-    label_scale=1.25,
-    paint_scale=1.5,
-    paint_spread=0.0,
-    side=0.1,
-    side_spread=0.2,
-    aspect=16 / 9,
-    aspect_spread=0.1,
-    centres_x=(0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.9),
-    centres_y=(0.3, 0.34, 0.38, 0.42, 0.46, 0.5, 0.54, 0.58, 0.62, 0.66, 0.7),
-    ground=(0.7, 0.75, 0.8, 0.8, 0.85, 0.85, 0.9, 0.9, 0.95, 0.95, 1.0),
-    real_boxes=10,
-    painted_boxes=100,
-)
-
 BACKGROUND_CSV = "prompt,num_imgs\na smear,400\n"
 CLASSES_CSV = (
     "prompt,min_appear,max_appear,width_min,height_min,width_max,height_max,name\n"
@@ -59,15 +35,6 @@ CLASSES_CSV = (
 def percent(*values: float) -> tuple[Length, Length, Length, Length]:
     width_min, height_min, width_max, height_max = (Length(value=value / 100, is_share=True) for value in values)
     return width_min, height_min, width_max, height_max
-
-
-def config_of(canvas_wh: tuple[int, int], **given: object) -> Config:
-    return Config.model_validate({"canvas": {"width": canvas_wh[0], "height": canvas_wh[1]}, **given})
-
-
-def plan_of(*classes: ClassSpec, num_imgs: int = 400, canvas_wh: tuple[int, int] = CANVAS_WH, **given: object) -> Plan:
-    spec = Spec(backgrounds=(BackgroundSpec(prompt="a smear", num_imgs=num_imgs),), classes=classes)
-    return Plan(spec=spec, config=config_of(canvas_wh, **given))
 
 
 # The spec.
@@ -297,218 +264,6 @@ def test_calibrated_boxes_fit_the_canvas_and_their_band(
         for missing in scene.unplaced:
             assert missing.size_wh[0] <= canvas_wh[0]
             assert missing.size_wh[1] <= canvas_wh[1]
-
-
-# The box of a label.
-
-
-@pytest.mark.parametrize(
-    ("box", "scale", "size_wh", "expected"),
-    [
-        pytest.param((10, 10, 20, 30), 1.5, (100, 33), (7.5, 5, 22.5, 33), id="the docstring's"),
-        pytest.param((10, 10, 20, 30), 1.0, (100, 100), (10, 10, 20, 30), id="as it is"),
-        pytest.param((10, 10, 20, 30), 2.0, (100, 100), (5, 0, 25, 40), id="twice, up to the border"),
-        pytest.param((10, 10, 20, 20), 1.25, (100, 100), (8.75, 8.75, 21.25, 21.25), id="a quarter more"),
-        pytest.param((11, 11, 14, 20), 0.5, (100, 100), (11.75, 13.25, 13.25, 17.75), id="half, of odd sides"),
-        pytest.param((0, 0, 10, 10), 2.0, (100, 100), (0, 0, 15, 15), id="cut on the left and above"),
-        pytest.param((90, 80, 100, 100), 2.0, (100, 100), (85, 70, 100, 100), id="cut on the right and below"),
-        pytest.param((0, 40, 100, 60), 1.5, (100, 100), (0, 35, 100, 65), id="as wide as the picture"),
-        pytest.param((0, 0, 40, 30), 3.0, (40, 30), (0, 0, 40, 30), id="the whole picture"),
-        # Half of 3 px times 1.111 are 1.6665 px about 11.5.
-        pytest.param((10, 10, 13, 13), 1.111, (100, 100), (9.83, 9.83, 13.17, 13.17), id="to a hundredth of a pixel"),
-    ],
-)
-def test_a_box_grows_about_its_centre_and_is_cut_at_the_border(
-    box: tuple[int, int, int, int],
-    scale: float,
-    size_wh: tuple[int, int],
-    expected: tuple[float, float, float, float],
-) -> None:
-    found = scaled_about_centre(box, scale, size_wh)
-    assert found == expected
-    assert all(type(edge) is float for edge in found)
-
-
-@st.composite
-def boxes_in_pictures(draw: st.DrawFn) -> tuple[Box, tuple[int, int]]:
-    width, height = draw(st.integers(1, 2000)), draw(st.integers(1, 2000))
-    x, y = draw(st.integers(0, width - 1)), draw(st.integers(0, height - 1))
-    return Box.from_xywh(x, y, draw(st.integers(1, width - x)), draw(st.integers(1, height - y))), (width, height)
-
-
-@PROPERTY
-@given(boxes_in_pictures(), st.floats(0.2, 5))
-def test_a_scaled_box_lies_in_the_picture_and_holds_the_one_it_was_made_of(
-    placed: tuple[Box, tuple[int, int]], scale: float
-) -> None:
-    box, size_wh = placed
-    left, top, right, bottom = scaled_about_centre(box.xyxy, scale, size_wh)
-    assert 0 <= left < right <= size_wh[0]
-    assert 0 <= top < bottom <= size_wh[1]
-    if scale >= 1:
-        assert left <= box.x_min < box.x_max <= right
-        assert top <= box.y_min < box.y_max <= bottom
-    else:
-        assert box.x_min <= left < right <= box.x_max
-        assert box.y_min <= top < bottom <= box.y_max
-
-
-@PROPERTY
-@given(boxes_in_pictures(), st.floats(0.2, 5))
-def test_a_box_that_no_border_cuts_keeps_its_centre_and_has_sides_times_the_scale(
-    placed: tuple[Box, tuple[int, int]], scale: float
-) -> None:
-    box, size_wh = placed
-    left, top, right, bottom = scaled_about_centre(box.xyxy, scale, size_wh)
-    assume(left > 0 and top > 0 and right < size_wh[0] and bottom < size_wh[1])
-    # Each edge is rounded to a hundredth of a pixel.
-    assert (right - left, bottom - top) == pytest.approx((box.width * scale, box.height * scale), abs=0.0101)
-    assert left + right == pytest.approx(box.x_min + box.x_max, abs=0.0101)
-    assert top + bottom == pytest.approx(box.y_min + box.y_max, abs=0.0101)
-
-
-# Records, the COCO file, and what `validate` says of it.
-
-PICTURE_WH = (96, 64)
-OBJECTS = (
-    # Painted around (40, 30), and at the corner, where the label's box is cut; one dropped.
-    ("platelet", (40, 30), 1.25),
-    ("platelet", (4, 3), 1.25),
-    ("white cell", (70, 40), 1.0),
-    ("platelet", None, 1.25),
-)
-
-
-def plan_of_export(segmentation: str = "polygon") -> Plan:
-    return plan_of(
-        ClassSpec(prompt="a white cell", name="white cell", min_appear=0, max_appear=4),
-        ClassSpec(prompt="a platelet", name="platelet", min_appear=0, max_appear=4, calibration=PLATELET),
-        canvas_wh=PICTURE_WH,
-        output={"segmentation": segmentation},
-    )
-
-
-@pytest.fixture
-def record() -> SceneRecord:
-    """A scene of OBJECTS: discs with a radius of 6 px, 13 px across."""
-    items = []
-    for number, (category, centre, label_scale) in enumerate(OBJECTS):
-        mask = np.zeros(PICTURE_WH[::-1], np.uint8)
-        label = None
-        if centre is not None:
-            label = label_from_mask(cv2.circle(mask, centre, 6, 1, -1).astype(bool))
-        wish = Placement(
-            object_index=number,
-            category=category,
-            prompt=f"a {category}",
-            negative_prompt="",
-            box=Box.from_xywh(4, 6, 20, 10),
-            seed=1,
-            blender="feather",
-            label_scale=label_scale,
-        )
-        everything = Box.from_xywh(0, 0, *PICTURE_WH)
-        items.append(PaintedObject(placement=wish, crop=everything, region=everything, attempts=(), label=label))
-    plan = ScenePlan(index=0, split="train", prompt="a smear", negative_prompt="", seed=0, placements=())
-    image = np.zeros((*PICTURE_WH[::-1], 3), np.uint8)
-    scene = Scene(plan=plan, image=image, background_attempts=(), background_taken=0, objects=tuple(items))
-    return record_of(scene, file_name="000000.png", sha256="0", batch_size=1)
-
-
-def test_the_record_keeps_the_painted_box_and_says_what_the_label_is(record: SceneRecord, tmp_path: Path) -> None:
-    path = tmp_path / "000000.json"
-    path.write_text(record.model_dump_json())
-    whole, cut, plain, dropped = read_record(path).objects
-    assert [each.label_scale for each in (whole, cut, plain, dropped)] == [1.25, 1.25, 1.0, 1.25]
-    # 13 px times 1.25 are 16.25: 8.125 to either side of the centre of the pixel, 40.5 and 30.5.
-    assert whole.painted_box == (34, 24, 47, 37)
-    assert whole.label_xyxy(PICTURE_WH) == pytest.approx((32.375, 22.375, 48.625, 38.625), abs=0.006)
-    # Only (0, 0, 11, 10) of it is on the canvas, and that is what grows: by 1.375 and 1.25 px.
-    assert cut.painted_box == (0, 0, 11, 10)
-    assert cut.label_xyxy(PICTURE_WH) == pytest.approx((0, 0, 12.375, 11.25), abs=0.006)
-    assert plain.label_xyxy(PICTURE_WH) == plain.painted_box
-    assert dropped.label_xyxy(PICTURE_WH) is None
-
-
-def export(record: SceneRecord, folder: Path, segmentation: str) -> dict[str, Any]:
-    """Write a data set of one picture; returns what its COCO file holds."""
-    (folder / "images").mkdir()
-    Image.new("RGB", PICTURE_WH).save(folder / "images" / record.file_name)
-    train, _ = export_coco([record], plan_of_export(segmentation), folder)
-    content: dict[str, Any] = json.loads(train.read_bytes())
-    return content
-
-
-@pytest.mark.parametrize("segmentation", ["polygon", "rle"])
-def test_the_coco_box_is_as_people_draw_and_the_tight_one_is_kept(
-    record: SceneRecord, tmp_path: Path, segmentation: str
-) -> None:
-    whole, cut, plain = export(record, tmp_path, segmentation)["annotations"]
-    assert whole["bbox"] == pytest.approx([32.375, 22.375, 16.25, 16.25], abs=0.011)
-    assert whole["tight_bbox"] == [34, 24, 13, 13]
-    assert cut["bbox"] == pytest.approx([0, 0, 12.375, 11.25], abs=0.011)
-    assert cut["tight_bbox"] == [0, 0, 11, 10]
-    assert plain["bbox"] == plain["tight_bbox"] == [64, 34, 13, 13]
-    assert {type(side) for side in (*plain["bbox"], *whole["tight_bbox"])} == {int}, "as before there were calibrations"
-    for item in (whole, cut, plain):
-        assert all(side == round(side, 2) for side in item["bbox"])
-        assert item["requested_bbox"] == [4, 6, 20, 10]
-    # The mask is what was painted, and so is its area.
-    assert whole["area"] == plain["area"] > 100
-
-
-def write_content(folder: Path, content: dict[str, Any]) -> None:
-    (folder / "annotations" / "instances_train.json").write_text(json.dumps(content))
-
-
-@pytest.mark.parametrize("segmentation", ["polygon", "rle"])
-def test_validate_has_nothing_against_a_label_larger_than_its_mask(
-    record: SceneRecord, tmp_path: Path, segmentation: str
-) -> None:
-    content = export(record, tmp_path, segmentation)
-    assert validate_dataset(tmp_path).faults == ()
-    # However much larger: how people draw is for nobody to judge.
-    content["annotations"][0]["bbox"] = [20, 10, 41, 41]
-    write_content(tmp_path, content)
-    assert validate_dataset(tmp_path).faults == ()
-
-
-@pytest.mark.parametrize(
-    "tight", [[40, 24, 13, 13], [34, 30, 13, 13], [34, 24, 19, 13], [34, 24, 13, 7], [32.375, 18, 16.25, 20]]
-)
-def test_validate_finds_a_tight_box_that_is_off_its_mask(
-    record: SceneRecord, tmp_path: Path, tight: list[float]
-) -> None:
-    content = export(record, tmp_path, "rle")
-    content["annotations"][0]["tight_bbox"] = tight
-    write_content(tmp_path, content)
-    (fault,) = validate_dataset(tmp_path).faults
-    assert fault.column == "annotation 1"
-    assert "6 px off its mask" in fault.expected
-    assert fault.found == str(tight)
-
-
-@pytest.mark.parametrize("tight", [None, [34, 24, 13], "34, 24, 13, 13", [34, 24, 13, None]])
-def test_without_a_tight_box_that_is_one_the_label_itself_is_held_against_the_mask(
-    record: SceneRecord, tmp_path: Path, tight: object
-) -> None:
-    content = export(record, tmp_path, "rle")
-    first = content["annotations"][0]
-    first.update({"bbox": [24, 14, 33, 33], "tight_bbox": tight})  # 10 px more on each side
-    write_content(tmp_path, content)
-    (fault,) = validate_dataset(tmp_path).faults
-    assert "10 px off its mask" in fault.expected
-    del first["tight_bbox"]
-    write_content(tmp_path, content)
-    assert validate_dataset(tmp_path).faults == (fault,)
-
-
-def test_validate_still_finds_a_label_that_leaves_the_picture(record: SceneRecord, tmp_path: Path) -> None:
-    content = export(record, tmp_path, "rle")
-    content["annotations"][0]["bbox"] = [32, 22, 70, 16]
-    write_content(tmp_path, content)
-    (fault,) = validate_dataset(tmp_path).faults
-    assert "leaves its picture of 96 x 64 px" in fault.expected
 
 
 # On what ground.

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from generator.geometry import Box, box_iou, intersection_area, overlap_share, square_around
+from generator.geometry import Box, box_iou, intersection_area, overlap_share, scaled_about_centre, square_around
 
 SIDE = 40
 
@@ -152,3 +152,68 @@ def test_a_square_around_a_box_lies_in_the_picture_and_over_the_box(one, margin,
     unshifted = square_around(one, margin=margin, size_wh=size_wh)
     assert unshifted.x_min - 1 <= (one.x_min + one.x_max) / 2 <= unshifted.x_max + 1
     assert unshifted.y_min - 1 <= (one.y_min + one.y_max) / 2 <= unshifted.y_max + 1
+
+
+@pytest.mark.parametrize(
+    ("box", "scale", "size_wh", "expected"),
+    [
+        pytest.param((10, 10, 20, 30), 1.5, (100, 33), (7.5, 5, 22.5, 33), id="the docstring's"),
+        pytest.param((10, 10, 20, 30), 1.0, (100, 100), (10, 10, 20, 30), id="as it is"),
+        pytest.param((10, 10, 20, 30), 2.0, (100, 100), (5, 0, 25, 40), id="twice, up to the border"),
+        pytest.param((10, 10, 20, 20), 1.25, (100, 100), (8.75, 8.75, 21.25, 21.25), id="a quarter more"),
+        pytest.param((11, 11, 14, 20), 0.5, (100, 100), (11.75, 13.25, 13.25, 17.75), id="half, of odd sides"),
+        pytest.param((0, 0, 10, 10), 2.0, (100, 100), (0, 0, 15, 15), id="cut on the left and above"),
+        pytest.param((90, 80, 100, 100), 2.0, (100, 100), (85, 70, 100, 100), id="cut on the right and below"),
+        pytest.param((0, 40, 100, 60), 1.5, (100, 100), (0, 35, 100, 65), id="as wide as the picture"),
+        pytest.param((0, 0, 40, 30), 3.0, (40, 30), (0, 0, 40, 30), id="the whole picture"),
+        # Half of 3 px times 1.111 are 1.6665 px about 11.5.
+        pytest.param((10, 10, 13, 13), 1.111, (100, 100), (9.83, 9.83, 13.17, 13.17), id="to a hundredth of a pixel"),
+    ],
+)
+def test_a_box_grows_about_its_centre_and_is_cut_at_the_border(
+    box: tuple[int, int, int, int],
+    scale: float,
+    size_wh: tuple[int, int],
+    expected: tuple[float, float, float, float],
+) -> None:
+    found = scaled_about_centre(box, scale, size_wh)
+    assert found == expected
+    assert all(type(edge) is float for edge in found)
+
+
+@st.composite
+def boxes_in_pictures(draw: st.DrawFn) -> tuple[Box, tuple[int, int]]:
+    width, height = draw(st.integers(1, 2000)), draw(st.integers(1, 2000))
+    x, y = draw(st.integers(0, width - 1)), draw(st.integers(0, height - 1))
+    return Box.from_xywh(x, y, draw(st.integers(1, width - x)), draw(st.integers(1, height - y))), (width, height)
+
+
+@PROPERTY
+@given(boxes_in_pictures(), st.floats(0.2, 5))
+def test_a_scaled_box_lies_in_the_picture_and_holds_the_one_it_was_made_of(
+    placed: tuple[Box, tuple[int, int]], scale: float
+) -> None:
+    box, size_wh = placed
+    left, top, right, bottom = scaled_about_centre(box.xyxy, scale, size_wh)
+    assert 0 <= left < right <= size_wh[0]
+    assert 0 <= top < bottom <= size_wh[1]
+    if scale >= 1:
+        assert left <= box.x_min < box.x_max <= right
+        assert top <= box.y_min < box.y_max <= bottom
+    else:
+        assert box.x_min <= left < right <= box.x_max
+        assert box.y_min <= top < bottom <= box.y_max
+
+
+@PROPERTY
+@given(boxes_in_pictures(), st.floats(0.2, 5))
+def test_a_box_that_no_border_cuts_keeps_its_centre_and_has_sides_times_the_scale(
+    placed: tuple[Box, tuple[int, int]], scale: float
+) -> None:
+    box, size_wh = placed
+    left, top, right, bottom = scaled_about_centre(box.xyxy, scale, size_wh)
+    assume(left > 0 and top > 0 and right < size_wh[0] and bottom < size_wh[1])
+    # Each edge is rounded to a hundredth of a pixel.
+    assert (right - left, bottom - top) == pytest.approx((box.width * scale, box.height * scale), abs=0.0101)
+    assert left + right == pytest.approx(box.x_min + box.x_max, abs=0.0101)
+    assert top + bottom == pytest.approx(box.y_min + box.y_max, abs=0.0101)
