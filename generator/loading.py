@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers.utils.logging import disable_progress_bar
 
 from generator.bundles import ModelRef
 from generator.errors import ModelError, ModelNotFoundError
@@ -36,9 +35,6 @@ _BROKEN = (
     AttributeError,
 )
 
-# Its bar for reading a folder of weights says nothing that a person waits for; downloads keep theirs.
-disable_progress_bar()
-
 
 def load_from(
     role: str,
@@ -55,6 +51,11 @@ def load_from(
     `marker` is a file that a folder of this kind holds, `layout` says in words what it must hold. Raises
     ModelNotFoundError when the files are not to be had, ModelError when they are broken.
     """
+    # Late: a training asks here for a word about memory only, and would wait a second for it.
+    from transformers.utils.logging import disable_progress_bar
+
+    # Its bar for reading a folder of weights says nothing that a person waits for; downloads keep theirs.
+    disable_progress_bar()
     source = ref.folder or ref.id or ""
     if ref.folder and not Path(ref.folder).is_dir():
         raise ModelNotFoundError(f"models.{role}.folder: there is no folder {ref.folder!r}; it must hold {layout}")

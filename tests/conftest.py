@@ -39,12 +39,17 @@ LINES = (
 WIDTH, SIDE_PX, PATCH_PX, POSITIONS = 32, 32, 8, 64
 
 
+def write_csv_files(folder: Path) -> Path:
+    """Write the two CSV files of a small scenario."""
+    (folder / "background.csv").write_text(BACKGROUND_CSV)
+    (folder / "classes.csv").write_text(CLASSES_CSV)
+    return folder
+
+
 @pytest.fixture()
 def csv_folder(tmp_path: Path) -> Path:
     """A folder with the two CSV files of a small scenario."""
-    (tmp_path / "background.csv").write_text(BACKGROUND_CSV)
-    (tmp_path / "classes.csv").write_text(CLASSES_CSV)
-    return tmp_path
+    return write_csv_files(tmp_path)
 
 
 def save_tiny_model(
@@ -242,7 +247,7 @@ ANYTHING_GOES: dict[str, object] = {
 }
 
 
-@pytest.fixture()
+@pytest.fixture(scope="session")
 def tiny_config(tiny_sd21: Path) -> dict[str, object]:
     """Top-level keys of a config that paints with the tiny models: noise on noise, so that few objects are found."""
     return {

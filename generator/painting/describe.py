@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import platform
+from importlib.metadata import version
 
 import cv2
-import diffusers
 import torch
 
 from generator.config import Config
@@ -27,7 +27,7 @@ def describe_models(config: Config, *, threads: int) -> dict[str, str]:
         "batch_size": str(choose_batch_size(config, device) or "as memory allows"),
         "compile": config.compile,
         "torch": torch.__version__,
-        "diffusers": diffusers.__version__,
+        "diffusers": version("diffusers"),  # to import it takes seconds, and only a worker needs it
         "opencv": cv2.__version__,
     }
     for role in ("inpaint", "background", "vae"):

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,11 +18,13 @@ from PIL import Image
 
 from generator import storage
 from generator.config import Config
+from generator.dataset import Dataset
 from generator.errors import ModelError, RunMismatchError, StorageError
 from generator.record import read_record
 from generator.run import Listener, generate
 from generator.spec import Spec, load_spec
 from generator.validation import validate_dataset
+from tests.conftest import write_csv_files
 
 Files = Callable[[Path], dict[str, bytes]]
 
@@ -36,8 +39,17 @@ def spec(csv_folder: Path, config: Config) -> Spec:
     return load_spec(csv_folder / "background.csv", csv_folder / "classes.csv", canvas_wh=config.canvas_wh)
 
 
-def test_two_csv_files_become_a_sound_coco_data_set(spec: Spec, config: Config, tmp_path: Path) -> None:
-    dataset = generate(spec, config, tmp_path / "out", limit=4)
+@pytest.fixture(scope="module")
+def whole(quick_config: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Four scenes, painted at one go: to look at, and for others to be equal to."""
+    config = Config.load(**quick_config)
+    folder = write_csv_files(tmp_path_factory.mktemp("whole"))
+    spec = load_spec(folder / "background.csv", folder / "classes.csv", canvas_wh=config.canvas_wh)
+    return generate(spec, config, folder / "out", limit=4)
+
+
+def test_two_csv_files_become_a_sound_coco_data_set(whole: Dataset) -> None:
+    dataset = whole
     assert (dataset.num_scenes, dataset.complete) == (4, True)
     assert dataset.num_objects > 0
     assert validate_dataset(dataset.folder).faults == ()
@@ -73,28 +85,26 @@ def test_the_stable_diffusion_path_from_two_models_to_a_sound_set(
     assert run_folder_files(tmp_path / "one") == run_folder_files(tmp_path / "other")
 
 
-@pytest.mark.parametrize("first", [1, 2])
-def test_a_short_run_that_goes_on_equals_a_long_one(
-    spec: Spec, config: Config, tmp_path: Path, run_folder_files: Files, first: int
+# With chunks of two, limits of 1 and 3 end inside a chunk.
+@pytest.mark.parametrize("limits", [(1, 3, 4), (2, 4)])
+def test_short_runs_that_go_on_equal_a_long_one(
+    spec: Spec, config: Config, tmp_path: Path, whole: Dataset, run_folder_files: Files, limits: tuple[int, ...]
 ) -> None:
-    # With chunks of two, limits of 1 and 3 end inside a chunk.
-    generate(spec, config, tmp_path / "parts", limit=first)
-    generate(spec, config, tmp_path / "parts", limit=3)
-    generate(spec, config, tmp_path / "whole", limit=3)
-    assert run_folder_files(tmp_path / "parts") == run_folder_files(tmp_path / "whole")
+    for limit in limits:
+        generate(spec, config, tmp_path / "parts", limit=limit)
+    assert run_folder_files(tmp_path / "parts") == run_folder_files(whole.folder)
 
 
 def test_scenes_lost_from_the_middle_are_painted_again_byte_for_byte(
-    spec: Spec, config: Config, tmp_path: Path, run_folder_files: Files
+    spec: Spec, config: Config, tmp_path: Path, whole: Dataset, run_folder_files: Files
 ) -> None:
-    generate(spec, config, tmp_path / "out", limit=4)
-    before = run_folder_files(tmp_path / "out")
+    shutil.copytree(whole.folder, tmp_path / "out")
     (tmp_path / "out" / "records" / "000001.json").unlink()
     (tmp_path / "out" / "images" / "000002.png").unlink()
     (tmp_path / "out" / "images" / "000003.png").write_bytes(b"")
     (tmp_path / "out" / "images" / ".000002.png.abc.part").write_bytes(b"half")
     generate(spec, config, tmp_path / "out", limit=4)
-    assert run_folder_files(tmp_path / "out") == before
+    assert run_folder_files(tmp_path / "out") == run_folder_files(whole.folder)
 
 
 def test_another_spec_or_seed_is_refused_with_the_difference(spec: Spec, config: Config, tmp_path: Path) -> None:
@@ -120,13 +130,17 @@ def test_two_runs_in_one_folder_are_refused(spec: Spec, config: Config, tmp_path
 
 
 def test_a_full_disk_is_one_message_and_what_was_finished_stays_valid(
-    spec: Spec, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_folder_files: Files
+    spec: Spec,
+    config: Config,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    whole: Dataset,
+    run_folder_files: Files,
 ) -> None:
     real = storage.tempfile.mkstemp
-    full = False
 
     def mkstemp(*args: object, **kwargs: object):
-        if full or (Path(str(kwargs["dir"])).name == "images" and "000003" in str(kwargs["prefix"])):
+        if Path(str(kwargs["dir"])).name == "images" and "000003" in str(kwargs["prefix"]):
             raise OSError(errno.ENOSPC, "No space left on device", str(kwargs["dir"]))
         return real(*args, **kwargs)
 
@@ -137,8 +151,7 @@ def test_a_full_disk_is_one_message_and_what_was_finished_stays_valid(
     report = validate_dataset(tmp_path / "out")
     assert (report.num_images, report.faults) == (3, ())
     generate(spec, config, tmp_path / "out", limit=4)
-    generate(spec, config, tmp_path / "whole", limit=4)
-    assert run_folder_files(tmp_path / "out") == run_folder_files(tmp_path / "whole")
+    assert run_folder_files(tmp_path / "out") == run_folder_files(whole.folder)
 
 
 @pytest.mark.parametrize("out", ["file", "file/below"])

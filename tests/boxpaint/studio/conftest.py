@@ -13,14 +13,13 @@ from boxpaint.studio.workspace import Workspace
 from generator.config import Config
 from generator.run import generate
 from generator.spec import load_spec
-from tests.conftest import BACKGROUND_CSV, CLASSES_CSV
+from tests.conftest import write_csv_files
 
 SCENES = 3
 
 
 def lay_out(folder: Path, settings: Mapping[str, object]) -> Path:
-    (folder / "background.csv").write_text(BACKGROUND_CSV)
-    (folder / "classes.csv").write_text(CLASSES_CSV)
+    write_csv_files(folder)
     (folder / "config.yaml").write_text(yaml.safe_dump(dict(settings)))
     return folder
 

@@ -16,19 +16,28 @@ from generator.errors import BoxpaintError, ConfigError
 from generator.run import Listener, generate
 from generator.spec import Spec, load_spec
 from generator.validation import validate_dataset
+from tests.conftest import write_csv_files
 
 Files = Callable[[Path], dict[str, bytes]]
 SCENES = 6
 
 
-@pytest.fixture()
-def spec(csv_folder: Path) -> Spec:
-    return load_spec(csv_folder / "background.csv", csv_folder / "classes.csv", canvas_wh=(96, 64))
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> Spec:
+    folder = write_csv_files(tmp_path_factory.mktemp("csv"))
+    return load_spec(folder / "background.csv", folder / "classes.csv", canvas_wh=(96, 64))
 
 
-@pytest.fixture()
+@pytest.fixture(scope="module")
 def keys(tiny_config: dict[str, object]) -> dict[str, object]:
     return {**tiny_config, "audit": {"scenes": 0}, "threads": 1}
+
+
+@pytest.fixture(scope="module")
+def by_one_worker(spec: Spec, keys: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("one") / "out"
+    generate(spec, Config.load(**{**keys, "workers": 1}), folder, limit=SCENES)
+    return folder
 
 
 class Killer(Listener):
@@ -59,14 +68,19 @@ class Nobody(Listener):
     ids=["two processes", "one of two killed", "Ray, one of two killed"],
 )
 def test_who_paints_is_not_seen_in_the_files(
-    engine: str, listener: Listener, spec: Spec, keys: dict[str, object], tmp_path: Path, run_folder_files: Files
+    engine: str,
+    listener: Listener,
+    spec: Spec,
+    keys: dict[str, object],
+    by_one_worker: Path,
+    tmp_path: Path,
+    run_folder_files: Files,
 ) -> None:
-    generate(spec, Config.load(**{**keys, "workers": 1}), tmp_path / "one", limit=SCENES)
     several = Config.load(**{**keys, "engine": engine, "workers": 2})
     dataset = generate(spec, several, tmp_path / "two", limit=SCENES, listener=listener)
     assert listener.killed
     assert dataset.complete
-    assert run_folder_files(tmp_path / "two") == run_folder_files(tmp_path / "one")
+    assert run_folder_files(tmp_path / "two") == run_folder_files(by_one_worker)
     assert validate_dataset(tmp_path / "two").faults == ()
     if engine == "local" and isinstance(listener, Killer):
         assert "killed by SIGKILL" in listener.warnings[0]
