@@ -99,6 +99,8 @@ class LabelConfig(Section):
     """Least and greatest side of what was painted, as a share of the side asked for."""
     max_sharpness: Annotated[float, Field(gt=0.0)] = 8.0
     """Most that the hardest edges of an object may be harder than those around it."""
+    min_contrast: Annotated[float, Field(ge=0.0, le=100.0)] = 0.0
+    """Least by which an object must stand out from what is around it (CIELAB units; 2.3 is just noticeable)."""
     verify: bool = True
     """Look at every object, decoy and background with a second model, if the bundle has one (models.clip)."""
     best_of: int = Field(default=1, ge=1, le=16)

@@ -242,6 +242,7 @@ ANYTHING_GOES: dict[str, object] = {
     "max_fragments": 1.0,
     "size_range": [0.0, 10.0],
     "max_sharpness": 1e6,
+    "min_contrast": 0.0,
     "min_margin": -1.0,
     "max_stray": 1.0,
 }

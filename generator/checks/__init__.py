@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from generator.checks.changed_area import check_changed_area
+from generator.checks.contrast import check_contrast
 from generator.checks.covering import check_covering
 from generator.checks.edge_contact import check_edge_contact
 from generator.checks.evidence import Evidence
@@ -26,6 +27,7 @@ CHECKS: dict[str, Check] = {
     "fragments": check_fragments,
     "size": check_size,
     "sharpness": check_sharpness,
+    "contrast": check_contrast,
     "covering": check_covering,
 }
 

@@ -18,8 +18,9 @@ class Evidence:
     bool) what was found painted there, `kept` (HW bool) where the blend left at least half of it; `box` is the
     requested one, relative to the crop; `open_edges` says for left, top, right, bottom whether the region ends at
     the picture's own edge, where being cut is natural. `sharpness` is how much harder its edges are than those of the
-    picture around it; `left_visible` is the share of an earlier object that it would leave to be seen, of the one that
-    it hits worst; `sighting` is what the verifier saw, None without one.
+    picture around it, `contrast` how far it stands out from that in the finished picture; `left_visible` is the share
+    of an earlier object that it would leave to be seen, of the one that it hits worst; `sighting` is what the verifier
+    saw, None without one.
     """
 
     fault: str
@@ -29,6 +30,7 @@ class Evidence:
     box: Box
     open_edges: tuple[bool, bool, bool, bool]
     sharpness: float
+    contrast: float = 0.0
     left_visible: float = 1.0
     sighting: Sighting | None = None
 

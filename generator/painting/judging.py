@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from generator.checks import run_checks
+from generator.checks.contrast import measure_contrast
 from generator.checks.evidence import Evidence
 from generator.checks.picture import picture_verdict
 from generator.config import Config
@@ -86,11 +87,15 @@ def judge(
 ) -> list[Judged]:
     """Check what was painted; objects of which nothing was painted are shown to no verifier.
 
-    The verifier is shown `looks` (HWC uint8 each), the crops as they will be.
+    `looks` (HWC uint8 each) are the crops as they will be: what the verifier is shown, and where contrast is measured.
     """
     evidence = [
-        replace(each.evidence, left_visible=left_visible(turn.easel, each.evidence.label_mask, turn.frame.crop))
-        for (turn, _), each in zip(tries, stitched, strict=True)
+        replace(
+            each.evidence,
+            contrast=measure_contrast(look, each.evidence.label_mask),
+            left_visible=left_visible(turn.easel, each.evidence.label_mask, turn.frame.crop),
+        )
+        for (turn, _), each, look in zip(tries, stitched, looks, strict=True)
     ]
     boxes = {
         position: label_from_mask(each.label_mask).painted_box

@@ -32,6 +32,7 @@ def evidence(
     open_edges: tuple[bool, bool, bool, bool] = CLOSED,
     region: np.ndarray = REGION,
     sharpness: float = 1.0,
+    contrast: float = 0.0,
     left_visible: float = 1.0,
     sighting: Sighting | None = None,
 ) -> Evidence:
@@ -43,6 +44,7 @@ def evidence(
         box=BOX,
         open_edges=open_edges,
         sharpness=sharpness,
+        contrast=contrast,
         left_visible=left_visible,
         sighting=sighting,
     )

@@ -54,6 +54,7 @@ def test_run_checks_runs_them_all_in_order() -> None:
         "edge_contact",
         "fragments",
         "sharpness",
+        "contrast",
         "covering",
     ]
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from generator.checks.contrast import measure_contrast
 from generator.config import Config
 from generator.geometry import Box
 from generator.painting.chunk import paint_chunk
@@ -52,6 +53,23 @@ def test_attempts_are_looked_at_as_the_last_pass_leaves_them(
     # What the last attempt was accepted by is the finished picture, to the bit: it is not drawn a second time.
     assert np.array_equal(verifier.views[-2].picture, painted.image[item.crop.slices])
     assert painter.redrawn == redrawn
+
+
+def test_contrast_is_that_of_the_finished_picture(tiny_config: dict[str, object]) -> None:
+    config = config_with(tiny_config, painting={"shared_history": 0.5, "grain": 0}, labels={"max_edge_contact": 1.0})
+    verifier = ToldVerifier()
+    item = paint(config, verifier, [place(0, MIDDLE)], DiscPainter(config)).objects[0]
+    (contrast,) = [each for each in item.attempts[0].verdicts if each.check == "contrast"]
+    assert item.label is not None
+    mask = np.zeros((item.crop.height, item.crop.width), bool)
+    mask[item.label.painted_box.shifted(-item.crop.x_min, -item.crop.y_min).slices] = item.label.mask
+    assert contrast.score == pytest.approx(measure_contrast(verifier.views[0].picture, mask), abs=1e-4)
+    too_much = config.model_copy(update={"labels": config.labels.model_copy(update={"min_contrast": 100.0})})
+    assert (
+        paint(too_much, ToldVerifier(), [place(0, MIDDLE)], DiscPainter(config))
+        .objects[0]
+        .dropped.startswith("hardly stands out")
+    )
 
 
 def test_a_picture_that_is_not_as_it_was_seen_last_is_finished_anew(tiny_config: dict[str, object]) -> None:
