@@ -14,8 +14,8 @@ from generator.types import Verdict
 
 # The surroundings: as wide as this share of the object's longer side, and not its own soft rim.
 RING, RIM_PX = 0.35, 2
-# Percentile of the distances that counts: the object's pale part says as little as its surroundings' darkest.
-NEARER = 80
+# Of all pixels' distances: an object's pale rim says as little of it as the few oddest pixels around it do of those.
+PERCENTILE = 80
 # CIELAB's distance of white from black, for what fills the picture and has no surroundings.
 MOST = 100.0
 
@@ -43,7 +43,7 @@ def measure_contrast(picture: np.ndarray, mask: np.ndarray) -> float:
         return MOST
     lab = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     distance = np.linalg.norm(lab - np.median(lab[ring], axis=0), axis=2)
-    inside, around = (float(np.percentile(distance[part], NEARER)) for part in (mask, ring))
+    inside, around = (float(np.percentile(distance[part], PERCENTILE)) for part in (mask, ring))
     return max(0.0, inside - around)
 
 

@@ -49,14 +49,13 @@ def whole(quick_config: dict[str, object], tmp_path_factory: pytest.TempPathFact
 
 
 def test_two_csv_files_become_a_sound_coco_data_set(whole: Dataset) -> None:
-    dataset = whole
-    assert (dataset.num_scenes, dataset.complete) == (4, True)
-    assert dataset.num_objects > 0
-    assert validate_dataset(dataset.folder).faults == ()
-    truth = json.loads(dataset.annotations.read_bytes())
+    assert (whole.num_scenes, whole.complete) == (4, True)
+    assert whole.num_objects > 0
+    assert validate_dataset(whole.folder).faults == ()
+    truth = json.loads(whole.annotations.read_bytes())
     assert [category["id"] for category in truth["categories"]] == [1, 2]
-    assert dataset.report.stat().st_size > 10_000
-    assert (dataset.folder / "README.md").exists()
+    assert whole.report.stat().st_size > 10_000
+    assert (whole.folder / "README.md").exists()
 
 
 def test_the_same_call_twice_paints_nothing_again(

@@ -49,11 +49,11 @@ def test_it_is_no_less_than_nothing_and_alike_from_every_side(seed: int) -> None
 
 
 def test_what_its_surroundings_have_themselves_is_no_contrast() -> None:
-    among_purple = of(rectangle(8, 6, 15, 34), rectangle(27, 6, 34, 34))
+    neighbours = of(rectangle(8, 6, 15, 34), rectangle(27, 6, 34, 34))
     alone = measure_contrast(painted((OBJECT, PURPLE)), OBJECT)
-    beside_red = measure_contrast(painted((among_purple, RED), (OBJECT, PURPLE)), OBJECT)
+    beside_red = measure_contrast(painted((neighbours, RED), (OBJECT, PURPLE)), OBJECT)
     assert 0 < beside_red < alone - 20
-    assert measure_contrast(painted((among_purple, PURPLE), (OBJECT, PURPLE)), OBJECT) == 0
+    assert measure_contrast(painted((neighbours, PURPLE), (OBJECT, PURPLE)), OBJECT) == 0
 
 
 def test_a_pale_rim_is_neither_object_nor_surroundings() -> None:
