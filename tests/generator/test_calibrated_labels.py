@@ -12,13 +12,12 @@ import pytest
 from PIL import Image
 
 from generator.exporters.coco import export_coco
-from generator.geometry import Box
-from generator.plan import Placement, Plan, ScenePlan
-from generator.record import SceneRecord, read_record, record_of
+from generator.plan import Plan
+from generator.record import SceneRecord, read_record
 from generator.spec import ClassSpec
-from generator.types import PaintedObject, Scene, label_from_mask
 from generator.validation import validate_dataset
 from tests.generator.calibrated import PLATELET, plan_of
+from tests.generator.records import painted_object, record_of_objects
 
 PICTURE_WH = (96, 64)
 OBJECTS = (
@@ -39,31 +38,26 @@ def plan_of_export(segmentation: str = "polygon") -> Plan:
     )
 
 
+def disc(centre: tuple[int, int]) -> np.ndarray:
+    return cv2.circle(np.zeros(PICTURE_WH[::-1], np.uint8), centre, 6, 1, -1).astype(bool)
+
+
 @pytest.fixture
 def record() -> SceneRecord:
     """A scene of OBJECTS: discs with a radius of 6 px, 13 px across."""
-    items = []
-    for number, (category, centre, label_scale) in enumerate(OBJECTS):
-        mask = np.zeros(PICTURE_WH[::-1], np.uint8)
-        label = None
-        if centre is not None:
-            label = label_from_mask(cv2.circle(mask, centre, 6, 1, -1).astype(bool))
-        wish = Placement(
-            object_index=number,
-            category=category,
-            prompt=f"a {category}",
-            negative_prompt="",
-            box=Box.from_xywh(4, 6, 20, 10),
-            seed=1,
-            blender="feather",
-            label_scale=label_scale,
-        )
-        everything = Box.from_xywh(0, 0, *PICTURE_WH)
-        items.append(PaintedObject(placement=wish, crop=everything, region=everything, attempts=(), label=label))
-    plan = ScenePlan(index=0, split="train", prompt="a smear", negative_prompt="", seed=0, placements=())
-    image = np.zeros((*PICTURE_WH[::-1], 3), np.uint8)
-    scene = Scene(plan=plan, image=image, background_attempts=(), background_taken=0, objects=tuple(items))
-    return record_of(scene, file_name="000000.png", sha256="0", batch_size=1)
+    return record_of_objects(
+        (
+            painted_object(
+                number,
+                category,
+                None if centre is None else disc(centre),
+                canvas_wh=PICTURE_WH,
+                label_scale=label_scale,
+            )
+            for number, (category, centre, label_scale) in enumerate(OBJECTS)
+        ),
+        canvas_wh=PICTURE_WH,
+    )
 
 
 def test_the_record_keeps_the_painted_box_and_says_what_the_label_is(record: SceneRecord, tmp_path: Path) -> None:

@@ -21,12 +21,11 @@ from generator.config import Config
 from generator.errors import DatasetError
 from generator.exporters import EXPORTERS, Exporter
 from generator.exporters.coco import export_coco, mask_to_polygons
-from generator.geometry import Box
 from generator.labelling import fill_holes
-from generator.plan import Placement, Plan, ScenePlan
-from generator.record import SceneRecord, record_of
+from generator.plan import Plan
+from generator.record import SceneRecord
 from generator.spec import BackgroundSpec, ClassSpec, Spec
-from generator.types import PaintedObject, Scene, label_from_mask
+from tests.generator.records import painted_object, record_of_objects
 
 CANVAS_WH = (96, 64)
 SPEC = Spec(
@@ -50,32 +49,10 @@ def plan_of(segmentation: str = "polygon") -> Plan:
 
 def record(index: int, split: str, objects: Iterable[tuple[str, np.ndarray | None]]) -> SceneRecord:
     """Record of a scene with one object for each (category, canvas mask); None is a dropped one."""
-    items = []
-    for number, (category, mask) in enumerate(objects):
-        wish = Placement(
-            object_index=number,
-            category=category,
-            prompt=f"a {category}",
-            negative_prompt="",
-            box=Box.from_xywh(4, 6, 20, 10),
-            seed=1,
-            blender="feather",
-        )
-        label = None if mask is None else label_from_mask(mask)
-        items.append(
-            PaintedObject(
-                placement=wish,
-                crop=Box.from_xywh(0, 0, 64, 64),
-                region=Box.from_xywh(0, 0, 64, 64),
-                attempts=(),
-                label=label,
-                dropped="",
-            )
-        )
-    plan = ScenePlan(index=index, split=split, prompt="a smear", negative_prompt="", seed=0, placements=())
-    image = np.zeros((CANVAS_WH[1], CANVAS_WH[0], 3), np.uint8)
-    scene = Scene(plan=plan, image=image, background_attempts=(), background_taken=0, objects=tuple(items))
-    return record_of(scene, file_name=f"{index:06d}.png", sha256="0", batch_size=2)
+    items = [
+        painted_object(number, category, mask, canvas_wh=CANVAS_WH) for number, (category, mask) in enumerate(objects)
+    ]
+    return record_of_objects(items, canvas_wh=CANVAS_WH, index=index, split=split)
 
 
 def ellipse(x: int, y: int, rx: int, ry: int) -> np.ndarray:
