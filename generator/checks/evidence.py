@@ -18,9 +18,9 @@ class Evidence:
     bool) what was found painted there, `kept` (HW bool) where the blend left at least half of it; `box` is the
     requested one, relative to the crop; `open_edges` says for left, top, right, bottom whether the region ends at
     the picture's own edge, where being cut is natural. `sharpness` is how much harder its edges are than those of the
-    picture around it, `contrast` how far it stands out from that in the finished picture; `left_visible` is the share
-    of an earlier object that it would leave to be seen, of the one that it hits worst; `sighting` is what the verifier
-    saw, None without one.
+    picture around it, `contrast` how far it stands out from that in the picture that the verifier is shown (without
+    one, in the crop as it is put in); `left_visible` is the share of an earlier object that it would leave to be seen,
+    of the one that it hits worst; `sighting` is what the verifier saw, None without one.
     """
 
     fault: str

@@ -87,7 +87,8 @@ def judge(
 ) -> list[Judged]:
     """Check what was painted; objects of which nothing was painted are shown to no verifier.
 
-    `looks` (HWC uint8 each) are the crops as they will be: what the verifier is shown, and where contrast is measured.
+    `looks` (HWC uint8 each) are the crops as they will be (without a verifier, as they are put in): what that is shown,
+    and where contrast is measured.
     """
     evidence = [
         replace(
