@@ -40,7 +40,7 @@ def test_the_wheel_makes_a_data_set_in_an_empty_folder(
     quick = {key: value for key, value in quick_config.items() if key not in ("models", "prompts")}
     (tmp_path / "demo" / "config.yaml").write_text(json.dumps({**quick, "prompts": {"patience": 32}}))
     boxpaint("generate", "--limit", "1", cwd=tmp_path / "demo")
-    assert "AP 1.000" in boxpaint("validate", "dataset", cwd=tmp_path / "demo")
+    assert "instances_train.json: sound" in boxpaint("validate", "dataset", cwd=tmp_path / "demo")
 
 
 def test_the_wheel_holds_every_scenario_and_no_tests(unpacked_wheel: Path) -> None:

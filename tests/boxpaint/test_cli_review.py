@@ -23,6 +23,7 @@ from generator.review import REVIEW
 from generator.run import generate
 from generator.spec import Spec, load_spec
 from tests.boxpaint.commands import ENVIRONMENT
+from tests.generator.records import draw_run
 
 Files = Callable[[Path], dict[str, bytes]]
 SCENES = 3
@@ -42,7 +43,7 @@ def spec(csv_folder: Path, config: Config) -> Spec:
 
 @pytest.fixture()
 def run_folder(spec: Spec, config: Config, tmp_path: Path) -> Path:
-    return generate(spec, config, tmp_path / "out", limit=SCENES).folder
+    return draw_run(tmp_path / "out", spec, config, scenes=SCENES)
 
 
 def press(keys: str, *arguments: str) -> str:
@@ -103,40 +104,42 @@ def test_keys_become_decisions_and_only_the_rejected_is_painted_again(
     spec: Spec, config: Config, run_folder: Path, run_folder_files: Files
 ) -> None:
     objects = painted(run_folder)
-    assert len(objects) >= 4, "too few objects were painted for this test"
+    beside = sum(scene == 0 for scene, *_ in objects) - 1
     before = run_folder_files(run_folder)
-    # x means nothing; 1 is the first other class; b goes back to what was accepted, which is rejected then.
-    shown = press("xabrac1q", str(run_folder))
+    # x means nothing; b goes back to what was accepted, which is rejected then; 1 is the first other class.
+    shown = press("xabr" + "a" * beside + "c1q", str(run_folder))
     assert f"1 of {len(objects)}" in shown
     assert "paints what was rejected again" in shown
-    first, second, third = objects[:3]
     found = {(each["scene"], each["object_index"]): each for each in decisions(run_folder)}
-    assert found[first[:2]]["decision"] == "reject"
-    assert found[second[:2]]["decision"] == "accept"
-    assert found[third[:2]]["decision"] == "wrong class"
-    assert found[third[:2]]["category"] != third[2]
-    assert len(found) == 3
+    assert {key: each["decision"] for key, each in found.items()} == {
+        (0, 0): "reject",
+        **{(0, number): "accept" for number in range(1, beside + 1)},
+        (1, 0): "wrong class",
+    }
+    assert found[1, 0]["category"] == "platelet"
 
     generate(spec, config, run_folder, limit=SCENES)
     after = run_folder_files(run_folder)
-    again = next(record for record in records(run_folder) if record.index == first[0])
-    item = next(item for item in again.objects if item.object_index == first[1])
-    assert [verdict.check for verdict in item.attempts[0].verdicts if not verdict.passed] == ["review"]
-    assert item.attempts[1].seed != item.attempts[0].seed
+    rejected, *others = next(record for record in records(run_folder) if record.index == 0).objects
+    (said,) = [verdict for verdict in rejected.attempts[0].verdicts if verdict.check == "review"]
+    assert not said.passed
+    assert rejected.attempts[1].seed != rejected.attempts[0].seed
+    assert all(verdict.check != "review" for each in others for verdict in each.attempts[0].verdicts)
     changed = {name for name in before if before[name] != after[name]}
-    scene = f"{first[0]:06d}"
-    assert f"images/{scene}.png" in changed
-    assert not {name for name in changed if name.startswith(("images/", "records/")) and scene not in name}
+    assert {name for name in changed if name.startswith(("images/", "records/"))} == {
+        "images/000000.png",
+        "records/000000.json",
+    }
     # The right class is in the labels, not in the record of what was painted.
     labels = [
         (each["image_id"] - 1, each["category_id"])
         for split in ("train", "val")
         for each in json.loads((run_folder / f"annotations/instances_{split}.json").read_text())["annotations"]
     ]
-    named = [name for scene_index, _, name in painted(run_folder) if scene_index == third[0]]
+    drawn = [name for scene, _, name in painted(run_folder) if scene == 1]
+    assert drawn[0] == "white blood cell"
     names = list(spec.categories)
-    of_scene = sorted(names[category - 1] for index, category in labels if index == third[0])
-    assert of_scene != sorted(named)
+    assert sorted(names[category - 1] for scene, category in labels if scene == 1) == sorted(["platelet", *drawn[1:]])
 
     same = run_folder_files(run_folder)
     generate(spec, config, run_folder, limit=SCENES)

@@ -8,7 +8,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -20,7 +19,8 @@ from generator.errors import BoxpaintError, DatasetError, RunMismatchError, Stor
 from generator.plan import Plan, ScenePlan
 from generator.record import decode_mask
 from generator.spec import BackgroundSpec, ClassSpec, Spec
-from generator.types import Attempt, PaintedObject, Scene, Verdict, label_from_mask
+from generator.types import Scene
+from tests.generator.records import drawn_scene
 
 PAINTER = {"device": "cpu", "torch": "2.12"}
 
@@ -35,24 +35,7 @@ def plan_of(*, prompt: str = "a white cell", num_imgs: int = 4, **config: Any) -
 
 def paint(scene: ScenePlan) -> Scene:
     """A scene painted by hand: an ellipse in every box."""
-    image = np.random.default_rng(scene.index).integers(180, 220, (64, 96, 3)).astype(np.uint8)
-    objects = []
-    for item in scene.placements:
-        mask = np.zeros((64, 96), np.uint8)
-        x, y, width, height = item.box.xywh
-        cv2.ellipse(mask, (x + width // 2, y + height // 2), (width // 2 - 1, height // 2 - 1), 0, 0, 360, 1, -1)
-        image[mask > 0] = (110, 50, 140)
-        verdict = Verdict(check="picture", passed=True, score=1.0)
-        objects.append(
-            PaintedObject(
-                placement=item,
-                crop=item.box,
-                region=item.box,
-                attempts=(Attempt(number=0, seed=1, verdicts=(verdict,)),),
-                label=label_from_mask(mask.astype(bool)),
-            )
-        )
-    return Scene(plan=scene, image=image, background_attempts=(), background_taken=0, objects=tuple(objects))
+    return drawn_scene(scene, (96, 64))
 
 
 def begun(folder: Path, plan: Plan, *, scenes: int = 0) -> RunFolder:

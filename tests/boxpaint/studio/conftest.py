@@ -1,4 +1,4 @@
-"""A working folder with a scenario, a painted data set and a trained detector, small and real."""
+"""A working folder with a scenario, a data set and a detector, small and in the layout of real ones."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import yaml
 
 from boxpaint.studio.workspace import Workspace
 from generator.config import Config
-from generator.run import generate
 from generator.spec import load_spec
 from tests.conftest import write_csv_files
+from tests.generator.records import draw_run
 
 SCENES = 3
+# Scene and number of the object that is not in its picture.
+DROPPED_OBJECT = (1, 0)
 
 
 def lay_out(folder: Path, settings: Mapping[str, object]) -> Path:
@@ -47,8 +49,8 @@ def workspace(tmp_path: Path, quick_config: dict[str, object]) -> Workspace:
 
 @pytest.fixture(scope="package")
 def painted(tmp_path_factory: pytest.TempPathFactory, quick_config: dict[str, object]) -> Path:
-    """A run folder, to be copied by who changes it."""
+    """A run folder, to be copied by who changes it: a white cell and a platelet or two in each scene, one dropped."""
     folder = lay_out(tmp_path_factory.mktemp("painted"), quick_config)
     config = Config.load(folder / "config.yaml")
     spec = load_spec(folder / "background.csv", folder / "classes.csv", canvas_wh=config.canvas_wh)
-    return generate(spec, config, folder / "dataset", limit=SCENES, allow_leak=True).folder
+    return draw_run(folder / "dataset", spec, config, scenes=SCENES, dropped={DROPPED_OBJECT})

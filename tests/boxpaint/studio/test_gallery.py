@@ -22,9 +22,15 @@ from boxpaint.studio.gallery import (
     verdict_rows,
 )
 from boxpaint.studio.workspace import Workspace
+from generator.config import Config
 from generator.errors import BoxpaintError, DatasetError, RunMismatchError
-from generator.review import Decision, accepted_attempt, decide
-from tests.boxpaint.studio.conftest import SCENES
+from generator.painting.backgrounds import paint_backgrounds
+from generator.painting.painter import Painter
+from generator.plan import Plan
+from generator.review import Decision, decide
+from generator.spec import load_spec
+from tests.boxpaint.studio.conftest import DROPPED_OBJECT, SCENES
+from tests.generator.painting.stand_ins import ToldVerifier, in_turn
 
 
 @pytest.fixture()
@@ -36,24 +42,20 @@ def test_every_object_is_listed(copied: PaintedSet) -> None:
     entries = copied.entries()
     assert copied.categories == ("white blood cell", "platelet")
     assert {entry.scene for entry in entries} == {*range(SCENES)}
-    assert {entry.state for entry in entries} <= {KEPT, DROPPED}
     assert len(entries) == sum(len(record.objects) for record in copied.records.values())
     assert chosen(entries, ["platelet"], [], 0.0) == [entry for entry in entries if entry.category == "platelet"]
     assert chosen(entries, [], [REJECTED], 0.0) == []
-    assert all(entry.score is None or entry.score >= 0.9 for entry in chosen(entries, [], [], 0.9))
+    assert chosen(entries, [], [], 0.9) == entries
+    assert [(entry.scene, entry.object_index) for entry in chosen(entries, [], [], 0.96)] == [DROPPED_OBJECT]
 
 
 def test_a_decision_shows_in_the_list(copied: PaintedSet) -> None:
-    record, item = next(
-        (record, item) for record in copied.records.values() for item in record.objects if item.painted_box is not None
-    )
-    attempt = accepted_attempt(item)
-    assert attempt is not None
-    decision = Decision(scene=record.index, object_index=item.object_index, attempt=attempt, decision="reject")
+    decision = Decision(scene=0, object_index=1, attempt=0, decision="reject")
     decide(copied.folder, copied.categories, decision)
     states = {(entry.scene, entry.object_index): entry.state for entry in read_painted_set(copied.folder).entries()}
-    assert states[record.index, item.object_index] == REJECTED
-    assert sum(state == REJECTED for state in states.values()) == 1
+    assert states.pop((0, 1)) == REJECTED
+    assert states.pop(DROPPED_OBJECT) == DROPPED
+    assert {*states.values()} == {KEPT}
 
 
 def test_pictures_are_drawn_without_changing_their_size(copied: PaintedSet, workspace: Workspace) -> None:
@@ -63,7 +65,7 @@ def test_pictures_are_drawn_without_changing_their_size(copied: PaintedSet, work
     assert np.array_equal(plain, np.array(picture))
     drawn = np.array(draw_scene(picture, record, copied.categories, masks=True))
     assert drawn.shape == plain.shape
-    assert (drawn != plain).any() == any(item.painted_box is not None for item in record.objects)
+    assert (drawn != plain).any()
 
 
 def test_an_object_close_up_has_its_boxes_and_reasons(copied: PaintedSet, workspace: Workspace) -> None:
@@ -114,16 +116,14 @@ def test_a_scene_is_painted_as_it_was_before(
     copied: PaintedSet, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(workspace.folder)
-    bare, again = (np.array(paint_bare_scene(copied.folder, 0)) for _ in range(2))
-    assert np.array_equal(bare, again)
-    record = copied.records[0]
-    after = np.array(open_picture(workspace, copied.folder, record))
-    assert bare.shape == after.shape
-    untouched = np.ones(bare.shape[:2], bool)
-    for item in (*record.objects, *record.decoys):
-        x_min, y_min, x_max, y_max = item.region
-        untouched[y_min:y_max, x_min:x_max] = False
-    # The last pass and its grain apart, what was not repainted is the same scene, and no other one.
-    other = np.array(paint_bare_scene(copied.folder, 1))
-    near, far = (np.abs(each.astype(int) - after)[untouched].mean() for each in (bare, other))
-    assert near < far / 2
+    config = Config.load("config.yaml")
+    spec = load_spec("background.csv", "classes.csv", canvas_wh=config.canvas_wh)
+    strict = config.model_copy(update={"labels": config.labels.model_copy(update={"max_stray": 0.9})})
+    verifier = ToldVerifier(stray=in_turn(0.95, 0.0))  # the first attempt shows what it should not
+    scene = Plan(spec=spec, config=config).scene(0)
+    (background,) = paint_backgrounds([scene], Painter(config), verifier, strict, lambda _: None)
+    path = copied.folder / "records" / "000000.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, "background": {**record["background"], "taken": background.taken}}))
+    assert background.taken == 1
+    assert np.array_equal(paint_bare_scene(copied.folder, 0), background.pixels)
