@@ -24,6 +24,9 @@ from rich.progress import (
 from generator.prompts.book import BookRow, PromptBook
 from generator.run import Listener
 
+# Without a terminal, how often it is said how far the pictures in hand are.
+_QUIET_S = 10.0
+
 
 class RunProgress(Listener):
     """Shows scenes done, pictures a minute and time left. Use as a context manager."""
@@ -39,6 +42,7 @@ class RunProgress(Listener):
         self._backgrounds = 0
         self._objects = 0
         self._start = time.monotonic()
+        self._said = -_QUIET_S
 
     def __enter__(self) -> RunProgress:
         return self
@@ -112,6 +116,9 @@ class RunProgress(Listener):
         if self._bar is not None and self._task is not None:
             text = f"{self._backgrounds} backgrounds, {self._objects} objects, scenes"
             self._bar.update(self._task, description=text)
+        elif not self.console.is_terminal and time.monotonic() >= self._said + _QUIET_S:
+            self._said = time.monotonic()
+            self.console.print(f"painting: backgrounds {self._backgrounds}, objects {self._objects} so far")
 
 
 class StopRequest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ _MASK_SHARE = 0.45
 # So large that they can be read on the thumbnails of a page.
 _NUMBERS_IN_HEIGHT = 14
 _CLOSE_UP_PX, _SURROUNDINGS = 420, 0.5
+# Of two boxes that are the same, the second is drawn within the lines of the first.
+_INSET_PX = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,14 +120,23 @@ def state_of(review: Review, record: SceneRecord, item: ObjectRecord) -> str:
     return {"accept": ACCEPTED, "reject": REJECTED, "wrong class": RENAMED}[decided.decision]
 
 
+def count_words(entries: Iterable[Entry]) -> str:
+    """How many labels some entries are, and how many objects among them are none: "3 labels, 1 dropped"."""
+    found = Counter(entry.state for entry in entries)
+    lost = {state: found.pop(state, 0) for state in (REJECTED, DROPPED)}
+    labels = found.total()
+    words = [f"{labels} label{'s' * (labels != 1)}", *(f"{count} {state}" for state, count in lost.items() if count)]
+    return ", ".join(words)
+
+
 def chosen(entries: Iterable[Entry], categories: Sequence[str], states: Sequence[str], min_score: float) -> list[Entry]:
-    """Those of some classes and states (none given: all), and with at least a score; without a score they stay."""
+    """Those of some classes and states (none given: all), and with at least a score; labels without a score stay."""
     return [
         entry
         for entry in entries
         if (not categories or entry.category in categories)
         and (not states or entry.state in states)
-        and (entry.score is None or entry.score >= min_score)
+        and (entry.score >= min_score if entry.score is not None else entry.state != DROPPED or not min_score)
     ]
 
 
@@ -184,8 +196,17 @@ def close_up(picture: Image.Image, item: ObjectRecord, *, boxes: bool) -> Image.
     shown = picture.crop((x_min, y_min, x_max, y_max)).resize(size, Image.Resampling.BICUBIC)
     if not boxes:
         return shown
-    moved = [(name, _enlarged(box.shifted(-x_min, -y_min), scale)) for name, box in found.items()]
+    moved: list[tuple[str, Box]] = []
+    for name, box in found.items():
+        inset = _INSET_PX * sum(box == other for other in list(found.values())[: len(moved)])
+        moved.append((name, _inside(_enlarged(box.shifted(-x_min, -y_min), scale), inset)))
     return draw_boxes(shown, moved, BOX_COLOURS)
+
+
+def _inside(box: Box, by_px: int) -> Box:
+    """A box within another, so that both can be seen."""
+    inset = max(0, min(by_px, box.width // 2 - 1, box.height // 2 - 1))
+    return Box.from_xywh(box.x_min + inset, box.y_min + inset, box.width - 2 * inset, box.height - 2 * inset)
 
 
 def _enlarged(box: Box, scale: float) -> Box:

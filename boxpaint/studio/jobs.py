@@ -47,6 +47,8 @@ class JobFile(BaseModel):
     """The same by the clock, in seconds since 1970."""
     finished: int = 0
     total: int = 0
+    stopping: int = 0
+    """How often it was asked to stop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,12 +122,19 @@ def state(workspace: Workspace, name: str) -> JobState | None:
     return JobState(name=name, file=file, running=running, code=code, log=_tail(_log(stem)))
 
 
+def last_line(job: JobState) -> str:
+    """What a job said last; empty when it has not said anything yet."""
+    return next((line for line in reversed(job.log.splitlines()) if line.strip()), "").strip()
+
+
 def stop(workspace: Workspace, name: str) -> None:
     """Ask a job to stop when what it is about is finished; asked twice, it stops at once."""
     known = state(workspace, name)
     if known is not None and known.running:
         with contextlib.suppress(ProcessLookupError):  # it has ended just now
             os.kill(known.file.pid, signal.SIGTERM)
+            asked = known.file.model_copy(update={"stopping": known.file.stopping + 1})
+            write_json(_file(_stem(workspace, name)), asked.model_dump(mode="json"))
 
 
 def names(workspace: Workspace, kind: str) -> list[str]:

@@ -50,7 +50,7 @@ def run() -> None:
         st.Page(page_of(title), title=title, icon=icon, url_path=title.lower().replace(" ", "-"), default=not number)
         for number, (title, (_, icon)) in enumerate(PAGES.items())
     ]
-    st.navigation(pages).run()
+    st.navigation(pages, position="top").run()  # beside the page it would take the room of two columns of a table
 
 
 run()

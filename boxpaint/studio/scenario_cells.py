@@ -7,7 +7,7 @@ import hashlib
 import io
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +68,8 @@ def read_cells(folder: Path, name: str) -> Cells:
 def check_cells(frames: Mapping[str, pd.DataFrame], folder: Path, canvas_wh: tuple[int, int]) -> Checked:
     """Check both tables, with the other files of the scenario in `folder`, by the rules of `boxpaint check-spec`.
 
-    One rule is added: reference photos must lie in `folder`, since not everybody who sees the page owns the disk.
+    One rule is added: reference photos lie in `folder`, since not everybody who sees the page owns the disk. What the
+    files on disk name already may lie anywhere: who wrote them does.
     """
     rows_of: dict[str, dict[int, int]] = {}
     faults: list[CellFault] = []
@@ -94,7 +95,7 @@ def check_cells(frames: Mapping[str, pd.DataFrame], folder: Path, canvas_wh: tup
                 text = f"{place}{found}{fault.expected}"
                 faults.append(CellFault(table=table, row=number, column=fault.column, text=text))
     if spec is not None:
-        for table, line, text in outside_references(spec, folder):
+        for table, line, text in _reference_faults(spec, folder):
             faults.append(CellFault(table=table, row=rows_of[table].get(line), column="references", text=text))
     return Checked(spec=None if faults else spec, faults=tuple(faults))
 
@@ -111,15 +112,6 @@ def write_cells(cells: Mapping[str, Cells], frames: Mapping[str, pd.DataFrame]) 
                 )
         for name, each in cells.items():
             write_bytes(each.path, to_csv(frames[name], COLUMNS[name])[0])
-
-
-def outside_references(spec: Spec, folder: Path) -> list[tuple[str, int, str]]:
-    """Table, line and what is wrong of each cell `references` that names photos outside of a folder, or none."""
-    rows = [
-        *((BACKGROUND, row.line, row.references) for row in spec.backgrounds),
-        *((CLASSES, row.line, row.references) for row in spec.classes),
-    ]
-    return [(table, line, text) for table, line, cell in rows if (text := _reference_fault(cell, folder))]
 
 
 def to_csv(frame: pd.DataFrame, columns: Mapping[str, bool]) -> tuple[bytes, list[int | None]]:
@@ -142,17 +134,27 @@ def to_csv(frame: pd.DataFrame, columns: Mapping[str, bool]) -> tuple[bytes, lis
     return stream.getvalue().encode(), lines
 
 
-def _reference_fault(cell: str, folder: Path) -> str:
+def _reference_faults(spec: Spec, folder: Path) -> Iterator[tuple[str, int, str]]:
+    """Table, line and what is wrong of each cell `references` that names photos outside of a folder, or none."""
+    for table, rows in ((BACKGROUND, spec.backgrounds), (CLASSES, spec.classes)):
+        on_disk = {row.cells["references"] for row in read_table(find_table(folder / table), COLUMNS[table]).rows}
+        for row in rows:
+            if text := _reference_fault(row.references, folder, anywhere=row.references in on_disk):
+                yield table, row.line, text
+
+
+def _reference_fault(cell: str, folder: Path, *, anywhere: bool) -> str:
     place = cell.removeprefix(COCO_PREFIX).rpartition("#")[0] if cell.startswith(COCO_PREFIX) else cell
-    outside = f"found {cell!r}; leads outside of this folder, and is not looked at from a page"
-    if not (folder / place).resolve().is_relative_to(folder.resolve()):
+    outside = f"found {cell!r}; leads outside of this folder: such photos can be named in the file, not on a page"
+    if not anywhere and not (folder / place).resolve().is_relative_to(folder.resolve()):
         return outside
     try:
         pictures = find_references(cell, folder)
     except ValueError as error:
         return f"found {cell!r}; {error}"
     # Links, and what a COCO file calls its pictures.
-    return "" if all(each.path.resolve().is_relative_to(folder.resolve()) for each in pictures) else outside
+    inside = anywhere or all(each.path.resolve().is_relative_to(folder.resolve()) for each in pictures)
+    return "" if inside else outside
 
 
 def _digest(path: Path) -> str:

@@ -15,6 +15,7 @@ from boxpaint.studio.gallery import (
     boxes_of,
     chosen,
     close_up,
+    count_words,
     draw_scene,
     open_picture,
     read_painted_set,
@@ -53,6 +54,8 @@ def show(workspace: Workspace) -> None:
     if not data.records:
         st.text("No picture is finished yet.")
         return
+    if said := st.session_state.pop("said", ""):
+        st.toast(plain(said))
     # Not tabs, which are all drawn each time.
     part = st.segmented_control("Show", _PARTS, default=_PICTURES, key="part", label_visibility="collapsed")
     if part == _FIGURES:
@@ -67,14 +70,15 @@ def _show_pictures(workspace: Workspace, data: PaintedSet) -> None:
     first, second, third, fourth = st.columns([2, 2, 1, 1])
     categories = first.multiselect("Classes", data.categories)
     states = second.multiselect("Verdicts", STATES)
-    min_score = third.slider("Least score", 0.0, 1.0, 0.0, 0.05, help="Of the verifier; objects without one stay.")
+    min_score = third.slider("Least score", 0.0, 1.0, 0.0, 0.05, help="Of the verifier; labels without one stay.")
     with fourth:
         boxes = st.toggle("Boxes", value=True)
         masks = st.toggle("Masks", value=False)
     entries = chosen(data.entries(), categories, states, min_score)
     filtered = bool(categories or states or min_score)
     scenes = list(dict.fromkeys(entry.scene for entry in entries)) if filtered else list(data.records)
-    st.text(f"{len(entries)} objects in {len(scenes)} of {len(data.records)} pictures")
+    st.text(f"{count_words(entries)} in {len(scenes)} of {len(data.records)} pictures")
+    st.caption("Click an object below a picture to see it close up.")
     _show_object(workspace, data)
     pages = max(1, -(-len(scenes) // _A_PAGE))
     page = int(st.number_input("Page", 1, pages, 1)) if pages > 1 else 1
@@ -114,6 +118,7 @@ def _offer_objects(data: PaintedSet, record: SceneRecord, wanted: set[tuple[int,
         key=key,
         on_change=open_object,
         label_visibility="collapsed",
+        wrap=True,
     )
 
 
@@ -123,29 +128,37 @@ def _short(data: PaintedSet, record: SceneRecord, item: ObjectRecord) -> str:
 
 
 def _show_object(workspace: Workspace, data: PaintedSet) -> None:
-    """The object that was clicked: what was asked, what came, why it was kept, and what a person says of it."""
+    """The object that was clicked, over the page: wherever that is scrolled to, and on a phone, it is in sight."""
     folder, scene, number = st.session_state.get("object", ("", -1, -1))
     found = data.object_of(scene, number) if folder == str(data.folder) else None
     if found is None:
-        st.caption("Click an object below a picture to see it close up.")
         return
     record, item = found
+    title = plain(f"{item.category}, object {item.object_index} of {record.file_name}")
+    st.dialog(title, width="large", on_dismiss=_close_object)(_draw_object)(workspace, data, record, item)
+
+
+def _close_object() -> None:
+    st.session_state.pop("object", None)
+
+
+def _draw_object(workspace: Workspace, data: PaintedSet, record: SceneRecord, item: ObjectRecord) -> None:
+    """What was asked, what came, why it was kept, and what a person says of it."""
     picture = open_picture(workspace, data.folder, record)
-    with st.container(border=True):
-        state = state_of(data.review, record, item)
-        decided = data.review.of(record, item)
-        right = f", it is a {decided.category}" if decided is not None and decided.category else ""
-        st.subheader(plain(f"{item.category}, object {item.object_index} of {record.file_name}: {state}{right}"))
-        after, before, words = st.columns([1, 1, 1.2])
-        after.image(close_up(picture, item, boxes=True), caption="after, with its boxes", width="stretch")
-        with before:
-            _show_before(workspace, data, record, item)
-        with words:
-            _show_words(record, item)
-            if item.painted_box is not None:
-                _review(data, record, item)
-        with st.expander("Attempts and checks"):
-            st.dataframe(pd.DataFrame(verdict_rows(item)), width="stretch", hide_index=True)
+    decided = data.review.of(record, item)
+    right = f", it is a {decided.category}" if decided is not None and decided.category else ""
+    st.text(f"{state_of(data.review, record, item)}{right}")
+    after, before, words = st.columns([1, 1, 1.2])
+    with after:
+        st.image(close_up(picture, item, boxes=True), caption="after, with its boxes", width="stretch")
+        if item.painted_box is not None:
+            _review(data, record, item)
+    with before:
+        _show_before(workspace, data, record, item)
+    with words:
+        _show_words(record, item)
+    with st.expander("Attempts and checks"):
+        st.dataframe(pd.DataFrame(verdict_rows(item)), width="stretch", hide_index=True)
 
 
 def _show_words(record: SceneRecord, item: ObjectRecord) -> None:
@@ -190,8 +203,8 @@ def _review(data: PaintedSet, record: SceneRecord, item: ObjectRecord) -> None:
         _decide(data, record, item, "reject")
     others = [name for name in data.categories if name != item.category]
     if others:
-        right = st.selectbox("It is a", others, key="right class")
-        if st.button("Change class", key="change class", width="stretch"):
+        right = st.selectbox("It is a", others, index=None, placeholder="another class", key="right class")
+        if st.button("Change class", key="change class", width="stretch", disabled=right is None) and right:
             _decide(data, record, item, "wrong class", right)
 
 
@@ -216,6 +229,9 @@ def _decide(
     except BoxpaintError as error:
         show_error(error)
     else:
+        what = {"accept": "accepted", "reject": "rejected, the next run paints it again"}.get(choice, f"a {category}")
+        st.session_state["said"] = f"{item.category}, object {item.object_index} of {record.file_name}: {what}"
+        _close_object()
         st.rerun()
 
 
@@ -233,16 +249,25 @@ def _show_figures(workspace: Workspace, data: PaintedSet) -> None:
             "val": each.val,
             "dropped": each.dropped,
             "no place": each.unplaced,
-            "accepted": f"{each.acceptance:.0%}",
+            "passed": f"{each.acceptance:.0%}",
             "asked, px": round(each.requested_median_px, 1),
             "painted, px": round(each.painted_median_px, 1),
             "label, px": round(each.labelled_median_px, 1),
-            "median IoU with asked": round(each.median_iou, 3),
-            "median score": None if each.median_score is None else round(each.median_score, 3),
+            "IoU": round(each.median_iou, 3),
+            "score": None if each.median_score is None else round(each.median_score, 3),
         }
         for each in found.categories
     ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
+    meanings = {
+        "passed": "share of all attempts that passed every check",
+        "asked, px": "side of the boxes asked for: root of the area, median",
+        "painted, px": "the same of the tight boxes of what was painted",
+        "label, px": "the same of the labels",
+        "IoU": "of asked and painted boxes, median",
+        "score": "of the verifier, median",
+    }
+    helps = {name: st.column_config.Column(help=text) for name, text in meanings.items()}
+    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", column_config=helps)
     sizes = [
         {"class": each.name, "width, px": width, "height, px": height}
         for each in found.categories
@@ -273,5 +298,10 @@ def _show_audit(workspace: Workspace, data: PaintedSet, name: str) -> None:
         if finding is not None
         for probe, auc in finding.auc.items()
     ]
+    too_few = [kind for kind, finding in audit.found.items() if finding is None]
+    if too_few:
+        st.text(f"Too few places for a probe: {', '.join(too_few)}.")
+    if not rows:
+        return
     st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
     show_picture(workspace.inside(data.folder, AUDIT_PICTURE), "the most conspicuous places")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,19 +13,19 @@ from boxpaint.studio import jobs
 from boxpaint.studio.gallery import draw_scene, open_picture
 from boxpaint.studio.jobs import JobState
 from boxpaint.studio.plain_text import plain
-from boxpaint.studio.scenario_cells import BACKGROUND, CLASSES, outside_references
-from boxpaint.studio.views.parts import load_config, outcome_of, record_files, show_error, show_log
+from boxpaint.studio.scenario_cells import BACKGROUND, CLASSES
+from boxpaint.studio.views.parts import load_config, offer_stop, outcome_of, record_files, show_error, show_log
 from boxpaint.studio.workspace import Workspace
 from generator.config import Config
-from generator.errors import BoxpaintError, Fault, SpecError
+from generator.errors import BoxpaintError
 from generator.prompts.book import ENRICHED_FILE
 from generator.record import read_record
+from generator.review import read_review
 from generator.seeds import MAX_SEED
 from generator.spec import Spec, find_table, load_spec
 
 _JOB = "generate"
 _NEWEST, _COLUMNS = 8, 4
-_MINUTE_S = 60
 # Whole numbers that a page in the browser holds exactly.
 _MOST = 2**53 - 1
 
@@ -61,13 +62,14 @@ def _offer(workspace: Workspace, config: Config, spec: Spec) -> None:
         limit = middle.number_input("Pictures", min_value=1, max_value=spec.num_scenes, value=spec.num_scenes)
         seed = right.number_input("Seed", min_value=0, max_value=min(MAX_SEED, _MOST), value=min(config.seed, _MOST))
         has_book = workspace.inside("prompts", ENRICHED_FILE).is_file()
-        with_book = st.checkbox("Paint from the prompt book", value=has_book, disabled=not has_book)
+        no_book = None if has_book else "There is none yet: Scenario makes one. Without it the run makes its own."
+        with_book = st.checkbox("Paint from the prompt book", value=has_book, disabled=not has_book, help=no_book)
         begin = st.form_submit_button("Start", type="primary")
     if not begin:
         return
     try:
         out = workspace.new_folder(name).name
-        _start(workspace, spec, _Command(out=out, limit=int(limit), seed=int(seed), with_book=with_book))
+        _start(workspace, _Command(out=out, limit=int(limit), seed=int(seed), with_book=with_book))
     except BoxpaintError as error:
         show_error(error)
 
@@ -97,12 +99,7 @@ class _Command:
         raise BoxpaintError(f"{job.name} was not begun on this page; begin it above")
 
 
-def _start(workspace: Workspace, spec: Spec, command: _Command) -> None:
-    outside = outside_references(spec, workspace.folder)
-    if outside:
-        raise SpecError(
-            Fault(file=table, line=line, column="references", expected=text) for table, line, text in outside
-        )
+def _start(workspace: Workspace, command: _Command) -> None:
     folder = workspace.new_folder(command.out)
     jobs.start(
         workspace,
@@ -132,11 +129,13 @@ def _draw(workspace: Workspace, name: str, spec: Spec, *, was_running: bool) -> 
     st.subheader(plain(job.file.out))
     st.progress(min(1.0, len(times) / max(1, job.file.total)), text=_words(job, list(times.values())))
     if job.running:
-        if st.button("Stop", help="After the pictures that are being painted; once more stops at once."):
-            jobs.stop(workspace, name)
-    elif st.button("Go on", help="The same command again: what is missing, and what was rejected in review."):
-        _start(workspace, spec, _Command.of(job))
-        st.rerun()
+        offer_stop(workspace, job)
+    elif not _is_whole(job, folder, times, spec):
+        if st.button("Go on", help="The same command again: what is missing, and what was rejected in review."):
+            _start(workspace, _Command.of(job))
+            st.rerun()
+    else:
+        st.text("All of it is painted: Data set shows it.")
     show_log(job, expanded=not job.running and job.code != 0)
     newest = sorted(times, key=times.__getitem__, reverse=True)[:_NEWEST]
     for start in range(0, len(newest), _COLUMNS):
@@ -144,6 +143,18 @@ def _draw(workspace: Workspace, name: str, spec: Spec, *, was_running: bool) -> 
             record = read_record(path)
             picture = draw_scene(open_picture(workspace, folder, record), record, list(spec.categories))
             column.image(picture, caption=f"{record.index:06d}", width="stretch")
+
+
+def _is_whole(job: JobState, folder: Path, times: Mapping[Path, float], spec: Spec) -> bool:
+    """Whether the same command again would find nothing to do."""
+    report = folder / "report.html"  # written last
+    if job.code or len(times) < job.file.total or not report.is_file():
+        return False
+    if report.stat().st_mtime < max(times.values(), default=0.0):
+        return False
+    review = read_review(folder, spec.categories)
+    names = {f"{scene:06d}" for scene in review.rejected()}
+    return not any(review.is_waiting(read_record(path)) for path in times if path.stem in names)
 
 
 def _changed(path: Path) -> float:
@@ -159,11 +170,6 @@ def _words(job: JobState, times: list[float]) -> str:
     new = [each for each in times if each >= job.file.begun]
     if not job.running:
         return f"{text}. {outcome_of(job)}"
-    if not new:
-        return f"{text}; models and prompts are being got ready"
-    left = job.file.total - job.file.finished - len(new)
-    if left <= 0:
-        return f"{text}; {len(new)} were painted, audit and report are being made"
-    rate = len(new) / max(1.0, max(new) - job.file.begun)
-    seconds = max(0.0, left / rate - (time.time() - max(new)))
-    return f"{text}; {_MINUTE_S * rate:.1f} a minute, {seconds / _MINUTE_S:.1f} minutes left"
+    if new and job.file.finished + len(new) >= job.file.total:
+        return f"{text}; audit and report are being made"
+    return f"{text}; {plain(jobs.last_line(job)) or 'models are being loaded'}"

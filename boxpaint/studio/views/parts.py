@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 from pathlib import Path
 
 import streamlit as st
 
+from boxpaint.exit_codes import INTERRUPTED
 from boxpaint.studio import jobs
 from boxpaint.studio.jobs import JobState
 from boxpaint.studio.plain_text import plain
@@ -17,6 +19,8 @@ from generator.errors import BoxpaintError, FaultsError
 
 CONFIG = "config.yaml"
 _KEY_LETTERS = 16
+# How a job ends that was asked to: by itself, or by the signal where it does not listen for that.
+_STOPPED = (INTERRUPTED, -signal.SIGTERM, 128 + signal.SIGTERM)
 
 
 def show_error(error: BoxpaintError) -> None:
@@ -61,9 +65,23 @@ def is_at_work(workspace: Workspace, name: str) -> bool:
         _wait_for(workspace, name)
         return True
     if job is not None and job.code:
-        st.error(outcome_of(job))
-        show_log(job, expanded=True)
+        (st.info if job.code in _STOPPED else st.error)(outcome_of(job))
+        show_log(job, expanded=job.code not in _STOPPED)
     return False
+
+
+def offer_stop(workspace: Workspace, job: JobState) -> None:
+    """A button that stops a job; once it was clicked, the page says so, and offers to stop at once."""
+    again = job.file.stopping > 0
+    if again:
+        st.info("Stopping when what is being painted is finished; that may take minutes.", icon=":material/hourglass:")
+    st.button(
+        "Stop at once" if again else "Stop",
+        key=f"stop {job.name}",
+        help="What is being painted is lost." if again else "When what is being painted is finished.",
+        on_click=jobs.stop,
+        args=(workspace, job.name),
+    )
 
 
 def job_key(text: str) -> str:
@@ -79,9 +97,8 @@ def _wait_for(workspace: Workspace, name: str) -> None:
         job = jobs.state(workspace, name)
         if job is None or not job.running:
             st.rerun()
-        st.info("at work", icon=":material/hourglass:")
-        if st.button("Stop", key=f"stop {name}"):
-            jobs.stop(workspace, name)
+        st.text(jobs.last_line(job) or "at work")
+        offer_stop(workspace, job)
         show_log(job, expanded=True)
 
     draw()
@@ -97,7 +114,9 @@ def outcome_of(job: JobState) -> str:
     """How a job that has ended came out, in words."""
     if job.code is None:
         return "It has ended."
-    return "It is finished." if job.code == 0 else f"It stopped before the end (exit code {job.code})."
+    if job.code in _STOPPED:
+        return "It was stopped."
+    return "It is finished." if job.code == 0 else f"It ended with an error (exit code {job.code})."
 
 
 def record_files(folder: Path) -> list[Path]:

@@ -101,12 +101,7 @@ def _edit(cells: Cells, name: str, *, all_columns: bool) -> pd.DataFrame:
         width="stretch",
         hide_index=True,
         column_order=shown,
-        column_config={
-            column: st.column_config.TextColumn(
-                column, required=False, width="medium" if column == "prompt" else "small"
-            )
-            for column in COLUMNS[name]
-        },
+        column_config={column: st.column_config.TextColumn(column, required=False) for column in COLUMNS[name]},
         key=key,
     )
     frame = edited.astype(object).where(edited.notna(), "").astype(str).reset_index(drop=True)
@@ -147,7 +142,10 @@ def _save(cells: dict[str, Cells], frames: dict[str, pd.DataFrame], changed: lis
         st.success("saved")
     left, middle, _ = st.columns([1, 1, 3])
     help_text = "" if sound else "There is a fault in the tables."
-    if left.button("Save", type="primary", disabled=not changed or not sound, help=help_text or None, width="stretch"):
+    if (
+        left.button("Save", type="primary", disabled=not changed or not sound, help=help_text or None, width="stretch")
+        and sound
+    ):
         try:
             write_cells({name: cells[name] for name in changed}, frames)
         except BoxpaintError as error:

@@ -150,7 +150,7 @@ def photo() -> bytes:
     return buffer.getvalue()
 
 
-def test_from_a_cell_to_an_analysed_photo(studio: Studio, workspace: Workspace) -> None:
+def test_from_a_cell_to_an_analysed_photo(studio: Studio, workspace: Workspace, painted: Path) -> None:
     folder, page = workspace.folder, studio.page
     save_detector_run(folder)
 
@@ -168,12 +168,15 @@ def test_from_a_cell_to_an_analysed_photo(studio: Studio, workspace: Workspace) 
     # Generate four scenes, and reload in the middle.
     studio.open("generate", "Generate")
     page.get_by_role("button", name="Start", exact=True).click()
-    studio.wait(page.get_by_text("pictures; models and prompts are being got ready"))
+    studio.wait(page.get_by_text("0 of 4 pictures; "))
     page.reload()
     studio.wait(page.get_by_text("4 of 4 pictures. It is finished."))
     assert len(list((folder / "dataset" / "records").glob("*.json"))) == 4
+    assert page.get_by_role("button", name="Go on").count() == 0
 
-    # Review an object.
+    # Review an object. Of what was painted nobody knows what was accepted.
+    shutil.rmtree(folder / "dataset")
+    shutil.copytree(painted, folder / "dataset")
     studio.open("data-set", "Data set")
     page.get_by_test_id("stButtonGroup").nth(1).get_by_role("radio").first.click()  # the first chooses the part
     page.get_by_role("button", name="Accept").click()
@@ -218,6 +221,15 @@ def test_every_page_fits_a_phone(studio: Studio, workspace: Workspace, painted: 
         width = studio.page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
         assert width <= PHONE["width"], title
         assert studio.page.get_by_test_id("stException").count() == 0
+        if path == "data-set":
+            # The last object, far below the beginning of the page, is shown where the click was.
+            studio.page.get_by_test_id("stButtonGroup").last.get_by_role("radio").last.click()
+            studio.wait(studio.page.get_by_role("dialog"))
+            studio.settle()
+            box = studio.page.get_by_role("dialog").bounding_box()
+            assert 0 <= box["y"] < PHONE["height"] / 2
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= PHONE["width"]
     assert studio.troubles == []
     assert "Traceback" not in studio.log.read_text()
 

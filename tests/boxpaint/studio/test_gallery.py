@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import ImageColor
 
 from boxpaint.studio.bare_scene import paint_bare_scene
 from boxpaint.studio.gallery import (
+    BOX_COLOURS,
     DROPPED,
     KEPT,
     REJECTED,
@@ -16,6 +18,7 @@ from boxpaint.studio.gallery import (
     boxes_of,
     chosen,
     close_up,
+    count_words,
     draw_scene,
     open_picture,
     read_painted_set,
@@ -45,8 +48,12 @@ def test_every_object_is_listed(copied: PaintedSet) -> None:
     assert len(entries) == sum(len(record.objects) for record in copied.records.values())
     assert chosen(entries, ["platelet"], [], 0.0) == [entry for entry in entries if entry.category == "platelet"]
     assert chosen(entries, [], [REJECTED], 0.0) == []
-    assert chosen(entries, [], [], 0.9) == entries
-    assert [(entry.scene, entry.object_index) for entry in chosen(entries, [], [], 0.96)] == [DROPPED_OBJECT]
+    assert chosen(entries, [], [], 0.0) == entries
+    assert [entry for entry in entries if entry.state == KEPT] == chosen(entries, [], [], 0.9)
+    assert chosen(entries, [], [], 0.96) == [], "what was dropped has no score, and is no label"
+    (dropped,) = chosen(entries, [], [DROPPED], 0.0)
+    assert (dropped.scene, dropped.object_index) == DROPPED_OBJECT
+    assert count_words(entries) == f"{len(entries) - 1} labels, 1 dropped"
 
 
 def test_a_decision_shows_in_the_list(copied: PaintedSet) -> None:
@@ -81,6 +88,16 @@ def test_an_object_close_up_has_its_boxes_and_reasons(copied: PaintedSet, worksp
             assert any(row["taken"] for row in rows) == (item.painted_box is not None)
     assert copied.object_of(0, 99) is None
     assert copied.object_of(99, 0) is None
+
+
+def test_two_boxes_in_one_place_are_both_seen(copied: PaintedSet, workspace: Workspace) -> None:
+    record = copied.records[0]
+    item = record.objects[0].model_copy(update={"requested_box": (0, 0, 60, 50)})
+    boxes = boxes_of(item, (record.width, record.height))
+    assert boxes["label"] == boxes["painted"]
+    shown = close_up(open_picture(workspace, copied.folder, record), item, boxes=True)
+    colours = {colour for _, colour in shown.getcolors(shown.width * shown.height)}
+    assert {ImageColor.getrgb(BOX_COLOURS[name]) for name in ("requested", "label", "painted")} <= colours
 
 
 def test_a_record_does_not_lead_outside(copied: PaintedSet, workspace: Workspace, tmp_path: Path) -> None:

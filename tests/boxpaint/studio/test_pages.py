@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from boxpaint.studio import jobs
 from boxpaint.studio.jobs import JobFile
 from boxpaint.studio.workspace import Workspace
-from generator.review import REVIEW
+from generator.review import REVIEW, Decision, decide
 from tests.boxpaint.studio.conftest import save_detector_run
 
 HOSTILE = "<script>alert(1)</script> ![x](http://example.com/x.png)"
@@ -138,6 +140,50 @@ def test_a_run_goes_on_by_the_same_command(
     assert begun == [("generate out", arguments)]
 
 
+def labels_of(app: AppTest) -> list[str]:
+    return [button.label for button in app.button]
+
+
+def test_a_run_of_which_nothing_is_missing_does_not_go_on(
+    workspace: Workspace, data_set: Path, open_page: Open
+) -> None:
+    def begun(total: int) -> list[str]:
+        arguments = ("generate", "--out", "dataset", "--limit", str(total), "--seed", "0")
+        job = JobFile(arguments=arguments, out="dataset", pid=2**22 + 1, created=0.0, begun=0.0, total=total)
+        (workspace.own_folder() / "generate dataset.json").write_text(job.model_dump_json())
+        return labels_of(open_page("generate"))
+
+    assert "Go on" not in begun(3)
+    assert "Go on" in begun(4)
+    decide(data_set, ["white blood cell"], Decision(scene=0, object_index=0, attempt=0, decision="reject"))
+    assert "Go on" in begun(3)
+    (data_set / REVIEW).unlink()
+    (data_set / "report.html").unlink()  # it was killed just before its end
+    assert "Go on" in begun(3)
+
+
+def test_a_run_says_what_it_does_and_that_it_is_stopping(workspace: Workspace, open_page: Open) -> None:
+    child = subprocess.Popen(["sh", "-c", "trap '' TERM; echo ready; sleep 60"], stdout=subprocess.PIPE)
+    try:
+        assert child.stdout is not None
+        child.stdout.readline()
+        created = psutil.Process(child.pid).create_time()
+        job = JobFile(arguments=("generate",), out="out", pid=child.pid, created=created, begun=created, total=3)
+        (workspace.own_folder() / "generate out.json").write_text(job.model_dump_json())
+        (workspace.own_folder() / "generate out.log").write_text("prompt book: 5 texts\npainting: 2 backgrounds\n\n")
+        app = open_page("generate")
+        assert app.get("progress")[0].proto.text == "0 of 3 pictures; painting\\:\u2060 2 backgrounds"
+        assert not app.info
+        next(button for button in app.button if button.label == "Stop").click().run()
+        assert not app.exception
+        (said,) = app.info
+        assert "Stopping" in said.value
+        assert {"Stop", "Stop at once"} & {*labels_of(app)} == {"Stop at once"}
+    finally:
+        child.kill()
+        child.wait()
+
+
 def test_pages_of_what_is_not_there_say_so(open_page: Open) -> None:
     assert "There is no painted data set" in texts(open_page("data_set"))[0]
     assert "There is no training" in texts(open_page("proof"))[0]
@@ -153,7 +199,10 @@ def test_an_object_is_opened_and_reviewed(data_set: Path, open_page: Open) -> No
     assert not app.exception
     (decision,) = json.loads((data_set / REVIEW).read_text())["decisions"]
     assert decision == {"scene": 0, "object_index": 0, "attempt": 0, "decision": "reject"}
-    assert any("rejected" in each.value for each in app.subheader)
+    assert "object" not in app.session_state, "it is closed"
+    app.session_state["object"] = (str(data_set), 0, 0)
+    app.run()
+    assert "rejected" in texts(app)
 
 
 def test_filters_leave_what_fits(data_set: Path, open_page: Open) -> None:
@@ -161,7 +210,20 @@ def test_filters_leave_what_fits(data_set: Path, open_page: Open) -> None:
     app.multiselect[0].select("platelet")
     app.multiselect[1].select("accepted")
     app.run()
-    assert "0 objects in 0 of 3 pictures" in texts(app)
+    assert "0 labels in 0 of 3 pictures" in texts(app)
+
+
+def test_a_dropped_object_is_no_label(data_set: Path, open_page: Open) -> None:
+    objects = [
+        item
+        for path in (data_set / "records").glob("*.json")
+        for item in json.loads(path.read_bytes())["objects"]
+        if item["painted_box"]
+    ]
+    app = open_page("data_set")
+    assert f"{len(objects)} labels, 1 dropped in 3 of 3 pictures" in texts(app)
+    app.multiselect[1].select("dropped").run()
+    assert "0 labels, 1 dropped in 1 of 3 pictures" in texts(app)
 
 
 def test_markup_in_names_and_prompts_is_shown_as_text(data_set: Path, open_page: Open) -> None:
@@ -178,7 +240,7 @@ def test_markup_in_names_and_prompts_is_shown_as_text(data_set: Path, open_page:
     app.run()
     assert not app.exception
     assert HOSTILE in texts(app)  # st.text takes it letter by letter
-    for each in (*app.subheader, *app.caption, *app.markdown):
+    for each in (*app.caption, *app.markdown):
         assert "<script>" not in each.value
         assert "](http" not in each.value
     assert not any(each.allow_html for each in app.markdown)
@@ -188,12 +250,17 @@ def test_a_renamed_object_counts_as_what_it_is(data_set: Path, open_page: Open) 
     app = open_page("data_set")
     app.session_state["object"] = (str(data_set), 0, 1)
     app.run()
+    assert app.selectbox(key="right class").value is None
+    assert app.button(key="change class").disabled
+    app.selectbox(key="right class").select("white blood cell").run()
     app.button(key="change class").click().run()
-    assert any("it is a white blood cell" in each.value for each in app.subheader)
+    app.session_state["object"] = (str(data_set), 0, 1)
+    app.run()
+    assert "wrong class, it is a white blood cell" in texts(app)
     app.multiselect[0].select("white blood cell")
     app.multiselect[1].select("wrong class")
     app.run()
-    assert "1 objects in 1 of 3 pictures" in texts(app)
+    assert "1 label in 1 of 3 pictures" in texts(app)
 
 
 def test_a_link_to_the_outside_hides_a_folder(data_set: Path, open_page: Open, tmp_path: Path) -> None:

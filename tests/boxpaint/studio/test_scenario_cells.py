@@ -23,6 +23,7 @@ from boxpaint.studio.scenario_cells import (
 )
 from boxpaint.studio.workspace import Workspace
 from generator.errors import BoxpaintError, SpecError
+from generator.spec import load_spec
 
 CANVAS_WH = (96, 64)
 
@@ -95,6 +96,27 @@ def test_pictures_that_a_coco_file_has_outside_are_not_looked_at(workspace: Work
     (folder / "cats.json").write_text(json.dumps(content))
     (fault,) = check(workspace, references="coco:photos/cats.json#cat").faults
     assert fault.column == "references"
+
+
+@pytest.mark.parametrize("cell", ["coco:../real/cats.json#cat", "../real"])
+def test_what_the_file_names_may_lie_outside(workspace: Workspace, cell: str) -> None:
+    """Somebody wrote it in an editor, and check-spec finds it good: the page must save other edits."""
+    real = workspace.folder.parent / "real"
+    real.mkdir()
+    Image.new("RGB", (9, 9)).save(real / "cat.png")
+    content = {
+        "images": [{"id": 1, "file_name": "cat.png", "width": 9, "height": 9}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 9, 9], "area": 81, "iscrowd": 0}],
+        "categories": [{"id": 1, "name": "cat"}],
+    }
+    (real / "cats.json").write_text(json.dumps(content))
+    path = workspace.folder / CLASSES
+    path.write_text("prompt,min_appear,max_appear,references\n" + f"a cat,1,1,{cell}\n")
+    assert load_spec(workspace.folder / BACKGROUND, path, canvas_wh=CANVAS_WH).classes[0].references == cell
+    assert check(workspace, max_appear="2").faults == ()
+    path.write_text(path.read_text().replace("real", "nowhere"))
+    (fault,) = check(workspace).faults
+    assert (fault.row, fault.column) == (1, "references")
 
 
 def test_reference_photos_that_are_missing_are_told(workspace: Workspace) -> None:
