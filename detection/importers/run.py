@@ -16,6 +16,7 @@ from detection.datasets.split_names import rank_of_split
 from detection.datasets.types import DetectionSet, Sample
 from detection.datasets.write import write_coco
 from detection.importers.categories import choose_objects, find_categories
+from detection.importers.csv_columns import check_columns
 from detection.importers.files import SourceFiles
 from detection.importers.folder import REPORT, check_folder, import_folder
 from detection.importers.mending import MendedObject, mend_objects
@@ -54,8 +55,9 @@ def import_set(
     check_folder(out, overwrite=options.overwrite)
     if options.group_by is not None:
         compile_pattern(options.group_by)
-    files = SourceFiles.open(source, skip=out)
-    formats = find_formats(files, options.format)
+    check_columns(options.columns, options.format)
+    files = SourceFiles.open(source, skip=out, columns=options.columns)
+    formats = find_formats(files, options.format or ("csv" if options.columns else None))
     name = next(iter(formats))
     raw = IMPORTERS[name].read(files)
     categories = find_categories(raw, options)
