@@ -58,7 +58,8 @@ def decode_text(data: bytes, *, declared: str = "utf-8", errors: str = "strict")
         raise NotTextError(f"cannot be decoded: {error}") from None
     if errors == "strict" and "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise NotTextError("no text, or UTF-16 without a byte order mark; save the file as UTF-8", line=line, found="\\0")
+        expected = "no text, or UTF-16 without a byte order mark; save the file as UTF-8"
+        raise NotTextError(expected, line=line, found="\\0")
     return text
 
 

@@ -24,7 +24,6 @@ class Lines(dict[tuple[str | int, ...], int]):
         self.texts: dict[tuple[str | int, ...], str] = {}
 
 
-
 def read_yaml(path: Path) -> tuple[dict[str, Any], Lines]:
     """Return the data and the line of every key path in it; keys are text (YAML 1.1 takes `yes` for a truth value).
 

@@ -134,8 +134,7 @@ def _number(cell: str) -> float:
 
 def _check_named(files: SourceFiles) -> None:
     headers = {
-        path: header_of(decode_text(files.read_bytes(path), errors="replace"))
-        for path in files.with_suffix(*_SUFFIXES)
+        path: header_of(decode_text(files.read_bytes(path), errors="replace")) for path in files.with_suffix(*_SUFFIXES)
     }
     for key, column in files.columns.items():
         if not any(has_column(header, column) for header in headers.values()):

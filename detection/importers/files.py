@@ -52,9 +52,7 @@ class SourceFiles:
             self._by_stem[stem_of(path.name)].append(path)
 
     @classmethod
-    def open(
-        cls, source: Path, *, skip: Path | None = None, columns: Mapping[str, str] | None = None
-    ) -> SourceFiles:
+    def open(cls, source: Path, *, skip: Path | None = None, columns: Mapping[str, str] | None = None) -> SourceFiles:
         """Walk a folder, or the folder of one annotation file; `skip` is not looked into.
 
         Raises DatasetError when there is nothing.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from detection.datasets.picture_names import unique_stems
+from detection.datasets.picture_names import as_unicode, unique_stems
 from detection.datasets.split_names import rank_of_split
 from detection.datasets.types import DetectionSet, Sample
 from detection.datasets.write import write_coco
@@ -138,7 +138,11 @@ def _bring(
                 continue
             path = str(paths[number])
             cases += [Case(file=path, what=what, found=found, done="mended") for what, found in brought.changes]
-            if brought.path.stem != paths[number].stem:
+            stem = as_unicode(paths[number].stem)
+            if stem != paths[number].stem:
+                what = "a name that is not Unicode: its bytes are written in letters"
+                cases.append(Case(file=path, what=what, found=brought.path.name, done="mended"))
+            if brought.path.stem != stem:
                 what = "a name that two pictures have: the folder is put before it"
                 cases.append(Case(file=path, what=what, found=brought.path.name, done="mended"))
             objects, found = mend_objects(picture, brought, first_pixel=first_pixel)
