@@ -57,6 +57,15 @@ def import_command(
         int | None,
         typer.Option(min=0, max=1, help="Whether boxes in pixels count from 0 or 1 (default: found out)."),
     ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--column",
+            metavar="KEY=COLUMN",
+            help="Name a column of a CSV file; repeatable. Keys: image, class, x_min, y_min, x_max, y_max, x, y, "
+            "box_width, box_height, width, height (of the picture), split.",
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier import.")] = False,
 ) -> None:
     """Import a COCO, Hugging Face, WebDataset, VOC, YOLO or CSV set; what is mended or dropped is listed.
@@ -70,12 +79,13 @@ def import_command(
     first: Literal[0, 1] | None = None if first_pixel is None else 1 if first_pixel else 0
     options = ImportOptions(
         format=form,
-        rename=_renames(rename or []),
+        rename=_pairs("--rename", "OLD=NEW", "WBC='white blood cell'", rename or []),
         keep=tuple(keep or ()),
         shares=parse_shares(split) if split is not None else None,
         seed=seed,
         group_by=group_by,
         first_pixel=first,
+        columns=_pairs("--column", "KEY=COLUMN", "image=file", column or []),
         overwrite=overwrite,
     )
     columns = (TextColumn("reading pictures"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -91,18 +101,18 @@ def import_command(
     _show(report)
 
 
-def _renames(pairs: list[str]) -> dict[str, str]:
-    """Read OLD=NEW pairs. Raises ConfigError."""
+def _pairs(option: str, form: str, example: str, texts: list[str]) -> dict[str, str]:
+    """Read pairs with a = between them. Raises ConfigError."""
     from generator.errors import ConfigError, Fault
 
-    renames: dict[str, str] = {}
-    for pair in pairs:
-        old, _, new = (part.strip() for part in pair.partition("="))
-        if not old or not new or renames.get(old, new) != new:
-            expected = "OLD=NEW is needed, each OLD once, such as --rename WBC='white blood cell'"
-            raise ConfigError([Fault(file="--rename", found=pair, expected=expected)])
-        renames[old] = new
-    return renames
+    pairs: dict[str, str] = {}
+    for text in texts:
+        key, _, value = (part.strip() for part in text.partition("="))
+        if not key or not value or pairs.get(key, value) != value:
+            expected = f"{form} is needed, each {form.split('=')[0]} once, such as {option} {example}"
+            raise ConfigError([Fault(file=option, found=text, expected=expected)])
+        pairs[key] = value
+    return pairs
 
 
 def _show(report: ImportReport) -> None:

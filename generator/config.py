@@ -99,7 +99,7 @@ class Config(Section):
         Raises ConfigError naming file, line, key and what would be right.
         """
         data: Mapping[str, Any] = {}
-        lines: Lines = {}
+        lines = Lines()
         if path is not None:
             data, lines = read_yaml(Path(path))
         name = str(path) if path is not None else "config"

@@ -19,6 +19,7 @@ from generator.spec_rules import (
     ATTRIBUTE_COLUMNS,
     BACKGROUND_COLUMNS,
     CLASS_COLUMNS,
+    DECIMAL_COLUMNS,
     SIZE_COLUMNS,
     Length,
     attribute_faults,
@@ -168,7 +169,7 @@ def load_spec(
         tables.append(("attributes", attributes_path, ATTRIBUTE_COLUMNS, attribute_schema()))
     for key, path, columns, schema in tables:
         try:
-            table = read_table(path, columns)
+            table = read_table(path, columns, DECIMAL_COLUMNS)
         except SpecError as error:
             faults += error.faults
             continue

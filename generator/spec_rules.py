@@ -18,6 +18,7 @@ MAX_NAME = 255
 SIZE_COLUMNS = ("width_min", "height_min", "width_max", "height_max")
 ASPECT_COLUMNS = ("aspect_ratio_min", "aspect_ratio_max")
 BAND_COLUMNS = ("y_min", "y_max")
+DECIMAL_COLUMNS = SIZE_COLUMNS + ASPECT_COLUMNS + BAND_COLUMNS
 BACKGROUND_COLUMNS = {"prompt": True, "num_imgs": True, "negative_prompt": False, "references": False}
 CLASS_COLUMNS = {
     "prompt": True,

@@ -32,6 +32,8 @@ _MEANINGS = {
     errno.EEXIST: "a file of this name is in the way; choose another folder with --out",
 }
 
+_LONGEST = 60
+
 
 @contextlib.contextmanager
 def translate_os_errors(path: Path) -> Iterator[None]:
@@ -78,7 +80,8 @@ def atomic_writer(path: Path) -> Iterator[BinaryIO]:
     A crash, a full disk or kill -9 leaves the old file, or none, and at most a `.part` file that the next run removes.
     """
     with translate_os_errors(path):
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        # A name may have 255 bytes, and a letter up to four; eight are random.
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:_LONGEST]}.", suffix=".part")
         try:
             with os.fdopen(descriptor, "wb") as stream:
                 yield stream
@@ -102,9 +105,17 @@ def write_bytes(path: Path, data: bytes) -> None:
         stream.write(data)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 whole or not at all; raises StorageError.
+
+    Bytes of a file's name that are no text, as Python has them in a str, become escapes (in JSON those of JSON).
+    """
+    write_bytes(path, text.encode(errors="backslashreplace"))
+
+
 def write_json(path: Path, data: Any, *, indent: int | None = 1) -> None:
     """Write JSON (UTF-8, keys in the order given) whole or not at all; raises StorageError."""
-    write_bytes(path, (json.dumps(data, indent=indent, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    write_text(path, json.dumps(data, indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def list_folder(folder: Path) -> Iterator[os.DirEntry[str]]:

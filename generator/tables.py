@@ -1,7 +1,8 @@
 """CSV files as people really write them -> rows of text with line numbers, and every fault in them.
 
 The format is RFC 4180 with the liberties that spreadsheets take: a byte order mark, CRLF, spaces after commas,
-a trailing comma on every line, empty lines, semicolons where the locale uses the comma for decimals.
+a trailing comma on every line, empty lines, a first line `sep=;`, and tabs, or semicolons where the locale uses the
+comma for decimals.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import csv
 import difflib
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +19,11 @@ import pandas as pd
 import pandera.pandas as pa
 
 from generator.errors import Fault, SpecError
+from generator.text import NotTextError, decode_text, split_separator_line, strip_text
 
 # `"a cow" ,3`: people put spaces there, and the csv module takes them for broken quotes.
 _SPACE_AFTER_QUOTE = re.compile(r'"[ \t]+(?=[,;\r\n]|$)')
+_DECIMAL_COMMA = re.compile(r"\A(\d+),(\d+\s*(?:%|px)?)\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,43 +44,33 @@ class Table:
 
 
 def read_text(path: Path) -> str:
-    """Read a UTF-8 file, with or without a byte order mark.
+    """Read a file in UTF-8, or in what its byte order mark says.
 
     Raises SpecError when the file is missing, unreadable or in another encoding.
     """
     try:
-        data = path.read_bytes()
+        return decode_text(path.read_bytes())
     except FileNotFoundError:
         raise SpecError([Fault(file=str(path), expected="there is no such file")]) from None
     except OSError as error:
         raise SpecError([Fault(file=str(path), expected=f"cannot be read: {error.strerror}")]) from None
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise SpecError(
-            [
-                Fault(
-                    file=str(path),
-                    line=line,
-                    found=repr(data[error.start : error.start + 1])[2:-1],
-                    expected="this byte is not UTF-8; save the file as 'CSV UTF-8'",
-                )
-            ]
-        ) from None
+    except NotTextError as error:
+        raise SpecError([error.fault(str(path))]) from None
 
 
-def read_table(path: Path, columns: Mapping[str, bool]) -> Table:
+def read_table(path: Path, columns: Mapping[str, bool], decimals: Collection[str] = ()) -> Table:
     """Read a CSV file whose header names some of `columns` (name -> is it required).
 
+    In columns of `decimals` a comma is a decimal point where cells are separated by something else.
     Faults of its shape are unknown, missing or double columns, cells beyond the header, broken quotes. Raises
     SpecError only when nothing can be read at all.
     """
     file = str(path)
-    text = read_text(path)
+    text, delimiter = split_separator_line(read_text(path))
     text = _SPACE_AFTER_QUOTE.sub('"', text)
-    first_line = text.lstrip().split("\n", 1)[0]
-    delimiter = ";" if ";" in first_line and "," not in first_line else ","
+    if delimiter is None:
+        first_line = text.lstrip().split("\n", 1)[0]
+        delimiter = next((mark for mark in ";\t" if mark in first_line and "," not in first_line), ",")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
     header: list[str] | None = None
     rows: list[TableRow] = []
@@ -85,7 +78,7 @@ def read_table(path: Path, columns: Mapping[str, bool]) -> Table:
     while True:
         line = reader.line_num + 1
         try:
-            cells = [cell.strip() for cell in next(reader)]
+            cells = [strip_text(cell) for cell in next(reader)]
         except StopIteration:
             break
         except csv.Error as error:
@@ -120,6 +113,8 @@ def read_table(path: Path, columns: Mapping[str, bool]) -> Table:
                 )
             )
         filled = dict(zip(header, cells, strict=False))
+        if delimiter != ",":
+            filled.update({name: _DECIMAL_COMMA.sub(r"\1.\2", filled[name]) for name in decimals if name in filled})
         rows.append(TableRow(line=line, cells={name: filled.get(name, "") for name in columns}))
     if header is None and not faults:
         faults.append(

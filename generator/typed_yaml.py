@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Mapping
 from typing import Any, TypeVar, get_args
@@ -17,14 +18,35 @@ Model = TypeVar("Model", bound=BaseModel)
 def fill_model(model: type[Model], data: Mapping[str, Any], *, file: str, lines: Lines) -> Model:
     """Make a model of what `read_yaml` returned. Raises ConfigError with every fault at its line.
 
-    A key that nobody knows is refused with the nearest right one.
+    A key that nobody knows is refused with the nearest right one. Where text is needed, `yes`, `1.0` and `2024-01-01`
+    are the text that was written.
     """
     try:
         return model.model_validate(data)
     except ValidationError as error:
+        written = _as_written(data, error, lines)
+        if written is not None:
+            return fill_model(model, written, file=file, lines=lines)
         faults = [_to_fault(model, file, item, lines) for item in error.errors()]
         # A value that fits neither of two types gives an error for each: the first says it.
         raise ConfigError({(fault.line, fault.column): fault for fault in reversed(faults)}.values()) from None
+
+
+def _as_written(data: Mapping[str, Any], error: ValidationError, lines: Lines) -> dict[str, Any] | None:
+    """Put the text that was written where text is needed; None where that changes nothing."""
+    changed = copy.deepcopy(dict(data))
+    found = False
+    for item in error.errors():
+        parent: Any = None
+        node: Any = changed
+        where: tuple[str | int, ...] = ()
+        for part in item["loc"]:  # beside what was written it holds the members of unions
+            if part in node if isinstance(node, Mapping) else isinstance(node, list) and part in range(len(node)):
+                parent, node, where = node, node[part], (*where, part)
+        if item["type"] == "string_type" and not isinstance(node, str) and where in lines.texts:
+            parent[where[-1]] = lines.texts[where]
+            found = True
+    return changed if found else None
 
 
 def _to_fault(model: type[BaseModel], file: str, item: Any, lines: Lines) -> Fault:

@@ -1,4 +1,4 @@
-"""YAML with the line of every key, so that a fault in a value can name its place."""
+"""YAML with the line of every key, so that a fault in a value can name its place, and the words that were written."""
 
 from __future__ import annotations
 
@@ -8,46 +8,59 @@ from typing import Any
 import yaml
 
 from generator.errors import ConfigError, Fault
+from generator.text import NotTextError, decode_text
 
-Lines = dict[tuple[str | int, ...], int]
-"""Path of keys and positions -> line, counted from 1."""
+_WORDS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:null")
+
+
+class Lines(dict[tuple[str | int, ...], int]):
+    """Path of keys and positions -> line, counted from 1.
+
+    `texts`: likewise, what stands there, where YAML makes a number, a date or a truth value of it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: dict[tuple[str | int, ...], str] = {}
 
 
 def read_yaml(path: Path) -> tuple[dict[str, Any], Lines]:
-    """Return the data and the line of every key path in it. Raises ConfigError with the line of what cannot be read."""
+    """Return the data and the line of every key path in it; keys are text (YAML 1.1 takes `yes` for a truth value).
+
+    Raises ConfigError with the line of what cannot be read.
+    """
     file = str(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(decode_text(path.read_bytes()), Loader=yaml.SafeLoader)
     except FileNotFoundError:
         raise ConfigError([Fault(file=file, expected="there is no such file")]) from None
     except OSError as error:
         raise ConfigError([Fault(file=file, expected=f"cannot be read: {error.strerror}")]) from None
-    except UnicodeDecodeError:
-        raise ConfigError([Fault(file=file, expected="is not UTF-8 text")]) from None
+    except NotTextError as error:
+        raise ConfigError([error.fault(file)]) from None
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error).split("\n", 1)[0]
         line = mark.line + 1 if mark is not None else 1
         raise ConfigError([Fault(file=file, line=line, expected=f"is not YAML: {problem}")]) from None
     if node is None or node.tag == "tag:yaml.org,2002:null":
-        return {}, {}
+        return {}, Lines()
     if not isinstance(node, yaml.MappingNode):
         raise ConfigError([Fault(file=file, line=1, expected="a mapping is needed: lines of 'key: value'")])
-    lines: Lines = {}
+    lines = Lines()
     _note_lines(node, (), (), file, lines)
-    return yaml.safe_load(text), lines
+    return yaml.SafeLoader("").construct_document(node), lines
 
 
 def lines_of(text: str) -> Lines:
     """Find the lines of a text that is known to be JSON (which is YAML, too); {} where YAML does not take it."""
-    lines: Lines = {}
+    lines = Lines()
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         if node is not None:
             _note_lines(node, (), (), "", lines)
     except (yaml.YAMLError, ConfigError, RecursionError):
-        return {}
+        return Lines()
     return lines
 
 
@@ -58,7 +71,7 @@ def _note_lines(
     file: str,
     lines: Lines,
 ) -> None:
-    """Fill `lines` with the line of every key and item, and find what YAML allows but no config can hold."""
+    """Fill `lines`, make text of keys, and find what YAML allows but no config can hold."""
 
     def refuse(item: yaml.Node, expected: str) -> None:
         found = item.value if isinstance(item, yaml.ScalarNode) else None
@@ -73,9 +86,12 @@ def _note_lines(
             yaml.SafeLoader("").construct_object(node)
         except (ValueError, yaml.YAMLError) as error:
             refuse(node, f"YAML takes this for a date or number, and it is none ({error}); put it in quotes")
+        if node.tag not in _WORDS:
+            lines.texts[where] = node.value
     for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
-        if key.tag != "tag:yaml.org,2002:str":
+        if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
             refuse(key, "a key in words is needed; YAML takes this one for something else")
+        key.tag = "tag:yaml.org,2002:str"
         lines[(*where, key.value)] = key.start_mark.line + 1
         _note_lines(value, (*where, key.value), (*parents, node), file, lines)
     for position, value in enumerate(node.value if isinstance(node, yaml.SequenceNode) else ()):

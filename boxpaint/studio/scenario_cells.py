@@ -18,7 +18,7 @@ from generator.calibration import CALIBRATION
 from generator.errors import BoxpaintError, FaultsError, SpecError
 from generator.references import COCO_PREFIX, find_references
 from generator.spec import Spec, find_table, load_spec
-from generator.spec_rules import BACKGROUND_COLUMNS, CLASS_COLUMNS
+from generator.spec_rules import BACKGROUND_COLUMNS, CLASS_COLUMNS, DECIMAL_COLUMNS
 from generator.storage import translate_os_errors, write_bytes
 from generator.tables import read_table
 
@@ -58,7 +58,7 @@ class Checked:
 def read_cells(folder: Path, name: str) -> Cells:
     """Read a table. Raises SpecError when it is missing, or broken in a way that cells could not show."""
     path = find_table(folder / name)
-    table = read_table(path, COLUMNS[name])
+    table = read_table(path, COLUMNS[name], DECIMAL_COLUMNS)
     if table.faults:
         raise SpecError(table.faults)
     frame = pd.DataFrame([row.cells for row in table.rows], columns=list(COLUMNS[name]), dtype=object)

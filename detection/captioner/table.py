@@ -18,6 +18,7 @@ from detection.captioner.names import PictureNames, names_a_picture_file
 from detection.captioner.rows import Row, split_rows
 from generator.errors import DatasetError, Fault
 from generator.tables import read_text
+from generator.text import split_separator_line
 
 # Separator -> what stands for it inside of a caption that was not quoted.
 _SEPARATORS = {",": ", ", ";": "; ", "\t": " ", "|": " | "}
@@ -79,8 +80,8 @@ def read_caption_table(path: Path, images: Path) -> CaptionTable:
     when nothing of it can be used.
     """
     names = PictureNames(images)
-    text = read_text(path)
-    separators = [separator for separator in _SEPARATORS if separator in text] or [","]
+    text, told = split_separator_line(read_text(path))
+    separators = [told] if told in _SEPARATORS else [each for each in _SEPARATORS if each in text] or [","]
     layouts = [_lay_out(split_rows(text, separator, names), separator, names) for separator in separators]
     layout = max(layouts, key=lambda layout: (layout.hits, layout.words))
     if not layout.rows:

@@ -20,7 +20,7 @@ from detection.classifier.settings import AUGMENTED, ORIGINAL, Arm, ClassifierSe
 from detection.classifier.statistics import Gains, McNemar, bootstrap_gains, mcnemar
 from detection.intervals import Interval
 from generator.seeds import derive_seed
-from generator.storage import write_bytes
+from generator.storage import write_text
 
 # Position below the settings' seed; detection/classifier/data.py has the others.
 _BOOTSTRAP = 4
@@ -189,7 +189,7 @@ def write_predictions(comparison: Comparison, path: Path) -> None:
                 said = [classes[item.label], classes[int(found.argmax())]]
                 chances = [f"{value:.6f}" for value in found]
                 rows.writerow([arm.arm, outcome.job.number, item.picture, *item.box_xyxy, *said, *chances])
-    write_bytes(path, text.getvalue().encode())
+    write_text(path, text.getvalue())
 
 
 def show_gain(gain: Interval) -> str:

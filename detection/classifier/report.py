@@ -16,7 +16,7 @@ from detection.classifier.plots import draw_confusions, draw_curves, draw_gains
 from detection.classifier.settings import Arm
 from detection.intervals import Interval
 from generator.report.environment import page_environment
-from generator.storage import write_bytes
+from generator.storage import write_bytes, write_text
 from generator.version import __version__
 
 HTML, MARKDOWN = "report.html", "report.md"
@@ -59,7 +59,7 @@ def write_report(
     }
     environment = page_environment("detection.classifier")
     for name in (HTML, MARKDOWN):
-        write_bytes(out / name, environment.get_template(f"{name}.j2").render(**context).encode())
+        write_text(out / name, environment.get_template(f"{name}.j2").render(**context))
 
 
 def _rows(comparison: Comparison) -> list[list[str]]:

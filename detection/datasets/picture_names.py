@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 
 # Bytes of a name are limited to 255, and letters may take up to four.
 _LONGEST_STEM = 60
+_NO_TEXT = re.compile(r"[\ud800-\udfff]")
 
 
 def portable_path(name: str) -> PurePosixPath:
@@ -21,11 +22,21 @@ def portable_path(name: str) -> PurePosixPath:
     return PurePosixPath(*[part for part in re.split(r"[\\/]+", name.strip()) if part not in ("", ".", "..")])
 
 
+def as_unicode(name: str) -> str:
+    r"""Write bytes of a file's name that are no text, as Python has them in a str, in letters.
+
+    >>> as_unicode("caf\udce9")
+    'caf%E9'
+    """
+    return _NO_TEXT.sub(lambda found: f"%{ord(found[0]) & 0xFF:02X}", name)
+
+
 def unique_stems(paths: Sequence[PurePosixPath]) -> list[str]:
     """Name pictures for one folder: their own stems, where those are not unique with the folders before them.
 
     a/1.jpg, b/1.jpg and 2.jpg become a_1, b_1 and 2. Names that differ in case only are one name on some disks.
     """
+    paths = [PurePosixPath(as_unicode(str(path))) for path in paths]
     counts = Counter(path.stem.lower() for path in paths)
     twins = Counter(str(path.with_suffix("")).lower() for path in paths)
     taken = {stem for stem, count in counts.items() if count == 1}

@@ -31,7 +31,7 @@ from detection.evaluation.mistakes import (
     match_pictures,
 )
 from generator.report.environment import page_environment
-from generator.storage import make_folder, write_bytes, write_json
+from generator.storage import make_folder, write_bytes, write_json, write_text
 from generator.version import __version__
 
 SCHEMA_VERSION = 1
@@ -102,7 +102,7 @@ def write_evaluation(
     # scores.json says whose folder it is.
     write_json(folder / SCORES, content)
     write_bytes(folder / CURVES, curves)
-    write_bytes(folder / PAGE, page.encode())
+    write_text(folder / PAGE, page)
     return folder / PAGE
 
 

@@ -31,7 +31,7 @@ from detection.experiment.tables import (
 )
 from detection.experiment.value_curve import advice
 from detection.experiment.verdict import ARM_NAMES, points, share_sentence, verdict, with_images
-from generator.storage import write_bytes
+from generator.storage import write_text
 
 CARD, TRAININGS, SUMMARY, CURVES, FAILURES = "card.md", "card.csv", "summary.csv", "card.png", "failures.jpg"
 _SHOWN_FAILURES = 3
@@ -69,7 +69,7 @@ def write_card(outcome: Outcome, out: Path, *, command: str, exchanged: Sequence
         notes.insert(0, about)
     if notes:
         parts.insert(1, "\n".join(f"- {note}" for note in notes))
-    write_bytes(out / CARD, ("\n\n".join(parts) + "\n").encode())
+    write_text(out / CARD, "\n\n".join(parts) + "\n")
     return ProofCard(path=out / CARD, headlines=tuple(lines))
 
 

@@ -12,7 +12,7 @@ from detection.experiment.run import Outcome
 from detection.experiment.statistics import Cell
 from detection.experiment.verdict import ARM_NAMES, arm_name, points, range_of, with_images
 from detection.intervals import Interval
-from generator.storage import write_bytes
+from generator.storage import write_text
 
 Rows = list[list[str]]
 _ABSENT = "–"
@@ -112,7 +112,7 @@ def write_csv(path: Path, rows: Rows) -> None:
     """Write rows as CSV (UTF-8), whole or not at all. Raises StorageError."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
-    write_bytes(path, text.getvalue().encode())
+    write_text(path, text.getvalue())
 
 
 def _mean_and_spread(cell: Cell | None) -> str:

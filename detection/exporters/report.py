@@ -63,7 +63,7 @@ def count_labels(data: PictureSet) -> dict[str, dict[str, int]]:
     return counts
 
 
-def render_card(report: ExportReport, data: PictureSet, *, opening: str, front_matter: str) -> bytes:
+def render_card(report: ExportReport, data: PictureSet, *, opening: str, front_matter: str) -> str:
     """Write README.md: what is in, where it comes from, and how to open it."""
     first = data.pictures[0]
     licences = dict.fromkeys(
@@ -72,7 +72,7 @@ def render_card(report: ExportReport, data: PictureSet, *, opening: str, front_m
         for item in head.get("licenses") or ()
         if isinstance(item, dict) and item.get("name")
     )
-    text = (
+    return (
         page_environment("detection.exporters")
         .get_template("card.md.j2")
         .render(
@@ -84,4 +84,3 @@ def render_card(report: ExportReport, data: PictureSet, *, opening: str, front_m
             version=__version__,
         )
     )
-    return text.encode()

@@ -13,7 +13,7 @@ from detection.exporters.report import CARD, ExportReport, count_labels, render_
 from detection.exporters.types import ExportOptions, PictureSet
 from detection.exporters.work import OnPicture, Work
 from generator.errors import DatasetError, Fault
-from generator.storage import write_bytes, write_json
+from generator.storage import write_json, write_text
 
 
 def export_set(
@@ -69,7 +69,7 @@ def write_export(
             notes=(*data.notes, *work.notes),
         )
         front_matter = exporter.front_matter(data) if exporter.front_matter is not None else ""
-        write_bytes(folder / CARD, render_card(report, data, opening=exporter.opening, front_matter=front_matter))
+        write_text(folder / CARD, render_card(report, data, opening=exporter.opening, front_matter=front_matter))
         write_json(folder / MARKER, report.to_json())
     return report
 

@@ -15,6 +15,7 @@ from detection.datasets.split_names import split_of_folders, split_of_name
 from detection.importers.files import SourceFiles, first_of, without_annotation
 from detection.importers.types import Case, RawObject, RawPicture, RawSet
 from generator.errors import DatasetError, Fault
+from generator.text import NotTextError, decode_text
 
 LOOKS_FOR = 'JSON files with "images", "annotations" and "categories"'
 _MARKS = (b'"images"', b'"annotations"', b'"categories"')
@@ -66,7 +67,9 @@ def _annotation_files(files: SourceFiles) -> list[PurePosixPath]:
 
 def _parse(files: SourceFiles, path: PurePosixPath) -> dict[str, list[Any]]:
     try:
-        content = json.loads(files.read_bytes(path))
+        content = json.loads(decode_text(files.read_bytes(path)))
+    except NotTextError as error:
+        raise DatasetError([error.fault(str(files.root / path))]) from None
     except (ValueError, RecursionError) as error:
         raise DatasetError([Fault(file=str(files.root / path), expected=f"is not JSON: {error}")]) from None
     sections = ("images", "annotations", "categories")

@@ -8,15 +8,18 @@ path,x1,y1,x2,y2,class_name without a header, and `path,,,,,` for a picture with
 from __future__ import annotations
 
 import csv
+import difflib
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from detection.importers.files import PICTURE_SUFFIXES
+from generator.errors import ConfigError, Fault
+from generator.text import split_separator_line, strip_text
 
 _SYNONYMS = {
-    "picture": (
+    "image": (
         "filename file file_name image image_name image_path image_file path filepath file_path img img_name img_path "
         "image_id imageid"
     ),
@@ -33,11 +36,14 @@ _SYNONYMS = {
     "height": "height image_height img_height imageheight",
     "split": "split set subset usage",
 }
+KEYS = tuple(_SYNONYMS)
 _MEANINGS = {word: meaning for meaning, words in _SYNONYMS.items() for word in words.split()}
 _CORNERS = ("x_min", "y_min", "x_max", "y_max")
 _SIDES = ("x", "y", "box_width", "box_height")
-_RETINANET = ("picture", *_CORNERS, "class")
+_RETINANET = ("image", *_CORNERS, "class")
 _DELIMITERS = (",", ";", "\t", "|")
+# Rows by which it is decided which column names the pictures.
+_SAMPLE = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,17 +63,28 @@ class BoxTable:
     delimiter: str
 
 
-def read_box_table(text: str) -> BoxTable | None:
-    """Read a file whose columns are a picture, a class and a box; None when it is no such file."""
-    for delimiter in _DELIMITERS:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
-        try:
-            lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if any(cells)]
-        except csv.Error:  # binary data, or a quote that never ends
-            return None
-        if not lines:
-            return None
-        columns = _columns_of_header(lines[0][1])
+def check_columns(columns: Mapping[str, str], form: str | None) -> None:
+    """Raise ConfigError for a key of `--column KEY=COLUMN` that means nothing, or beside a format without columns."""
+    for key in columns:
+        if form not in (None, "csv"):
+            raise ConfigError([Fault(file="--column", expected=f"is for CSV files, not for --format {form}")])
+        if key not in KEYS:
+            near = difflib.get_close_matches(key, KEYS, n=1, cutoff=0.5)
+            hint = f"did you mean '{near[0]}'? " if near else ""
+            expected = f"unknown key; {hint}known: {', '.join(KEYS)}"
+            raise ConfigError([Fault(file="--column", found=f"{key}={columns[key]}", expected=expected)])
+
+
+def read_box_table(
+    text: str, named: Mapping[str, str] | None = None, is_picture: Callable[[str], bool] = lambda _: False
+) -> BoxTable | None:
+    """Read a file whose columns are a picture, a class and a box; None when it is no such file.
+
+    `named` are key -> column, as the user gave them. Of several columns that may name the picture (image_id, image) it
+    is the one most of whose first cells do, by `is_picture`.
+    """
+    for delimiter, lines in _split(text):
+        columns = _columns_of_header(lines, named or {}, is_picture)
         if columns is not None:
             lines = lines[1:]
         elif _is_retinanet(lines[0][1]):
@@ -79,16 +96,84 @@ def read_box_table(text: str) -> BoxTable | None:
     return None
 
 
-def _columns_of_header(cells: Sequence[str]) -> tuple[str, ...] | None:
-    words = [re.sub(r"[^a-z0-9]+", "_", cell.lower()).strip("_") for cell in cells]
-    columns = [_MEANINGS.get(word, "") for word in words]
-    if "x" in columns and "box_width" not in columns:
+def header_of(text: str) -> list[str]:
+    """The cells of the first line, split where that gives most of them."""
+    return max((lines[0][1] for _, lines in _split(text)), key=len, default=[])
+
+
+def missing_keys(header: Sequence[str], named: Mapping[str, str]) -> list[str]:
+    """Say which keys no column of a header stands for."""
+    columns = _meanings(header, named)
+    corners, sides = ([key for key in keys if key not in columns] for keys in (_CORNERS, _SIDES))
+    return [key for key in ("image", "class") if key not in columns] + min(corners, sides, key=len)
+
+
+def has_column(header: Sequence[str], column: str) -> bool:
+    """Say whether a header has the column that a user named."""
+    return _position(header, column) is not None
+
+
+def _split(text: str) -> list[tuple[str, list[tuple[int, list[str]]]]]:
+    """Split a table by each delimiter that it may have: (delimiter, (line, cells) of all that is not empty)."""
+    text, told = split_separator_line(text)
+    found = []
+    for delimiter in (told,) if told is not None else _DELIMITERS:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+        try:
+            lines = [(reader.line_num, [strip_text(cell) for cell in cells]) for cells in reader]
+        except csv.Error:  # binary data, or a quote that never ends
+            return []
+        if lines := [(line, cells) for line, cells in lines if any(cells)]:
+            found.append((delimiter, lines))
+    return found
+
+
+def _columns_of_header(
+    lines: Sequence[tuple[int, Sequence[str]]], named: Mapping[str, str], is_picture: Callable[[str], bool]
+) -> tuple[str, ...] | None:
+    header = lines[0][1]
+    columns = _meanings(header, named)
+    has_box = all(name in columns for name in _CORNERS) or all(name in columns for name in _SIDES)
+    if not has_box or "image" not in columns or "class" not in columns:
+        return None
+    # Of two columns of one meaning (filename, file) the first counts, of those for pictures the one that names some.
+    sample = [cells for _, cells in lines[1 : _SAMPLE + 1]]
+    hits = {
+        number: sum(number < len(cells) and is_picture(cells[number]) for cells in sample)
+        for number, column in enumerate(columns)
+        if column == "image"
+    }
+    image = max(hits, key=lambda number: hits[number])
+    return tuple(
+        column if number == image or (column != "image" and column not in columns[:number]) else ""
+        for number, column in enumerate(columns)
+    )
+
+
+def _meanings(header: Sequence[str], named: Mapping[str, str]) -> list[str]:
+    """Say what each column of a header means, "" for nothing that we need; what the user named comes first."""
+    columns = [_MEANINGS.get(_word(cell), "") for cell in header]
+    if "x" in columns and "box_width" not in columns and "box_width" not in named:
         # Beside x and y, a width is the box's.
         columns = [{"width": "box_width", "height": "box_height"}.get(column, column) for column in columns]
-    # Of two columns of one meaning (filename, image_id) the first counts.
-    columns = [column if column not in columns[:number] else "" for number, column in enumerate(columns)]
-    has_box = all(name in columns for name in _CORNERS) or all(name in columns for name in _SIDES)
-    return tuple(columns) if has_box and "picture" in columns and "class" in columns else None
+    for key, column in named.items():
+        position = _position(header, column)
+        if position is not None:
+            columns = [found if found != key else "" for found in columns]
+            columns[position] = key
+    return columns
+
+
+def _position(header: Sequence[str], column: str) -> int | None:
+    for same in (lambda cell: cell == column.strip(), lambda cell: _word(cell) == _word(column)):
+        found = [number for number, cell in enumerate(header) if cell and same(cell)]
+        if found:
+            return found[0]
+    return None
+
+
+def _word(cell: str) -> str:
+    return re.sub(r"[\W_]+", "_", cell.casefold()).strip("_")
 
 
 def _is_retinanet(cells: Sequence[str]) -> bool:

@@ -5,28 +5,48 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from pathlib import PurePosixPath
 
 from detection.datasets.split_names import split_of_folders, split_of_name, split_of_word
-from detection.importers.csv_columns import BoxRow, BoxTable, read_box_table
+from detection.importers.csv_columns import BoxRow, BoxTable, has_column, header_of, missing_keys, read_box_table
 from detection.importers.files import SourceFiles, first_of, without_annotation
 from detection.importers.types import Case, RawObject, RawPicture, RawSet
+from generator.errors import DatasetError, Fault
+from generator.text import NotTextError, decode_text
 
 LOOKS_FOR = "CSV files with columns such as filename, class, xmin, ymin, xmax, ymax"
 _SUFFIXES = (".csv", ".tsv")
 # A box may stick out a little.
 _MOST_SHARE = 1.5
-_NO_BOX = (math.nan,) * 4
+_SHOWN = 200
 
 
 def matches(files: SourceFiles) -> str | None:
-    """Say what speaks for CSV; None when nothing does."""
-    found = [str(path) for path in files.with_suffix(*_SUFFIXES) if _table(files, path) is not None]
+    """Say what speaks for CSV; None when nothing does. Raises DatasetError for a column that the user named in vain."""
+    _check_named(files)
+    found = [str(path) for path in files.with_suffix(*_SUFFIXES) if _table(files, path, errors="replace") is not None]
     return ", ".join(found) if found else None
 
 
+def why_not(files: SourceFiles) -> list[Fault]:
+    """Say of each CSV file why it is not read as one of boxes."""
+    faults = []
+    for path in files.with_suffix(*_SUFFIXES):
+        header = header_of(decode_text(files.read_bytes(path), errors="replace"))
+        missing = missing_keys(header, files.columns)
+        if header and missing:
+            expected = f"no column for {', '.join(missing)}; name it: --column {missing[0]}=COLUMN"
+            shown = ", ".join(header)[:_SHOWN]
+            faults.append(Fault(file=str(files.root / path), line=1, found=shown, expected=expected))
+    return faults
+
+
 def read(files: SourceFiles) -> RawSet:
-    """Read every file of boxes. A row whose box is empty is a picture without objects."""
+    """Read every file of boxes. A row whose box is empty is a picture without objects.
+
+    Raises DatasetError for a file in another encoding.
+    """
     pictures: list[RawPicture] = []
     cases: list[Case] = []
     for path in files.with_suffix(*_SUFFIXES):
@@ -35,7 +55,7 @@ def read(files: SourceFiles) -> RawSet:
             continue
         rows: defaultdict[str, list[BoxRow]] = defaultdict(list)
         for row in table.rows:
-            rows[row.cells["picture"]].append(row)
+            rows[row.cells["image"]].append(row)
         boxes = {row.line: _box(row, table) for row in table.rows}
         relative = _are_shares([box for box in boxes.values() if box is not None])
         for name, of_picture in rows.items():
@@ -94,7 +114,7 @@ def _box(row: BoxRow, table: BoxTable) -> tuple[float, float, float, float] | No
     cells = [row.cells.get(name, "") for name in names]
     if not any(cells):
         return None
-    decimal = "," if table.delimiter == ";" else "."
+    decimal = "." if table.delimiter == "," else ","
     a, b, c, d = (_number(cell.replace(decimal, ".")) for cell in cells)
     return (a, b, a + c, b + d) if table.has_sides else (a, b, c, d)
 
@@ -112,5 +132,26 @@ def _number(cell: str) -> float:
         return math.nan
 
 
-def _table(files: SourceFiles, path: PurePosixPath) -> BoxTable | None:
-    return read_box_table(files.read_bytes(path).decode("utf-8-sig", errors="replace"))
+def _check_named(files: SourceFiles) -> None:
+    headers = {
+        path: header_of(decode_text(files.read_bytes(path), errors="replace")) for path in files.with_suffix(*_SUFFIXES)
+    }
+    for key, column in files.columns.items():
+        if not any(has_column(header, column) for header in headers.values()):
+            known = "; ".join(f"{path} has {', '.join(header)}"[:_SHOWN] for path, header in headers.items())
+            expected = f"no CSV file has such a column: {known}"
+            raise DatasetError([Fault(file="--column", found=f"{key}={column}", expected=expected)])
+
+
+def _table(files: SourceFiles, path: PurePosixPath, *, errors: str = "strict") -> BoxTable | None:
+    try:
+        text = decode_text(files.read_bytes(path), errors=errors)
+    except NotTextError as error:
+        if _table(files, path, errors="replace") is None:
+            return None
+        raise DatasetError([error.fault(str(files.root / path))]) from None
+    return read_box_table(text, files.columns, partial(_names_a_picture, files, path))
+
+
+def _names_a_picture(files: SourceFiles, path: PurePosixPath, cell: str) -> bool:
+    return bool(files.find_pictures(cell, path))

@@ -17,6 +17,7 @@ from detection.importers.types import Case, RawPicture
 from generator.errors import DatasetError, Fault
 from generator.references import SUFFIXES
 from generator.storage import translate_os_errors
+from generator.text import as_utf8
 
 PICTURE_SUFFIXES = (*SUFFIXES, ".jfif", ".gif")
 # Masks have the names of their pictures; archives made on a Mac hold a twin of every file.
@@ -34,10 +35,14 @@ class SourceFiles:
         *,
         only: PurePosixPath | None = None,
         members: Mapping[PurePosixPath, Member] | None = None,
+        columns: Mapping[str, str] | None = None,
     ):
-        """`only`: the one annotation file to be read, where the user named it; `members`: what lies in tar files."""
+        """`only`: the one annotation file to be read, and `columns` of CSV files (key -> column), where the user named
+        them; `members`: what lies in tar files.
+        """
         self.root = root
         self.only = only
+        self.columns = columns or {}
         self._members = members or {}
         self.files = tuple(sorted([*files, *self._members]))
         self.masks = tuple(path for path in self.files if _is_picture(path) and _is_mask(path))
@@ -47,7 +52,7 @@ class SourceFiles:
             self._by_stem[stem_of(path.name)].append(path)
 
     @classmethod
-    def open(cls, source: Path, *, skip: Path | None = None) -> SourceFiles:
+    def open(cls, source: Path, *, skip: Path | None = None, columns: Mapping[str, str] | None = None) -> SourceFiles:
         """Walk a folder, or the folder of one annotation file; `skip` is not looked into.
 
         Raises DatasetError when there is nothing.
@@ -65,7 +70,8 @@ class SourceFiles:
             }
         if not files:
             raise DatasetError([Fault(file=str(source), expected="this folder is empty")])
-        return cls(root, files, only=None if source.is_dir() else PurePosixPath(source.name), members=members)
+        only = None if source.is_dir() else PurePosixPath(source.name)
+        return cls(root, files, only=only, members=members, columns=columns)
 
     def with_suffix(self, *suffixes: str) -> list[PurePosixPath]:
         """List the files that end so; where the user named one file, only that."""
@@ -73,9 +79,9 @@ class SourceFiles:
         return [path for path in asked if path.suffix.lower() in suffixes]
 
     def read_bytes(self, path: PurePosixPath) -> bytes:
-        """Read a file of the source; raises StorageError."""
+        """Read a file of the source; text in UTF-16 or UTF-32 comes in UTF-8. Raises StorageError."""
         with translate_os_errors(self.root / path):
-            return self._read(path)
+            return as_utf8(self._read(path))
 
     def read_picture(self, path: PurePosixPath) -> bytes:
         """Read a picture of the source; raises ValueError with the reason, as for one that is damaged."""

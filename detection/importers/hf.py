@@ -6,6 +6,7 @@ width, height in pixels) and `category`, names or numbers. The names of numbers 
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from detection.importers.files import SourceFiles, first_of, without_annotation
 from detection.importers.json_objects import read_objects, size_of, transposed
 from detection.importers.types import Case, RawPicture, RawSet
 from generator.errors import DatasetError, Fault
+from generator.text import NotTextError, decode_text
 
 LOOKS_FOR = "metadata.jsonl or metadata.parquet with file_name and objects"
 _NAMES = ("metadata.jsonl", "metadata.parquet")
@@ -64,7 +66,7 @@ def _rows(files: SourceFiles, path: PurePosixPath) -> list[dict[str, Any]]:
     if path.suffix == ".parquet":
         return _rows_of_parquet(data, str(files.root / path))
     rows = []
-    for line, text in enumerate(data.decode("utf-8-sig", errors="replace").split("\n"), start=1):
+    for line, text in enumerate(_text(data, str(files.root / path)).split("\n"), start=1):
         if text.strip():
             try:
                 row = json.loads(text)
@@ -115,12 +117,21 @@ def _names(files: SourceFiles) -> dict[int, str]:
     card = next((path for path in files.files if path.name.lower() == "readme.md"), None)
     if card is None:
         return {}
-    parts = files.read_bytes(card).decode("utf-8-sig", errors="replace").split("---", 2)
-    try:
-        content = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0].strip() else None
+    parts = files.read_bytes(card).removeprefix(codecs.BOM_UTF8).split(b"---", 2)
+    if len(parts) < 3 or parts[0].strip():
+        return {}
+    try:  # every value as it is written: `yes` is the name of a class
+        content = yaml.load(_text(parts[1], str(files.root / card)), Loader=yaml.BaseLoader)
     except yaml.YAMLError:
         return {}
     return _find_names(content)
+
+
+def _text(data: bytes, file: str) -> str:
+    try:
+        return decode_text(data)
+    except NotTextError as error:
+        raise DatasetError([error.fault(file)]) from None
 
 
 def _find_names(content: Any) -> dict[int, str]:

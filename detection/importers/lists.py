@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from detection.datasets.split_names import rank_of_split, split_of_word
 from detection.importers.files import SourceFiles, stem_of
 from detection.importers.types import Case, RawPicture
+from generator.text import decode_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,8 @@ def find_lists(files: SourceFiles, names: Iterable[str]) -> list[PurePosixPath]:
 
 def claims_of_list(files: SourceFiles, path: PurePosixPath, split: str) -> list[Claim]:
     """Read a list: a name or path on each line. VOC's lists of one class have a number behind it."""
-    lines = files.read_bytes(path).decode("utf-8-sig", errors="replace").splitlines()
+    # A name of a file need not be text.
+    lines = decode_text(files.read_bytes(path), errors="surrogateescape").splitlines()
     return [
         Claim(split=split, name=line.strip(), file=path, place=f"line {number}")
         for number, line in enumerate(lines, start=1)

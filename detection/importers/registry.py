@@ -46,5 +46,6 @@ def find_formats(files: SourceFiles, asked: str | None = None) -> dict[str, str]
     if not found:
         looked = "; ".join(f"{name}: {IMPORTERS[name].looks_for}" for name in names)
         expected = f"no data set of a known format is here. Looked for {looked}. Found {files.summary()}"
-        raise DatasetError([Fault(file=str(files.root), expected=expected)])
+        why = csv_rows.why_not(files) if "csv" in names else []
+        raise DatasetError([Fault(file=str(files.root), expected=expected), *why[:3]])
     return found

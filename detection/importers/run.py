@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from detection.datasets.picture_names import unique_stems
+from detection.datasets.picture_names import as_unicode, unique_stems
 from detection.datasets.split_names import rank_of_split
 from detection.datasets.types import DetectionSet, Sample
 from detection.datasets.write import write_coco
 from detection.importers.categories import choose_objects, find_categories
+from detection.importers.csv_columns import check_columns
 from detection.importers.files import SourceFiles
 from detection.importers.folder import REPORT, check_folder, import_folder
 from detection.importers.mending import MendedObject, mend_objects
@@ -54,8 +55,9 @@ def import_set(
     check_folder(out, overwrite=options.overwrite)
     if options.group_by is not None:
         compile_pattern(options.group_by)
-    files = SourceFiles.open(source, skip=out)
-    formats = find_formats(files, options.format)
+    check_columns(options.columns, options.format)
+    files = SourceFiles.open(source, skip=out, columns=options.columns)
+    formats = find_formats(files, options.format or ("csv" if options.columns else None))
     name = next(iter(formats))
     raw = IMPORTERS[name].read(files)
     categories = find_categories(raw, options)
@@ -136,7 +138,11 @@ def _bring(
                 continue
             path = str(paths[number])
             cases += [Case(file=path, what=what, found=found, done="mended") for what, found in brought.changes]
-            if brought.path.stem != paths[number].stem:
+            stem = as_unicode(paths[number].stem)
+            if stem != paths[number].stem:
+                what = "a name that is not Unicode: its bytes are written in letters"
+                cases.append(Case(file=path, what=what, found=brought.path.name, done="mended"))
+            if brought.path.stem != stem:
                 what = "a name that two pictures have: the folder is put before it"
                 cases.append(Case(file=path, what=what, found=brought.path.name, done="mended"))
             objects, found = mend_objects(picture, brought, first_pixel=first_pixel)

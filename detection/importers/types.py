@@ -91,7 +91,8 @@ class ImportOptions:
     `rename` gives categories other names first; of those names `keep` are kept, in this order (none: all). `shares`
     are name -> share of each split; None takes the splits that the source has, without any 0.8 train and 0.2 val.
     `group_by` is a regular expression over file names: what it finds the same in (its first group, if it has one) stays
-    on one side. `first_pixel` 0 or 1 is what the source calls the first pixel of a row; None finds out.
+    on one side. `first_pixel` 0 or 1 is what the source calls the first pixel of a row; None finds out. `columns` names
+    columns of a CSV file, key -> column (csv_columns.KEYS).
     """
 
     format: str | None = None
@@ -101,4 +102,5 @@ class ImportOptions:
     seed: int = 0
     group_by: str | None = None
     first_pixel: Literal[0, 1] | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
     overwrite: bool = False

@@ -8,6 +8,7 @@ and what followed it write the same tags with plain edges, the first pixel being
 from __future__ import annotations
 
 import math
+import re
 from pathlib import PurePosixPath
 from xml.etree import ElementTree
 
@@ -15,9 +16,11 @@ from detection.datasets.split_names import split_of_folders, split_of_word
 from detection.importers.files import SourceFiles, first_of, stem_of, without_annotation
 from detection.importers.lists import apply_claims, claims_of_list, find_lists
 from detection.importers.types import Case, RawObject, RawPicture, RawSet
+from generator.text import NotTextError, decode_text
 
 LOOKS_FOR = "XML files with <annotation>"
 _MARK = b"<annotation"
+_ENCODING = re.compile(rb"""(?:\xef\xbb\xbf)?\s*<\?xml[^>]*\sencoding\s*=\s*["']([\w.:-]+)["']""", re.ASCII)
 # Lists of other tasks, in the devkit.
 _OTHER_TASKS = ("layout", "segmentation", "action")
 
@@ -41,8 +44,11 @@ def read(files: SourceFiles) -> RawSet:
         if _MARK not in data and not own:
             continue  # XML of something else
         try:
-            root = ElementTree.fromstring(data)
-        except ElementTree.ParseError as error:
+            # Expat itself knows neither GB2312 nor any other encoding of several bytes.
+            declared = _ENCODING.match(data)
+            text = decode_text(data, declared=declared[1].decode("ascii") if declared else "utf-8")
+            root = ElementTree.fromstring(text)
+        except (ElementTree.ParseError, NotTextError) as error:
             count = data.count(b"<object>")
             lost.update(own[:1])
             what = "an annotation that is no XML; its picture is left out"

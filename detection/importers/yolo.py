@@ -8,6 +8,7 @@ labels beside the pictures; lists of paths. LabelImg: classes.txt among the labe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -21,8 +22,10 @@ from detection.importers.lists import Claim, apply_claims, claims_of_folder, cla
 from detection.importers.types import Case, RawPicture, RawSet
 from detection.importers.yolo_lines import looks_like_labels, read_lines
 from generator.errors import DatasetError, Fault
+from generator.text import NotTextError, decode_text, strip_text
 
 LOOKS_FOR = "text files of numbers named as the pictures are (data.yaml, classes.txt or obj.names beside them)"
+_NOTHING = ("", "~")
 _NAME_FILES = ("classes.txt", "obj.names", "_darknet.labels", "predefined_classes.txt")
 
 
@@ -132,22 +135,31 @@ def _describe(files: SourceFiles) -> _Description | None:
     found: dict[tuple[str, ...], PurePosixPath] = {}
     for path in files.files:
         if path.name.lower() in _NAME_FILES or path.suffix.lower() == ".names":
-            names = tuple(line.strip() for line in _text(files, path).splitlines() if line.strip())
-            found.setdefault(names, path)
+            found.setdefault(_class_list(files, path), path)
     if len(found) > 1:
         shown = " and ".join(str(path) for path in found.values())
         expected = f"{shown} list different classes; leave the right one only"
         raise DatasetError([Fault(file=str(files.root), expected=expected)])
     for names, path in found.items():
-        return _Description(file=path, names=dict(enumerate(names)), splits=_splits_of_darknet(files))
+        by_number = {number: name for number, name in enumerate(names) if name}
+        return _Description(file=path, names=by_number, splits=_splits_of_darknet(files))
     return None
+
+
+def _class_list(files: SourceFiles, path: PurePosixPath) -> tuple[str, ...]:
+    """Read a name on each line; an empty line is a number without a class, as LabelImg and Darknet count."""
+    lines = re.split(r"\r\n|\r|\n", _strict_text(files, path))
+    names = [strip_text(line) for line in lines]
+    while names and not names[-1]:
+        names.pop()
+    return tuple(names)
 
 
 def _from_yaml(path: PurePosixPath, content: dict[str, Any]) -> _Description:
     names = content["names"]
     pairs = list(names.items()) if isinstance(names, dict) else list(enumerate(names))
     try:
-        by_number = {int(number): str(name).strip() for number, name in pairs}
+        by_number = {int(number): strip_text(str(name)) for number, name in pairs if name not in _NOTHING}
     except (ValueError, TypeError):
         expected = "names maps numbers to names, as in `0: cat`, or is a list of names"
         raise DatasetError([Fault(file=str(path), column="names", found=str(names)[:80], expected=expected)]) from None
@@ -155,13 +167,15 @@ def _from_yaml(path: PurePosixPath, content: dict[str, Any]) -> _Description:
     for key, value in content.items():
         split = split_of_word(str(key))
         if split is not None:
-            splits += [(split, str(item)) for item in (value if isinstance(value, list) else [value]) if item]
+            items = [str(item) for item in (value if isinstance(value, list) else [value])]
+            splits += [(split, item) for item in items if item not in _NOTHING and item.lower() != "null"]
     return _Description(file=path, names=by_number, splits=tuple(splits), has_keypoints="kpt_shape" in content)
 
 
 def _yaml(files: SourceFiles, path: PurePosixPath) -> Any:
+    """Read YAML, every value as it is written: `yes`, `1.0` and `2024-01-01` are names of classes."""
     try:
-        return yaml.safe_load(files.read_bytes(path))
+        return yaml.load(_strict_text(files, path), Loader=yaml.BaseLoader)
     except yaml.YAMLError as error:
         expected = f"is not YAML: {str(error).splitlines()[0]}"
         raise DatasetError([Fault(file=str(files.root / path), expected=expected)]) from None
@@ -197,4 +211,12 @@ def _in_labels(path: PurePosixPath) -> bool:
 
 
 def _text(files: SourceFiles, path: PurePosixPath) -> str:
-    return files.read_bytes(path).decode("utf-8-sig", errors="replace")
+    """Read numbers and paths; a path may hold bytes that are no text, as names of files do."""
+    return decode_text(files.read_bytes(path), errors="surrogateescape")
+
+
+def _strict_text(files: SourceFiles, path: PurePosixPath) -> str:
+    try:
+        return decode_text(files.read_bytes(path))
+    except NotTextError as error:
+        raise DatasetError([error.fault(str(files.root / path))]) from None

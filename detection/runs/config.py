@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from detection.detectors.settings import FitSettings, ModelOptions
 from generator.typed_yaml import Model, fill_model
-from generator.yaml_lines import read_yaml
+from generator.yaml_lines import Lines, read_yaml
 
 DEFAULT_DETECTOR = "retinanet_small"
 # Of the run that it refines: the shares of its steps and its rate, and how often to look at the validation pictures.
@@ -43,7 +43,7 @@ def read_config(model: type[Model], file: Path | None, options: Mapping[str, Any
     """
     chosen = _of_file(model, file) if file is not None else {}
     given = {name: value for name, value in options.items() if value is not None}
-    chosen |= fill_model(model, given, file="the command line", lines={}).model_dump(exclude_unset=True)
+    chosen |= fill_model(model, given, file="the command line", lines=Lines()).model_dump(exclude_unset=True)
     return model.model_validate({**defaults.model_dump(), **chosen})
 
 

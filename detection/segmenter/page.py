@@ -19,7 +19,7 @@ from detection.segmenter.overlay import draw_overlay, legend
 from detection.segmenter.scores import MaskScores
 from generator.pictures import category_colours, spread, tile
 from generator.report.environment import page_environment
-from generator.storage import atomic_writer, write_bytes
+from generator.storage import atomic_writer, write_text
 from generator.version import __version__
 
 SHEET, PAGE = "overlays.png", "index.html"
@@ -89,5 +89,5 @@ def write_page(
         scores=scores,
         version=__version__,
     )
-    write_bytes(folder / PAGE, page.encode())
+    write_text(folder / PAGE, page)
     return folder / PAGE

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from detection.datasets.picture_names import as_unicode
 from detection.detectors.types import Detections
 from detection.segmenter.maps import front_object, masks_of, semantic_map
 from detection.segmenter.overlay import draw_overlay, palette, with_legend
@@ -96,6 +97,7 @@ def file_names(names: Sequence[str]) -> list[str]:
     >>> file_names(["1.jpg", "1.png"])
     ['1.jpg.png', '1.png.png']
     """
+    names = [as_unicode(name) for name in names]
     short = [str(PurePosixPath(name).with_suffix(".png")) for name in names]
     # Some file systems take capitals for small letters.
     if max(Counter(name.lower() for name in short).values(), default=1) == 1:

@@ -20,6 +20,7 @@ from pydantic_core import PydanticSerializationError
 from generator.errors import Fault, PromptsError, StorageError
 from generator.spec import BackgroundSpec, ClassSpec, Spec
 from generator.storage import make_folder, translate_os_errors, write_bytes
+from generator.text import NotTextError, decode_text
 from generator.yaml_lines import lines_of
 
 CAPTIONS_FILE, ENRICHED_FILE = "captions.json", "enriched.json"
@@ -236,7 +237,7 @@ def write_book(book: PromptBook, folder: Path, *, overwrite: bool = False) -> li
 def _read_page(path: Path, kind: type[Page]) -> Page:
     file = str(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = decode_text(path.read_bytes())
         data = json.loads(text)
     except FileNotFoundError:
         raise PromptsError([Fault(file=file, expected="there is no such file; boxpaint prompts makes it")]) from None
@@ -244,8 +245,10 @@ def _read_page(path: Path, kind: type[Page]) -> Page:
         raise PromptsError([Fault(file=file, expected=f"cannot be read: {error.strerror}")]) from None
     except json.JSONDecodeError as error:
         raise PromptsError([Fault(file=file, line=error.lineno, expected=f"is not JSON: {error.msg}")]) from None
-    except (ValueError, RecursionError) as error:  # another encoding
-        raise PromptsError([Fault(file=file, expected=f"is not JSON in UTF-8: {error}")]) from None
+    except NotTextError as error:
+        raise PromptsError([error.fault(file)]) from None
+    except (ValueError, RecursionError) as error:
+        raise PromptsError([Fault(file=file, expected=f"is not JSON: {error}")]) from None
     if isinstance(data, dict) and kind is Enriched and "model" in data and "models" not in data:
         wrong = (
             f"this is {CAPTIONS_FILE}; give {ENRICHED_FILE}, or make one from it: boxpaint prompts --captions {file}"

@@ -17,7 +17,7 @@ from generator.record import AttemptRecord, ObjectRecord, SceneRecord
 from generator.report.environment import page_environment
 from generator.report.plots import box_plots
 from generator.report.statistics import Collector, PromptCounter, Statistics
-from generator.storage import translate_os_errors, write_bytes
+from generator.storage import translate_os_errors, write_bytes, write_text
 from generator.version import __version__
 
 SHEET_SCENES, SHEET_COLUMNS, SHEET_CELL_PX = 24, 4, 420
@@ -61,7 +61,7 @@ def write_report(run: RunFolder) -> Statistics:
         "colours": colours,
         "prompts": prompts.list_prompts(plan.book) if plan.book else (),
     }
-    write_bytes(run.folder / "README.md", _render("card.md.j2", **context).encode())
+    write_text(run.folder / "README.md", _render("card.md.j2", **context))
     page = _render(
         "report.html.j2",
         **context,
@@ -72,7 +72,7 @@ def write_report(run: RunFolder) -> Statistics:
         timings=_seconds_per_stage(run),
         suspicious=_encoded(run.folder / AUDIT_PICTURE),
     )
-    write_bytes(run.folder / "report.html", page.encode())
+    write_text(run.folder / "report.html", page)
     return statistics
 
 

@@ -122,7 +122,7 @@ def test_an_unknown_key(tmp_path, text, line, column, hint):
         pytest.param("seed: [1]\n", 1, "seed", "[1]", id="a list"),
         pytest.param("seed:\n", 1, "seed", "None", id="nothing"),
         pytest.param("chunk: 0\n", 1, "chunk", "0", id="chunk"),
-        pytest.param("device: 3\n", 1, "device", "3", id="device"),
+        pytest.param("device: [3]\n", 1, "device", "[3]", id="device"),
         pytest.param("dtype: half\n", 1, "dtype", "half", id="dtype"),
         pytest.param("offline: perhaps\n", 1, "offline", "perhaps", id="offline"),
         pytest.param("seed: 1\ncanvas:\n  height: 8\n", 3, "canvas.height", "8", id="small canvas"),
@@ -199,7 +199,7 @@ def test_not_a_config(tmp_path, text, line):
 
 
 def test_not_even_text(tmp_path):
-    assert faults_of(tmp_path, "séed: 1".encode("utf-16")) == [(None, None, None)]
+    assert faults_of(tmp_path, "chunk: 4\nséed: 1".encode("latin-1")) == [(2, None, r"\xe9")]
 
 
 def test_no_file_and_no_readable_file(tmp_path):

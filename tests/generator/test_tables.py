@@ -32,6 +32,10 @@ def values(rows: Sequence[TableRow]) -> list[tuple[int, str, str, str]]:
         pytest.param("name,age,note\nAda,36\n", [(2, "Ada", "36", "")], id="a short line"),
         pytest.param("\ufeffname,age\nAda,36\n", [(2, "Ada", "36", "")], id="byte order mark"),
         pytest.param("name,age\r\nAda,36\r\n", [(2, "Ada", "36", "")], id="CRLF"),
+        pytest.param("name\tage\r\nAda\t36\r\n".encode("utf-16"), [(2, "Ada", "36", "")], id="Excel's Unicode text"),
+        pytest.param("\ufeffsep=;\r\nname;age\r\nAda, C;36\r\n", [(3, "Ada, C", "36", "")], id="sep="),
+        pytest.param('"sep=|"\nname|age\nAda;,|36\n', [(3, "Ada;,", "36", "")], id="a quoted sep="),
+        pytest.param("\u200bname,age\n\u200bAda\xa0,36\u200b\n", [(2, "Ada", "36", "")], id="zero-width spaces"),
         pytest.param("name,age\rAda,36\rBob,7", [(2, "Ada", "36", ""), (3, "Bob", "7", "")], id="CR"),
         pytest.param("name;age\nAda, Countess;36\n", [(2, "Ada, Countess", "36", "")], id="semicolons"),
         pytest.param("\n\nname;age\nAda, Countess;36\n", [(4, "Ada, Countess", "36", "")], id="late semicolons"),
@@ -102,6 +106,22 @@ def test_sound_rows_survive_a_fault_elsewhere(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("content", "age"),
+    [
+        ("name;age\n1,5;0,75\n", "0.75"),
+        ("name\tage\n1,5\t30,5 %\n", "30.5 %"),
+        ("sep=;\nname;age\n1,5;1,5px\n", "1.5px"),
+        ("name;age\n1,5;1,5,2\n", "1,5,2"),
+        ("name;age\n1,5;a,5\n", "a,5"),
+        ('name,age\n"1,5","0,75"\n', "0,75"),
+    ],
+)
+def test_a_decimal_comma_where_cells_are_separated_by_something_else(tmp_path, content, age):
+    (row,) = read_table(write(tmp_path, content), COLUMNS, ("age",)).rows
+    assert (row.cells["name"], row.cells["age"]) == ("1,5", age)
+
+
+@pytest.mark.parametrize(
     ("content", "missing"),
     [("age,name\n1,a\n", set()), ("name\na\n", {"age"}), ("note\nx\n", {"name", "age"}), ("", {"name", "age"})],
 )
@@ -114,7 +134,7 @@ def test_missing_columns(tmp_path, content, missing):
     ("data", "line", "found"),
     [
         pytest.param("name,age\nRené,3\n".encode("latin-1"), 2, r"\xe9", id="Latin-1"),
-        pytest.param("name,age\n".encode("utf-16"), 1, r"\xff", id="UTF-16, Excel's 'Unicode text'"),
+        pytest.param("name,age\nx".encode("utf-16-le"), 1, r"\0", id="UTF-16 without a byte order mark"),
         pytest.param(b"PK\x03\x04\n\n\xff", 3, r"\xff", id="not even text"),
     ],
 )

@@ -51,3 +51,35 @@ def test_a_fault_in_a_list_or_a_union(tmp_path: Path, text: str, message: str) -
     with pytest.raises(ConfigError) as caught:
         fill(tmp_path / "car.yaml", text)
     assert message in str(caught.value)
+
+
+class Names(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    names: tuple[str, ...] = ()
+    rename: dict[str, str] = {}
+    first: str | None = None
+    flag: bool = False
+
+
+def test_words_stay_as_they_were_written(tmp_path: Path) -> None:
+    path = tmp_path / "names.yaml"
+    path.write_text(
+        "names: [yes, no, on, 1, 1.0, 0x1F, 2024-01-01, ~x, 'null', \"true\"]\n"
+        "rename:\n  no: off\n  1: 2024-01-01\n  null: cat\n"
+        "first: null\nflag: yes\n"
+    )
+    data, lines = read_yaml(path)
+    model = fill_model(Names, data, file="names.yaml", lines=lines)
+    assert model.names == ("yes", "no", "on", "1", "1.0", "0x1F", "2024-01-01", "~x", "null", "true")
+    assert model.rename == {"no": "off", "1": "2024-01-01", "null": "cat"}
+    assert (model.first, model.flag) == (None, True)
+
+
+def test_what_is_wrong_beside_such_words(tmp_path: Path) -> None:
+    path = tmp_path / "names.yaml"
+    path.write_text("names: [yes, null]\nflag: [1]\nno: 3\n")
+    data, lines = read_yaml(path)
+    with pytest.raises(ConfigError) as caught:
+        fill_model(Names, data, file="names.yaml", lines=lines)
+    assert [(fault.line, fault.column) for fault in caught.value.faults] == [(1, "names.1"), (2, "flag"), (3, "no")]

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -109,3 +110,26 @@ def test_nothing_that_can_be_read(source: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="none of the 1 pictures can be read"):
         predict_pictures(Corners(), torn, tmp_path / "out", about={}, min_score=0.5)
     assert not (tmp_path / "out").exists()
+
+
+def test_names_that_are_not_unicode(tmp_path: Path) -> None:
+    source, name = tmp_path / "pictures", os.fsdecode(b"caf\xe9.png")
+    source.mkdir()
+    try:
+        Image.new("RGB", (40, 30)).save(source / name)
+    except OSError:
+        pytest.skip("this file system takes Unicode names only")
+    predict_pictures(Corners(), find_pictures(source), tmp_path / "out", about={"run": name}, min_score=0.5)
+    assert [path.name for path in (tmp_path / "out" / "drawn").iterdir()] == ["caf%E9.png"]
+    (found,) = json.loads((tmp_path / "out" / "detections.json").read_bytes())
+    assert found["file_name"] == name
+    assert (source / found["file_name"]).is_file()
+
+
+def test_a_name_as_long_as_a_file_system_takes(tmp_path: Path) -> None:
+    source, name = tmp_path / "pictures", "\u732b" * 83 + "aa.png"
+    assert len(name.encode()) == 255
+    source.mkdir()
+    Image.new("RGB", (40, 30)).save(source / name)
+    predict_pictures(Corners(), find_pictures(source), tmp_path / "out", about={}, min_score=0.5)
+    assert [path.name for path in (tmp_path / "out" / "drawn").iterdir()] == [name]

@@ -222,10 +222,10 @@ def test_faults_name_line_and_place(tmp_path, old, new, expected):
     [
         (b"", "is not JSON"),
         (b"rows", "is not JSON"),
-        (FILE.encode("utf-16"), "is not JSON in UTF-8"),
-        (FILE.replace("brown", "br\xf6wn").encode("latin-1"), "is not JSON in UTF-8"),
+        (FILE.encode("utf-16-le"), "UTF-16 without a byte order mark"),
+        (FILE.replace("brown", "br\xf6wn").encode("latin-1"), "not UTF-8"),
         (b"[" * 100_000, "is not JSON"),
-        (FILE.replace("7", "9" * 5000).encode(), "is not JSON in UTF-8"),
+        (FILE.replace("7", "9" * 5000).encode(), "is not JSON"),
         (b"[]", "valid dictionary"),
         (b"null", "valid dictionary"),
         (b'"x"', "valid dictionary"),
