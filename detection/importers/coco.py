@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from detection.datasets.split_names import split_of_folders, split_of_name
-from detection.importers.files import SourceFiles, first_of, without_annotation
+from detection.importers.files import SourceFiles, without_annotation
 from detection.importers.types import Case, RawObject, RawPicture, RawSet
 from generator.errors import DatasetError, Fault
 
@@ -50,8 +50,7 @@ def read(files: SourceFiles) -> RawSet:
         read_pictures, faults = _pictures(files, content, path, objects)
         pictures += read_pictures
         cases += faults
-    used = {picture.path for picture in pictures if picture.path is not None}
-    _, left_out = without_annotation(files, used, keep=False)
+    _, left_out = without_annotation(files, pictures, keep=False)
     return RawSet(categories=tuple(names), pictures=tuple(pictures), cases=(*cases, *left_out))
 
 
@@ -154,17 +153,19 @@ def _pictures(
                 )
             )
             continue
-        chosen, choices = first_of(files.find_pictures(name, path), str(path), place)
-        cases += choices
+        match = files.find_named(name, path)
+        cases += match.cases(name, path, place)
         pictures.append(
             RawPicture(
                 name=name,
-                path=chosen,
+                path=match.path,
                 file=str(path),
                 place=place,
                 size_wh=_size(item),
                 split=split,
                 objects=tuple(objects.get(number, ())),
+                looseness=match.looseness,
+                rivals=match.rivals,
             )
         )
     return pictures, cases

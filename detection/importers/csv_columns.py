@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from detection.importers.files import PICTURE_SUFFIXES
+from detection.importers.matching import PICTURE_SUFFIXES
 
 _SYNONYMS = {
     "picture": (
