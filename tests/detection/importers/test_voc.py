@@ -1,5 +1,6 @@
 """Pascal VOC as the devkit, LabelImg, CVAT and Roboflow lay it out, faults included."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -200,6 +201,14 @@ def test_two_annotations_of_one_picture_and_two_pictures_of_one_annotation(tmp_p
         ("xml/c.xml", "a picture annotated twice: the other annotation is taken"),
         ("xml/d.xml", "a picture of which there are copies: the first is taken"),
     ]
+
+
+def test_tags_in_capitals(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "s", "a.jpg")
+    write(tmp_path / "s" / "a.XML", re.sub("<[^>]+>", lambda tag: tag[0].upper(), voc_xml("a.jpg", [CAT])))
+    imported = run(tmp_path / "s", shares={"all": 1.0})
+    assert imported.boxes == {"a.jpg": [("cat", [4, 5, 14, 25])]}
+    assert not imported.cases
 
 
 def test_polygons_of_roboflow(tmp_path: Path) -> None:
