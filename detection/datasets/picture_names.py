@@ -19,7 +19,7 @@ def portable_path(name: str) -> PurePosixPath:
     >>> portable_path("..\\\\images\\\\a.png")
     PurePosixPath('images/a.png')
     """
-    return PurePosixPath(*[part for part in re.split(r"[\\/]+", name.strip()) if part not in ("", ".", "..")])
+    return PurePosixPath(*[part for part in re.split(r"[\\/]+", name) if part not in ("", ".", "..")])
 
 
 def as_unicode(name: str) -> str:

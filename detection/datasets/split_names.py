@@ -53,5 +53,7 @@ def split_of_folders(path: PurePosixPath) -> str | None:
 
 
 def rank_of_split(split: str | None) -> int:
-    """Rank the splits that claim one picture: the lowest gets it."""
+    """Rank the splits that claim one picture: the lowest gets it, no split at all comes last."""
+    if split is None:
+        return len(PRECEDENCE) + 1
     return PRECEDENCE.index(split) if split in PRECEDENCE else len(PRECEDENCE)

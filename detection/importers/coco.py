@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
 from detection.datasets.split_names import split_of_folders, split_of_name
-from detection.importers.files import SourceFiles, first_of, without_annotation
+from detection.importers.files import SourceFiles, without_annotation
+from detection.importers.segmentations import box_around, nested_polygons
 from detection.importers.types import Case, RawObject, RawPicture, RawSet
 from generator.errors import DatasetError, Fault
 from generator.text import NotTextError, decode_text
@@ -20,7 +22,7 @@ from generator.text import NotTextError, decode_text
 LOOKS_FOR = 'JSON files with "images", "annotations" and "categories"'
 _MARKS = (b'"images"', b'"annotations"', b'"categories"')
 _PANOPTIC = b'"segments_info"'
-Id = int | str
+Id = int | float | str
 
 
 def matches(files: SourceFiles) -> str | None:
@@ -33,7 +35,7 @@ def read(files: SourceFiles) -> RawSet:
     """Read every file. Raises DatasetError when one is no JSON."""
     found = _annotation_files(files)
     # COCO's own folder also holds keypoints, of the same pictures.
-    instances = [path for path in found if path.name.startswith("instances")] or found
+    instances = [path for path in found if path.name.lower().startswith("instances")] or found
     cases = [
         Case(file=str(path), what="labels of another kind beside instances", done="dropped")
         for path in found
@@ -51,8 +53,7 @@ def read(files: SourceFiles) -> RawSet:
         read_pictures, faults = _pictures(files, content, path, objects)
         pictures += read_pictures
         cases += faults
-    used = {picture.path for picture in pictures if picture.path is not None}
-    _, left_out = without_annotation(files, used, keep=False)
+    _, left_out = without_annotation(files, pictures, keep=False)
     return RawSet(categories=tuple(names), pictures=tuple(pictures), cases=(*cases, *left_out))
 
 
@@ -79,16 +80,38 @@ def _parse(files: SourceFiles, path: PurePosixPath) -> dict[str, list[Any]]:
     return content
 
 
+class _Ids:
+    """The ids that a section gives. "1", 1 and 1.0 are one id where no other is exactly what was asked for."""
+
+    def __init__(self, items: Sequence[Any]):
+        found = [number for item in items if (number := _id_of(item)) is not None]
+        self._known = set(found)
+        self._loose: defaultdict[str, set[Id]] = defaultdict(set)
+        for number in self._known:
+            self._loose[_plain(number)].add(number)
+        self.num_loose = 0
+
+    def find(self, value: Any) -> Id | None:
+        """Find the id that is meant; None for none."""
+        if not _is_id(value):
+            return None
+        if value in self._known:
+            return value
+        same = self._loose.get(_plain(value), set())
+        self.num_loose += len(same) == 1
+        return next(iter(same)) if len(same) == 1 else None
+
+
 def _categories(content: dict[str, list[Any]], file: str) -> tuple[dict[Id, str], list[Case]]:
     found = [item for item in content["categories"] if _id_of(item) is not None]
     found.sort(key=lambda item: (isinstance(item["id"], str), item["id"]))
     names: dict[Id, str] = {item["id"]: str(item.get("name", "")).strip() for item in found}
     headings = {str(item.get("supercategory", "")) for item in found}
-    in_use = {str(item.get("category_id")) for item in content["annotations"] if isinstance(item, dict)}
+    in_use = {_plain(item.get("category_id")) for item in content["annotations"] if isinstance(item, dict)}
     cases = []
     for number, name in list(names.items()):
         # Roboflow puts the name of the project first: a category that nothing is of, and all others are below.
-        if name in headings and str(number) not in in_use and len(names) > 1 and number == 0:
+        if name in headings and _plain(number) == "0" and "0" not in in_use and len(names) > 1:
             del names[number]
             what = "a heading, not a category"
             cases.append(Case(file=file, place=f"category {number}", what=what, found=name, done="dropped"))
@@ -96,46 +119,53 @@ def _categories(content: dict[str, list[Any]], file: str) -> tuple[dict[Id, str]
 
 
 def _objects(
-    content: dict[str, list[Any]], file: str, categories: dict[Id, str]
+    content: dict[str, list[Any]], file: str, names: dict[Id, str]
 ) -> tuple[dict[Id, list[RawObject]], list[Case]]:
-    images = {number for item in content["images"] if (number := _id_of(item)) is not None}
+    images = _Ids(content["images"])
+    categories = _Ids([item for item in content["categories"] if _id_of(item) in names])
     objects: dict[Id, list[RawObject]] = defaultdict(list)
     cases = []
     for position, item in enumerate(content["annotations"]):
         place = f"annotation {item['id']}" if isinstance(item, dict) and "id" in item else f"annotations[{position}]"
-        what, found = _fault(item, images, categories)
-        if what:
+        image, category = (
+            (images.find(item.get("image_id")), categories.find(item.get("category_id")))
+            if isinstance(item, dict)
+            else (None, None)
+        )
+        if image is None or category is None or item.get("iscrowd") in (1, "1"):
+            what, found = _fault(item, image, category, names)
             cases.append(Case(file=file, place=place, what=what, found=found, done="dropped", lost_objects=1))
             continue
-        segmentation = item.get("segmentation") or None
+        segmentation = nested_polygons(item.get("segmentation")) or None
         box = _box(item.get("bbox"))
         if box is None:
-            box = _box_around(segmentation)
+            box = box_around(segmentation)
             if math.isfinite(sum(box)):
                 what = "no box: taken from the polygons"
                 cases.append(Case(file=file, place=place, what=what, found=str(item.get("bbox")), done="mended"))
-        objects[item["image_id"]].append(
-            RawObject(category=categories[item["category_id"]], box=box, place=place, segmentation=segmentation)
-        )
+        objects[image].append(RawObject(category=names[category], box=box, place=place, segmentation=segmentation))
+    if loose := images.num_loose + categories.num_loose:
+        what = 'ids that are text here and numbers there: "1", 1 and 1.0 are taken as one'
+        cases.append(Case(file=file, what=what, found=str(loose), done="mended"))
     return objects, cases
 
 
-def _fault(item: Any, images: set[Id], categories: dict[Id, str]) -> tuple[str, str]:
+def _fault(item: Any, image: Id | None, category: Id | None, names: dict[Id, str]) -> tuple[str, str]:
     if not isinstance(item, dict):
         return "an annotation that is no object", str(item)[:80]
-    if not _is_id(item.get("image_id")) or item["image_id"] not in images:
-        return "an annotation of no picture", f"image_id {item.get('image_id')}"
-    if not _is_id(item.get("category_id")) or item["category_id"] not in categories:
-        return "an unknown class", f"category_id {item.get('category_id')}"
-    if item.get("iscrowd") == 1:
-        return "a crowd, not one object", categories[item["category_id"]]
-    return "", ""
+    if image is None:
+        return "an annotation of no picture", f"image_id {json.dumps(item.get('image_id'))[:80]}"
+    if category is None:
+        return "an unknown class", f"category_id {json.dumps(item.get('category_id'))[:80]}"
+    return "a crowd, not one object", names[category]
 
 
 def _pictures(
     files: SourceFiles, content: dict[str, list[Any]], path: PurePosixPath, objects: dict[Id, list[RawObject]]
 ) -> tuple[list[RawPicture], list[Case]]:
-    counts = Counter(_id_of(item) for item in content["images"])
+    named: defaultdict[Id | None, set[str]] = defaultdict(set)
+    for item in content["images"]:
+        named[_id_of(item)].add(str(item.get("file_name")) if isinstance(item, dict) else "")
     split = split_of_name(path.stem) or split_of_folders(path)
     pictures: list[RawPicture] = []
     cases: list[Case] = []
@@ -143,13 +173,13 @@ def _pictures(
         number = _id_of(item)
         name = item.get("file_name") if isinstance(item, dict) else None
         place = f"images[{position}]" if number is None else f"image {number}"
-        if number is None or not isinstance(name, str) or counts[number] > 1:
+        if number is None or not isinstance(name, str) or len(named[number]) > 1:
             doubled = "an id that two pictures have: nobody knows whose labels these are"
             cases.append(
                 Case(
                     file=str(path),
                     place=place,
-                    what="a picture without id or file_name" if number is None or counts[number] == 1 else doubled,
+                    what="a picture without id or file_name" if number is None or len(named[number]) == 1 else doubled,
                     found=str(name),
                     done="dropped",
                     lost_pictures=1,
@@ -157,17 +187,19 @@ def _pictures(
                 )
             )
             continue
-        chosen, choices = first_of(files.find_pictures(name, path), str(path), place)
-        cases += choices
+        match = files.find_named(name, path)
+        cases += match.cases(name, path, place)
         pictures.append(
             RawPicture(
                 name=name,
-                path=chosen,
+                path=match.path,
                 file=str(path),
                 place=place,
                 size_wh=_size(item),
                 split=split,
-                objects=tuple(objects.get(number, ())),
+                objects=tuple(objects.pop(number, ())),
+                looseness=match.looseness,
+                rivals=match.rivals,
             )
         )
     return pictures, cases
@@ -185,7 +217,12 @@ def _size(item: dict[str, Any]) -> tuple[int, int] | None:
 
 
 def _is_id(value: Any) -> bool:
-    return isinstance(value, int | str) and not isinstance(value, bool)
+    return isinstance(value, int | float | str) and not isinstance(value, bool) and value == value
+
+
+def _plain(value: Any) -> str:
+    """Write an id as text: 1.0 is "1"."""
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
 
 
 def _box(value: Any) -> tuple[float, float, float, float] | None:
@@ -196,12 +233,3 @@ def _box(value: Any) -> tuple[float, float, float, float] | None:
     except (TypeError, ValueError):
         return (math.nan,) * 4
     return x, y, x + width, y + height
-
-
-def _box_around(segmentation: Any) -> tuple[float, float, float, float]:
-    try:
-        xs = [float(x) for polygon in segmentation for x in polygon[::2]]
-        ys = [float(y) for polygon in segmentation for y in polygon[1::2]]
-        return min(xs), min(ys), max(xs), max(ys)
-    except (TypeError, ValueError, KeyError):  # none, or a run-length encoding
-        return (math.nan,) * 4

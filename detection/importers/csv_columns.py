@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from detection.importers.files import PICTURE_SUFFIXES
+from detection.importers.matching import PICTURE_SUFFIXES
 from generator.errors import ConfigError, Fault
 from generator.text import split_separator_line, strip_text
 

@@ -10,7 +10,8 @@ from pathlib import PurePosixPath
 
 from detection.datasets.split_names import split_of_folders, split_of_name, split_of_word
 from detection.importers.csv_columns import BoxRow, BoxTable, has_column, header_of, missing_keys, read_box_table
-from detection.importers.files import SourceFiles, first_of, without_annotation
+from detection.importers.files import SourceFiles, without_annotation
+from detection.importers.matching import Match
 from detection.importers.types import Case, RawObject, RawPicture, RawSet
 from generator.errors import DatasetError, Fault
 from generator.text import NotTextError, decode_text
@@ -65,8 +66,7 @@ def read(files: SourceFiles) -> RawSet:
             picture, choices = _picture(files, path, name, of_picture, boxes, relative=relative)
             pictures.append(picture)
             cases += choices
-    used = {picture.path for picture in pictures if picture.path is not None}
-    empty, left_out = without_annotation(files, used)
+    empty, left_out = without_annotation(files, pictures)
     categories = {item.category for picture in pictures for item in picture.objects} - {""}
     return RawSet(categories=tuple(sorted(categories)), pictures=(*pictures, *empty), cases=(*cases, *left_out))
 
@@ -80,7 +80,7 @@ def _picture(
     *,
     relative: bool,
 ) -> tuple[RawPicture, list[Case]]:
-    chosen, cases = first_of(files.find_pictures(name, path), str(path), f"line {rows[0].line}")
+    match = files.find_named(name, path)
     width, height = (_number(rows[0].cells.get(side, "")) for side in ("width", "height"))
     word = rows[0].cells.get("split", "")
     split = split_of_word(word) or split_of_name(path.stem) or split_of_folders(path)
@@ -91,15 +91,17 @@ def _picture(
             objects.append(RawObject(category=row.cells["class"], box=box, place=f"line {row.line}"))
     picture = RawPicture(
         name=name,
-        path=chosen,
+        path=match.path,
         file=str(path),
         place=f"line {rows[0].line}",
         size_wh=(int(width), int(height)) if math.isfinite(width) and math.isfinite(height) else None,
-        split=split or (split_of_folders(chosen) if chosen is not None else None),
+        split=split or (split_of_folders(match.path) if match.path is not None else None),
         objects=tuple(objects),
         relative=relative,
+        looseness=match.looseness,
+        rivals=match.rivals,
     )
-    return picture, cases
+    return picture, match.cases(name, path, picture.place)
 
 
 def _nameless(path: PurePosixPath, row: BoxRow, *, is_object: bool) -> Case:
@@ -154,4 +156,4 @@ def _table(files: SourceFiles, path: PurePosixPath, *, errors: str = "strict") -
 
 
 def _names_a_picture(files: SourceFiles, path: PurePosixPath, cell: str) -> bool:
-    return bool(files.find_pictures(cell, path))
+    return files.find_named(cell, path) != Match()

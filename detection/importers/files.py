@@ -6,20 +6,19 @@ A tar file is taken for a folder, too: `shards/0.tar/a.jpg` is what lies in it.
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from detection.datasets.picture_names import portable_path
 from detection.datasets.split_names import split_of_folders
 from detection.importers.archives import SUFFIX, Member, members_of
+from detection.importers.matching import Match, PictureNames, is_picture
 from detection.importers.types import Case, RawPicture
 from generator.errors import DatasetError, Fault
-from generator.references import SUFFIXES
 from generator.storage import translate_os_errors
 from generator.text import as_utf8
 
-PICTURE_SUFFIXES = (*SUFFIXES, ".jfif", ".gif")
 # Masks have the names of their pictures; archives made on a Mac hold a twin of every file.
 _MASK_FOLDERS = ("segmentationclass", "segmentationobject", "masks", "mask")
 _JUNK_FOLDERS = ("__MACOSX",)
@@ -45,11 +44,9 @@ class SourceFiles:
         self.columns = columns or {}
         self._members = members or {}
         self.files = tuple(sorted([*files, *self._members]))
-        self.masks = tuple(path for path in self.files if _is_picture(path) and _is_mask(path))
-        self.pictures = tuple(path for path in self.files if _is_picture(path) and not _is_mask(path))
-        self._by_stem: defaultdict[str, list[PurePosixPath]] = defaultdict(list)
-        for path in self.pictures:
-            self._by_stem[stem_of(path.name)].append(path)
+        self.masks = tuple(path for path in self.files if is_picture(path) and _is_mask(path))
+        self.pictures = tuple(path for path in self.files if is_picture(path) and not _is_mask(path))
+        self._names = PictureNames(self.pictures, self.files)
 
     @classmethod
     def open(cls, source: Path, *, skip: Path | None = None, columns: Mapping[str, str] | None = None) -> SourceFiles:
@@ -90,25 +87,19 @@ class SourceFiles:
         except OSError as error:
             raise ValueError(error.strerror or str(error)) from None
 
-    def find_pictures(self, name: str, near: PurePosixPath) -> list[PurePosixPath]:
-        """Find the pictures that the file `near` means by `name`: a path of any system, or a name without its suffix.
+    def find_named(self, name: str, near: PurePosixPath) -> Match:
+        """Find the picture that the file `near` calls `name`, by the rules of matching.py."""
+        return self._first_of_equals(self._names.find(name, near))
 
-        Of several the ones that fit best are returned: those with the very name before those with another suffix,
-        then those in the same folders. A picture in a folder of another split is never meant.
-        """
-        parts = portable_path(name)
-        split = split_of_folders(parts) or split_of_folders(near)
-        ranks = {
-            path: (
-                path.name.lower() == parts.name.lower(),
-                _shared_end(path.parent, parts.parent),
-                _shared_folders(path.parent, near.parent),
-            )
-            for path in self._by_stem.get(stem_of(name), [])
-            if split is None or split_of_folders(path) in (None, split)
-        }
-        best = max(ranks.values(), default=None)
-        return [path for path, rank in ranks.items() if rank == best]
+    def find_own(self, label: PurePosixPath, named: str = "") -> Match:
+        """Find the picture that a label file is named after, or calls `named`, by the rules of matching.py."""
+        return self._first_of_equals(self._names.find_own(label, named))
+
+    def _first_of_equals(self, match: Match) -> Match:
+        """Of several pictures that are the same byte for byte, take the first."""
+        if len(match.rivals) < 2 or len({self.read_bytes(path) for path in match.rivals}) > 1:
+            return match
+        return replace(match, path=match.rivals[0], what="a picture of which there are copies: the first is taken")
 
     def _read(self, path: PurePosixPath) -> bytes:
         member = self._members.get(path)
@@ -120,32 +111,19 @@ class SourceFiles:
         return ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common(6))
 
 
-def first_of(found: Sequence[PurePosixPath], file: str, place: str = "") -> tuple[PurePosixPath | None, list[Case]]:
-    """Take the first of the pictures that a name may mean; None for none. A case when there is a choice."""
-    if len(found) <= 1:
-        return (found[0] if found else None), []
-    what, shown = "two pictures of this name: the first is taken", ", ".join(map(str, found))
-    return found[0], [Case(file=file, place=place, what=what, found=shown, done="mended")]
-
-
-def stem_of(name: str) -> str:
-    """Take the last part of a path of any system, without the suffix of a picture, in lower case."""
-    path = portable_path(name)
-    return (path.stem if _is_picture(path) else path.name).lower()
-
-
 def without_annotation(
     files: SourceFiles,
-    used: Collection[PurePosixPath],
+    pictures: Iterable[RawPicture],
     *,
     kept_below: Collection[PurePosixPath] = (),
     keep: bool = True,
 ) -> tuple[list[RawPicture], list[Case]]:
-    """Look after the pictures that no annotation names; `used` are those that one does.
+    """Look after the pictures that no annotation names; `pictures` are those that one does, or may mean.
 
     Those beside annotated ones, or below a folder of `kept_below`, are pictures without objects where `keep` (every
     format but COCO says so by saying nothing); the rest, and masks, are no part of the set: one case a folder.
     """
+    used = {path for picture in pictures for path in (picture.path, *picture.rivals) if path is not None}
     folders = {path.parent for path in used}
     empty: list[RawPicture] = []
     cases: list[Case] = []
@@ -178,22 +156,5 @@ def _walk(root: Path, skip: Path | None) -> Iterable[Path]:
         yield from (here / name for name in names if not name.startswith("."))
 
 
-def _is_picture(path: PurePosixPath) -> bool:
-    return path.suffix.lower() in PICTURE_SUFFIXES
-
-
 def _is_mask(path: PurePosixPath) -> bool:
     return any(part.lower() in _MASK_FOLDERS for part in path.parent.parts)
-
-
-def _shared_end(a: PurePosixPath, b: PurePosixPath) -> int:
-    count = 0
-    for left, right in zip(reversed(a.parts), reversed(b.parts), strict=False):
-        if left != right:
-            break
-        count += 1
-    return count
-
-
-def _shared_folders(a: PurePosixPath, b: PurePosixPath) -> int:
-    return sum((Counter(a.parts) & Counter(b.parts)).values())

@@ -17,7 +17,7 @@ import yaml
 
 from detection.datasets.picture_names import portable_path
 from detection.datasets.split_names import split_of_folders
-from detection.importers.files import SourceFiles, first_of, without_annotation
+from detection.importers.files import SourceFiles, without_annotation
 from detection.importers.json_objects import read_objects, size_of, transposed
 from detection.importers.types import Case, RawPicture, RawSet
 from generator.errors import DatasetError, Fault
@@ -51,19 +51,18 @@ def read(files: SourceFiles) -> RawSet:
     if any(name.isdecimal() for name in observed) and not names:
         what = "no names of the classes: they are called by their numbers"
         cases.append(Case(file=".", what=what, found="no class_label in README.md", done="kept"))
-    used = {picture.path for picture in pictures if picture.path is not None}
-    _, left_out = without_annotation(files, used, keep=False)
+    _, left_out = without_annotation(files, pictures, keep=False)
     categories = tuple(names.values()) or tuple(sorted(observed))
     return RawSet(categories=categories, pictures=tuple(pictures), cases=(*cases, *left_out))
 
 
 def _tables(files: SourceFiles) -> list[PurePosixPath]:
-    return [path for path in files.with_suffix(".jsonl", ".parquet") if path.name in _NAMES]
+    return [path for path in files.with_suffix(".jsonl", ".parquet") if path.name.lower() in _NAMES]
 
 
 def _rows(files: SourceFiles, path: PurePosixPath) -> list[dict[str, Any]]:
     data = files.read_bytes(path)
-    if path.suffix == ".parquet":
+    if path.suffix.lower() == ".parquet":
         return _rows_of_parquet(data, str(files.root / path))
     rows = []
     for line, text in enumerate(_text(data, str(files.root / path)).split("\n"), start=1):
@@ -105,11 +104,19 @@ def _picture(
     size_wh = size_of(row)
     objects, cases = read_objects(items, str(path), place, names, size_wh)
     own = (path.parent / portable_path(name)).as_posix()
-    chosen, choices = first_of(files.find_pictures(own, path), str(path), place)
+    match = files.find_named(own, path)
     picture = RawPicture(
-        name=name, path=chosen, file=str(path), place=place, size_wh=size_wh, split=split, objects=tuple(objects)
+        name=name,
+        path=match.path,
+        file=str(path),
+        place=place,
+        size_wh=size_wh,
+        split=split,
+        objects=tuple(objects),
+        looseness=match.looseness,
+        rivals=match.rivals,
     )
-    return picture, [*cases, *choices]
+    return picture, [*cases, *match.cases(name, path, place)]
 
 
 def _names(files: SourceFiles) -> dict[int, str]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from detection.importers.segmentations import box_around, nested_polygons
 from detection.importers.types import Case, RawObject
 
 _CATEGORY_KEYS = ("category", "categories", "label", "labels", "class")
@@ -32,9 +33,12 @@ def read_objects(
             what = "a crowd, not one object"
             cases.append(Case(file=file, place=here, what=what, found=category, done="dropped", lost_objects=1))
             continue
-        objects.append(
-            RawObject(category=category, box=_box(item.get("bbox")), place=here, segmentation=_mask(item, size_wh))
-        )
+        segmentation = _mask(item, size_wh)
+        box = _box(item.get("bbox"))
+        if not item.get("bbox") and math.isfinite(sum(around := box_around(segmentation))):
+            box, what = around, "no box: taken from the polygons"
+            cases.append(Case(file=file, place=here, what=what, found=category, done="mended"))
+        objects.append(RawObject(category=category, box=box, place=here, segmentation=segmentation))
     return objects, cases
 
 
@@ -59,6 +63,8 @@ def size_of(row: Mapping[str, Any]) -> tuple[int, int] | None:
 
 def _category(item: Mapping[str, Any], names: Mapping[int, str]) -> str:
     value = next((item[key] for key in _CATEGORY_KEYS if item.get(key) is not None), "")
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return names.get(value, str(value)) if isinstance(value, int) else str(value).strip()
 
 
@@ -73,4 +79,4 @@ def _box(value: Any) -> tuple[float, float, float, float]:
 def _mask(item: Mapping[str, Any], size_wh: tuple[int, int] | None) -> Any:
     if isinstance(item.get("rle"), str) and size_wh is not None:
         return {"size": [size_wh[1], size_wh[0]], "counts": item["rle"]}
-    return item.get("segmentation") or None
+    return nested_polygons(item.get("segmentation")) or None

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from detection.datasets.split_names import rank_of_split, split_of_word
-from detection.importers.files import SourceFiles, stem_of
+from detection.importers.files import SourceFiles
+from detection.importers.matching import PICTURE_SUFFIXES, loose_stem
 from detection.importers.types import Case, RawPicture
 from generator.text import decode_text
+
+# VOC has a number behind a name, Keras boxes behind a path.
+_LABELLED = re.compile(rf"(.+?(?:{'|'.join(map(re.escape, PICTURE_SUFFIXES))}))\s.*|(\S+)\s+-?\d+$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,13 +30,13 @@ class Claim:
 
 def find_lists(files: SourceFiles, names: Iterable[str]) -> list[PurePosixPath]:
     """Find the files train.txt, val.txt ... of which at least half of the lines name a picture, or one of `names`."""
-    known = {stem_of(name) for name in names}
+    known = {loose_stem(name) for name in names}
     found = []
     for path in files.files:
         if path.suffix.lower() != ".txt" or split_of_word(path.stem) is None:
             continue
         claims = claims_of_list(files, path, "")
-        hits = sum(bool(_meant(files, claim)) or stem_of(claim.name) in known for claim in claims)
+        hits = sum(bool(_meant(files, claim)) or loose_stem(claim.name) in known for claim in claims)
         if claims and 2 * hits >= len(claims):
             found.append(path)
     return found
@@ -61,16 +66,16 @@ def apply_claims(
     `lost` are pictures that were given up before. Of two splits that claim a picture, the one to measure on gets it.
     """
     by_path = {picture.path: number for number, picture in enumerate(pictures) if picture.path is not None}
-    by_name = {stem_of(picture.name): number for number, picture in enumerate(pictures) if picture.path is None}
+    by_name = {loose_stem(picture.name): number for number, picture in enumerate(pictures) if picture.path is None}
     result = list(pictures)
     splits: defaultdict[int, list[Claim]] = defaultdict(list)
     for claim in claims:
         found = _meant(files, claim)
         if any(path in lost for path in found):
             continue
-        number = next((by_path[path] for path in found if path in by_path), by_name.get(stem_of(claim.name)))
+        number = next((by_path[path] for path in found if path in by_path), by_name.get(loose_stem(claim.name)))
         if number is None:
-            number = by_name[stem_of(claim.name)] = len(result)
+            number = by_name[loose_stem(claim.name)] = len(result)
             result.append(RawPicture(name=claim.name, path=None, file=str(claim.file), place=claim.place))
         splits[number].append(claim)
     cases = []
@@ -81,9 +86,18 @@ def apply_claims(
         if len(names) > 1:
             found_in = f"{', '.join(names)}: taken as {best.split}"
             what = "a picture in two splits"
-            cases.append(Case(file=result[number].name, what=what, found=found_in, done="mended"))
+            file = str(result[number].path or result[number].name)
+            cases.append(Case(file=file, what=what, found=found_in, done="mended"))
     return result, cases
 
 
-def _meant(files: SourceFiles, claim: Claim) -> list[PurePosixPath]:
-    return files.find_pictures(claim.name, claim.file) or files.find_pictures(claim.name.split()[0], claim.file)
+def _meant(files: SourceFiles, claim: Claim) -> tuple[PurePosixPath, ...]:
+    """Find the pictures that a line may mean: all of it, or what comes before a blank and labels of some kind."""
+    cut = _LABELLED.match(claim.name)
+    for name in (claim.name, cut[1] or cut[2]) if cut is not None else (claim.name,):
+        match = files.find_named(name, claim.file)
+        if match.path is not None:
+            return (match.path,)
+        if match.rivals:
+            return match.rivals
+    return ()

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from detection.datasets.picture_names import as_unicode, unique_stems
-from detection.datasets.split_names import rank_of_split
 from detection.datasets.types import DetectionSet, Sample
 from detection.datasets.write import write_coco
 from detection.importers.categories import choose_objects, find_categories
+from detection.importers.claims import choose_pictures, join_entries, lost_picture
 from detection.importers.csv_columns import check_columns
 from detection.importers.files import SourceFiles
 from detection.importers.folder import REPORT, check_folder, import_folder
@@ -59,10 +59,10 @@ def import_set(
     files = SourceFiles.open(source, skip=out, columns=options.columns)
     formats = find_formats(files, options.format or ("csv" if options.columns else None))
     name = next(iter(formats))
-    raw = IMPORTERS[name].read(files)
+    raw = join_entries(IMPORTERS[name].read(files))
     categories = find_categories(raw, options)
     with import_folder(out, overwrite=options.overwrite) as folder:
-        pictures, cases = _choose_pictures(raw)
+        pictures, cases = choose_pictures(raw)
         imported, found = _bring(files, pictures, folder / "images", _first_pixel(raw, options), on_picture)
         cases = [*raw.cases, *cases, *found, *_first_pixel_cases(raw, options)]
         if not imported:
@@ -94,25 +94,6 @@ def import_set(
     return report
 
 
-def _choose_pictures(raw: RawSet) -> tuple[list[RawPicture], list[Case]]:
-    """Leave out pictures that are not there, and all but one of the annotations that claim the same picture."""
-    best: dict[object, RawPicture] = {}
-    for picture in sorted(raw.pictures, key=lambda picture: rank_of_split(picture.split)):
-        best.setdefault(picture.path, picture)
-    chosen, cases = [], []
-    for picture in raw.pictures:
-        if picture.path is not None and best[picture.path] is picture:
-            chosen.append(picture)
-            continue
-        what = "a picture that is missing"
-        found = picture.name
-        if picture.path is not None:
-            what = "a picture annotated twice: the other annotation is taken"
-            found = f"{picture.path}, also in {best[picture.path].file}"
-        cases.append(_lost(picture, what, found))
-    return chosen, cases
-
-
 def _bring(
     files: SourceFiles, pictures: Sequence[RawPicture], folder: Path, first_pixel: int, on_picture: OnPicture | None
 ) -> tuple[list[_Imported], list[Case]]:
@@ -134,7 +115,7 @@ def _bring(
             if on_picture is not None:
                 on_picture(number + 1, len(paths))
             if isinstance(brought, ValueError):
-                cases.append(_lost(picture, "a picture that cannot be read", f"{paths[number]}: {brought}"))
+                cases.append(lost_picture(picture, "a picture that cannot be read", f"{paths[number]}: {brought}"))
                 continue
             path = str(paths[number])
             cases += [Case(file=path, what=what, found=found, done="mended") for what, found in brought.changes]
@@ -151,18 +132,6 @@ def _bring(
     finally:
         pool.shutdown(cancel_futures=True)  # not all of a large set after Ctrl-C
     return imported, cases
-
-
-def _lost(picture: RawPicture, what: str, found: str) -> Case:
-    return Case(
-        file=picture.file,
-        place=picture.place,
-        what=what,
-        found=found,
-        done="dropped",
-        lost_pictures=1,
-        lost_objects=len(picture.objects),
-    )
 
 
 def _first_pixel(raw: RawSet, options: ImportOptions) -> int:

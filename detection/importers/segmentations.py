@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -45,6 +46,31 @@ def mend_segmentation(
     if distance_from_mask((x_min, y_min, x_max - x_min, y_max - y_min), mask):
         return None, "a mask that does not fit its box: only the box is kept"
     return moved, wrong
+
+
+def nested_polygons(segmentation: Any) -> Any:
+    """Make one polygon of a flat list of numbers, or of a list of points; anything else stays as it is.
+
+    >>> nested_polygons([1, 2, 3, 4, 5, 6]), nested_polygons([[1, 2], [3, 4], [5, 6]])
+    ([[1, 2, 3, 4, 5, 6]], [[1, 2, 3, 4, 5, 6]])
+    """
+    if not isinstance(segmentation, list) or not segmentation:
+        return segmentation
+    if all(isinstance(value, int | float) for value in segmentation):
+        return [segmentation]
+    if len(segmentation) >= 3 and all(isinstance(point, list) and len(point) == 2 for point in segmentation):
+        return [[side for point in segmentation for side in point]]
+    return segmentation
+
+
+def box_around(segmentation: Any) -> tuple[float, float, float, float]:
+    """Lay a box, x_min y_min x_max y_max, around polygons; NaN around anything else."""
+    try:
+        xs = [float(x) for polygon in segmentation for x in polygon[::2]]
+        ys = [float(y) for polygon in segmentation for y in polygon[1::2]]
+        return min(xs), min(ys), max(xs), max(ys)
+    except _BROKEN:  # none, or a run-length encoding
+        return (math.nan,) * 4
 
 
 def _move_mask(encoded: dict[str, Any], frame_wh: tuple[int, int], orientation: int) -> dict[str, Any]:

@@ -47,8 +47,9 @@ class RawObject:
 class RawPicture:
     """A picture that the source names or holds, and what it says of it.
 
-    `path` is relative to the source; None where there is no such picture. `file` and `place` say where it is named.
-    `size_wh` is what the source claims.
+    `path` is relative to the source; None where there is no such picture, or where any of `rivals` may be meant. Of
+    several that mean one picture that of the lowest `looseness` does (matching.py). `file` and `place` say where it is
+    named. `size_wh` is what the source claims.
     """
 
     name: str
@@ -59,6 +60,8 @@ class RawPicture:
     split: str | None = None
     objects: tuple[RawObject, ...] = ()
     relative: bool = False
+    looseness: int = 0
+    rivals: tuple[PurePosixPath, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

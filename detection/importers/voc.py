@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import PurePosixPath
 from xml.etree import ElementTree
 
+from detection.datasets.picture_names import portable_path
 from detection.datasets.split_names import split_of_folders, split_of_word
-from detection.importers.files import SourceFiles, first_of, stem_of, without_annotation
+from detection.importers.files import SourceFiles, without_annotation
 from detection.importers.lists import apply_claims, claims_of_list, find_lists
+from detection.importers.matching import Match, loose_stem
 from detection.importers.types import Case, RawObject, RawPicture, RawSet
 from generator.text import NotTextError, decode_text
 
@@ -28,7 +31,7 @@ _OTHER_TASKS = ("layout", "segmentation", "action")
 def matches(files: SourceFiles) -> str | None:
     """Say what speaks for VOC; None when nothing does."""
     xml_files = files.with_suffix(".xml")
-    return f"{len(xml_files)} XML files" if any(_MARK in files.read_bytes(path) for path in xml_files) else None
+    return f"{len(xml_files)} XML files" if any(_MARK in files.read_bytes(path).lower() for path in xml_files) else None
 
 
 def read(files: SourceFiles) -> RawSet:
@@ -40,8 +43,8 @@ def read(files: SourceFiles) -> RawSet:
     difficult = 0
     for path in files.with_suffix(".xml"):
         data = files.read_bytes(path)
-        own = files.find_pictures(path.stem, path)
-        if _MARK not in data and not own:
+        own = files.find_own(path)
+        if _MARK not in data.lower() and own == Match():
             continue  # XML of something else
         try:
             # Expat itself knows neither GB2312 nor any other encoding of several bytes.
@@ -49,20 +52,22 @@ def read(files: SourceFiles) -> RawSet:
             text = decode_text(data, declared=declared[1].decode("ascii") if declared else "utf-8")
             root = ElementTree.fromstring(text)
         except (ElementTree.ParseError, NotTextError) as error:
-            count = data.count(b"<object>")
-            lost.update(own[:1])
+            count = data.lower().count(b"<object>")
+            lost.update(own.rivals if own.path is None else [own.path])
             what = "an annotation that is no XML; its picture is left out"
             cases.append(
                 Case(file=str(path), what=what, found=str(error), done="dropped", lost_pictures=1, lost_objects=count)
             )
             continue
+        for element in root.iter():
+            element.tag = element.tag.lower()
         databases.add(root.findtext("source/database") or "")
         difficult += sum(item.findtext("difficult", "").strip() == "1" for item in root.findall("object"))
         picture, found = _read_picture(files, path, root, own)
         pictures.append(picture)
         cases += found
-    used = lost | {picture.path for picture in pictures if picture.path is not None}
-    empty, left_out = without_annotation(files, used)
+    given_up = [RawPicture(name="", path=None, file="", rivals=tuple(lost))]
+    empty, left_out = without_annotation(files, [*pictures, *given_up])
     lists = find_lists(files, (picture.name for picture in pictures))
     lists = [path for path in lists if not any(part.lower() in _OTHER_TASKS for part in path.parts)]
     claims = [claim for path in lists for claim in claims_of_list(files, path, split_of_word(path.stem) or "")]
@@ -81,26 +86,32 @@ def read(files: SourceFiles) -> RawSet:
 
 
 def _read_picture(
-    files: SourceFiles, path: PurePosixPath, root: ElementTree.Element, own: list[PurePosixPath]
+    files: SourceFiles, path: PurePosixPath, root: ElementTree.Element, own: Match
 ) -> tuple[RawPicture, list[Case]]:
     """Find the picture of an annotation: the one with its own name, before the one that it speaks of.
 
-    People rename files and leave what is written in them.
+    People rename files and leave what is written in them. Of two pictures of its own name, what is written decides.
     """
     named = (root.findtext("filename") or "").strip()
-    found = files.find_pictures(named, path) if named else []
-    both = [candidate for candidate in found if stem_of(candidate.name) == path.stem.lower()]
-    chosen, cases = first_of(both or own or found, str(path))
-    if chosen is not None and named and chosen.name.lower() != named.replace("\\", "/").split("/")[-1].lower():
+    match = files.find_own(path, named) if named else own
+    if match.path is None or loose_stem(match.path.name) != loose_stem(path.stem):
+        match = own if own != Match() else replace(match, looseness=match.looseness + 1)
+    elif match.path == own.path:
+        match = min(own, match, key=lambda each: each.looseness)
+    cases = match.cases(named, path)
+    spoken = portable_path(named).name.lower()
+    if spoken and match is own and match.path is not None and match.path.name.lower() != spoken:
         what = "an annotation that speaks of another file name"
-        cases.append(Case(file=str(path), what=what, found=f"{named}: taken for {chosen}", done="mended"))
+        cases.append(Case(file=str(path), what=what, found=f"{named}: taken for {match.path}", done="mended"))
     picture = RawPicture(
-        name=named or path.stem,
-        path=chosen,
+        name=str(path.parent / portable_path(named or path.stem)),
+        path=match.path,
         file=str(path),
         size_wh=_size(root),
-        split=split_of_folders(path) or (split_of_folders(chosen) if chosen else None),
+        split=split_of_folders(path) or (split_of_folders(match.path) if match.path else None),
         objects=tuple(_read_object(item, number) for number, item in enumerate(root.findall("object"), start=1)),
+        looseness=match.looseness,
+        rivals=match.rivals,
     )
     return picture, cases
 

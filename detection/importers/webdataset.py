@@ -36,7 +36,6 @@ def read(files: SourceFiles) -> RawSet:
     """Read every sample. A picture without a JSON is one that belongs to no annotation."""
     pictures: list[RawPicture] = []
     cases: list[Case] = []
-    by_key = {path.with_suffix(""): path for path in files.pictures}
     for shard, samples in _shards(files).items():
         name = _NUMBER.sub("", shard.stem)
         split = split_of_name(name) or name or None
@@ -48,19 +47,21 @@ def read(files: SourceFiles) -> RawSet:
                 continue
             size_wh = size_of(row)
             objects, found = read_objects(row["objects"], str(path), "", {}, size_wh)
-            cases += found
+            match = files.find_own(path)
+            cases += [*found, *match.cases(path.name, path)]
             pictures.append(
                 RawPicture(
-                    name=str(row.get("file_name") or path.stem),
-                    path=by_key.get(path.with_suffix("")),
+                    name=str(path.with_suffix("")),
+                    path=match.path,
                     file=str(path),
                     size_wh=size_wh,
                     split=split,
                     objects=tuple(objects),
+                    looseness=match.looseness,
+                    rivals=match.rivals,
                 )
             )
-    used = {picture.path for picture in pictures if picture.path is not None}
-    _, left_out = without_annotation(files, used, keep=False)
+    _, left_out = without_annotation(files, pictures, keep=False)
     categories = {item.category for picture in pictures for item in picture.objects} - {""}
     return RawSet(categories=tuple(sorted(categories)), pictures=tuple(pictures), cases=(*cases, *left_out))
 
@@ -70,7 +71,7 @@ def _shards(files: SourceFiles) -> dict[PurePosixPath, list[PurePosixPath]]:
     shards: dict[PurePosixPath, list[PurePosixPath]] = {path: [] for path in files.with_suffix(SUFFIX)}
     for path in files.files:
         shard = next((parent for parent in path.parents if parent in shards), None)
-        if shard is not None and path.suffix == ".json":
+        if shard is not None and path.suffix.lower() == ".json":
             shards[shard].append(path)
     return {shard: samples for shard, samples in shards.items() if samples}
 

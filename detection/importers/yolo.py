@@ -17,8 +17,9 @@ from typing import Any
 import yaml
 
 from detection.datasets.split_names import split_of_folders, split_of_word
-from detection.importers.files import SourceFiles, first_of, without_annotation
+from detection.importers.files import SourceFiles, without_annotation
 from detection.importers.lists import Claim, apply_claims, claims_of_folder, claims_of_list, find_lists
+from detection.importers.matching import Match
 from detection.importers.types import Case, RawPicture, RawSet
 from detection.importers.yolo_lines import looks_like_labels, read_lines
 from generator.errors import DatasetError, Fault
@@ -41,7 +42,7 @@ class _Description:
 
 def matches(files: SourceFiles) -> str | None:
     """Say what speaks for YOLO; None when nothing does."""
-    labels = [path for path in _text_files(files) if files.find_pictures(path.stem, path)]
+    labels = [path for path in _text_files(files) if files.find_own(path) != Match()]
     return f"{len(labels)} label files" if any(_holds_labels(files, path) for path in labels) else None
 
 
@@ -54,19 +55,25 @@ def read(files: SourceFiles) -> RawSet:
     cases: list[Case] = []
     for path in _text_files(files):
         text = _text(files, path)
-        found = files.find_pictures(path.stem, path)
-        if not found and not _in_labels(path) and not looks_like_labels(text):
+        match = files.find_own(path)
+        if match == Match() and not _in_labels(path) and not looks_like_labels(text):
             continue  # a list, a licence, a note
         objects, faults = read_lines(text, str(path), names, has_keypoints=has_keypoints)
-        chosen, choices = first_of(found, str(path))
-        cases += [*faults, *choices]
-        split = split_of_folders(path) or (split_of_folders(chosen) if chosen else None)
+        cases += [*faults, *match.cases(path.name, path)]
         pictures.append(
-            RawPicture(name=path.stem, path=chosen, file=str(path), split=split, objects=tuple(objects), relative=True)
+            RawPicture(
+                name=str(path.with_suffix("")),
+                path=match.path,
+                file=str(path),
+                split=split_of_folders(path) or (split_of_folders(match.path) if match.path else None),
+                objects=tuple(objects),
+                relative=True,
+                looseness=match.looseness,
+                rivals=match.rivals,
+            )
         )
     claims, folders, faults = _claims(files, described, pictures)
-    used = {picture.path for picture in pictures if picture.path is not None}
-    empty, left_out = without_annotation(files, used, kept_below=folders)
+    empty, left_out = without_annotation(files, pictures, kept_below=folders)
     pictures, doubled = apply_claims(files, [*pictures, *empty], claims)
     if names is None:
         what = "no names of the classes: they are called by their numbers"

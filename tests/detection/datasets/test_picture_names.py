@@ -11,7 +11,8 @@ from detection.datasets.picture_names import portable_path, unique_stems
     ("name", "path"),
     [
         ("a.png", "a.png"),
-        (" /data/x/a.png", "data/x/a.png"),
+        ("/data/x/a.png", "data/x/a.png"),
+        ("x/a .png", "x/a .png"),
         ("..\\\\x\\a b.png", "x/a b.png"),
         ("./../a.png", "a.png"),
     ],

@@ -24,7 +24,7 @@ def tar_of(files: dict[str, bytes]) -> bytes:
 
 
 def test_members_are_read_where_they_lie(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.tar", tar_of({"x/1.txt": b"one", "2.txt": b"two", ".hidden": b"", "2.txt ": b"later"}))
+    path = write(tmp_path / "a.tar", tar_of({"x/1.txt": b"one", "2.txt": b"two", ".hidden": b"", "./2.txt": b"later"}))
     members = members_of(path)
     assert {str(name): member.read() for name, member in members.items()} == {"x/1.txt": b"one", "2.txt": b"later"}
 

@@ -127,6 +127,9 @@ ANNOTATIONS: dict[str, tuple[dict[str, Any], Any, str | None]] = {
         [[30, 5, 40, 5, 40, 25, 30, 25]],
         "a box beyond the edge of its picture",
     ),
+    "flat": ({"segmentation": SQUARE}, [SQUARE], None),
+    "points": ({"segmentation": [[4, 5], [14, 5], [14, 25], [4, 25]]}, [SQUARE], None),
+    "flat without a box": ({"bbox": None, "segmentation": SQUARE}, [SQUARE], "no box: taken from the polygons"),
     "endless": (
         {"segmentation": [[4, 5, float("inf"), 5, 14, 25]]},
         [],
@@ -165,6 +168,47 @@ def test_annotations(tmp_path: Path, item: dict[str, Any], segmentation: Any, wh
         assert written[0]["bbox"] == ([30, 5, 10, 20] if "beyond" in (what or "") else [4, 5, 10, 20])
         assert written[0]["area"] == 200
     assert all(case.place == "annotation 5" for case in imported.report.cases)
+
+
+IDS: dict[str, tuple[list[Any], list[Any], Any, Any, str | None]] = {
+    # ids of images and of categories, those of an annotation -> the name of its picture
+    "numbers": ([1, 2], [1, 2], 1, 2, "a.jpg"),
+    "text": ([1, 2], [1, 2], "1", "2", "a.jpg"),
+    "fractions": ([1, 2], [1, 2], 1.0, 2.0, "a.jpg"),
+    "the other way round": (["1", "2"], ["1", "2"], 1, 2.0, "a.jpg"),
+    "exact first": ([1, "1"], [1, 2], "1", 2, "b.jpg"),
+    "two that it may be": (["1", " 1"], [1, 2], 1, 2, None),
+    "names": (["a", "b"], ["x", "y"], "a", "y", "a.jpg"),
+    "a number like no other": (["01", "02"], [1, 2], 1, 2, None),
+}
+
+
+@pytest.mark.parametrize(("images", "categories", "image", "category", "name"), IDS.values(), ids=IDS)
+def test_ids_are_the_same_as_text_and_as_numbers(
+    tmp_path: Path, images: list[Any], categories: list[Any], image: Any, category: Any, name: str | None
+) -> None:
+    write_pictures(tmp_path / "s", "a.jpg", "b.jpg")
+    entries = [{"id": number, "file_name": f"{name}.jpg"} for number, name in zip(images, "ab", strict=True)]
+    plain = {**BOX, "id": 1, "image_id": images[0], "category_id": categories[0]}
+    asked = {**BOX, "id": 2, "image_id": image, "category_id": category, "bbox": [1, 1, 8, 8]}
+    content = json.loads(coco_json(entries, [plain, asked]))
+    content["categories"] = [{"id": number, "name": name} for number, name in zip(categories, "xy", strict=True)]
+    write(tmp_path / "s" / "train.json", json.dumps(content))
+    imported = run(tmp_path / "s")
+    assert imported.boxes["a.jpg"][0] == ("x", [4, 5, 14, 25])
+    found = {picture: boxes for picture, boxes in imported.boxes.items() if ("y", [1, 1, 9, 9]) in boxes}
+    assert list(found) == ([name] if name else [])
+    loose = [case.found for case in imported.report.cases if case.what.startswith("ids that are text here")]
+    exact = (image in images and category in categories) or name is None
+    assert bool(loose) is not exact
+
+
+def test_one_picture_listed_twice_under_one_id(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "s", "a.jpg")
+    write(tmp_path / "s" / "train.json", coco_json([{"id": 1, "file_name": "a.jpg"}] * 2, [{**BOX, "id": 1}]))
+    imported = run(tmp_path / "s")
+    assert imported.boxes == {"a.jpg": [("cat", [4, 5, 14, 25])]}
+    assert imported.what == ["a picture listed several times: its objects are joined"]
 
 
 def test_pictures_without_ids_names_or_files(tmp_path: Path) -> None:

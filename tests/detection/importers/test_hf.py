@@ -50,6 +50,16 @@ def test_forms(tmp_path: Path, objects: Any, card: str | None, names: list[str])
     assert imported.what == (["no names of the classes: they are called by their numbers"] if names[0] == "1" else [])
 
 
+def test_a_polygon_says_the_box(tmp_path: Path) -> None:
+    source = tmp_path / "s"
+    write_pictures(source, "a.png")
+    items = [{"segmentation": [4, 5, 14, 5, 14, 25, 4, 25], "category": "cat"}]
+    write(source / "METADATA.JSONL", json.dumps({"file_name": "a.png", "objects": items, "bbox": None}))
+    imported = run(source, shares={"all": 1.0})
+    assert imported.boxes == {"a.png": [("cat", [4, 5, 14, 25])]}
+    assert imported.what == ["no box: taken from the polygons"]
+
+
 def test_what_cannot_be_used_is_listed(tmp_path: Path) -> None:
     source = tmp_path / "s"
     write_pictures(source, "a.png", "left_out.png")

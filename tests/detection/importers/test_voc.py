@@ -1,5 +1,6 @@
 """Pascal VOC as the devkit, LabelImg, CVAT and Roboflow lay it out, faults included."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -105,7 +106,7 @@ def test_lists_beside_the_folders_as_in_bccd(tmp_path: Path) -> None:
     imported = run(source)
     assert imported.splits == {"train": ["a.jpg"], "val": ["b.jpg", "c.jpg"], "test": ["d.jpg"]}
     assert [(case.file, case.place, case.what, case.found) for case in imported.report.cases] == [
-        ("b.jpg", "", "a picture in two splits", "train, val: taken as val"),
+        ("images/b.jpg", "", "a picture in two splits", "train, val: taken as val"),
         ("train.txt", "line 4", "a picture that is missing", "gone"),
     ]
     assert (imported.report.pictures.source, imported.report.pictures.written) == (5, 4)
@@ -183,15 +184,31 @@ def test_files_that_are_broken_missing_or_misnamed(tmp_path: Path) -> None:
 
 def test_two_annotations_of_one_picture_and_two_pictures_of_one_annotation(tmp_path: Path) -> None:
     source = tmp_path / "s"
-    write_pictures(source / "x", "a.jpg", "b.jpg")
+    write_pictures(source / "x", "a.jpg", "b.jpg", "c.jpg", "d.jpg")
     write_pictures(source / "y", "a.jpg", seed=5)
-    write(source / "xml" / "a.xml", voc_xml("a.jpg", [CAT]))
-    write(source / "xml" / "b.xml", voc_xml("b.jpg", [CAT]))
+    write(source / "y" / "d.jpg", (source / "x" / "d.jpg").read_bytes())
+    for name in "abcd":
+        write(source / "xml" / f"{name}.xml", voc_xml(f"{name}.jpg", [CAT]))
     write(source / "more" / "b.xml", voc_xml("b.jpg", [("dog", (1, 1, 5, 5))]))
+    write(source / "more" / "c.xml", voc_xml("c.jpg", [CAT]))
     imported = run(source, shares={"all": 1.0})
-    assert "two pictures of this name: the first is taken" in imported.what
-    assert "a picture annotated twice: the other annotation is taken" in imported.what
-    assert imported.boxes["b.jpg"] == [("dog", [1, 1, 5, 5])]  # more/ comes before xml/
+    # Whose labels are those of a? Those of c and d are the same whichever is taken. None of a and b has no objects.
+    assert imported.boxes == {"c.jpg": [("cat", [4, 5, 14, 25])], "d.jpg": [("cat", [4, 5, 14, 25])]}
+    assert sorted((case.file, case.what) for case in imported.report.cases) == [
+        ("more/b.xml", "a picture that several names may mean: nobody knows whose labels these are"),
+        ("xml/a.xml", "a name that several pictures have: nobody knows which one is meant"),
+        ("xml/b.xml", "a picture that several names may mean: nobody knows whose labels these are"),
+        ("xml/c.xml", "a picture annotated twice: the other annotation is taken"),
+        ("xml/d.xml", "a picture of which there are copies: the first is taken"),
+    ]
+
+
+def test_tags_in_capitals(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "s", "a.jpg")
+    write(tmp_path / "s" / "a.XML", re.sub("<[^>]+>", lambda tag: tag[0].upper(), voc_xml("a.jpg", [CAT])))
+    imported = run(tmp_path / "s", shares={"all": 1.0})
+    assert imported.boxes == {"a.jpg": [("cat", [4, 5, 14, 25])]}
+    assert not imported.cases
 
 
 def test_polygons_of_roboflow(tmp_path: Path) -> None:

@@ -27,6 +27,14 @@ def test_splits_and_boxes(tmp_path: Path) -> None:
     assert imported.what == ["the same box of the same class twice"]
 
 
+def test_names_in_capitals(tmp_path: Path) -> None:
+    files = {"K.PNG": encode(draw(1), "PNG"), "K.JSON": json.dumps({**ROW, "objects": [OBJECT]}).encode()}
+    write(tmp_path / "s" / "train-0.tar", tar_of(files))
+    imported = run(tmp_path / "s")
+    assert imported.boxes == {"K.PNG": [("cat", [4, 5, 14, 25])]}
+    assert not imported.cases
+
+
 def test_one_shard_that_is_named(tmp_path: Path) -> None:
     files = {"k.png": encode(draw(1), "PNG"), "k.json": json.dumps({**ROW, "objects": [OBJECT]}).encode()}
     path = write(tmp_path / "s" / "test-000000.tar", tar_of(files))
