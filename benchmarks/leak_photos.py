@@ -105,11 +105,11 @@ def main() -> None:
     for column in ("what was done", "places", "features", "network"):
         table.add_column(column)
     for name, places in rows.items():
-        found = probe(places, seed=0)
-        if found is None:
+        finding = probe(places, seed=0).finding
+        if finding is None:
             raise SystemExit("too few photos")
-        cells = [f"{each.value:.3f} [{each.low:.2f}, {each.high:.2f}]" for each in found.finding.auc.values()]
-        table.add_row(name, str(found.finding.places), *cells)
+        cells = [f"{each.value:.3f} [{each.low:.2f}, {each.high:.2f}]" for each in finding.auc.values()]
+        table.add_row(name, str(finding.places), *cells)
         print(name, *cells, flush=True)
     Console(width=100).print(table)
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from boxpaint.console import Table
 from boxpaint.detect_inputs import parse_renames
 from generator.errors import BoxpaintError
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from boxpaint.balance_view import BalanceOption, RenameOption, TargetOption, balanced
@@ -24,8 +23,9 @@ from boxpaint.cli_import import import_command
 from boxpaint.cli_merge import merge
 from boxpaint.cli_review import review
 from boxpaint.cli_segmenter import segment
-from boxpaint.cli_setup import doctor, init
+from boxpaint.cli_setup import doctor, init, show_version
 from boxpaint.cli_train import app as train_app
+from boxpaint.console import CommandGroup, console
 from boxpaint.exit_codes import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="boxpaint",
+    cls=CommandGroup,
     help="Two CSV files in, an annotated object-detection data set out.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # its boxes cut long words at 80 columns
 )
-# No markup: a path or a name may hold square brackets.
-console = Console(highlight=False, markup=False, emoji=False)
 
 PREVIEW_SCENES = 24
 
@@ -69,6 +69,7 @@ _BACKGROUND, _CLASSES = Path("background.csv"), Path("classes.csv")
 _OUT = Path("dataset")
 
 
+app.callback()(show_version)
 app.command()(init)
 
 

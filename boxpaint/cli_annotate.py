@@ -6,17 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from boxpaint.cli_detect import DeviceOption
 from boxpaint.cli_export import OverwriteOption, picture_progress, show_report
+from boxpaint.console import console
 from generator.errors import BoxpaintError, ConfigError, Fault
 
 if TYPE_CHECKING:
     from detection.detectors.types import Predictor
-
-# No markup: a path or a name may hold square brackets.
-console = Console(highlight=False, markup=False, emoji=False)
 
 
 def annotate(

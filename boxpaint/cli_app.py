@@ -16,14 +16,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from boxpaint.console import console
 from boxpaint.studio import FOLDER_VARIABLE
 from boxpaint.studio.limits import MAX_MEGABYTES
 from generator.errors import BoxpaintError
-
-# No markup: a path may hold square brackets.
-console = Console(highlight=False, markup=False, emoji=False)
 
 _STUDIO = Path(__file__).parent / "studio" / "main.py"
 _LONGEST_START_S = 60

@@ -7,14 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from boxpaint.console import Table, console
 from boxpaint.exit_codes import INTERRUPTED, USER_ERROR
-
-# No markup: a path or a name may hold square brackets.
-console = Console(highlight=False, markup=False, emoji=False)
 
 
 def batch(

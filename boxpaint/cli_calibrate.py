@@ -7,17 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from boxpaint.console import Table, console
 from boxpaint.detect_inputs import parse_renames
 from generator.errors import BoxpaintError, DatasetError, Fault
 
 if TYPE_CHECKING:
     from generator.calibration import ClassCalibration
 
-# No markup: a class may hold square brackets.
-console = Console(highlight=False, markup=False, emoji=False)
 FEW_BOXES = 5
 
 

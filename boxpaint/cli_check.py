@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from boxpaint.console import Table, console
+from generator.errors import DatasetError
 from generator.seeds import MAX_SEED
 
 if TYPE_CHECKING:
     from generator.audit.files import Audit
-
-# No markup: a path may hold square brackets.
-console = Console(highlight=False, markup=False, emoji=False)
 
 FAULTS_FOUND = 2
 
@@ -52,12 +50,26 @@ def audit(
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Another seed: other untouched places.")] = 0,
 ) -> None:
     """Train probes to tell painted from untouched places, and say how well they can."""
-    from generator.audit.leak import audit_folder
+    from generator.audit.files import AUDIT, AUDIT_PICTURE, read_audit
+    from generator.audit.leak import audit_folder, write_audit
 
     with console.status("training probes"):
-        found = audit_folder(folder, scenes=scenes, with_network=network, seed=seed)
+        report = audit_folder(folder, scenes=scenes, with_network=network, seed=seed)
+    found, before = report.audit, None
     _show(found)
-    console.print(f"the most conspicuous places: {folder / 'audit.png'}; all numbers: {folder / 'audit.json'}")
+    with contextlib.suppress(DatasetError):  # a damaged one is replaced
+        before = read_audit(folder)
+    if before is not None and found.is_poorer_than(before):
+        console.print(
+            f"{folder / AUDIT} keeps an earlier audit, of {before.pictures} pictures, which says more; remove it to "
+            "have this one written",
+            style="yellow",
+            soft_wrap=True,
+        )
+        return
+    write_audit(folder, report)
+    shown = f"the most conspicuous places: {folder / AUDIT_PICTURE}; " if report.suspicious else ""
+    console.print(f"{shown}all numbers: {folder / AUDIT}", soft_wrap=True)
 
 
 def _show(report: Audit) -> None:
@@ -71,3 +83,6 @@ def _show(report: Audit) -> None:
         for probe, auc in found.auc.items():
             table.add_row(kind, probe, str(found.places), f"{auc.value:.3f}", f"{auc.low:.3f} to {auc.high:.3f}")
     console.print(table)
+    for kind, found in report.found.items():
+        if found is None:
+            console.print(f"{kind}: too few, {report.shortage(kind)}", style="yellow", soft_wrap=True)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from boxpaint.console import Table, console
 from boxpaint.exit_codes import INTERRUPTED
 from boxpaint.training_progress import StepBar
 from detection.classifier.settings import Arm, ClassifierSettings, Listener
@@ -19,9 +19,6 @@ from generator.seeds import MAX_SEED
 if TYPE_CHECKING:
     from detection.classifier.comparison import Comparison
     from detection.intervals import Interval
-
-# No markup: a path or a class may hold square brackets.
-console = Console(highlight=False, markup=False, emoji=False)
 
 _OUT = Path("runs/classifier")
 _DEFAULTS = ClassifierSettings()

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
+from boxpaint.console import CommandGroup, console
 from boxpaint.detect_inputs import (
     check_patience,
     command_line,
@@ -31,10 +31,9 @@ if TYPE_CHECKING:
     from detection.detectors.types import FitListener
     from detection.runs.run import RunResult
 
-refine_app = typer.Typer(help="Train a trained model further, on real pictures.", no_args_is_help=True)
-# No markup: a path or a class may hold square brackets.
-console = Console(highlight=False, markup=False, emoji=False)
-
+refine_app = typer.Typer(
+    cls=CommandGroup, help="Train a trained model further, on real pictures.", no_args_is_help=True
+)
 _OUT, _REFINED = Path("runs/detector"), Path("runs/detector_refined")
 _FIT = FitSettings()
 

@@ -6,15 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from boxpaint.cli_detect import DeviceOption, RenameOption
+from boxpaint.console import console
 from boxpaint.detect_inputs import parse_renames
 from boxpaint.run_tables import score_table, show_unreadable
 from boxpaint.training_progress import StepBar
-
-# No markup: a path or a class may hold square brackets.
-console = Console(highlight=False, markup=False, emoji=False)
 
 _PREDICTIONS, _EVALUATION = Path("predictions"), Path("evaluation")
 

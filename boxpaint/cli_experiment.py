@@ -8,12 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from boxpaint.console import console
 from boxpaint.exit_codes import INTERRUPTED
-
-# No markup: a path or a name may hold square brackets.
-console = Console(highlight=False, markup=False, emoji=False)
 
 _OUT = Path("runs/experiment")
 

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
+from boxpaint.console import Table, console
 from boxpaint.exit_codes import INTERRUPTED
 from generator.errors import BoxpaintError
 from generator.seeds import MAX_SEED
@@ -20,9 +19,6 @@ from generator.seeds import MAX_SEED
 if TYPE_CHECKING:
     from detection.exporters.report import ExportReport
     from detection.exporters.work import OnPicture
-
-# No markup: a path or a name may hold square brackets.
-console = Console(highlight=False, markup=False, emoji=False)
 
 CopyOption = Annotated[
     bool, typer.Option("--copy", help="Copy pictures (default: hard links where possible; they take no space).")

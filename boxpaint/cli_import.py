@@ -6,19 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
+from boxpaint.console import Table, console
 from boxpaint.exit_codes import INTERRUPTED
 from generator.seeds import MAX_SEED
 
 if TYPE_CHECKING:
     from detection.importers.report import ImportReport
-
-# No markup: a path or a name may hold square brackets.
-console = Console(highlight=False, markup=False, emoji=False)
 
 _SHOWN_EXAMPLE = 110
 

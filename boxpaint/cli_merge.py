@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from boxpaint.cli_export import CopyOption, OverwriteOption, console, picture_progress, show_report
+from boxpaint.cli_export import CopyOption, OverwriteOption, picture_progress, show_report
+from boxpaint.console import console
 from boxpaint.detect_inputs import parse_renames
 from generator.errors import BoxpaintError
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
+from boxpaint.console import console
 from generator.errors import BoxpaintError, DatasetError, Fault
 
 if TYPE_CHECKING:
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
     from generator.record import ObjectRecord, SceneRecord
     from generator.review import Decision, Review
-
-# No markup: a prompt or a class may hold square brackets.
-console = Console(highlight=False, markup=False, emoji=False)
 
 ACCEPT, REJECT, WRONG, BACK, SKIP, QUIT = "a", "r", "c", "b", "s", "q"
 KEYS = "a accept, r reject, c wrong class, s skip, b back, q quit"

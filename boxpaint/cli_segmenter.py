@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from boxpaint.cli_detect import (
     ConfigOption,
@@ -23,6 +21,7 @@ from boxpaint.cli_detect import (
     SizeOption,
     WorkersOption,
 )
+from boxpaint.console import Table, console
 from boxpaint.detect_inputs import (
     check_patience,
     command_line,
@@ -38,9 +37,6 @@ from boxpaint.training_progress import FitProgress, StepBar
 
 if TYPE_CHECKING:
     from detection.datasets.types import DetectionSet
-
-# No markup and no emoji: a path or a class may hold square brackets, and ":train:" is a tram otherwise.
-console = Console(highlight=False, markup=False, emoji=False)
 
 _OUT, _SEGMENTS = Path("runs/segmenter"), Path("segments")
 # The rate: 300 steps on 240 painted smears, one seed each: mask AP .611 with 2e-3, .595 with 1e-3 (60 painted ones).
@@ -192,7 +188,7 @@ def segment(
 def mask_table(masks: dict[str, Any]) -> Table:
     """A row for each category of MaskScores.to_json, the background, and their mean."""
     instances, semantic = masks["instances"], masks["semantic"]
-    table = Table(title=f"{instances['pictures']} pictures with masks", title_justify="left")
+    table = Table(title=f"{instances['pictures']} pictures with masks")
     table.add_column("class")
     for column in ("objects", "mask AP", "AP50", "AP75", "recall", "semantic IoU"):
         table.add_column(column, justify="right")

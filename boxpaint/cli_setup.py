@@ -1,4 +1,4 @@
-"""`boxpaint init` and `boxpaint doctor`: files to begin with, and what this machine can do."""
+"""`boxpaint init`, `doctor` and `--version`: files to begin with, and what this machine can do."""
 
 from __future__ import annotations
 
@@ -6,12 +6,24 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-# No markup: a path or a name may hold square brackets.
-console = Console(highlight=False, markup=False, emoji=False)
+from boxpaint.console import Table, console
+from generator.version import __version__
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        console.print(f"boxpaint {__version__}")
+        raise typer.Exit
+
+
+def show_version(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Two CSV files in, an annotated object-detection data set out."""
 
 
 def init(
@@ -33,8 +45,8 @@ def doctor() -> None:
     from boxpaint.doctor import examine
 
     table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
+    table.add_column(style="bold")
+    table.add_column()
     for topic, finding in examine():
         table.add_row(topic, Text(finding))
     console.print(table)

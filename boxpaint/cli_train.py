@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from boxpaint.cli_classifier import classifier
 from boxpaint.cli_detect import train_detector
 from boxpaint.cli_segmenter import segmenter
+from boxpaint.console import CommandGroup, Table, console
 from boxpaint.exit_codes import INTERRUPTED
 from boxpaint.training_progress import StepBar
 from detection.captioner.settings import CaptionerSettings, EpochLoss, Listener
@@ -26,13 +26,10 @@ if TYPE_CHECKING:
     from generator.config import Config
     from generator.errors import Fault
 
-app = typer.Typer(help="Train a model on data of your own.", no_args_is_help=True)
+app = typer.Typer(cls=CommandGroup, help="Train a model on data of your own.", no_args_is_help=True)
 app.command("detector")(train_detector)
 app.command()(segmenter)
 app.command()(classifier)
-# No markup: a path or a caption may hold square brackets.
-console = Console(highlight=False, markup=False, emoji=False)
-
 SHOWN_ROWS = 3
 SHOWN_EXAMPLES = 3
 _OUT = Path("runs/captioner")
@@ -185,7 +182,7 @@ def _show_result(result: CaptionerResult, table: CaptionTable) -> None:
             style="yellow",
             soft_wrap=True,
         )
-    scores = Table(title=f"{counts.scored_pictures} validation pictures", title_justify="left")
+    scores = Table(title=f"{counts.scored_pictures} validation pictures")
     scores.add_column("score")
     for column in ("before", "after"):
         scores.add_column(column, justify="right")

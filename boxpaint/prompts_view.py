@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text as Styled
 
+from boxpaint.console import Table
 from generator.prompts.book import BookRow, PromptBook
 
 
@@ -26,8 +26,8 @@ def show_book(book: PromptBook, console: Console) -> None:
 
 def _table(row: BookRow) -> Table:
     title = f"{row.name}: {row.prompt}" if row.name else f"scene: {row.prompt}"
-    table = Table(title=Styled(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
-    table.add_column("text", overflow="fold")
+    table = Table(title=Styled(title), title_style="bold", box=None, pad_edge=False)
+    table.add_column("text")
     table.add_column("source")
     table.add_column("to prompt", justify="right")
     table.add_column("nearest", justify="right")

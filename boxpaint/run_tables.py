@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+
+from boxpaint.console import Table
 
 SHOWN_UNREADABLE = 5
 _COLUMNS = {
@@ -23,7 +24,7 @@ _COLUMNS = {
 
 def score_table(scores: Mapping[str, Any], title: str, *, before: Mapping[str, Any] | None = None) -> Table:
     """A row for all and for each category of SetScores.to_json; with a column of the AP `before`."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title)
     table.add_column("class")
     for name in ("objects", *(["AP before"] if before is not None else []), *_COLUMNS):
         table.add_column(name, justify="right")

@@ -200,9 +200,11 @@ def _find_leak(run: RunFolder, *, is_new: bool) -> str | None:
         return None
     audit = None if is_new else read_audit(run.folder)
     if audit is None:
-        from generator.audit.leak import audit_folder  # scikit-learn takes a second to load
+        from generator.audit.leak import audit_folder, write_audit  # scikit-learn takes a second to load
 
-        audit = audit_folder(run.folder, scenes=limits.scenes, with_network=False)
+        found = audit_folder(run.folder, scenes=limits.scenes, with_network=False)
+        write_audit(run.folder, found)
+        audit = found.audit
     leak, limit = audit.leak, audit.limit(limits.max_leak_auc)
     if leak is None or leak.low <= limit:
         return None

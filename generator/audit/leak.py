@@ -24,7 +24,7 @@ from generator.geometry import Box
 from generator.pictures import spread, tile
 from generator.record import ObjectRecord, PaintRecord, SceneRecord, decode_mask, read_record
 from generator.seeds import derive_rng, derive_seed
-from generator.storage import atomic_writer, list_folder, write_json
+from generator.storage import atomic_writer, list_folder, translate_os_errors, write_json
 
 # Pixels around an object's mask that are hidden, too: its soft edge and its shadow.
 HIDDEN_BORDER_PX = 4
@@ -72,16 +72,18 @@ class PaintedPlaces:
             kind: probe(places[kind], seed=derive_seed(seed, number), with_network=with_network)
             for number, kind in enumerate(KINDS)
         }
-        findings = {kind: each.finding if each is not None else None for kind, each in found.items()}
-        judged = [(places[kind], found[kind]) for kind in ("decoys", "objects")]
-        return LeakReport(
-            audit=Audit(pictures=len(self.pictures), seed=seed, found=findings),
-            suspicious=tuple(_most_suspicious(judged)),
+        audit = Audit(
+            pictures=len(self.pictures),
+            seed=seed,
+            found={kind: each.finding for kind, each in found.items()},
+            compared={kind: each.compared for kind, each in found.items()},
         )
+        judged = [(places[kind], found[kind]) for kind in ("decoys", "objects")]
+        return LeakReport(audit=audit, suspicious=tuple(_most_suspicious(judged)))
 
 
-def audit_folder(folder: Path, *, scenes: int | None = None, with_network: bool = True, seed: int = 0) -> Audit:
-    """Audit a run folder, or so many of its scenes evenly spread, and leave audit.json and audit.png there.
+def audit_folder(folder: Path, *, scenes: int | None = None, with_network: bool = True, seed: int = 0) -> LeakReport:
+    """Audit a run folder, or so many of its scenes evenly spread; `write_audit` keeps what was found.
 
     Raises DatasetError where no finished scene is in it.
     """
@@ -91,13 +93,19 @@ def audit_folder(folder: Path, *, scenes: int | None = None, with_network: bool 
         raise DatasetError([Fault(file=str(folder), expected=expected)])
     chosen = [names[place] for place in spread(len(names), scenes or len(names))]
     records = [read_record(folder / "records" / name) for name in chosen]
-    report = audit_scenes(records, folder / "images", seed=seed, with_network=with_network)
+    return audit_scenes(records, folder / "images", seed=seed, with_network=with_network)
+
+
+def write_audit(folder: Path, report: LeakReport) -> None:
+    """Write audit.json and audit.png of a run folder, in place of what was there. Raises StorageError."""
     write_json(folder / AUDIT, report.audit.model_dump(mode="json"))
-    picture = draw_suspicious(report.suspicious)
-    if picture is not None:
-        with atomic_writer(folder / AUDIT_PICTURE) as stream:
-            picture.save(stream, "PNG")
-    return report.audit
+    picture, path = draw_suspicious(report.suspicious), folder / AUDIT_PICTURE
+    if picture is None:
+        with translate_os_errors(path):
+            path.unlink(missing_ok=True)
+        return
+    with atomic_writer(path) as stream:
+        picture.save(stream, "PNG")
 
 
 def audit_scenes(records: Sequence[SceneRecord], images: Path, *, seed: int, with_network: bool = True) -> LeakReport:
@@ -132,11 +140,10 @@ def hidden_pixels(mask: np.ndarray) -> np.ndarray:
     return cv2.dilate(mask.astype(np.uint8), np.ones((border, border), np.uint8)).astype(bool)
 
 
-def _most_suspicious(kinds: Iterable[tuple[list[Place], Probed | None]]) -> list[Place]:
+def _most_suspicious(kinds: Iterable[tuple[list[Place], Probed]]) -> list[Place]:
     ranked = [
         (suspicion, number, place)
         for number, (places, found) in enumerate(kinds)
-        if found is not None
         for place, suspicion in zip(places, found.suspicion, strict=True)
         if place.is_painted and np.isfinite(suspicion)
     ]

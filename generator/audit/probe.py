@@ -20,27 +20,31 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from generator.audit.features import measure_places
-from generator.audit.files import Auc, Finding
+from generator.audit.files import MIN_PLACES, Auc, Finding
 from generator.audit.patches import Patches, cut_patches
 from generator.audit.places import Place
 from generator.seeds import derive_rng, derive_seed
 
 FOLDS = 5
-MIN_PLACES = 20
 RESAMPLES = 1000
 CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Probed:
-    """What the probes found, and the suspicion (N,) of each place: the mean rank by all probes, in [0, 1]."""
+    """What the probes found, and the suspicion (N,) of each place: the mean rank by all probes, in [0, 1].
 
-    finding: Finding
+    `compared` painted places had something to be compared with; where they are too few, `finding` is None and
+    `suspicion` NaN.
+    """
+
+    compared: int
+    finding: Finding | None
     suspicion: np.ndarray
 
 
-def probe(places: Sequence[Place], *, seed: int, with_network: bool = True) -> Probed | None:
-    """Train the probes on painted and untouched places; None where there are too few to say anything.
+def probe(places: Sequence[Place], *, seed: int, with_network: bool = True) -> Probed:
+    """Train the probes on painted and untouched places, where there are enough to say anything.
 
     A picture's places are all learnt from or all judged, never both. The network takes a minute for some hundred
     places; features alone, seconds.
@@ -48,11 +52,13 @@ def probe(places: Sequence[Place], *, seed: int, with_network: bool = True) -> P
     kept = list(places)
     patches = cut_patches(kept)
     seen = np.isin(np.arange(len(kept)), patches.place)
-    labels = np.array([place.is_painted for place in kept])
+    labels = np.array([place.is_painted for place in kept], bool)
     groups = np.array([place.group for place in kept])
     folds = min(FOLDS, len(np.unique(groups[seen])))
-    if folds < 2 or min(labels[seen].sum(), (~labels[seen]).sum()) < MIN_PLACES:
-        return None
+    compared = min(int((seen & labels).sum()), int((seen & ~labels).sum()))
+    suspicion = np.full(len(kept), np.nan)
+    if folds < 2 or compared < MIN_PLACES:
+        return Probed(compared=compared, finding=None, suspicion=suspicion)
     names = ("features", "network") if with_network else ("features",)
     scores = {name: np.full(len(kept), np.nan) for name in names}
     measured = np.nan_to_num(measure_places(patches, len(kept)))
@@ -66,10 +72,9 @@ def probe(places: Sequence[Place], *, seed: int, with_network: bool = True) -> P
             scores["network"][judged] = _judge_patches(patches, labels, learnt, judged, derive_seed(seed, 1, fold))
     rng = derive_rng(seed, 2)
     auc = {name: _auc(labels[chosen], found[chosen], groups[chosen], rng) for name, found in scores.items()}
-    suspicion = np.full(len(kept), np.nan)
     suspicion[chosen] = np.mean([_ranks(found[chosen]) for found in scores.values()], axis=0)
     finding = Finding(places=len(chosen), pictures=len(np.unique(groups[chosen])), auc=auc)
-    return Probed(finding=finding, suspicion=suspicion)
+    return Probed(compared=compared, finding=finding, suspicion=suspicion)
 
 
 def _judge_features(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from generator.audit.files import AUDIT, AUDIT_PICTURE, Auc, Audit, Finding, read_audit
-from generator.audit.leak import audit_folder
+from generator.audit.leak import audit_folder, write_audit
 from generator.config import Config
 from generator.dataset import RunFolder
 from generator.errors import DatasetError, LeakError
@@ -138,12 +138,44 @@ def test_objects_without_decoys_may_be_found_as_easily_as_real_ones(
 
 def test_an_audit_of_some_scenes_and_again_is_the_same(tmp_path: Path) -> None:
     finished_run(tmp_path / "out", config(), leaks=True)
-    first = audit_folder(tmp_path / "out", scenes=25, with_network=False)
-    stored = (tmp_path / "out" / AUDIT).read_bytes()
-    assert audit_folder(tmp_path / "out", scenes=25, with_network=False) == first == read_audit(tmp_path / "out")
-    assert (tmp_path / "out" / AUDIT).read_bytes() == stored
-    assert first.pictures == 25
-    assert first.found["objects"] is None, "there are none"
+    first, second = (audit_folder(tmp_path / "out", scenes=25, with_network=False) for _ in range(2))
+    assert first.audit == second.audit
+    write_audit(tmp_path / "out", first)
+    assert read_audit(tmp_path / "out") == first.audit
+    assert first.audit.pictures == 25
+    assert first.audit.found["objects"] is None, "there are none"
+    assert first.audit.shortage("objects").startswith("0 could be compared with an untouched place, 20 in ")
+    assert (tmp_path / "out" / AUDIT_PICTURE).is_file()
+    write_audit(tmp_path / "out", audit_folder(tmp_path / "out", scenes=3, with_network=False))
+    assert not (tmp_path / "out" / AUDIT_PICTURE).exists(), "no picture of another audit stays"
+
+
+def audit_of(pictures: int, *judged: tuple[str, str]) -> Audit:
+    auc = Auc(value=0.6, low=0.5, high=0.7)
+    found: dict[str, Finding | None] = {"decoys": None, "objects": None}
+    for kind, name in judged:
+        before = found[kind]
+        found[kind] = Finding(places=40, pictures=20, auc={**(before.auc if before else {}), name: auc})
+    return Audit(pictures=pictures, seed=0, found=found)
+
+
+DECOYS, NETWORK, OBJECTS = ("decoys", "features"), ("decoys", "network"), ("objects", "features")
+
+
+@pytest.mark.parametrize(("new", "old", "poorer"), [
+    (audit_of(8), audit_of(8), False),
+    (audit_of(8), audit_of(8, DECOYS), True),
+    (audit_of(24), audit_of(8, OBJECTS), True),
+    (audit_of(8, DECOYS), audit_of(8), False),
+    (audit_of(24, DECOYS), audit_of(24, DECOYS), False),
+    (audit_of(12, DECOYS), audit_of(24, DECOYS), True),
+    (audit_of(24, DECOYS), audit_of(24, DECOYS, NETWORK), True),
+    (audit_of(24, OBJECTS), audit_of(24, DECOYS), False),
+    (audit_of(99, DECOYS), audit_of(24, DECOYS, NETWORK), False),
+    (audit_of(12, DECOYS, NETWORK), audit_of(24, DECOYS), False),
+])  # fmt: skip
+def test_an_audit_is_poorer_than_one_that_judged_all_it_did_and_more(new: Audit, old: Audit, poorer: bool) -> None:
+    assert new.is_poorer_than(old) is poorer
 
 
 def test_a_damaged_audit_is_said_to_be_one(tmp_path: Path) -> None:

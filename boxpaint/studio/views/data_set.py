@@ -304,4 +304,7 @@ def _show_audit(workspace: Workspace, data: PaintedSet, name: str) -> None:
     if not rows:
         return
     st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
+    for kind, finding in audit.found.items():
+        if finding is None:
+            st.text(f"{kind}: too few, {audit.shortage(kind)}")
     show_picture(workspace.inside(data.folder, AUDIT_PICTURE), "the most conspicuous places")

@@ -71,7 +71,7 @@ def places(
 @pytest.mark.parametrize("edit", [paste, smooth, tint])
 def test_what_was_done_is_found(edit: Callable[..., None]) -> None:
     found = probe(places(edit, 40), seed=0, with_network=False)
-    assert found is not None
+    assert found.finding is not None
     assert found.finding.leak.value > 0.9
     assert found.finding.leak.low > 0.8
     assert found.finding.leak.low <= found.finding.leak.value <= found.finding.leak.high
@@ -79,13 +79,13 @@ def test_what_was_done_is_found(edit: Callable[..., None]) -> None:
 
 def test_where_nothing_was_done_nothing_is_found() -> None:
     found = probe(places(leave_alone, 120), seed=0, with_network=False)
-    assert found is not None
+    assert found.finding is not None
     assert found.finding.leak.low < 0.5 < found.finding.leak.high
 
 
 def test_on_what_ground_objects_stand_is_no_trace_of_painting() -> None:
     found = probe(places(leave_alone, 60, sky_px=75), seed=0, with_network=False)
-    assert found is not None
+    assert found.finding is not None
     assert found.finding.leak.low < 0.5 < found.finding.leak.high
 
 
@@ -93,19 +93,22 @@ def test_the_network_finds_a_paste_on_its_own(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(cnn, "_STEPS", 60)  # a hard paste is learnt fast
     # As if of two pictures: two networks are trained, one for each fold, and not five.
     found = probe([replace(place, group=place.group % 2) for place in places(paste, 40)], seed=0)
-    assert found is not None
+    assert found.finding is not None
     assert found.finding.auc["network"].value > 0.9
 
 
 def test_the_same_places_get_the_same_judgement() -> None:
     some = places(smooth, 24)
     first, second = (probe(some, seed=3, with_network=False) for _ in range(2))
-    assert first is not None
-    assert second is not None
+    assert first.finding is not None
     assert first.finding == second.finding
     np.testing.assert_array_equal(first.suspicion, second.suspicion)
 
 
-def test_too_few_places_say_nothing() -> None:
-    assert probe(places(paste, 12), seed=0) is None
-    assert probe([], seed=0) is None
+def test_too_few_places_say_nothing_but_how_many_they_were() -> None:
+    some = places(paste, 12)
+    few = probe(some, seed=0)
+    assert (few.finding, few.compared) == (None, len(some) // 2)
+    assert not np.isfinite(few.suspicion).any()
+    nothing = probe([], seed=0)
+    assert (nothing.finding, nothing.compared) == (None, 0)
