@@ -67,6 +67,8 @@ class BatchItem(_Section):
     prompts: Path | None = None
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None
     limit: Annotated[int, Field(ge=1)] | None = None
+    force: bool = False
+    """Paint what the bundle never learned."""
     export: tuple[Annotated[str, AfterValidator(_is_format)], ...] = ()
 
 
@@ -192,12 +194,15 @@ def _make(each: _Ready, out: Path, listener: Listener, should_stop: Callable[[],
             folder,
             prompts=item.prompts,
             limit=item.limit,
+            force=item.force,
             listener=listener,
             should_stop=should_stop,
         )
         if not dataset.complete:
             state = STOPPED
-        for form in item.export if dataset.complete else ():
+        elif dataset.problem:
+            state, problem = FAILED, dataset.problem
+        for form in item.export if state == COMPLETE else ():
             export_set(folder, out / f"{item.name}-{form}", form, ExportOptions(overwrite=True))
             exports.append(form)
     except BoxpaintError as error:

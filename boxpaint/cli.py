@@ -27,6 +27,7 @@ from boxpaint.cli_setup import doctor, init, show_version
 from boxpaint.cli_train import app as train_app
 from boxpaint.console import CommandGroup, console
 from boxpaint.exit_codes import INTERRUPTED
+from generator.errors import BoxpaintError, DomainError
 
 if TYPE_CHECKING:
     from generator.config import Config
@@ -65,6 +66,9 @@ SeedOption = Annotated[
     int | None, typer.Option("--seed", min=0, max=2**63 - 1, help="Another seed gives another data set.")
 ]
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Only the first scenes of the plan.")]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Go on though the CSV files hold words that the bundle never learned.")
+]
 _BACKGROUND, _CLASSES = Path("background.csv"), Path("classes.csv")
 _OUT = Path("dataset")
 
@@ -82,8 +86,10 @@ def check_spec(
 ) -> None:
     """Check the CSV files, report every fault at once, and do nothing else."""
     settings, spec = _load(background, classes, attributes, config, find_references=True)
-    for warning in settings.card.warnings(spec):
-        console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
+    try:
+        settings.card.check_domain(spec)
+    except DomainError as error:
+        console.print(f"warning: {error}", style="yellow", soft_wrap=True)
     console.print(
         f"good: {spec.num_scenes} pictures of {settings.canvas.width} x {settings.canvas.height} px, "
         f"{len(spec.categories)} classes ({', '.join(spec.categories)})",
@@ -208,6 +214,7 @@ def generate(
     allow_leak: Annotated[
         bool, typer.Option("--allow-leak", help="Write annotations though a probe finds where was painted.")
     ] = False,
+    force: ForceOption = False,
     balance_to: BalanceOption = None,
     target: TargetOption = None,
     rename: RenameOption = None,
@@ -229,6 +236,7 @@ def generate(
                 limit=limit,
                 overwrite=overwrite,
                 allow_leak=allow_leak,
+                force=force,
                 listener=progress,
                 should_stop=stop,
             )
@@ -241,6 +249,8 @@ def generate(
     if not dataset.complete:
         console.print("stopped before the end; the same command goes on from there", style="yellow")
         raise typer.Exit(INTERRUPTED)
+    if dataset.problem:
+        raise BoxpaintError(dataset.problem)
 
 
 app.command()(doctor)

@@ -6,6 +6,7 @@ BoxpaintError              everything below; the command line prints it and exit
 │   ├── ConfigError        the YAML config, or a bundle's card
 │   ├── PromptsError       a prompt book (captions.json, enriched.json)
 │   └── DatasetError       a data set on disk breaks its format
+├── DomainError            the CSV files ask for what the bundle's models never learned
 ├── LeakError              a probe finds where the pictures were painted
 ├── RunMismatchError       the run folder belongs to another spec, config or seed
 ├── StorageError           a folder is missing, read-only or full
@@ -67,6 +68,14 @@ class PromptsError(FaultsError):
 
 class DatasetError(FaultsError):
     """A data set on disk breaks its format."""
+
+
+class DomainError(BoxpaintError):
+    """The CSV files ask for what the bundle's models never learned; `rows` names file, line and words."""
+
+    def __init__(self, message: str, rows: Iterable[str], advice: str):
+        self.rows: tuple[str, ...] = tuple(rows)
+        super().__init__("\n".join([message, *(f"  {row}" for row in self.rows), advice]))
 
 
 class LeakError(BoxpaintError):

@@ -18,6 +18,7 @@ from generator.plan import Plan
 from generator.prompts.book import BookRow, PromptBook, read_book
 from generator.prompts.make import make_book
 from generator.report import write_report
+from generator.report.statistics import Statistics
 from generator.spec import Spec
 from generator.storage import locked
 
@@ -64,6 +65,7 @@ def generate(
     limit: int | None = None,
     overwrite: bool = False,
     allow_leak: bool = False,
+    force: bool = False,
     listener: Listener | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Dataset:
@@ -71,21 +73,21 @@ def generate(
 
     `prompts` is a prompt book (enriched.json, or its folder), as made or edited; without it the run makes its own, and
     goes on with that. `limit` paints only the first scenes of the plan. `should_stop` is asked after every chunk.
-    `allow_leak` writes annotations although a probe finds where was painted (config: audit). Raises BoxpaintError:
-    LeakError for that, RunMismatchError for a folder of another run, StorageError when it cannot be written (what was
-    finished stays valid), PromptsError, ModelError.
+    `allow_leak` writes annotations although a probe finds where was painted (config: audit), `force` paints what the
+    bundle never learned. Raises BoxpaintError: LeakError and DomainError for these, RunMismatchError for a folder of
+    another run, StorageError when it cannot be written (what was finished stays valid), PromptsError, ModelError.
     """
     config = config or Config.load()
     listener = listener or Listener()
     if limit is not None and limit < 1:
         raise BoxpaintError(f"limit: {limit} scenes cannot be painted; 1 or more, or None for all")
+    if not force:
+        config.card.check_domain(spec)
     plan = Plan(spec=spec, config=config)
     given = read_book(Path(prompts), spec) if prompts is not None else None
     folder = Path(out)
     with locked(folder):
         run = RunFolder.open(folder, plan, overwrite=overwrite)
-        for warning in config.card.warnings(spec):
-            listener.on_warning(warning)
         book = given or run.stored_book()
         if book is None:
             book = make_book(spec, config, on_row=listener.on_row, on_warning=listener.on_warning)
@@ -134,7 +136,31 @@ def _generate(
             f"of the objects asked for, {dropped} were dropped and {unplaced} found no place: see the report"
         )
     return Dataset(
-        folder=run.folder, num_scenes=len(run.finished), num_objects=statistics.objects, complete=not stopped
+        folder=run.folder,
+        num_scenes=len(run.finished),
+        num_objects=statistics.objects,
+        complete=not stopped,
+        problem="" if statistics.objects else _without_labels(run, statistics),
+    )
+
+
+def _without_labels(run: RunFolder, statistics: Statistics) -> str:
+    """Say why there is not one label, and which checks rejected how often; "" where no object was asked for."""
+    dropped = sum(category.dropped for category in statistics.categories)
+    unplaced = sum(category.unplaced for category in statistics.categories)
+    attempts = sum(category.attempts for category in statistics.categories)
+    reasons = []
+    if dropped:
+        checks = ", ".join(f"{name} {count}" for name, count in statistics.rejections.items())
+        reasons.append(f"{dropped} objects were dropped after {attempts} attempts, rejected by {checks}")
+    if unplaced:
+        reasons.append(f"{unplaced} objects found no place")
+    if not reasons:
+        return ""
+    return (
+        f"{run.folder}: {statistics.scenes} pictures without one label: {'; '.join(reasons)}. Look at "
+        f"{run.folder / 'report.html'}: is this what the bundle paints, are the boxes large enough for it, are the "
+        "limits in the config's labels too strict?"
     )
 
 

@@ -101,12 +101,14 @@ class AttributeSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
-    """The whole wish: scenes and objects. Relative paths in it count from `folder`."""
+    """The whole wish: scenes and objects. Relative paths in it count from `folder`; the files are named in messages."""
 
     backgrounds: tuple[BackgroundSpec, ...]
     classes: tuple[ClassSpec, ...]
     attributes: tuple[AttributeSpec, ...] = ()
     folder: str = field(default=".", compare=False)
+    background_file: str = field(default="background.csv", compare=False)
+    classes_file: str = field(default="classes.csv", compare=False)
 
     @property
     def num_scenes(self) -> int:
@@ -124,7 +126,8 @@ class Spec:
     def to_json(self) -> dict[str, object]:
         """Plain data that says the same; where a file lay, and a row in it, does not count."""
         data = asdict(self)
-        del data["folder"]
+        for key in ("folder", "background_file", "classes_file"):
+            del data[key]
         for row in (*data["backgrounds"], *data["classes"], *data["attributes"]):
             del row["line"]
         for row, source in zip(data["classes"], self.classes, strict=True):
@@ -200,6 +203,8 @@ def load_spec(
         classes=tuple(_to_class(row, calibrations.get(_class_name(row))) for row in rows["classes"]),
         attributes=tuple(AttributeSpec(**row.cells, line=row.line) for row in rows["attributes"]),
         folder=str(folder),
+        background_file=str(tables[0][1]),
+        classes_file=str(tables[1][1]),
     )
 
 

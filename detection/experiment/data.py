@@ -171,9 +171,12 @@ def _paint(settings: SyntheticConfig, folder: Path, *, listener: Listener) -> Pa
     painting = Config.load(settings.config)
     spec = load_spec(settings.background, settings.classes, canvas_wh=painting.canvas_wh)
     try:
-        return generate(spec, painting, folder, limit=settings.num_images, listener=listener).folder
+        dataset = generate(spec, painting, folder, limit=settings.num_images, listener=listener)
     except RunMismatchError as error:
         if not error.differences:
             raise
         advice = "remove that folder to paint anew, or choose another --out. The differences:"
         raise RunMismatchError(f"{folder} was painted with other settings; {advice}", error.differences) from None
+    if dataset.problem:
+        raise BoxpaintError(dataset.problem)
+    return dataset.folder

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from generator.errors import ConfigError, Fault
+from generator.errors import ConfigError, DomainError, Fault
 from generator.spec import Spec
 
 BUNDLES: dict[str, Path] = {
@@ -23,7 +23,6 @@ BUNDLES: dict[str, Path] = {
 }
 CARD_FILE = "bundle.yaml"
 _WORD = re.compile(r"[^\W\d_]+")
-_SHOWN_WORDS = 6
 
 
 class ModelRef(BaseModel):
@@ -106,20 +105,21 @@ class BundleCard(BaseModel):
         words = dict.fromkeys(word for text in texts for word in _WORD.findall(text.lower()))
         return [word for word in words if word not in self.vocabulary]
 
-    def warnings(self, spec: Spec) -> list[str]:
-        """Say what of a spec the bundle cannot paint: one line, or none."""
-        rows = [("background", row.line, row.prompt) for row in spec.backgrounds]
-        rows += [("classes", row.line, row.prompt) for row in spec.classes]
-        strange = [(table, line, words) for table, line, prompt in rows if (words := self.unknown_words([prompt]))]
-        if not strange:
-            return []
-        table, line, words = strange[0]
-        shown = ", ".join(f"'{word}'" for word in words[:_SHOWN_WORDS]) + (" ..." if len(words) > _SHOWN_WORDS else "")
-        return [
-            f"the bundle '{self.name}' paints {self.paints}; {len(strange)} of {len(rows)} prompts hold words that it "
-            f"has never seen (the first: {table} table, line {line}: {shown}), expect nonsense there. "
-            f"{self.instead}".rstrip()
+    def check_domain(self, spec: Spec) -> None:
+        """Raise DomainError, with every row and what to do, where a spec asks for what the bundle never learned."""
+        rows = [(spec.background_file, row.line, row.prompt) for row in spec.backgrounds]
+        rows += [(spec.classes_file, row.line, row.prompt) for row in spec.classes]
+        strange = [
+            f"{file}:{line}: " + ", ".join(f"'{word}'" for word in words)
+            for file, line, prompt in rows
+            if (words := self.unknown_words([prompt]))
         ]
+        if strange:
+            raise DomainError(
+                f"the bundle '{self.name}' paints {self.paints}, and has never seen these words:",
+                strange,
+                f"{self.instead} To paint nonsense all the same: --force".lstrip(),
+            )
 
 
 @functools.cache

@@ -67,6 +67,8 @@ class Statistics:
     decoys: int
     decoy_attempts: int
     categories: tuple[CategoryStatistics, ...]
+    rejections: Mapping[str, int]
+    """Name of a check -> attempts at objects that it rejected, the most frequent first."""
 
     @property
     def objects(self) -> int:
@@ -81,6 +83,7 @@ class Collector:
         self._real_sides_px = real_sides_px or {}
         self._categories = {name: _Category() for name in categories}
         self._scenes: Counter[str] = Counter()
+        self._rejections: Counter[str] = Counter()
         self._backgrounds = self._decoys = self._decoy_attempts = 0
 
     def add(self, record: SceneRecord) -> None:
@@ -90,6 +93,8 @@ class Collector:
         self._decoys += sum(not item.dropped for item in record.decoys)
         self._decoy_attempts += sum(len(item.attempts) for item in record.decoys)
         for item in record.objects:
+            for attempt in item.attempts:
+                self._rejections.update({verdict.check for verdict in attempt.verdicts if not verdict.passed})
             if item.category in self._categories:
                 self._categories[item.category].add(item, record)
         for missing in record.unplaced:
@@ -107,6 +112,7 @@ class Collector:
             categories=tuple(
                 each.statistics(name, self._real_sides_px.get(name)) for name, each in self._categories.items()
             ),
+            rejections=dict(self._rejections.most_common()),
         )
 
 

@@ -23,8 +23,8 @@ def write(folder: Path, datasets: list[dict[str, object]], **keys: object) -> Pa
 
 
 @pytest.fixture()
-def config(csv_folder: Path, tiny_config: dict[str, object]) -> str:
-    keys = {**tiny_config, "audit": {"scenes": 0}, "threads": 1, "workers": 1}
+def config(csv_folder: Path, quick_config: dict[str, object]) -> str:
+    keys = {**quick_config, "audit": {"scenes": 0}, "threads": 1, "workers": 1}
     (csv_folder / "config.yaml").write_text(yaml.safe_dump(keys))
     return "config.yaml"
 
@@ -63,6 +63,20 @@ def test_what_fails_alone_fails_alone(csv_folder: Path, config: str) -> None:
     assert "is not a boxpaint run folder" in result.output
     assert [row["state"] for row in read_summary(csv_folder / "datasets")] == ["failed", "complete"]
     assert (csv_folder / "datasets" / "taken" / "mine.txt").read_text() == "mine"
+
+
+def test_a_set_without_one_label_has_failed(csv_folder: Path, quick_config: dict[str, object]) -> None:
+    strict = {**quick_config["labels"], "size_range": [9.0, 10.0], "max_attempts": 1, "verify": False}
+    (csv_folder / "strict.yaml").write_text(yaml.safe_dump({**quick_config, "labels": strict}))
+    outside = "prompt,min_appear,max_appear\na zebra,1,1\n"
+    (csv_folder / "zebra.csv").write_text(outside)
+    bare = {"name": "bare", "config": "strict.yaml", "limit": 1, "export": ["voc"]}
+    path = write(csv_folder, [bare, {"name": "zebra", "classes": "zebra.csv", "limit": 1}])
+    assert CliRunner().invoke(app, ["batch", str(path)]).exit_code == 2
+    rows = read_summary(csv_folder / "datasets")
+    assert [(row["state"], row["exports"]) for row in rows] == [("failed", ""), ("failed", "")]
+    assert "without one label" in rows[0]["problem"]
+    assert "zebra.csv:2: 'zebra'" in rows[1]["problem"]
 
 
 def test_a_stop_leaves_the_rest_for_the_next_time(csv_folder: Path, config: str) -> None:

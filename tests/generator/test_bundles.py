@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from generator.bundles import BUNDLES, CARD_FILE, BundleCard, ModelRef, load_card
 from generator.config import Config
-from generator.errors import ConfigError
+from generator.errors import ConfigError, DomainError
 from generator.spec import BackgroundSpec, ClassSpec, Spec, load_spec
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +42,7 @@ def test_every_bundle_has_a_card_that_agrees_with_itself(bundle):
 
 def test_the_default_scenario_is_one_that_the_pocket_bundle_can_paint():
     wish = load_spec(ROOT / "background.csv", ROOT / "classes.csv", canvas_wh=Config().canvas_wh)
-    assert load_card("pocket").warnings(wish) == []
+    load_card("pocket").check_domain(wish)
 
 
 def test_pocket_weights_lie_in_the_package():
@@ -67,19 +67,18 @@ def test_unknown_words(texts, unknown):
     assert BundleCard.model_validate({**CARD, "vocabulary": None}).unknown_words(texts) == []
 
 
-def test_a_warning_names_the_line_the_words_and_the_way_out():
+def test_the_refusal_names_the_files_the_lines_the_words_and_the_way_out():
     card = BundleCard.model_validate(CARD)
-    assert card.warnings(spec("a ball", "a red ball")) == []
-    assert card.warnings(spec("a field", "a red big cat")) == [
-        "the bundle 'toy' paints red balls; 2 of 2 prompts hold words that it has never seen "
-        "(the first: background table, line 2: 'field'), expect nonsense there. Take another."
-    ]
-    assert card.warnings(spec("a ball", "one two three four five six seven")) == [
-        "the bundle 'toy' paints red balls; 1 of 2 prompts hold words that it has never seen "
-        "(the first: classes table, line 5: 'one', 'two', 'three', 'four', 'five', 'six' ...), "
-        "expect nonsense there. Take another."
-    ]
-    assert load_card("sd21").warnings(spec("a field", "a red big cat")) == []
+    card.check_domain(spec("a ball", "a red ball"))
+    load_card("sd21").check_domain(spec("a field", "a red big cat"))
+    with pytest.raises(DomainError) as caught:
+        card.check_domain(spec("a field", "a red big cat"))
+    assert str(caught.value) == (
+        "the bundle 'toy' paints red balls, and has never seen these words:\n"
+        "  background.csv:2: 'field'\n"
+        "  classes.csv:5: 'big', 'cat'\n"
+        "Take another. To paint nonsense all the same: --force"
+    )
 
 
 def write_card(folder: Path, text: str | bytes) -> str:

@@ -122,7 +122,7 @@ def test_before_the_first_scene_run_json_follows_the_painter(tmp_path: Path) -> 
 
 
 def test_dataset_knows_its_places(tmp_path: Path) -> None:
-    dataset = Dataset(folder=tmp_path, num_scenes=1, num_objects=2, complete=True)
+    dataset = Dataset(folder=tmp_path, num_scenes=1, num_objects=2, complete=True, problem="")
     assert (dataset.images, dataset.report) == (tmp_path / "images", tmp_path / "report.html")
     assert dataset.annotations == tmp_path / "annotations" / "instances_train.json"
 

@@ -21,7 +21,7 @@ from boxpaint.studio.scenario_cells import (
 from boxpaint.studio.views.parts import is_at_work, load_config, show_error
 from boxpaint.studio.workspace import Workspace
 from generator.config import Config
-from generator.errors import BoxpaintError
+from generator.errors import BoxpaintError, DomainError
 from generator.pictures import preview_plan
 from generator.plan import Plan
 from generator.prompts.book import ENRICHED_FILE, PromptBook, read_book
@@ -61,8 +61,10 @@ def show(workspace: Workspace) -> None:
     _save(cells, frames, changed, sound=checked.spec is not None)
     if checked.spec is None:
         return
-    for warning in config.card.warnings(checked.spec):
-        st.warning(plain(warning))
+    try:
+        config.card.check_domain(checked.spec)
+    except DomainError as error:
+        st.warning(plain(str(error)))
     book = _read_book(workspace, checked.spec)
     _preview(checked.spec, config, book)
     _show_book(workspace, book, is_saved=not changed)
