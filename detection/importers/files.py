@@ -19,7 +19,7 @@ from generator.references import SUFFIXES
 from generator.storage import translate_os_errors
 from generator.text import as_utf8
 
-PICTURE_SUFFIXES = (*SUFFIXES, ".jfif", ".gif")
+PICTURE_SUFFIXES = (*SUFFIXES, ".jfif", ".gif", ".jpe", ".j2k", ".pnm", ".dng", ".nef", ".cr2", ".arw", ".dcm")
 # Masks have the names of their pictures; archives made on a Mac hold a twin of every file.
 _MASK_FOLDERS = ("segmentationclass", "segmentationobject", "masks", "mask")
 _JUNK_FOLDERS = ("__MACOSX",)
