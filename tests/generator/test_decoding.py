@@ -121,7 +121,7 @@ def test_formats_beside_the_usual(kind: str) -> None:
 
 
 def test_heic_is_a_format_that_is_not_read() -> None:
-    with pytest.raises(UnsupportedPictureError, match="HEIC or the like .heic., .*save it as JPEG or PNG"):
+    with pytest.raises(UnsupportedPictureError, match=r"HEIC or the like .heic., .*save it as JPEG or PNG"):
         decode_rgb(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 400)
 
 
@@ -141,7 +141,7 @@ def test_a_jpeg_that_lacks_its_last_bytes_is_whole(data: bytes, end: bytes) -> N
 @pytest.mark.parametrize("data", [JPEG, PROGRESSIVE], ids=["baseline", "progressive"])
 @pytest.mark.parametrize("cut", [6, 20, 300])
 def test_a_jpeg_that_is_cut_stays_refused(data: bytes, cut: int) -> None:
-    with pytest.raises(ValueError, match="truncated|damaged|broken"):
+    with pytest.raises(ValueError, match=r"truncated|damaged|broken"):
         decode_rgb(data[:-cut])
 
 
