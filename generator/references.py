@@ -19,7 +19,11 @@ from generator.decoding import decode_rgb
 from generator.errors import Fault
 from generator.geometry import Box, square_around
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+# HEIC is not read, but named as what it is: a phone's folder would else seem to hold no pictures.
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".jp2", ".ppm", ".pgm"),
+    *(".heic", ".heif"),
+)
 COCO_PREFIX = "coco:"
 # Around the box of a COCO category, as a share of its longer side: what is next to an object helps to name it.
 COCO_MARGIN = 0.25

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-# Bytes of a name are limited to 255, and letters may take up to four.
+# Bytes, of which a letter may take up to four; and letters of names that we make.
+_LONGEST_NAME = 255
 _LONGEST_STEM = 60
 _NO_TEXT = re.compile(r"[\ud800-\udfff]")
 
@@ -29,6 +31,18 @@ def as_unicode(name: str) -> str:
     'caf%E9'
     """
     return _NO_TEXT.sub(lambda found: f"%{ord(found[0]) & 0xFF:02X}", name)
+
+
+def file_name(stem: str, ending: str) -> str:
+    """Name a file within what file systems take: a longer stem is cut, and a sum of the whole of it put behind.
+
+    >>> file_name("a", "-1.png")
+    'a-1.png'
+    """
+    if len(f"{stem}{ending}".encode()) <= _LONGEST_NAME:
+        return f"{stem}{ending}"
+    ending = f"-{hashlib.sha256(stem.encode()).hexdigest()[:12]}{ending}"
+    return stem.encode()[: _LONGEST_NAME - len(ending.encode())].decode(errors="ignore") + ending
 
 
 def unique_stems(paths: Sequence[PurePosixPath]) -> list[str]:

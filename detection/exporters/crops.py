@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+from detection.datasets.picture_names import file_name
 from detection.exporters.names import folder_names
 from detection.exporters.pixels import encode, open_picture
 from detection.exporters.types import PictureSet
@@ -28,8 +29,8 @@ def write(data: PictureSet, work: Work) -> None:
         image = open_picture(picture)
         for item in picture.objects:
             crop = image.crop(crop_of(item.box_xyxy, image.size, work.options.margin))
-            place = f"{picture.split}/{folders[item.category.id]}/{picture.stem}-{item.id}.png"
-            work.write(place, encode(crop, "PNG", origin=image))
+            name = file_name(picture.stem, f"-{item.id}.png")
+            work.write(f"{picture.split}/{folders[item.category.id]}/{name}", encode(crop, "PNG", origin=image))
             seen[picture.split].add(item.category.id)
     for split, ids in seen.items():
         missing = [category.name for category in data.categories if category.id not in ids]

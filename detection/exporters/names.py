@@ -9,7 +9,8 @@ from detection.exporters.types import Category
 
 # What one system or another does not allow in the name of a folder.
 _FORBIDDEN = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
-_LONGEST = 100
+# Letters, and bytes: a letter may take up to four.
+_LONGEST, _LONGEST_BYTES = 100, 200
 
 
 def folder_names(categories: Sequence[Category]) -> dict[int, str]:
@@ -19,7 +20,7 @@ def folder_names(categories: Sequence[Category]) -> dict[int, str]:
     {1: 'a_b', 2: 'A_B_2'}
     """
     wished = {
-        category.id: _FORBIDDEN.sub("_", category.name)[:_LONGEST].rstrip(" .").lstrip(" ") or "_"
+        category.id: _cut(_FORBIDDEN.sub("_", category.name)).rstrip(" .").lstrip(" ") or "_"
         for category in categories
     }
     names: dict[int, str] = {}
@@ -34,3 +35,7 @@ def folder_names(categories: Sequence[Category]) -> dict[int, str]:
         taken.add(name.casefold())
         names[number] = name
     return names
+
+
+def _cut(name: str) -> str:
+    return name[:_LONGEST].encode(errors="replace")[:_LONGEST_BYTES].decode(errors="ignore")

@@ -21,7 +21,7 @@ from detection.datasets.split_names import split_of_folders, split_of_name
 from detection.importers.types import Case
 from generator.references import SUFFIXES
 
-PICTURE_SUFFIXES = (*SUFFIXES, ".jfif", ".gif")
+PICTURE_SUFFIXES = (*SUFFIXES, ".jfif", ".gif", ".jpe", ".j2k", ".pnm", ".dng", ".nef", ".cr2", ".arw", ".dcm")
 _LETTERS, _CAPITALS, _ADDRESS, _SUFFIX = range(1, 5)
 _DIFFERS = ("a suffix more or less", "blanks or accents", "capitals", "how it is encoded", "the suffix")
 _FORMS = ("name", "stem")

@@ -7,18 +7,18 @@ as PNG where not.
 from __future__ import annotations
 
 import io
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import Image, UnidentifiedImageError
 
 from detection.datasets.near_duplicates import picture_hash
-from generator.decoding import decode_rgb
+from generator.decoding import DecodedPicture, UnsupportedPictureError, decode_picture
 from generator.storage import translate_os_errors
 
 _SUFFIXES = {"JPEG": (".jpg", ".jpeg"), "MPO": (".jpg", ".jpeg"), "PNG": (".png",)}
+_UNSUPPORTED = (".dng", ".nef", ".cr2", ".arw", ".dcm")
 _JPEG_QUALITY = 95
 _TRANSPOSED = (5, 6, 7, 8)
 
@@ -41,15 +41,14 @@ class BroughtPicture:
 def bring_picture(data: bytes, suffix: str, stem: str, folder: Path) -> BroughtPicture:
     """Lay the picture of a file into `folder` under `stem`, with its `suffix` or the one that fits.
 
-    Raises ValueError with the reason when it cannot be read whole, StorageError when it cannot be written.
+    Raises ValueError with the reason when it cannot be read whole (UnsupportedPictureError: no such format), StorageError when it cannot be written.
     """
-    upright = decode_rgb(data)
-    with Image.open(io.BytesIO(data)) as header:
-        turn = header.getexif().get(ExifTags.Base.Orientation)
-        orientation = turn if isinstance(turn, int) and turn in range(2, 9) else 1
-        kind = header.format or ""
-        changes = _changes(header, data, orientation)
-    if changes:
+    if suffix.lower() in _UNSUPPORTED:  # of a raw file Pillow would read the small preview
+        raise UnsupportedPictureError(f"is {suffix[1:].upper()}, which is not read here; save it as PNG or TIFF")
+    decoded = decode_picture(data)
+    upright, data, kind, orientation = decoded.image, decoded.data, decoded.kind, decoded.orientation
+    changes = _changes(decoded)
+    if changes or decoded.is_deep:
         # CMYK and turned JPEG files stay JPEG; everything else may hold what JPEG would blur.
         is_jpeg = _SUFFIXES.get(kind) == _SUFFIXES["JPEG"]
         data, suffix = _encode(upright, is_jpeg=is_jpeg), ".jpg" if is_jpeg else ".png"
@@ -65,32 +64,31 @@ def bring_picture(data: bytes, suffix: str, stem: str, folder: Path) -> BroughtP
         size_wh=upright.size,
         stored_wh=(height, width) if orientation in _TRANSPOSED else (width, height),
         orientation=orientation,
-        changes=tuple(changes),
+        changes=(*decoded.changes, *changes),
         hash=picture_hash(upright),
     )
 
 
-def _changes(header: Image.Image, data: bytes, orientation: int) -> list[tuple[str, str]]:
+def _changes(decoded: DecodedPicture) -> list[tuple[str, str]]:
+    """Say why a picture cannot be copied as it is, beside its depth."""
     changes = []
-    if orientation != 1:
-        changes.append(("a picture that EXIF turns: turned upright", f"orientation {orientation}"))
-    if header.format not in _SUFFIXES:
-        changes.append(("a picture of another format: written as PNG", header.format or "unknown"))
-    elif header.mode not in ("RGB", "L"):
-        changes.append(("a picture that is neither RGB nor grey: made RGB", header.mode))
-    elif "transparency" in header.info:
-        changes.append(("a picture that is neither RGB nor grey: made RGB", f"{header.mode} with transparency"))
-    elif header.format == "PNG" and _png_depth(data) == 16:
-        changes.append(("a picture of 16 bits: made 8 bits", header.mode))
+    if decoded.orientation != 1:
+        changes.append(("a picture that EXIF turns: turned upright", f"orientation {decoded.orientation}"))
+    if decoded.kind not in _SUFFIXES:
+        changes.append(("a picture of another format: written as PNG", decoded.kind or "unknown"))
+    try:
+        header = Image.open(io.BytesIO(decoded.data))
+    except UnidentifiedImageError:  # a TIFF that OpenCV reads
+        return changes
+    if decoded.kind in _SUFFIXES and not decoded.is_deep:
+        if header.mode not in ("RGB", "L"):
+            changes.append(("a picture that is neither RGB nor grey: made RGB", header.mode))
+        elif "transparency" in header.info:
+            changes.append(("a picture that is neither RGB nor grey: made RGB", f"{header.mode} with transparency"))
     frames = getattr(header, "n_frames", 1)
     if frames > 1 and header.format != "MPO":
         changes.append(("a picture of several frames: the first is taken", str(frames)))
     return changes
-
-
-def _png_depth(data: bytes) -> int:
-    """Bits a channel: byte 24 of the file, in its IHDR chunk (https://www.w3.org/TR/png/#11IHDR)."""
-    return int(struct.unpack_from("B", data, 24)[0])
 
 
 def _encode(picture: Image.Image, *, is_jpeg: bool) -> bytes:

@@ -25,6 +25,7 @@ from detection.importers.registry import IMPORTERS, find_formats
 from detection.importers.report import Found, ImportReport
 from detection.importers.splitting import compile_pattern, split_pictures
 from detection.importers.types import Case, ImportOptions, RawPicture, RawSet
+from generator.decoding import UnsupportedPictureError
 from generator.errors import DatasetError, Fault
 from generator.storage import write_json
 
@@ -115,7 +116,9 @@ def _bring(
             if on_picture is not None:
                 on_picture(number + 1, len(paths))
             if isinstance(brought, ValueError):
-                cases.append(lost_picture(picture, "a picture that cannot be read", f"{paths[number]}: {brought}"))
+                unsupported = isinstance(brought, UnsupportedPictureError)
+                what = "a picture in a format that is not read here" if unsupported else "a picture that cannot be read"
+                cases.append(lost_picture(picture, what, f"{paths[number]}: {brought}"))
                 continue
             path = str(paths[number])
             cases += [Case(file=path, what=what, found=found, done="mended") for what, found in brought.changes]

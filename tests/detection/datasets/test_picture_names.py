@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from detection.datasets.picture_names import portable_path, unique_stems
+from detection.datasets.picture_names import file_name, portable_path, unique_stems
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,18 @@ def test_names_are_unique_in_one_folder(paths: list[str], stems: list[str]) -> N
     found = unique_stems([PurePosixPath(path) for path in paths])
     assert len({stem.lower() for stem in found}) == len(paths)
     assert found == stems
+
+
+def test_a_name_is_cut_to_what_file_systems_take() -> None:
+    stems = ["\u732b" * 83 + end for end in ("a", "b")]
+    names = [file_name(stem, "-12345.png") for stem in stems]
+    assert [len(name.encode()) <= 255 for name in names] == [True, True]
+    assert len({*names}) == 2
+    assert names == [file_name(stem, "-12345.png") for stem in stems]
+    assert all(name.startswith("\u732b" * 70) and name.endswith("-12345.png") for name in names)
+    assert file_name("x" * 251, ".jpg") == "x" * 251 + ".jpg"
+
+
+def test_bytes_that_are_no_text_are_written_in_letters() -> None:
+    paths = [PurePosixPath(name) for name in ("caf\udce9.jpg", "caf%E9.jpg", "\udcba\udcec/1.jpg", "b/1.jpg")]
+    assert unique_stems(paths) == ["caf%E9_jpg", "caf%E9_jpg_2", "%BA%EC_1", "b_1"]

@@ -166,3 +166,22 @@ def test_a_link_to_a_picture_is_followed(tmp_path: Path) -> None:
         path.symlink_to(Path("..") / ".." / "store" / path.name)
     export_set(source, tmp_path / "out", "coco")
     assert not any(path.is_symlink() for path in (tmp_path / "out").rglob("*"))
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_names_as_long_as_a_file_system_takes(form: str, tmp_path: Path) -> None:
+    source, letters = write_set(tmp_path / "pets"), "\u732b" * 83
+    path = source / "annotations" / "instances_train.json"
+    content = json.loads(path.read_bytes())
+    for item, end in zip(content["images"], "abc", strict=True):
+        name = f"{letters}a{end}{Path(item['file_name']).suffix}"
+        (source / "images" / item["file_name"]).rename(source / "images" / name)
+        item["file_name"] = name
+    path.write_text(json.dumps(content))
+    for file in (source / "annotations").iterdir():
+        file.write_text(file.read_text().replace(json.dumps(NAMES[0])[1:-1], "\u732b" * 100))
+    export_set(source, tmp_path / "out", form)
+    names = [path.name for path in (tmp_path / "out").rglob("*")]
+    assert max(len(name.encode()) for name in names) <= 255
+    if form == "crops":
+        assert len([name for name in names if name.endswith(("-11.png", "-12.png", "-13.png"))]) == 3

@@ -40,6 +40,7 @@ def test_whole_pixels_with_a_margin(
         (["weißer Hund", " "], ["weißer Hund", "_"]),
         (["a_b_3", "a_b", "a/b"], ["a_b_3", "a_b", "a_b_3_3"]),
         (["a_b", "a/b", "a_b_2"], ["a_b", "a_b_2_2", "a_b_2"]),
+        (["\u732b" * 90 + "a", "\u732b" * 90 + "b"], ["\u732b" * 66, "\u732b" * 66 + "_2"]),
     ],
 )
 def test_names_of_folders(names: list[str], folders: list[str]) -> None:

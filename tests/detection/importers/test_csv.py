@@ -69,6 +69,10 @@ FORMS = {
     "spaces and capitals": "File Name, Class Name, X Min, Y Min, X Max, Y Max\na.jpg, cat, 4.5, 5, 14, 25\n",
     "quotes": '"image_path","category","left","top","right","bottom"\n"imgs/a.jpg","cat","4.5","5","14","25"\n',
     "byte order mark": "\ufeff" + HEADER + "a.jpg,40,30,cat,4.5,5,14,25\n",
+    "sep=": "\ufeffsep=;\r\nfilename;class;xmin;ymin;xmax;ymax\r\na.jpg;cat;4,5;5;14;25\r\n",
+    "UTF-16": HEADER.encode("utf-16") + "a.jpg,40,30,cat,4.5,5,14,25\n".encode("utf-16-le"),
+    "Excel's Unicode text": "filename\tclass\txmin\tymin\txmax\tymax\na.jpg\tcat\t4,5\t5\t14\t25\n".encode("utf-16"),
+    "invisible spaces": "filename;class;xmin;ymin;xmax;ymax\na.jpg\u200b;\ufeffcat;4,5;\xa05\xa0;14;25\u200b\n",
     "sides": "image_id,x,y,w,h,label\na,4.5,5,9.5,20,cat\n",
     "sides called width and height": "image,x,y,width,height,class\na.jpg,4.5,5,9.5,20,cat\n",
     "makesense": "label,bbox_x,bbox_y,bbox_width,bbox_height,image_name,image_width,image_height\n"

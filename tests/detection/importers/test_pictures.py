@@ -5,6 +5,7 @@ import struct
 import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -46,6 +47,13 @@ def sixteen_bits(mode: str) -> bytes:
     )
 
 
+def twelve_bits() -> bytes:
+    """What a camera of 12 bits stores as RGB of 16."""
+    done, data = cv2.imencode(".png", np.asarray(draw(1)).astype(np.uint16) * 16)
+    assert done
+    return bytes(data.tobytes())
+
+
 def animation() -> bytes:
     stream = io.BytesIO()
     draw(1).save(stream, "GIF", save_all=True, append_images=[draw(2)])
@@ -59,6 +67,7 @@ def transparent() -> bytes:
 
 
 NEITHER = "a picture that is neither RGB nor grey: made RGB"
+DEEP = "a picture of more than 8 bits a channel: made 8 bits"
 OTHER = "a picture of another format: written as PNG"
 CHANGED = {
     "palette": ("a.png", encode(draw(1, mode="P"), "PNG"), ".png", [(NEITHER, "P")]),
@@ -66,8 +75,17 @@ CHANGED = {
     "grey and alpha": ("a.png", encode(draw(1, mode="LA"), "PNG"), ".png", [(NEITHER, "LA")]),
     "one bit": ("a.png", encode(draw(1, mode="1"), "PNG"), ".png", [(NEITHER, "1")]),
     "colour key": ("a.png", transparent(), ".png", [(NEITHER, "RGB with transparency")]),
-    "16 bits grey": ("a.png", sixteen_bits("grey"), ".png", [(NEITHER, "I;16")]),
-    "16 bits colour": ("a.png", sixteen_bits("colour"), ".png", [("a picture of 16 bits: made 8 bits", "RGB")]),
+    "16 bits grey": ("a.png", sixteen_bits("grey"), ".png", [(DEEP, "0 to 65535, taken as 16 bits")]),
+    "16 bits colour": ("a.png", sixteen_bits("colour"), ".png", [(DEEP, "0 to 65535, taken as 16 bits")]),
+    "12 bits colour": ("a.png", twelve_bits(), ".png", [(DEEP, "0 to 4080, taken as 12 bits")]),
+    "AVIF": ("a.avif", encode(draw(1), "AVIF"), ".png", [(OTHER, "AVIF")]),
+    "JPEG 2000": ("a.jp2", encode(draw(1), "JPEG2000"), ".png", [(OTHER, "JPEG2000")]),
+    "float TIFF": (
+        "a.tif",
+        encode(Image.fromarray(np.linspace(0, 1, 1200, dtype=np.float32).reshape(30, 40)), "TIFF"),
+        ".png",
+        [(DEEP, "0 to 1"), (OTHER, "TIFF")],
+    ),
     "CMYK": ("a.jpg", encode(draw(1, mode="CMYK")), ".jpg", [(NEITHER, "CMYK")]),
     "BMP": ("a.bmp", encode(draw(1), "BMP"), ".png", [(OTHER, "BMP")]),
     "WebP": ("a.webp", encode(draw(1), "WEBP"), ".png", [(OTHER, "WEBP")]),
@@ -103,6 +121,15 @@ def test_a_wrong_suffix_is_mended_without_touching_the_bytes(tmp_path: Path, nam
     brought = bring_picture(data, Path(name).suffix, "new", tmp_path)
     assert (brought.path.name, brought.path.read_bytes()) == (new, data)
     assert brought.changes == (("a suffix of another format", f"{Path(name).suffix}, but it is {kind}"),)
+
+
+def test_a_jpeg_that_lacks_its_last_two_bytes_gets_them(tmp_path: Path) -> None:
+    data = encode(draw(1))
+    brought = bring_picture(data[:-2], ".jpg", "new", tmp_path)
+    assert brought.path.read_bytes() == data
+    assert brought.changes == (
+        ("a JPEG file that lacks its last two bytes: they are put there", f"{len(data) - 2} bytes"),
+    )
 
 
 @pytest.mark.parametrize("orientation", range(2, 9))

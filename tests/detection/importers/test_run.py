@@ -259,3 +259,27 @@ def test_the_report_says_it_all(pets: Path) -> None:
     }
     assert content["options"]["seed"] == 3
     assert sum(content["splits"]["train"]["labels"].values()) + sum(content["splits"]["val"]["labels"].values()) == 11
+
+
+def test_formats_that_are_not_read_are_no_missing_pictures(tmp_path: Path) -> None:
+    source = tmp_path / "s"
+    write(source / "a.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    write(source / "phone.jpg", b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic")
+    write(source / "raw.dng", encode(draw(1), "TIFF"))
+    write_pictures(source, "b.jpg")
+    for name in ("a.heic", "phone.jpg", "raw.dng", "b.jpg"):
+        write((source / name).with_suffix(".xml"), voc_xml(name, [("cat", (1, 2, 30, 20))]))
+    imported = run(source, shares={"all": 1.0})
+    assert [(case.what, case.found, case.lost_objects) for case in imported.report.cases] == [
+        (
+            "a picture in a format that is not read here",
+            f"{name}: is {kind}, which is not read here; save it as {other}",
+            1,
+        )
+        for name, kind, other in (
+            ("a.heic", "HEIC or the like (heic)", "JPEG or PNG"),
+            ("phone.jpg", "HEIC or the like (mif1)", "JPEG or PNG"),
+            ("raw.dng", "DNG", "PNG or TIFF"),
+        )
+    ]
+    assert [*imported.boxes] == ["b.jpg"]
