@@ -59,8 +59,8 @@ def split_set(
     for position, group in enumerate(groups if groups is not None else range(len(data))):
         units.setdefault(group, []).append(position)
     if len(units) < len(shares):
-        expected = f"{len(units)} groups of pictures cannot fill {len(shares)} splits ({', '.join(shares)})"
-        raise DatasetError([Fault(file="--split", expected=expected)])
+        expected = f"{len(units)} x pictures that stay together cannot fill {len(shares)} splits ({', '.join(shares)})"
+        raise DatasetError([Fault(file="splits", expected=expected)])
     members = list(units.values())
     counts = np.array([_present(data, unit).sum(axis=0) for unit in members], float)
     chosen = _deal_out(counts, np.array([len(unit) for unit in members], float), np.array([*shares.values()]), seed)

@@ -22,6 +22,8 @@ from generator.text import as_utf8
 # Masks have the names of their pictures; archives made on a Mac hold a twin of every file.
 _MASK_FOLDERS = ("segmentationclass", "segmentationobject", "masks", "mask")
 _JUNK_FOLDERS = ("__MACOSX",)
+# As git-annex and DVC leave them where the data was not fetched.
+NOWHERE = "a link that leads nowhere"
 
 
 class SourceFiles:
@@ -35,13 +37,15 @@ class SourceFiles:
         only: PurePosixPath | None = None,
         members: Mapping[PurePosixPath, Member] | None = None,
         columns: Mapping[str, str] | None = None,
+        cases: Iterable[Case] = (),
     ):
         """`only`: the one annotation file to be read, and `columns` of CSV files (key -> column), where the user named
-        them; `members`: what lies in tar files.
+        them; `members`: what lies in tar files. `cases` list what lies there and is no file.
         """
         self.root = root
         self.only = only
         self.columns = columns or {}
+        self.cases = tuple(cases)
         self._members = members or {}
         self.files = tuple(sorted([*files, *self._members]))
         self.masks = tuple(path for path in self.files if is_picture(path) and _is_mask(path))
@@ -58,17 +62,21 @@ class SourceFiles:
             raise DatasetError([Fault(file=str(source), expected="there is no such file or folder")])
         root = source if source.is_dir() else source.parent
         with translate_os_errors(root):
-            files = [PurePosixPath(path.relative_to(root).as_posix()) for path in _walk(root, skip)]
+            found = {PurePosixPath(path.relative_to(root).as_posix()): path.is_file() for path in _walk(root, skip)}
+            files = [path for path, is_file in found.items() if is_file]
             members = {
                 path / inside: member
                 for path in files
                 if path.suffix.lower() == SUFFIX
                 for inside, member in members_of(root / path).items()
             }
+        strays = sorted(path for path, is_file in found.items() if not is_file)
+        cases = [Case(file=str(path), what=NOWHERE, done="dropped") for path in strays]
         if not files:
-            raise DatasetError([Fault(file=str(source), expected="this folder is empty")])
+            expected = f"this folder holds nothing but {len(cases)} x {NOWHERE}" if cases else "this folder is empty"
+            raise DatasetError([Fault(file=str(source), expected=expected)])
         only = None if source.is_dir() else PurePosixPath(source.name)
-        return cls(root, files, only=only, members=members, columns=columns)
+        return cls(root, files, only=only, members=members, columns=columns, cases=cases)
 
     def with_suffix(self, *suffixes: str) -> list[PurePosixPath]:
         """List the files that end so; where the user named one file, only that."""

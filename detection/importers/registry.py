@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from detection.importers import coco, csv_rows, hf, voc, webdataset, yolo
@@ -20,7 +20,7 @@ class Importer(NamedTuple):
     looks_for: str
 
 
-# In the order in which they are believed where a source has several: the more a format says, the earlier.
+# In the order in which they are believed where a source has as much of several: the more one says, the earlier.
 IMPORTERS = {
     "coco": Importer(coco.matches, coco.read, coco.LOOKS_FOR),
     "hf": Importer(hf.matches, hf.read, hf.LOOKS_FOR),
@@ -31,8 +31,30 @@ IMPORTERS = {
 }
 
 
+def read_fullest(files: SourceFiles, formats: Mapping[str, str]) -> tuple[str, RawSet, dict[str, str]]:
+    """Read a source as the one of `formats` (name -> what speaks for it) that has objects of most of its pictures.
+
+    Of several the first is taken. Returns its name, what it holds, and what speaks for the others. Raises DatasetError
+    when none can be read.
+    """
+    raw: dict[str, RawSet] = {}
+    others = dict(formats)
+    faults = []
+    for name in formats:
+        try:
+            raw[name] = IMPORTERS[name].read(files)
+        except DatasetError as error:
+            faults.append(error)
+            others[name] += f"; but {error}"
+    if not raw:
+        raise faults[0]
+    best = max(raw, key=lambda name: len({picture.path for picture in raw[name].pictures if picture.objects} - {None}))
+    del others[best]
+    return best, raw[best], others
+
+
 def find_formats(files: SourceFiles, asked: str | None = None) -> dict[str, str]:
-    """Find the formats that a source may be read as, the one to take first: name -> what speaks for it.
+    """Find the formats that a source may be read as: name -> what speaks for it.
 
     Raises DatasetError when there is none, or when there is no format of the name that was asked for.
     """

@@ -65,9 +65,7 @@ class ImportReport:
             counts[kind] += 1
             lost[*kind, "pictures"] += case.lost_pictures
             lost[*kind, "objects"] += case.lost_objects
-            examples.setdefault(
-                kind, ": ".join(part for part in (case.file, case.place, case.found) if part not in ("", "."))
-            )
+            examples.setdefault(kind, case.example())
         order = {"dropped": 0, "mended": 1, "kept": 2}
         return [
             (*kind, counts[kind], lost[*kind, "pictures"], lost[*kind, "objects"], examples[kind])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +15,13 @@ from detection.datasets.picture_names import as_unicode, unique_stems
 from detection.datasets.types import DetectionSet, Sample
 from detection.datasets.write import write_coco
 from detection.importers.categories import choose_objects, find_categories
-from detection.importers.claims import choose_pictures, join_entries, lost_picture
+from detection.importers.claims import TWICE, choose_pictures, join_entries, lost_picture
 from detection.importers.csv_columns import check_columns
-from detection.importers.files import SourceFiles
+from detection.importers.files import NOWHERE, SourceFiles
 from detection.importers.folder import REPORT, check_folder, import_folder
 from detection.importers.mending import MendedObject, mend_objects
 from detection.importers.pictures import BroughtPicture, bring_picture
-from detection.importers.registry import IMPORTERS, find_formats
+from detection.importers.registry import find_formats, read_fullest
 from detection.importers.report import Found, ImportReport
 from detection.importers.splitting import compile_pattern, split_pictures
 from detection.importers.types import Case, ImportOptions, RawPicture, RawSet
@@ -59,8 +59,8 @@ def import_set(
     check_columns(options.columns, options.format)
     files = SourceFiles.open(source, skip=out, columns=options.columns)
     formats = find_formats(files, options.format or ("csv" if options.columns else None))
-    name = next(iter(formats))
-    raw = join_entries(IMPORTERS[name].read(files))
+    name, raw, other_formats = read_fullest(files, formats)
+    raw = join_entries(replace(raw, cases=(*files.cases, *raw.cases)))
     categories = find_categories(raw, options)
     with import_folder(out, overwrite=options.overwrite) as folder:
         pictures, cases = choose_pictures(raw)
@@ -68,6 +68,8 @@ def import_set(
         cases = [*raw.cases, *cases, *found, *_first_pixel_cases(raw, options)]
         if not imported:
             raise DatasetError([_nothing_fault(source, name, cases)])
+        if faults := _lost_files(files.root, raw, imported, cases):
+            raise DatasetError(faults)
         objects, dropped = choose_objects([item.objects for item in imported], categories, options)
         data = DetectionSet(
             categories=categories,
@@ -81,8 +83,8 @@ def import_set(
             folder=out,
             source=str(source),
             format=name,
-            evidence=formats.pop(name),
-            other_formats=formats,
+            evidence=formats[name],
+            other_formats=other_formats,
             options=options,
             splits_are=splits_are,
             splits=splits,
@@ -149,10 +151,37 @@ def _first_pixel_cases(raw: RawSet, options: ImportOptions) -> list[Case]:
 
 
 def _nothing_fault(source: Path, name: str, cases: Sequence[Case]) -> Fault:
-    kinds = Counter(case.what for case in cases if case.lost_pictures)
-    reasons = "; ".join(f"{count} x {what}" for what, count in kinds.most_common(3)) or "it names none"
-    example = next((f", such as {case.found}" for case in cases if case.lost_pictures), "")
-    return Fault(file=str(source), expected=f"no picture could be imported as {name}: {reasons}{example}")
+    lost = [case for case in cases if case.lost_pictures or case.what == NOWHERE]
+    reasons = _reasons(Counter(case.what for case in lost), lost) or "it names none"
+    return Fault(file=str(source), expected=f"no picture could be imported as {name}: {reasons}")
+
+
+def _lost_files(root: Path, raw: RawSet, imported: Sequence[_Imported], cases: Sequence[Case]) -> list[Fault]:
+    """Find the files of which not one annotation came in: that is no success. Label files of one picture are judged
+    together, and what another annotation stands for is not lost.
+    """
+    named = Counter(picture.file for picture in raw.pictures)
+    lost: defaultdict[str, list[Case]] = defaultdict(list)
+    for case in cases:
+        if case.lost_objects:
+            lost[case.file if named[case.file] > 1 else ""].append(case)
+    kept = {item.raw.file if named[item.raw.file] > 1 else "" for item in imported if item.objects}
+    faults = []
+    for file, found in lost.items():
+        counts: Counter[str] = Counter()
+        for case in found:
+            counts[case.what] += case.lost_objects
+        if file not in kept and TWICE not in counts:
+            expected = f"none of {counts.total()} annotations could be imported: {_reasons(counts, found)}"
+            faults.append(Fault(file=str(root / file), expected=expected))
+    return faults
+
+
+def _reasons(counts: Counter[str], cases: Sequence[Case]) -> str:
+    """Name the three most frequent of the kinds of cases that are counted, with an example of the first."""
+    kinds = counts.most_common(3)
+    example = next((case.example() for case in cases if kinds and case.what == kinds[0][0]), "")
+    return "; ".join(f"{count} x {what}" for what, count in kinds) + (f", such as {example}" if example else "")
 
 
 def _sample(brought: BroughtPicture, objects: Sequence[MendedObject], categories: Sequence[str]) -> Sample:

@@ -11,7 +11,7 @@ from detection.datasets.near_duplicates import group_hashes, merge_groups
 from detection.datasets.splits import DEFAULT_SHARES, split_set
 from detection.datasets.types import DetectionSet
 from detection.importers.types import Case, ImportOptions, RawPicture
-from generator.errors import ConfigError, Fault
+from generator.errors import ConfigError, DatasetError, Fault
 
 UNLISTED = "unlisted"
 _FIRST = ("train", "val", "test")
@@ -23,7 +23,8 @@ def split_pictures(
     """Split `data`, whose pictures came from `pictures` and have `hashes`, (N, 128) bool.
 
     Returns the splits, where they come from, and cases. Splits of the source stay as they are, even where pictures on
-    both sides look alike; new ones keep those together. Raises ConfigError when the pattern fits no name.
+    both sides look alike; new ones keep those together. Raises ConfigError when the pattern fits no name, DatasetError
+    where there are too few pictures.
     """
     groupings = {"nearly the same picture in two splits": group_hashes(hashes)}
     if options.group_by is not None:
@@ -34,6 +35,10 @@ def split_pictures(
         for other in others:
             together = merge_groups(together, other)
         shown = ", ".join(f"{name}={share:g}" for name, share in shares.items())
+        if options.shares is None and len(set(together)) < len(shares):
+            groups = f"{len(set(together))} x pictures that look alike"
+            expected = f"the source has none, and {groups} cannot fill {shown}; --split all=1 makes one"
+            raise DatasetError([Fault(file="splits", expected=expected)])
         return split_set(data, shares, options.seed, together), f"made: {shown}, seed {options.seed}", []
     names = [picture.split or UNLISTED for picture in pictures]
     cases = []

@@ -27,6 +27,10 @@ class Case:
     lost_pictures: int = 0
     lost_objects: int = 0
 
+    def example(self) -> str:
+        """Say where it is and what was found."""
+        return ": ".join(part for part in (self.file, self.place, self.found) if part not in ("", "."))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawObject:

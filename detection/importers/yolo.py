@@ -9,7 +9,7 @@ labels beside the pictures; lists of paths. LabelImg: classes.txt among the labe
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -48,11 +48,10 @@ def matches(files: SourceFiles) -> str | None:
 
 def read(files: SourceFiles) -> RawSet:
     """Read the names, every label file, and the splits. Raises DatasetError when the names cannot be read."""
-    described = _describe(files)
+    described, cases = _describe(files)
     names = described.names if described is not None else None
     has_keypoints = described is not None and described.has_keypoints
     pictures: list[RawPicture] = []
-    cases: list[Case] = []
     for path in _text_files(files):
         text = _text(files, path)
         match = files.find_own(path)
@@ -131,22 +130,44 @@ def _locate(files: SourceFiles, value: str) -> PurePosixPath | None:
     return None
 
 
-def _describe(files: SourceFiles) -> _Description | None:
-    """Read the names from the file nearest to the top. Raises DatasetError when two class lists differ."""
-    asked = files.with_suffix(".yaml", ".yml")
-    by_depth = sorted(asked, key=lambda path: len(path.parts))
-    for path in by_depth:
-        content = _yaml(files, path)
-        if isinstance(content, dict) and isinstance(content.get("names"), list | dict):
-            return _from_yaml(path, content)
+def _describe(files: SourceFiles) -> tuple[_Description | None, list[Case]]:
+    """Read the names from the YAML file nearest to the top, one with splits before others, else from a class list.
+
+    Raises DatasetError when two that are as near differ, and when the only one cannot be read. What cannot be read
+    beside another is a case: folders hold YAML of all sorts.
+    """
+    described: list[_Description] = []
+    unreadable: dict[PurePosixPath, DatasetError] = {}
+    for path in files.with_suffix(".yaml", ".yml"):
+        try:
+            content = _yaml(files, path)
+            if isinstance(content, dict) and isinstance(content.get("names"), list | dict):
+                described.append(_from_yaml(path, content))
+        except DatasetError as error:
+            unreadable[path] = error
+    listed = _describe_by_list(files) if not described else None
+    if unreadable and not described and listed is None:
+        raise next(iter(unreadable.values()))
+    what = "a YAML file that cannot be read: another describes the set"
+    cases = [
+        Case(file=str(path), what=what, found=error.faults[0].expected, done="dropped")
+        for path, error in unreadable.items()
+    ]
+    ranks = [(not each.splits, len(each.file.parts)) for each in described]
+    best = [each for each, rank in zip(described, ranks, strict=True) if rank == min(ranks)]
+    if any(each.names != best[0].names for each in best):
+        raise _different(files, [each.file for each in best])
+    return best[0] if best else listed, cases
+
+
+def _describe_by_list(files: SourceFiles) -> _Description | None:
+    """Read the names from a class list. Raises DatasetError when two differ."""
     found: dict[tuple[str, ...], PurePosixPath] = {}
     for path in files.files:
         if path.name.lower() in _NAME_FILES or path.suffix.lower() == ".names":
             found.setdefault(_class_list(files, path), path)
     if len(found) > 1:
-        shown = " and ".join(str(path) for path in found.values())
-        expected = f"{shown} list different classes; leave the right one only"
-        raise DatasetError([Fault(file=str(files.root), expected=expected)])
+        raise _different(files, found.values())
     for names, path in found.items():
         by_number = {number: name for number, name in enumerate(names) if name}
         return _Description(file=path, names=by_number, splits=_splits_of_darknet(files))
@@ -160,6 +181,12 @@ def _class_list(files: SourceFiles, path: PurePosixPath) -> tuple[str, ...]:
     while names and not names[-1]:
         names.pop()
     return tuple(names)
+
+
+def _different(files: SourceFiles, paths: Iterable[PurePosixPath]) -> DatasetError:
+    shown = " and ".join(map(str, paths))
+    expected = f"{shown} list different classes; leave the right one only, or import the folder of one alone"
+    return DatasetError([Fault(file=str(files.root), expected=expected)])
 
 
 def _from_yaml(path: PurePosixPath, content: dict[str, Any]) -> _Description:

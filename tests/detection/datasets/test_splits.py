@@ -75,7 +75,7 @@ def test_no_split_is_empty(count: int) -> None:
 
 
 def test_fewer_groups_than_splits() -> None:
-    with pytest.raises(DatasetError, match="1 groups of pictures cannot fill 2 splits"):
+    with pytest.raises(DatasetError, match="1 x pictures that stay together cannot fill 2 splits"):
         split_set(make_set([[1]] * 3), {"train": 0.5, "val": 0.5}, 0, [0, 0, 0])
 
 

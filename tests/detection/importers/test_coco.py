@@ -156,14 +156,14 @@ ANNOTATIONS: dict[str, tuple[dict[str, Any], Any, str | None]] = {
 
 @pytest.mark.parametrize(("item", "segmentation", "what"), ANNOTATIONS.values(), ids=ANNOTATIONS)
 def test_annotations(tmp_path: Path, item: dict[str, Any], segmentation: Any, what: str | None) -> None:
-    write_pictures(tmp_path / "s", "a.jpg")
-    content = coco_json([{"id": 1, "file_name": "a.jpg"}], [{**BOX, "id": 5, **item}])
-    write(tmp_path / "s" / "train.json", content)
+    write_pictures(tmp_path / "s", "a.jpg", "b.jpg")
+    images = [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}]
+    write(tmp_path / "s" / "train.json", coco_json(images, [{**BOX, "id": 5, **item}, {**BOX, "id": 6, "image_id": 2}]))
     imported = run(tmp_path / "s")
     assert imported.what == ([what] if what else [])
-    written = imported.contents["train"]["annotations"]
+    *written, _ = imported.contents["train"]["annotations"]
     assert [found["segmentation"] for found in written] == ([] if segmentation is None else [segmentation])
-    assert imported.report.objects.source == 1
+    assert imported.report.objects.source == 2
     if written:
         assert written[0]["bbox"] == ([30, 5, 10, 20] if "beyond" in (what or "") else [4, 5, 10, 20])
         assert written[0]["area"] == 200

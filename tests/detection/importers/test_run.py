@@ -68,7 +68,7 @@ WRONG: dict[str, tuple[dict[str, Any], type[BoxpaintError], list[str]]] = {
     "more splits than pictures": (
         {"shares": {str(number): 0.1 for number in range(10)}},
         DatasetError,
-        ["6 groups of pictures cannot fill 10 splits"],
+        ["6 x pictures that stay together cannot fill 10 splits"],
     ),
 }
 
@@ -283,3 +283,15 @@ def test_formats_that_are_not_read_are_no_missing_pictures(tmp_path: Path) -> No
         )
     ]
     assert [*imported.boxes] == ["b.jpg"]
+
+
+def test_too_few_pictures_for_the_splits_that_nobody_asked_for(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "s", "a.jpg")
+    write(tmp_path / "s" / "a.xml", voc_xml("a.jpg", [("cat", (4, 5, 14, 25))]))
+    with pytest.raises(DatasetError) as raised:
+        run(tmp_path / "s")
+    assert str(raised.value) == (
+        "splits: the source has none, and 1 x pictures that look alike cannot fill train=0.8, val=0.2; "
+        "--split all=1 makes one"
+    )
+    assert run(tmp_path / "s", shares={"all": 1.0}).splits == {"all": ["a.jpg"]}

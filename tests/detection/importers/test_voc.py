@@ -144,12 +144,13 @@ FAULTS = {
 def test_boxes_are_mended_or_dropped_and_listed(
     tmp_path: Path, objects: list[tuple[str, tuple[float, ...]]], boxes: list[list[float]], what: list[str]
 ) -> None:
-    write_pictures(tmp_path / "s", "a.jpg")
+    write_pictures(tmp_path / "s", "a.jpg", "b.jpg")
     write(tmp_path / "s" / "a.xml", voc_xml("a.jpg", objects))  # type: ignore[arg-type]
+    write(tmp_path / "s" / "b.xml", voc_xml("b.jpg", [CAT]))
     imported = run(tmp_path / "s", shares={"all": 1.0})
     assert [box for _, box in imported.boxes["a.jpg"]] == boxes
     assert imported.what == what
-    assert (imported.report.objects.source, imported.report.objects.written) == (len(objects), len(boxes))
+    assert (imported.report.objects.source, imported.report.objects.written) == (len(objects) + 1, len(boxes) + 1)
 
 
 def test_files_that_are_broken_missing_or_misnamed(tmp_path: Path) -> None:
