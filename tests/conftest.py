@@ -8,7 +8,12 @@ import os
 import shutil
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# How long an example takes says nothing where other work shares the machine.
+hypothesis.settings.register_profile("boxpaint", deadline=None)
+hypothesis.settings.load_profile("boxpaint")
 
 # Before a test imports numpy or torch, and inherited by processes that tests start: over models this small, threads
 # wait for each other a hundred times longer than they compute. `make test` runs one process of tests for each core.

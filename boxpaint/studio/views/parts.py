@@ -74,11 +74,11 @@ def offer_stop(workspace: Workspace, job: JobState) -> None:
     """A button that stops a job; once it was clicked, the page says so, and offers to stop at once."""
     again = job.file.stopping > 0
     if again:
-        st.info("Stopping when what is being painted is finished; that may take minutes.", icon=":material/hourglass:")
+        st.info("Stopping when what is in hand is finished; that may take minutes.", icon=":material/hourglass:")
     st.button(
         "Stop at once" if again else "Stop",
         key=f"stop {job.name}",
-        help="What is being painted is lost." if again else "When what is being painted is finished.",
+        help="What is in hand is lost." if again else "When what is in hand is finished.",
         on_click=jobs.stop,
         args=(workspace, job.name),
     )

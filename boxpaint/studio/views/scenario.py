@@ -103,7 +103,11 @@ def _edit(cells: Cells, name: str, *, all_columns: bool) -> pd.DataFrame:
         width="stretch",
         hide_index=True,
         column_order=shown,
-        column_config={column: st.column_config.TextColumn(column, required=False) for column in COLUMNS[name]},
+        column_config={
+            # The others are as wide as what they hold, and their names can be read.
+            column: st.column_config.TextColumn(column, required=False, width="medium" if column == "prompt" else None)
+            for column in COLUMNS[name]
+        },
         key=key,
     )
     frame = edited.astype(object).where(edited.notna(), "").astype(str).reset_index(drop=True)
@@ -211,13 +215,13 @@ def _show_book(workspace: Workspace, book: PromptBook | None, *, is_saved: bool)
     rows = [
         {
             "of": row.name or "scene",
-            "prompt": row.prompt,
             "text": item.text,
             "used": not item.rejected,
             "source": item.source,
             "similarity": item.similarity,
             "nearest": item.nearest,
             "rejected": item.rejected,
+            "prompt": row.prompt,
         }
         for row in book.enriched.rows
         for item in row.texts

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -15,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from boxpaint.studio import jobs
 from boxpaint.studio.jobs import JobFile
+from boxpaint.studio.views.parts import job_key
 from boxpaint.studio.workspace import Workspace
 from generator.review import REVIEW, Decision, decide
 from tests.boxpaint.studio.conftest import save_detector_run
@@ -162,26 +164,43 @@ def test_a_run_of_which_nothing_is_missing_does_not_go_on(
     assert "Go on" in begun(3)
 
 
-def test_a_run_says_what_it_does_and_that_it_is_stopping(workspace: Workspace, open_page: Open) -> None:
+@contextlib.contextmanager
+def at_work(workspace: Workspace, name: str, log: str) -> Iterator[None]:
+    """A job that runs, has said something, and does not mind being asked to stop."""
     child = subprocess.Popen(["sh", "-c", "trap '' TERM; echo ready; sleep 60"], stdout=subprocess.PIPE)
     try:
         assert child.stdout is not None
         child.stdout.readline()
         created = psutil.Process(child.pid).create_time()
         job = JobFile(arguments=("generate",), out="out", pid=child.pid, created=created, begun=created, total=3)
-        (workspace.own_folder() / "generate out.json").write_text(job.model_dump_json())
-        (workspace.own_folder() / "generate out.log").write_text("prompt book: 5 texts\npainting: 2 backgrounds\n\n")
-        app = open_page("generate")
-        assert app.get("progress")[0].proto.text == "0 of 3 pictures; painting\\:\u2060 2 backgrounds"
-        assert not app.info
-        next(button for button in app.button if button.label == "Stop").click().run()
-        assert not app.exception
-        (said,) = app.info
-        assert "Stopping" in said.value
-        assert {"Stop", "Stop at once"} & {*labels_of(app)} == {"Stop at once"}
+        (workspace.own_folder() / f"{name}.json").write_text(job.model_dump_json())
+        (workspace.own_folder() / f"{name}.log").write_text(log)
+        yield
     finally:
         child.kill()
         child.wait()
+
+
+def test_a_run_says_what_it_does_and_that_it_is_stopping(workspace: Workspace, open_page: Open) -> None:
+    with at_work(workspace, "generate out", "prompt book: 5 texts\npainting: backgrounds 2\n\n"):
+        app = open_page("generate")
+        assert app.get("progress")[0].proto.text == "0 of 3 pictures; painting\\:\u2060 backgrounds 2"
+        assert not app.info
+        app.button(key="stop generate out").click().run()
+        assert not app.exception
+        (said,) = app.info
+        assert "Stopping" in said.value
+        assert app.button(key="stop generate out").label == "Stop at once"
+
+
+def test_an_object_waits_for_its_scene_before(workspace: Workspace, data_set: Path, open_page: Open) -> None:
+    record = json.loads((data_set / "records" / "000000.json").read_bytes())
+    app = open_page("data_set")
+    app.session_state["object"] = (str(data_set), 0, 0)
+    with at_work(workspace, f"before {job_key(record['sha256'])}", "loading models\n"):
+        app.run()
+    assert not app.exception
+    assert "loading models" in texts(app)
 
 
 def test_pages_of_what_is_not_there_say_so(open_page: Open) -> None:
