@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from boxpaint.console import Table
-from boxpaint.detect_inputs import parse_renames
+from boxpaint.detect_inputs import parse_counts, parse_renames
 from generator.errors import BoxpaintError
 
 if TYPE_CHECKING:
@@ -57,7 +57,9 @@ def balanced(
     from generator.balance import balance
 
     source = read_source(dataset, "real")
-    found = balance(spec, rename_categories(source.data, parse_renames(rename)).counts(), _counts(targets))
+    found = balance(
+        spec, rename_categories(source.data, parse_renames(rename)).counts(), parse_counts("--target", targets)
+    )
     table = Table(title=f"{source.name}: {len(source.data)} pictures")
     for heading in ("class", "real", "to paint", "together"):
         table.add_column(heading, justify="left" if heading == "class" else "right")
@@ -69,14 +71,3 @@ def balanced(
         console.print(f"not in classes.csv: {names}; see --rename", style="yellow", soft_wrap=True)
     console.print(f"that takes {found.spec.num_scenes} scenes; background.csv asks for {spec.num_scenes}")
     return found.spec
-
-
-def _counts(texts: Sequence[str] | None) -> dict[str, int]:
-    """['cat=40'] -> {'cat': 40}. Raises BoxpaintError."""
-    counts = {}
-    for text in texts or ():
-        name, _, number = (part.strip() for part in text.rpartition("="))
-        if not name or not number.isdecimal():
-            raise BoxpaintError(f"--target: found {text!r}; NAME=N is needed, N a whole number, such as platelet=400")
-        counts[name] = int(number)
-    return counts

@@ -21,7 +21,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from boxpaint.folder_names import folder_name_fault
 from generator.audit.files import read_audit
 from generator.config import Config
-from generator.errors import BoxpaintError, DatasetError, Fault, FaultsError
+from generator.errors import BoxpaintError, DatasetError, Fault, FaultsError, RunMismatchError
 from generator.seeds import MAX_SEED
 from generator.spec import load_spec
 from generator.storage import make_folder, write_bytes
@@ -205,6 +205,9 @@ def _make(each: _Ready, out: Path, listener: Listener, should_stop: Callable[[],
         for form in item.export if state == COMPLETE else ():
             export_set(folder, out / f"{item.name}-{form}", form, ExportOptions(overwrite=True))
             exports.append(form)
+    except RunMismatchError as error:  # which speaks of --out and --overwrite
+        state = FAILED
+        problem = f"{error}\nIn a batch: give this data set another name, or remove {folder} to start again"
     except BoxpaintError as error:
         state, problem = FAILED, str(error)
     pictures, labels = _count(folder)

@@ -30,12 +30,12 @@ _STOPPED = {0, 130, 143, -signal.SIGINT, -signal.SIGTERM}
 
 def app(
     folder: Annotated[
-        Path, typer.Argument(help="Folder with the scenario; the pages reach nothing outside of it.")
+        Path, typer.Argument(metavar="DIR", help="Folder with the scenario; the pages reach nothing outside of it.")
     ] = Path(),
     host: Annotated[
         str, typer.Option(help="Address to listen on. Whoever can reach it can paint and review: there is no password.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 8501,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8501,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page.")] = True,
 ) -> None:
     """Scenario, painting, data sets, photos and proofs on a page in the browser."""

@@ -43,10 +43,12 @@ def calibrate(
     from detection.datasets.read import read_detection_set
     from detection.runs.sources import match_sources, read_source
     from generator.calibration import CALIBRATION, write_calibration
+    from generator.folder_kinds import PAINTED, add_kind, kind_of
     from generator.spec import class_names
 
-    if not (folder / "run.json").is_file():
-        raise DatasetError([Fault(file=str(folder), expected="is no run folder of `boxpaint generate`")])
+    if kind_of(folder) != PAINTED:
+        expected = add_kind("is no run folder of `boxpaint generate`", folder)
+        raise DatasetError([Fault(file=str(folder), expected=expected)])
     if not classes.is_file():
         raise DatasetError([Fault(file=str(classes), expected="there is no such file; name it with --classes")])
     painted = read_detection_set(folder)

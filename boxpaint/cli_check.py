@@ -19,7 +19,9 @@ FAULTS_FOUND = 2
 
 
 def validate(
-    path: Annotated[Path, typer.Argument(help="A data set's folder, ours or any COCO, or one COCO file.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="DATASET", help="A data set's folder, ours or any COCO, or one COCO file.")
+    ],
 ) -> None:
     """Check a COCO data set and explain each fault; exit code 2 when there is one."""
     from detection.coco_metrics import score_against_itself
@@ -40,7 +42,7 @@ def validate(
 
 
 def audit(
-    folder: Annotated[Path, typer.Argument(help="Run folder of `boxpaint generate`.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Run folder of `boxpaint generate`.")],
     scenes: Annotated[
         int | None, typer.Option("--scenes", min=2, help="So many scenes, evenly spread (default: all).")
     ] = None,

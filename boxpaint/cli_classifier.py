@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from boxpaint.console import Table, console
+from boxpaint.detect_inputs import parse_counts, parse_renames
 from boxpaint.exit_codes import INTERRUPTED
 from boxpaint.training_progress import StepBar
 from detection.classifier.settings import Arm, ClassifierSettings, Listener
@@ -95,7 +96,7 @@ def classifier(
         background=background,
         boxes=boxes,
         per_class=per_class,
-        limits={name: _number(text, number) for text in limit or () for name, number in [_pair("--limit", text)]},
+        limits=parse_counts("--limit", limit),
         real_share=real_share,
         augment=augment,
         upright=upright,
@@ -107,7 +108,7 @@ def classifier(
         patience=patience,
         onnx=onnx,
     )
-    renamed = dict(_pair("--rename", text) for text in rename or ())
+    renamed = parse_renames(rename)
     from detection.classifier.data import Sources
     from detection.classifier.run import compare_classifiers
 
@@ -193,24 +194,6 @@ def _settings(**values: Any) -> ClassifierSettings:
             name = str(item["loc"][0]).replace("_", "-") if item["loc"] else "options"
             lines.append(f"--{name}: found {item['input']!r}; {item['msg'][0].lower()}{item['msg'][1:]}")
         raise BoxpaintError("\n".join(lines)) from None
-
-
-def _pair(option: str, text: str) -> tuple[str, str]:
-    """Split NAME=VALUE at the last sign. Raises BoxpaintError."""
-    from generator.errors import BoxpaintError
-
-    name, sign, value = text.rpartition("=")
-    if not sign or not name.strip() or not value.strip():
-        raise BoxpaintError(f"{option}: found {text!r}; NAME=VALUE is needed, such as platelet=10")
-    return name.strip(), value.strip()
-
-
-def _number(text: str, number: str) -> int:
-    from generator.errors import BoxpaintError
-
-    if not number.isdecimal():
-        raise BoxpaintError(f"--limit: found {text!r}; NAME=N is needed, N a whole number, such as platelet=10")
-    return int(number)
 
 
 def _show(comparison: Comparison, out: Path) -> None:

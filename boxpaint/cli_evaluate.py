@@ -15,7 +15,10 @@ from boxpaint.training_progress import StepBar
 
 _PREDICTIONS, _EVALUATION = Path("predictions"), Path("evaluation")
 
-RunArgument = Annotated[Path, typer.Argument(help="Folder of `boxpaint train detector` or `refine detector`.")]
+RunArgument = Annotated[
+    Path,
+    typer.Argument(metavar="RUN", help="Folder of `boxpaint train detector`, `train segmenter` or `refine detector`."),
+]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace the results in the folder.")]
 
 

@@ -16,7 +16,10 @@ _OUT = Path("runs/experiment")
 
 
 def experiment(
-    file: Annotated[Path, typer.Argument(help="YAML of the experiment, such as configs/experiments/quick.yaml.")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE.yaml", help="YAML of the experiment, such as configs/experiments/quick.yaml."),
+    ],
     out: Annotated[Path, typer.Option(help="Folder; the same command again goes on where it stopped.")] = _OUT,
     real: Annotated[Path | None, typer.Option("--real", help="Real data set, instead of the file's.")] = None,
     synthetic: Annotated[

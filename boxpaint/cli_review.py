@@ -31,7 +31,7 @@ class _Item:
 
 
 def review(
-    folder: Annotated[Path, typer.Argument(help="Run folder of `boxpaint generate`.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Run folder of `boxpaint generate`.")],
     category: Annotated[str | None, typer.Option("--class", help="Only objects of this class.")] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Also what was decided already (default: what is still open).")
@@ -166,12 +166,13 @@ def half_blocks(pixels: np.ndarray, width: int) -> Text:
 
 def _read(folder: Path) -> tuple[list[SceneRecord], list[str]]:
     """Records of the finished scenes, and the classes in their order. Raises DatasetError."""
+    from generator.folder_kinds import PAINTED, add_kind, kind_of
     from generator.record import read_record
     from generator.run_identity import read_json
 
-    path = folder / "run.json"
-    if not path.is_file():
-        raise DatasetError([Fault(file=str(folder), expected="is no run folder of `boxpaint generate`")])
-    rows = read_json(path)["spec"]["classes"]
+    if kind_of(folder) != PAINTED:
+        expected = add_kind("is no run folder of `boxpaint generate`", folder)
+        raise DatasetError([Fault(file=str(folder), expected=expected)])
+    rows = read_json(folder / "run.json")["spec"]["classes"]
     records = [read_record(each) for each in sorted((folder / "records").glob("*.json"))]
     return records, list(dict.fromkeys(str(row["name"]) for row in rows))

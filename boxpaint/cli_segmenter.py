@@ -138,7 +138,7 @@ def segmenter(
 
 
 def segment(
-    run: Annotated[Path, typer.Argument(help="Folder of `boxpaint train segmenter`.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of `boxpaint train segmenter`.")],
     source: Annotated[
         str, typer.Argument(metavar="SRC", help="A picture, a folder of pictures, or a data set: DATASET[:SPLIT].")
     ],
@@ -146,7 +146,7 @@ def segment(
     min_score: Annotated[float, typer.Option(min=0, max=1, help="Objects with a lower score are left out.")] = 0.5,
     rename: RenameOption = None,
     device: DeviceOption = "auto",
-    overwrite: OverwriteOption = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the results in the folder.")] = False,
 ) -> None:
     """Outline the objects of pictures: overlays, instance and semantic masks; scores where SRC has masks."""
     from detection.segmenter.pictures import find_pictures, is_data_set, labelled_pictures

@@ -27,7 +27,7 @@ def show_version(
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="Folder to lay the files down in.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to lay the files down in.")],
     scenario: Annotated[str, typer.Option(help="Which one; a name that is not there lists them all.")] = (
         "blood_smear"
     ),

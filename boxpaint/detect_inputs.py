@@ -143,6 +143,17 @@ def parse_renames(texts: Sequence[str] | None) -> dict[str, str]:
     return renames
 
 
+def parse_counts(option: str, texts: Sequence[str] | None) -> dict[str, int]:
+    """['cat=40'] -> {'cat': 40}; `option` is named where one is wrong. Raises BoxpaintError."""
+    counts = {}
+    for text in texts or ():
+        name, _, number = (part.strip() for part in text.rpartition("="))
+        if not name or not number.isdecimal():
+            raise BoxpaintError(f"{option}: found {text!r}; NAME=N is needed, N a whole number, such as platelet=400")
+        counts[name] = int(number)
+    return counts
+
+
 def shares_of(inputs: Inputs, mix: float | None) -> tuple[float, ...]:
     """Share of each batch that comes from each of the trained data sets. Raises BoxpaintError."""
     if len(inputs.trained) == 1:

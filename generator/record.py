@@ -167,7 +167,8 @@ def read_record(path: Path) -> SceneRecord:
     except ValidationError as error:
         item = error.errors()[0]
         where = ".".join(str(part) for part in item["loc"])
-        raise DatasetError([Fault(file=str(path), column=where or None, expected=item["msg"])]) from None
+        expected = f"{item['msg']}; delete this file, and the same `boxpaint generate` paints its scene again"
+        raise DatasetError([Fault(file=str(path), column=where or None, expected=expected)]) from None
 
 
 def encode_mask(mask: np.ndarray) -> RleRecord:

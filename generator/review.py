@@ -134,7 +134,8 @@ def read_review(folder: Path, categories: Iterable[str]) -> Review:
     except ValidationError as error:
         item = error.errors()[0]
         where = ".".join(str(part) for part in item["loc"])
-        raise DatasetError([Fault(file=str(path), column=where or None, expected=item["msg"])]) from None
+        expected = f"{item['msg']}; mend this file, or move it away: then nothing is decided"
+        raise DatasetError([Fault(file=str(path), column=where or None, expected=expected)]) from None
     known = list(categories)
     for number, each in enumerate(decisions):
         if each.category is not None and each.category not in known:

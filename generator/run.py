@@ -124,7 +124,10 @@ def _generate(
     if leak and not allow_leak:
         run.remove_annotations()
         write_report(run)
-        raise LeakError(f"{leak}; no annotations were written: look at {run.folder / 'audit.png'}, or --allow-leak")
+        raise LeakError(
+            f"{leak}; no annotations were written: look at {run.folder / 'audit.png'}, or "
+            "let it through: boxpaint generate --allow-leak"
+        )
     if leak:
         listener.on_warning(leak)
     _export(run)

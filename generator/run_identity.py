@@ -13,6 +13,7 @@ from generator.plan import Plan
 from generator.version import __version__
 
 RUN_SCHEMA_VERSION = 2
+_BEGIN_AGAIN = "what was begun here cannot go on: begin again with --overwrite, or with another --out"
 _RUN_KEYS = {"schema_version", "spec_digest", "config"}
 
 
@@ -54,9 +55,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_bytes())
     except ValueError:
-        raise StorageError(f"{path}: is damaged (not JSON); use another --out, or --overwrite to start again") from None
+        raise StorageError(f"{path}: is damaged (not JSON); {_BEGIN_AGAIN}") from None
     if not isinstance(data, dict):
-        raise StorageError(f"{path}: is damaged; use another --out, or --overwrite to start again")
+        raise StorageError(f"{path}: is damaged; {_BEGIN_AGAIN}")
     return data
 
 

@@ -20,16 +20,18 @@ from filelock import FileLock, Timeout
 
 from generator.errors import BoxpaintError, StorageError
 
+# Of files that are read and of those that are written, by commands with --out and without.
+_NOT_ALLOWED = "this is not allowed to you; change its permissions, or choose another folder"
 _MEANINGS = {
-    errno.ENOSPC: "the disk is full; free some space and run the same command again, it goes on where it stopped",
+    errno.ENOSPC: "the disk is full; free some space and run the same command again",
     errno.EDQUOT: "your disk quota is used up; free some space and run the same command again",
-    errno.EROFS: "the file system is read-only; choose another folder with --out",
-    errno.EACCES: "writing there is not allowed; choose another folder with --out or change its permissions",
-    errno.EPERM: "writing there is not allowed; choose another folder with --out or change its permissions",
+    errno.EROFS: "the file system is read-only; choose another folder",
+    errno.EACCES: _NOT_ALLOWED,
+    errno.EPERM: _NOT_ALLOWED,
     errno.ENOENT: "the folder is missing",
-    errno.ENOTDIR: "a part of this path is a file, not a folder; choose another folder with --out",
-    errno.EISDIR: "a folder of this name is in the way; choose another with --out",
-    errno.EEXIST: "a file of this name is in the way; choose another folder with --out",
+    errno.ENOTDIR: "a part of this path is a file, not a folder; choose another folder",
+    errno.EISDIR: "a folder of this name is in the way; move it, or choose another folder",
+    errno.EEXIST: "a file of this name is in the way; move it, or choose another folder",
 }
 
 _LONGEST = 60

@@ -20,6 +20,15 @@ class Verdict:
     reason: str = ""
 
 
+def percent(share: float) -> str:
+    """A share for a verdict's reason, exact enough to differ from the limit that it has just missed.
+
+    >>> percent(0.125), percent(0.0796)
+    ('12.5%', '7.96%')
+    """
+    return f"{100 * share:.3g}%"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
     """What was seen of an object: probability of its class, the likeliest other ("" the background) with its own.

@@ -13,6 +13,7 @@ from typing import Any
 from PIL import Image
 
 from generator.errors import DatasetError, Fault
+from generator.folder_kinds import PAINTED, add_kind, kind_of
 from generator.record import read_record
 from generator.segmentation import decode_segmentation, distance_from_mask
 from generator.spec_rules import MAX_NAME
@@ -82,16 +83,18 @@ def find_annotation_files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise DatasetError([Fault(file=str(path), expected="there is no such file or folder")])
-    is_run = (path / "run.json").exists()  # beside it lie other JSON files of ours
-    for folder in (path / "annotations",) if is_run else (path / "annotations", path):
+    is_run, kind = (path / "run.json").exists(), kind_of(path)  # beside it lie other JSON files of ours
+    for folder in (path / "annotations",) if is_run or kind else (path / "annotations", path):
         files = sorted(file for file in folder.glob("*.json") if file.is_file())
         # COCO's own folder also holds captions and keypoints, of the same pictures.
         instances = [file for file in files if file.name.startswith("instances")]
         if files:
             return instances or files
     expected = "no COCO file is in it or in its annotations/"
-    if is_run:
+    if is_run and kind in (PAINTED, None):
         expected += " (the run is unfinished, or its leak audit refused it: run `boxpaint generate` again)"
+    else:
+        expected = add_kind(expected, path)
     raise DatasetError([Fault(file=str(path), expected=expected)])
 
 

@@ -41,7 +41,7 @@ class TorchvisionDetector:
         if card.options.input_wh is None:
             raise ValueError("the card must say the size of the input")
         if architecture is None and card.options.variant is not None:
-            raise ModelError(f"{card.name} has no variants, such as {card.options.variant!r}")
+            raise ModelError(f"{card.name} has no variants, so no {card.options.variant!r}")
         self.categories = card.categories
         self._card = card
         self._input_wh = card.options.input_wh

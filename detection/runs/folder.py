@@ -25,6 +25,7 @@ from detection.detectors.types import Detector, FitResult
 from detection.runs.plot import draw_losses, losses_csv
 from detection.work_folder import remove
 from generator.errors import ModelNotFoundError, RunMismatchError, StorageError
+from generator.folder_kinds import add_kind, kind_of
 from generator.run_identity import compare, read_json
 from generator.storage import sha256_of, translate_os_errors, write_bytes, write_json
 
@@ -149,13 +150,14 @@ class RunFolder:
 def find_model(path: Path) -> Path:
     """The folder of the saved detector: `path` itself, or model/ of a finished run. Raises ModelNotFoundError."""
     for folder in (path / MODEL, path):
-        if (folder / CARD).is_file():
+        if (folder / CARD).is_file() and kind_of(folder) != "boxpaint classifier":
             return folder
-    if (path / RUN).is_file():
+    kind = kind_of(path)
+    if kind == KIND:
         raise ModelNotFoundError(f"{path}: this training is unfinished; the command that began it goes on with it")
-    raise ModelNotFoundError(
-        f"{path}: no trained detector is there; give the --out folder of `boxpaint train detector`"
-    )
+    found = "no trained detector is there" if path.exists() else "no trained detector is there, nor any such folder"
+    advice = "; give the --out folder of `boxpaint train detector` or `train segmenter`" if kind is None else ""
+    raise ModelNotFoundError(add_kind(f"{path}: {found}{advice}", path))
 
 
 def run_of(path: Path) -> Path:

@@ -165,7 +165,7 @@ def _chosen(path: Path, known: Sequence[str], split: str | None, role: Role) -> 
     keeps_test = role not in ("synthetic", "scored")
     if path.is_file():
         if split is not None:
-            expected = f"one COCO file has no splits, such as '{split}'; give its name alone, or the data set's folder"
+            expected = f"one COCO file has no splits, so no '{split}'; give its name alone, or the data set's folder"
             raise DatasetError([Fault(file=str(path), expected=expected)])
         if keeps_test and split_of_name(path.stem) == "test":
             raise DatasetError([Fault(file=str(path), expected=_KEPT_APART)])

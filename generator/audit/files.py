@@ -93,4 +93,5 @@ def read_audit(folder: Path) -> Audit | None:
     try:
         return Audit.model_validate_json(data)
     except ValidationError as error:
-        raise DatasetError([Fault(file=str(path), expected=error.errors()[0]["msg"])]) from None
+        expected = f"{error.errors()[0]['msg']}; delete this file, and `boxpaint audit` makes it again"
+        raise DatasetError([Fault(file=str(path), expected=expected)]) from None

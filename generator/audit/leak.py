@@ -20,6 +20,7 @@ from generator.audit.places import Place, centres_of, draw_untouched, pair_with_
 from generator.audit.probe import Probed, probe
 from generator.decoding import decode_rgb
 from generator.errors import DatasetError, Fault
+from generator.folder_kinds import add_kind
 from generator.geometry import Box
 from generator.pictures import spread, tile
 from generator.record import ObjectRecord, PaintRecord, SceneRecord, decode_mask, read_record
@@ -89,7 +90,7 @@ def audit_folder(folder: Path, *, scenes: int | None = None, with_network: bool 
     """
     names = sorted(entry.name for entry in list_folder(folder / "records") if entry.name.endswith(".json"))
     if not names:
-        expected = "no records/ of `boxpaint generate` are in it; only painted data sets can be audited"
+        expected = add_kind("no records/ of `boxpaint generate` are in it, and only these can be audited", folder)
         raise DatasetError([Fault(file=str(folder), expected=expected)])
     chosen = [names[place] for place in spread(len(names), scenes or len(names))]
     records = [read_record(folder / "records" / name) for name in chosen]

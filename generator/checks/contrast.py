@@ -24,7 +24,7 @@ def check_contrast(evidence: Evidence, limits: LabelConfig) -> Verdict:
     """Pass when the object stands out from what is around it; score is the contrast."""
     score, least = round(evidence.contrast, 4), limits.min_contrast
     passed = score >= least
-    reason = "" if passed else f"hardly stands out from what is around it: {score:.0f}, below {least:g}"
+    reason = "" if passed else f"hardly stands out from what is around it: {score:.4g}, below {least:g}"
     return Verdict(check="contrast", passed=passed, score=score, reason=reason)
 
 

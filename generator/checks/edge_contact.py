@@ -6,7 +6,7 @@ import numpy as np
 
 from generator.checks.evidence import Evidence
 from generator.config_sections import LabelConfig
-from generator.types import Verdict
+from generator.types import Verdict, percent
 
 # A mask this close to the region's edge (pixels) touches it: the blend has faded it out there.
 TOUCH_PX = 2
@@ -24,5 +24,6 @@ def check_edge_contact(evidence: Evidence, limits: LabelConfig) -> Verdict:
     closed = [side.any(axis=1) for side, is_open in zip(sides, evidence.open_edges, strict=True) if not is_open]
     share = float(np.concatenate(closed).mean()) if closed else 0.0
     passed = share <= limits.max_edge_contact
-    reason = "" if passed else f"touches {share:.0%} of the painted region's edge, above {limits.max_edge_contact:.0%}"
+    touched, most = percent(share), percent(limits.max_edge_contact)
+    reason = "" if passed else f"touches {touched} of the painted region's edge, above {most}"
     return Verdict(check="edge_contact", passed=passed, score=round(share, 4), reason=reason)

@@ -9,7 +9,7 @@ import numpy as np
 
 from generator.checks.evidence import Evidence
 from generator.config_sections import LabelConfig
-from generator.types import Verdict, label_from_mask
+from generator.types import Verdict, label_from_mask, percent
 
 
 def check_fragments(evidence: Evidence, limits: LabelConfig) -> Verdict:
@@ -19,7 +19,7 @@ def check_fragments(evidence: Evidence, limits: LabelConfig) -> Verdict:
     areas = stats[1:, cv2.CC_STAT_AREA]
     share = float((areas.sum() - areas.max()) / areas.sum()) if len(areas) else 0.0
     passed = share <= limits.max_fragments
-    reason = "" if passed else f"{share:.0%} of it lies apart from the rest, above {limits.max_fragments:.0%}"
+    reason = "" if passed else f"{percent(share)} of it lies apart from the rest, above {percent(limits.max_fragments)}"
     return Verdict(check="fragments", passed=passed, score=round(share, 4), reason=reason)
 
 
@@ -30,5 +30,5 @@ def check_size(evidence: Evidence, limits: LabelConfig) -> Verdict:
     ratio = math.sqrt(area / evidence.box.area)
     low, high = limits.size_range
     passed = low <= ratio <= high
-    reason = "" if passed else f"{ratio:.0%} of the size asked for, not {low:.0%} to {high:.0%}"
+    reason = "" if passed else f"{percent(ratio)} of the size asked for, not {percent(low)} to {percent(high)}"
     return Verdict(check="size", passed=passed, score=round(ratio, 4), reason=reason)

@@ -165,9 +165,9 @@ def _judge(text: str, source: str, vector: np.ndarray, kept: list[np.ndarray], s
     similarity, nearest = products[0], max(products)
     rejected = ""
     if similarity < settings.min_similarity:
-        rejected = f"off-topic: {similarity} to the row's own prompt"
+        rejected = f"off-topic: {similarity} to the row's own prompt, below {settings.min_similarity:g}"
     elif nearest > settings.max_similarity:
-        rejected = f"near-duplicate: {nearest} to a text that is kept"
+        rejected = f"near-duplicate: {nearest} to a text that is kept, above {settings.max_similarity:g}"
     return Text(text=text, source=source, similarity=similarity, nearest=nearest, rejected=rejected)
 
 

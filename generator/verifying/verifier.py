@@ -21,7 +21,7 @@ from generator.owl import Owl
 from generator.painting.device import choose_device
 from generator.placing import usual_side_px
 from generator.spec import Spec
-from generator.types import Sighting, Verdict
+from generator.types import Sighting, Verdict, percent
 
 # How much of its surroundings a crop shows, as a share of the object's longer side.
 MARGIN = 0.25
@@ -103,7 +103,8 @@ class Verifier:
         strays = self.find_strays(picture, within=within, known=known)
         score = round(strays[0].score, 4) if strays else 0.0
         passed = score <= limits.max_stray
-        reason = "" if passed else f"shows a {strays[0].category} that nobody asked for ({score:.0%})"
+        sure = f"{percent(score)}, above {percent(limits.max_stray)}"
+        reason = "" if passed else f"shows a {strays[0].category} that nobody asked for ({sure})"
         return Verdict(check="stray", passed=passed, score=score, reason=reason)
 
     def _sighting(self, view: View, probabilities: Mapping[str, float]) -> Sighting:

@@ -156,6 +156,7 @@ def test_a_broken_record_is_named(
         read_record(path)
     assert str(path) in str(raised.value)
     assert words in str(raised.value)
+    assert "delete this file, and the same `boxpaint generate` paints its scene again" in str(raised.value)
 
 
 def test_bytes_that_are_no_text_are_a_broken_record(tmp_path: Path) -> None:

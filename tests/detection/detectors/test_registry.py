@@ -110,7 +110,7 @@ def test_what_is_not_there_is_named(folder: Path, tmp_path: Path) -> None:
     ("name", "options", "reason"),
     [
         ("fast_rcnn", {}, "there is no detector 'fast_rcnn'; known:\\n  retinanet_small: "),
-        ("retinanet_small", {"variant": "large"}, "retinanet_small has no variants, such as 'large'"),
+        ("retinanet_small", {"variant": "large"}, "retinanet_small has no variants, so no 'large'"),
         ("ssdlite", {"input_wh": (300, 300)}, "ssdlite takes pictures of 320 x 320 only, not 300 x 300"),
         ("retinanet", {"input_wh": (64, 64)}, "retinanet takes pictures of more than 64 pixels"),
     ],

@@ -63,7 +63,7 @@ def test_which_splits_a_role_reads(tmp_path: Path, splits: tuple[str, ...], role
         (("test",), "{}/annotations/instances_test.json", "real", "'test' of real pictures is kept"),
         (("a", "b"), "{}", "validation", "which split? Name one: {}:a, {}:b"),
         (("a",), "{}:moon", "real", "there is no split 'moon'; splits: a"),
-        (("a",), "{}/annotations/instances_a.json:moon", "real", "has no splits, such as 'moon'"),
+        (("a",), "{}/annotations/instances_a.json:moon", "real", "has no splits, so no 'moon'"),
         (("a",), "{}/nowhere", "real", "there is no such file or folder"),
     ],
 )

@@ -130,14 +130,14 @@ def test_picture_hands_on_the_painters_fault(fault: str, score: float) -> None:
             of(rectangle(15, 15, 25, 21), rectangle(15, 22, 25, 25)),
             None,
             0.3333,
-            "33% of it lies apart from the rest, above 25%",
+            "33.3% of it lies apart from the rest, above 25%",
             id="more than may be",
         ),
         pytest.param(
             of(rectangle(12, 12, 16, 16), rectangle(20, 12, 24, 16), rectangle(12, 20, 16, 24)),
             None,
             0.6667,
-            "67% of it lies apart from the rest, above 25%",
+            "66.7% of it lies apart from the rest, above 25%",
             id="of three alike two are not the largest",
         ),
         pytest.param(
@@ -211,7 +211,7 @@ def test_a_box_that_is_not_square_is_measured_by_both_of_its_sides() -> None:
         # What would be written down as the limit is within it.
         (8.00004, 8.0, ""),
         (8.1, 8.1, "8.1 times as sharp as what is around it, above 8"),
-        (63.75, 63.75, "63.8 times as sharp as what is around it, above 8"),
+        (63.75, 63.75, "63.75 times as sharp as what is around it, above 8"),
     ],
 )
 def test_sharpness(sharpness: float, score: float, reason: str) -> None:

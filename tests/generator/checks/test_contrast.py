@@ -76,7 +76,7 @@ def test_of_nothing_there_is_none_and_what_fills_the_picture_has_the_most() -> N
         (64.3, 64.3, ""),
         # What would be written down as the limit is within it.
         (27.99996, 28.0, ""),
-        (12.3, 12.3, "hardly stands out from what is around it: 12, below 28"),
+        (12.3, 12.3, "hardly stands out from what is around it: 12.3, below 28"),
         (0.0, 0.0, "hardly stands out from what is around it: 0, below 28"),
     ],
 )
@@ -87,3 +87,8 @@ def test_contrast(contrast: float, score: float, reason: str) -> None:
 
 def test_unless_it_is_asked_for_nothing_has_to_stand_out() -> None:
     assert CHECKS["contrast"](evidence(REGION), LabelConfig()).passed
+
+
+def test_what_just_misses_a_limit_does_not_look_like_it() -> None:
+    verdict = CHECKS["contrast"](evidence(REGION, contrast=27.96), LabelConfig(min_contrast=28.0))
+    assert verdict.reason == "hardly stands out from what is around it: 27.96, below 28"

@@ -118,7 +118,7 @@ def test_one_that_shows_a_stray_comes_again_with_the_next_seed(
 
 def test_a_stray_is_named_in_the_reason(painter: Painter, config: Config) -> None:
     (background,), _ = paint(painter, config, ToldVerifier(stray=in_turn(0.95, 0.0)))
-    assert background.attempts[0].verdicts[-1].reason == "shows a platelet that nobody asked for (95%)"
+    assert background.attempts[0].verdicts[-1].reason == "shows a platelet that nobody asked for (95%, above 90%)"
     assert background.attempts[1].verdicts[-1].reason == ""
 
 

@@ -180,7 +180,7 @@ def test_an_object_that_never_passes_leaves_the_picture_as_it_was(tiny_config: d
     painted, item = paint_one(config, ToldVerifier(margin=in_turn(-0.5)))
     (bare,) = paint(config, ToldVerifier(), scene())
     assert item.label is None
-    assert item.dropped == "looks like nothing (75%), and like what it should be 25%"
+    assert item.dropped == "looks like nothing (75%), and like what it should be 25%: a margin of -50%, below 30%"
     assert item.sighting is None
     assert np.array_equal(painted.image, bare.image)
 
@@ -204,7 +204,7 @@ def test_a_stray_beside_an_object_fails_it(tiny_config: dict[str, object]) -> No
     verifier = ToldVerifier(stray=in_turn(0.0, 0.95, 0.0))
     _, item = paint_one(config_of(tiny_config, max_attempts=4), verifier)
     assert [failed(attempt) for attempt in item.attempts] == [["stray"], []]
-    assert item.attempts[0].verdicts[-1].reason == "shows a platelet that nobody asked for (95%)"
+    assert item.attempts[0].verdicts[-1].reason == "shows a platelet that nobody asked for (95%, above 90%)"
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_a_decoy_that_shows_a_class_is_dropped_and_the_picture_stays_as_it_was(t
     painted, decoy = decoy_of(config, ToldVerifier(stray=in_turn(0.0, 0.95)))
     (bare,) = paint(config, ToldVerifier(), scene())
     assert [failed(attempt) for attempt in decoy.attempts] == [["stray"]] * 3
-    assert decoy.dropped == "shows a platelet that nobody asked for (95%)"
+    assert decoy.dropped == "shows a platelet that nobody asked for (95%, above 90%)"
     assert decoy.label is None
     assert np.array_equal(painted.image, bare.image)
     assert painted.objects == ()
@@ -294,7 +294,7 @@ class FaultyPainter(LazyPainter):
 
 @pytest.mark.parametrize(
     ("kind", "reason"),
-    [(FaultyPainter, "the model painted NaN"), (LazyPainter, "changed area is 0% of the box, below 0%")],
+    [(FaultyPainter, "the model painted NaN"), (LazyPainter, "changed area is 0% of the box, below 0.1%")],
 )
 def test_objects_of_which_nothing_was_painted_are_shown_to_no_verifier(
     tiny_config: dict[str, object], kind: type[LazyPainter], reason: str

@@ -150,9 +150,9 @@ def test_off_topic_and_near_duplicates_are_rejected_with_their_scores(config_of:
     assert far.kept == near.kept == (COW.prompt,)
     assert len(far.texts) == len(near.texts) == 6  # dusk, noon, lying, and lying at dusk and noon
     for item in far.texts[1:]:
-        assert item.rejected == f"off-topic: {item.similarity} to the row's own prompt"
+        assert item.rejected == f"off-topic: {item.similarity} to the row's own prompt, below 1"
     for item in near.texts[1:]:
-        assert item.rejected == f"near-duplicate: {item.nearest} to a text that is kept"
+        assert item.rejected == f"near-duplicate: {item.nearest} to a text that is kept, above 0.5"
 
 
 def test_a_text_near_to_an_earlier_one_is_a_near_duplicate(config_of: ConfigOf):

@@ -376,7 +376,8 @@ def test_the_verdict_is_that_of_the_surest_stray(verifier: Verifier, strays: lis
     assert (inclusive.check, inclusive.passed, inclusive.reason) == ("stray", True, "")
     below = verifier.stray_verdict(PICTURES["cell"], LabelConfig(max_stray=float(np.nextafter(score, 0))))
     assert not below.passed
-    assert below.reason == f"shows a {surest.category} that nobody asked for ({score:.0%})"
+    sure = f"{100 * score:.3g}%, above {100 * np.nextafter(score, 0):.3g}%"
+    assert below.reason == f"shows a {surest.category} that nobody asked for ({sure})"
     assert inclusive.score == below.score == score
 
 
