@@ -16,7 +16,7 @@ from generator.errors import BoxpaintError, LeakError, StorageError
 from generator.exporters import EXPORTERS
 from generator.plan import Plan
 from generator.prompts.book import BookRow, PromptBook, read_book
-from generator.prompts.make import make_book
+from generator.prompts.make import RowProgress, make_book
 from generator.report import write_report
 from generator.report.statistics import Statistics
 from generator.spec import Spec
@@ -33,6 +33,9 @@ class Listener:
 
     def on_start(self, total: int, finished: int) -> None:
         """`total` scenes are asked for, `finished` of them are on disk already."""
+
+    def on_row_progress(self, progress: RowProgress) -> None:
+        """Texts are looked for, for one row of the CSV files."""
 
     def on_row(self, row: BookRow) -> None:
         """Texts were found for one row of the CSV files."""
@@ -90,7 +93,13 @@ def generate(
         run = RunFolder.open(folder, plan, overwrite=overwrite)
         book = given or run.stored_book()
         if book is None:
-            book = make_book(spec, config, on_row=listener.on_row, on_warning=listener.on_warning)
+            book = make_book(
+                spec,
+                config,
+                on_row=listener.on_row,
+                on_progress=listener.on_row_progress,
+                on_warning=listener.on_warning,
+            )
         run = run.with_book(book)
         run.keep_book()
         listener.on_prompts(book)
