@@ -164,6 +164,7 @@ def prompts(
     from generator.prompts.book import read_book, read_captions, write_book
     from generator.prompts.make import complaints
     from generator.storage import check_writable
+    from generator.weights import check_run
 
     def warn(text: str) -> None:
         console.print(f"warning: {text}", style="yellow", soft_wrap=True)
@@ -181,6 +182,7 @@ def prompts(
     if not force:
         settings.card.check_domain(spec)
     check_writable(out)
+    check_run(settings, spec, book=True, painting=False)
     try:
         book = make_and_show(spec, settings, read_captions(captions) if captions else None, console, warn)
     except KeyboardInterrupt:

@@ -21,6 +21,7 @@ from generator.report import write_report
 from generator.report.statistics import Statistics
 from generator.spec import Spec
 from generator.storage import locked
+from generator.weights import check_run
 
 # Annotations are written again after a chunk unless that would take more than this share of the time.
 EXPORT_TIME_SHARE = 0.05
@@ -92,6 +93,8 @@ def generate(
     with locked(folder):
         run = RunFolder.open(folder, plan, overwrite=overwrite)
         book = given or run.stored_book()
+        wanted = len(plan) if limit is None else min(limit, len(plan))
+        check_run(config, spec, book=book is None, painting=not run.finished.issuperset(range(wanted)))
         if book is None:
             book = make_book(
                 spec,
