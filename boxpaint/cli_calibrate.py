@@ -47,11 +47,14 @@ def calibrate(
     from detection.runs.sources import match_sources, read_source
     from generator.calibration import CALIBRATION, write_calibration
     from generator.spec import class_names
+    from generator.storage import check_writable
 
     if not (folder / "run.json").is_file():
         raise DatasetError([Fault(file=str(folder), expected="is no run folder of `boxpaint generate`")])
     if not classes.is_file():
         raise DatasetError([Fault(file=str(classes), expected="there is no such file; name it with --classes")])
+    path = classes.parent / CALIBRATION
+    check_writable(path.parent)
     painted = read_detection_set(folder)
     wanted = [name for name in class_names(classes) if name in painted.categories]
     if not wanted:
@@ -64,7 +67,6 @@ def calibrate(
         found = measure_classes(matched, painted, seed=seed)
     if not found:
         raise BoxpaintError(f"{source.name}: there is no whole object of {', '.join(painted.categories)} to measure")
-    path = classes.parent / CALIBRATION
     write_calibration(path, found, real=source.name)
     _show(found, painted.categories)
     console.print(f"wrote {path}: `boxpaint generate` now follows it; remove the file to go back", soft_wrap=True)
