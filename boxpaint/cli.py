@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from boxpaint.balance_view import BalanceOption, RenameOption, TargetOption, balanced
 from boxpaint.cli_annotate import annotate
@@ -156,14 +155,17 @@ def prompts(
     seed: SeedOption = None,
     device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a book that was edited.")] = False,
+    force: ForceOption = False,
 ) -> None:
     """Make the prompt book and show it: many faithful texts for each row, to be read, edited and given to generate.
 
     With --prompts an existing book is checked, shown, and left as it is.
     """
-    from boxpaint.prompts_view import show_book
+    from boxpaint.prompts_view import make_and_show, show_book
     from generator.prompts.book import read_book, read_captions, write_book
-    from generator.prompts.make import complaints, make_book
+    from generator.prompts.make import complaints
+    from generator.storage import check_writable
+    from generator.weights import check_run
 
     def warn(text: str) -> None:
         console.print(f"warning: {text}", style="yellow", soft_wrap=True)
@@ -178,16 +180,15 @@ def prompts(
         for complaint in complaints(book, spec, settings):
             warn(complaint)
         return
-
-    with console.status("looking for prompts") as status:
-        book = make_book(
-            spec,
-            settings,
-            captions=read_captions(captions) if captions is not None else None,
-            on_row=lambda row: status.update(f"found {len(row.kept)} prompts for {escape(row.prompt)}"),
-            on_warning=warn,
-        )
-    show_book(book, console)
+    if not force:
+        settings.card.check_domain(spec)
+    check_writable(out)
+    check_run(settings, spec, book=True, painting=False)
+    try:
+        book = make_and_show(spec, settings, read_captions(captions) if captions else None, console, warn)
+    except KeyboardInterrupt:
+        console.print("stopped; finished rows are kept, the same command goes on from there", style="yellow")
+        raise typer.Exit(INTERRUPTED) from None
     for path in write_book(book, out, overwrite=overwrite):
         console.print(f"wrote {path}")
     console.print(f"edit it if you like, then: boxpaint generate --prompts {out}")

@@ -45,12 +45,15 @@ def calibrate(
     from generator.calibration import CALIBRATION, write_calibration
     from generator.folder_kinds import PAINTED, add_kind, kind_of
     from generator.spec import class_names
+    from generator.storage import check_writable
 
     if kind_of(folder) != PAINTED:
         expected = add_kind("is no run folder of `boxpaint generate`", folder)
         raise DatasetError([Fault(file=str(folder), expected=expected)])
     if not classes.is_file():
         raise DatasetError([Fault(file=str(classes), expected="there is no such file; name it with --classes")])
+    path = classes.parent / CALIBRATION
+    check_writable(path.parent)
     painted = read_detection_set(folder)
     wanted = [name for name in class_names(classes) if name in painted.categories]
     if not wanted:
@@ -63,7 +66,6 @@ def calibrate(
         found = measure_classes(matched, painted, seed=seed)
     if not found:
         raise BoxpaintError(f"{source.name}: there is no whole object of {', '.join(painted.categories)} to measure")
-    path = classes.parent / CALIBRATION
     write_calibration(path, found, real=source.name)
     _show(found, painted.categories)
     console.print(f"wrote {path}: `boxpaint generate` now follows it; remove the file to go back", soft_wrap=True)

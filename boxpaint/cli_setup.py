@@ -40,10 +40,17 @@ def init(
     console.print(f"next: cd {folder} && boxpaint generate --limit 4")
 
 
-def doctor() -> None:
-    """Say what this machine can do: versions, devices, memory, bundles, licences."""
-    from boxpaint.doctor import examine
+def doctor(
+    get: Annotated[
+        str | None, typer.Option("--get", metavar="BUNDLE", help="First download the models of a bundle (sd21).")
+    ] = None,
+) -> None:
+    """Say what this machine can do: versions, devices, memory, bundles, licences, and which bundle is ready."""
+    from boxpaint.doctor import examine, models_of
+    from generator.weights import get_models
 
+    if get is not None:
+        get_models(models_of(get), on_model=lambda name: console.print(f"downloading {name}"))
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
     table.add_column()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 import sys
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import psutil
 
 from generator.bundles import BUNDLES, BundleCard, ModelRef, load_card
 from generator.version import __version__
+from generator.weights import local_fault
 
 PACKAGES = ("torch", "diffusers", "transformers", "opencv-python-headless", "numpy", "pandas", "pillow", "pycocotools")
 EXTRAS = {"yolo": "ultralytics", "ray": "ray", "app": "streamlit"}
@@ -34,13 +36,20 @@ def examine() -> list[tuple[str, str]]:
         rows.append(
             (f"extra {extra}", found if found != "missing" else f"not installed; pip install 'boxpaint[{extra}]'")
         )
+    verdicts = []
     for name in BUNDLES:
         card = load_card(name)
         rows.append((f"bundle {name}", f"{card.title}; paints {card.paints}; licence: {card.licence}"))
-        for role, model in card.models.items():
-            if model is not None:
-                rows.append((f"  {role}", _model(ModelRef.model_validate(model), card)))
-    return rows
+        refs = models_of(name)
+        rows += [(f"  {role}", _model(ref)) for role, ref in refs.items()]
+        verdicts.append((f"can use {name}?", _verdict(name, refs, card)))
+    return rows + verdicts
+
+
+def models_of(bundle: str) -> dict[str, ModelRef]:
+    """Models that a bundle's card names, by role. Raises ConfigError."""
+    models = load_card(bundle).models.items()
+    return {role: ModelRef.model_validate(model) for role, model in models if model is not None}
 
 
 def _installed(package: str) -> str:
@@ -68,14 +77,23 @@ def _devices() -> str:
     return "; ".join(found)
 
 
-def _model(ref: ModelRef, card: BundleCard) -> str:
+def _model(ref: ModelRef) -> str:
+    fault = local_fault(ref)
+    if fault:
+        return f"{ref.folder or ref.id} {fault}"
+    if fault is None:
+        return f"missing: {ref.folder}" if ref.folder else f"not here yet: {ref.id}"
     if ref.folder:
         size = sum(path.stat().st_size for path in ref.weight_files()) / 2**20
-        return f"ready, {size:.0f} MiB in {ref.folder}" if size else f"missing: no weights in {ref.folder}"
-    snapshot = ref.hub_snapshot()
-    if snapshot is not None:
-        return f"ready, {ref.id} in the hub's cache ({snapshot})"
-    return (
-        f"not here yet; downloaded at the first run ({card.source}), or: hf download {ref.id}; "
-        f"or set the folder of a copy in the config (models.*.folder)"
-    )
+        return f"ready, {size:.0f} MiB in {ref.folder}"
+    return f"ready, {ref.id} in the hub's cache ({ref.hub_snapshot()})"
+
+
+def _verdict(name: str, refs: Mapping[str, ModelRef], card: BundleCard) -> str:
+    missing = [ref for ref in refs.values() if local_fault(ref) != ""]
+    if not missing:
+        return "yes, without a network"
+    count = f"no, {len(missing)} of {len(refs)} models are not here"
+    if any(ref.folder for ref in missing):
+        return f"{count}: install boxpaint again"
+    return f"{count}; get them with: boxpaint doctor --get {name} ({card.source})"

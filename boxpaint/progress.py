@@ -20,8 +20,11 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.status import Status
 
+from boxpaint.prompts_view import describe_progress
 from generator.prompts.book import BookRow, PromptBook
+from generator.prompts.make import RowProgress
 from generator.run import Listener
 
 # Without a terminal, how often it is said how far the pictures in hand are.
@@ -35,6 +38,7 @@ class RunProgress(Listener):
         self.console = console
         self._should_stop = should_stop
         self._bar: Progress | None = None
+        self._status: Status | None = None
         self._task: TaskID | None = None
         self._total = 0
         self._finished = 0
@@ -50,6 +54,7 @@ class RunProgress(Listener):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._end_status()
         if self._bar is not None:
             self._bar.stop()
 
@@ -71,6 +76,13 @@ class RunProgress(Listener):
             self._task = self._bar.add_task("scenes", total=total, completed=finished, rate="")
             self._bar.start()
 
+    def on_row_progress(self, progress: RowProgress) -> None:
+        """Say below the lines how far the row is."""
+        if self._status is None:
+            self._status = self.console.status("")
+            self._status.start()
+        self._status.update(describe_progress(progress))
+
     def on_row(self, row: BookRow) -> None:
         """Say that the book grows; nothing is lost when it is stopped here."""
         if self._should_stop():
@@ -79,6 +91,7 @@ class RunProgress(Listener):
 
     def on_prompts(self, book: PromptBook) -> None:
         """Say how many texts there are."""
+        self._end_status()
         rows = book.enriched.rows
         self.console.print(f"prompt book: {sum(len(row.kept) for row in rows)} texts for {len(rows)} rows")
 
@@ -111,6 +124,11 @@ class RunProgress(Listener):
     def on_note(self, text: str) -> None:
         """Print a note above the bar."""
         self.console.print(text, soft_wrap=True)
+
+    def _end_status(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
 
     def _describe(self) -> None:
         if self._bar is not None and self._task is not None:

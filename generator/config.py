@@ -33,7 +33,8 @@ from generator.yaml_lines import Lines, read_yaml
 
 # Where and how fast a run goes, and how it is watched: no part of what is painted.
 _INDIFFERENT = {
-    *("chunk", "engine", "workers", "threads", "device", "dtype", "batch_size", "compile", "offline", "audit")
+    *("chunk", "engine", "workers", "threads", "device", "dtype", "batch_size", "compile", "offline", "audit"),
+    "allow_pickle",
 }
 
 
@@ -61,6 +62,8 @@ class Config(Section):
     compile: Literal["auto", "on", "off"] = "auto"
     """torch.compile for the UNets; auto: on a GPU, for plans that are long enough to pay for the minutes it takes."""
     offline: bool = False
+    allow_pickle: bool = False
+    """Read weights that are no safetensors, of all models: they may hold code of whoever made them."""
     canvas: CanvasConfig
     placement: PlacementConfig = PlacementConfig()
     prompts: PromptsConfig = PromptsConfig()
@@ -90,7 +93,11 @@ class Config(Section):
             below = models.get(role)
             if isinstance(model, Mapping) and model.get("id") and below:
                 below.pop("folder", None)  # a hub id in place of the card's own folder
-        return _merge({**card.defaults, "models": models}, data)
+        merged = _merge({**card.defaults, "models": models}, data)
+        for model in merged["models"].values() if merged.get("allow_pickle") is True else ():
+            if isinstance(model, dict):
+                model.setdefault("allow_pickle", True)
+        return merged
 
     @classmethod
     def load(cls, path: str | Path | None = None, **overrides: object) -> Config:
@@ -127,23 +134,10 @@ class Config(Section):
 
         Folders of models are left out as well: the weights in them are compared instead.
         """
-        data: dict[str, Any] = self.model_dump(mode="json")
-        for key in (
-            "chunk",
-            "engine",
-            "workers",
-            "threads",
-            "device",
-            "dtype",
-            "batch_size",
-            "compile",
-            "offline",
-            "audit",
-        ):
-            del data[key]
+        data: dict[str, Any] = self.model_dump(mode="json", exclude=_INDIFFERENT)
         for model in data["models"].values():
             if model is not None:
-                del model["folder"]
+                del model["folder"], model["allow_pickle"]
         return data
 
 

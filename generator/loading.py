@@ -5,6 +5,7 @@ https://huggingface.co/docs/huggingface_hub/guides/manage-cache
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
@@ -18,6 +19,7 @@ from safetensors import SafetensorError
 from generator.bundles import ModelRef
 from generator.errors import ModelError, ModelNotFoundError
 from generator.storage import sha256_of
+from generator.weights import check_models, local_fault
 
 Model = TypeVar("Model")
 # (folder or hub id, keyword arguments of from_pretrained, the same with the variant for what has one) -> model
@@ -52,20 +54,36 @@ def load_from(
     ModelNotFoundError when the files are not to be had, ModelError when they are broken.
     """
     # Late: a training asks here for a word about memory only, and would wait a second for it.
+    from huggingface_hub.utils.logging import set_verbosity_error
     from transformers.utils.logging import disable_progress_bar
 
-    # Its bar for reading a folder of weights says nothing that a person waits for; downloads keep theirs.
+    # Its bar for reading a folder of weights says nothing that a person waits for; downloads keep theirs. What goes
+    # wrong is said below, in one line.
     disable_progress_bar()
+    set_verbosity_error()
     source = ref.folder or ref.id or ""
-    if ref.folder and not Path(ref.folder).is_dir():
+    fault = local_fault(ref)
+    if ref.folder and fault is None:
         raise ModelNotFoundError(f"models.{role}.folder: there is no folder {ref.folder!r}; it must hold {layout}")
-    hub: dict[str, Any] = {"local_files_only": offline}
+    if fault and (ref.folder or offline):
+        raise ModelNotFoundError(
+            f"models.{role}: {source!r} cannot be had: it {fault}; it must hold {layout}; check models.{role}.folder "
+            f"and models.{role}.variant"
+        )
+    # What is here is taken as it is, without a word to the hub.
+    local = offline or fault == ""
+    if not local:
+        check_models({role: ref}, offline=False)
+    hub: dict[str, Any] = {"local_files_only": local}
     if ref.revision is not None:
         hub["revision"] = ref.revision
+    safe = {**hub, "use_safetensors": None if ref.allow_pickle else True}
     cause = ""
     for variant in dict.fromkeys((ref.variant, None)):
         try:
-            return load(source, hub, {**hub, "variant": variant} if variant is not None else hub)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message=".*local_dir_use_symlinks")  # diffusers to huggingface_hub
+                return load(source, hub, {**safe, "variant": variant} if variant is not None else safe)
         except (OSError, ValueError, ImportError) as error:
             cause = (str(error).strip() or type(error).__name__).splitlines()[0]
             if variant is not None and variant in str(error):
@@ -84,13 +102,12 @@ def load_from(
         advice = f"it must hold {layout}; check models.{role}.folder and models.{role}.variant"
     elif offline:
         advice = (
-            f"offline: true allows no download; set offline: false, or models.{role}.folder to a copy of the "
-            "repository, or use bundle: pocket, which needs no download"
+            f"offline: true allows no download; set offline: false, or models.{role}.folder to a copy of the repository"
         )
     else:
         advice = (
             f"check the network, models.{role}.id and models.{role}.revision; a mirror is set with the environment "
-            f"variable HF_ENDPOINT, a local copy with models.{role}.folder; bundle: pocket needs no download"
+            f"variable HF_ENDPOINT, a local copy with models.{role}.folder"
         )
     raise ModelNotFoundError(f"models.{role}: {source!r} cannot be had ({cause}); {advice}")
 

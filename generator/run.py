@@ -16,11 +16,12 @@ from generator.errors import BoxpaintError, LeakError, StorageError
 from generator.exporters import EXPORTERS
 from generator.plan import Plan
 from generator.prompts.book import BookRow, PromptBook, read_book
-from generator.prompts.make import make_book
+from generator.prompts.make import RowProgress, make_book
 from generator.report import write_report
 from generator.report.statistics import Statistics
 from generator.spec import Spec
 from generator.storage import locked
+from generator.weights import check_run
 
 # Annotations are written again after a chunk unless that would take more than this share of the time.
 EXPORT_TIME_SHARE = 0.05
@@ -33,6 +34,9 @@ class Listener:
 
     def on_start(self, total: int, finished: int) -> None:
         """`total` scenes are asked for, `finished` of them are on disk already."""
+
+    def on_row_progress(self, progress: RowProgress) -> None:
+        """Texts are looked for, for one row of the CSV files."""
 
     def on_row(self, row: BookRow) -> None:
         """Texts were found for one row of the CSV files."""
@@ -89,8 +93,16 @@ def generate(
     with locked(folder):
         run = RunFolder.open(folder, plan, overwrite=overwrite)
         book = given or run.stored_book()
+        wanted = len(plan) if limit is None else min(limit, len(plan))
+        check_run(config, spec, book=book is None, painting=not run.finished.issuperset(range(wanted)))
         if book is None:
-            book = make_book(spec, config, on_row=listener.on_row, on_warning=listener.on_warning)
+            book = make_book(
+                spec,
+                config,
+                on_row=listener.on_row,
+                on_progress=listener.on_row_progress,
+                on_warning=listener.on_warning,
+            )
         run = run.with_book(book)
         run.keep_book()
         listener.on_prompts(book)

@@ -54,6 +54,13 @@ def make_folder(path: Path) -> Path:
     return path
 
 
+def check_writable(folder: Path) -> None:
+    """Raise StorageError where nothing can be written: to be asked before anything is computed. Makes nothing."""
+    there = next((path for path in (folder, *folder.parents) if path.exists()), Path())
+    with translate_os_errors(folder), tempfile.TemporaryFile(dir=there):
+        pass
+
+
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Make a folder and keep other runs out of it; raises StorageError when one is there."""

@@ -25,7 +25,7 @@ from generator.geometry import Box
 from generator.pictures import spread, tile
 from generator.record import ObjectRecord, PaintRecord, SceneRecord, decode_mask, read_record
 from generator.seeds import derive_rng, derive_seed
-from generator.storage import atomic_writer, list_folder, translate_os_errors, write_json
+from generator.storage import atomic_writer, check_writable, list_folder, translate_os_errors, write_json
 
 # Pixels around an object's mask that are hidden, too: its soft edge and its shadow.
 HIDDEN_BORDER_PX = 4
@@ -92,6 +92,7 @@ def audit_folder(folder: Path, *, scenes: int | None = None, with_network: bool 
     if not names:
         expected = add_kind("no records/ of `boxpaint generate` are in it, and only these can be audited", folder)
         raise DatasetError([Fault(file=str(folder), expected=expected)])
+    check_writable(folder)
     chosen = [names[place] for place in spread(len(names), scenes or len(names))]
     records = [read_record(folder / "records" / name) for name in chosen]
     return audit_scenes(records, folder / "images", seed=seed, with_network=with_network)

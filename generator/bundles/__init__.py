@@ -29,7 +29,7 @@ class ModelRef(BaseModel):
     """Where one model (a folder in the layout of diffusers, transformers or sentence-transformers) comes from.
 
     `folder` (absolute, relative to the bundle's card or to the working folder) wins over `id`, a hub repository.
-    `variant` is tried first, then the plain files.
+    `variant` is tried first, then the plain files. `allow_pickle`: weights that are no safetensors may be read, too.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -39,6 +39,7 @@ class ModelRef(BaseModel):
     variant: str | None = None
     dtype: Literal["float32", "float16", "bfloat16"] | None = None
     folder: str | None = None
+    allow_pickle: bool = False
 
     @model_validator(mode="after")
     def _has_a_source(self) -> ModelRef:

@@ -11,7 +11,7 @@ from transformers import BlipForConditionalGeneration, BlipProcessor
 
 from generator.bundles import ModelRef
 from generator.loading import load_with_processor, pixel_values
-from generator.prompts.caption_cache import CAPTION_SETTINGS
+from generator.prompts.cache import CAPTION_SETTINGS
 
 # Rows of every batch: short ones are filled up, because kernels differ in the last bit between shapes, so that the
 # caption of a picture does not depend on its company.

@@ -10,7 +10,7 @@ import numpy as np
 from generator.config import Config
 from generator.errors import Fault, SpecError
 from generator.prompts.book import Caption, CaptionRow, Captions, RowKey, Skipped, background_key, class_key
-from generator.prompts.caption_cache import CAPTION_SETTINGS, CaptionCache
+from generator.prompts.cache import CAPTION_SETTINGS, CaptionCache
 from generator.prompts.models import PromptModels
 from generator.references import content_hash, find_references, open_reference, reference_fault, sample
 from generator.spec import BackgroundSpec, ClassSpec, Spec
@@ -36,7 +36,7 @@ def caption_references(
     if models.ref("captioner").folder is None:
         # Of a hub model only the loading tells the commit, which the cache and captions.json go by.
         _ = models.captioner
-    captioner = models.fingerprint("captioner")
+    captioner = models.used["captioner"] = models.fingerprint("captioner")
     cache = CaptionCache({"captioner": captioner, "prefix": config.prompts.caption_prefix, **CAPTION_SETTINGS})
     captioned = tuple(_caption_row(key, row, spec, config, models, cache, on_warning) for key, row in rows.items())
     return Captions(schema_version=1, model=captioner, parameters=parameters, rows=captioned)

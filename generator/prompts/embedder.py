@@ -28,8 +28,9 @@ class SentenceEmbedder:
         # Imports scikit-learn and scipy, a second: only for bundles that use it.
         from sentence_transformers import SentenceTransformer
 
-        def load(source: str, hub: dict[str, Any], _weights: dict[str, Any]) -> Any:
-            model = SentenceTransformer(source, device=str(device), **hub)
+        def load(source: str, hub: dict[str, Any], weights: dict[str, Any]) -> Any:
+            kind = {"use_safetensors": weights["use_safetensors"]}
+            model = SentenceTransformer(source, device=str(device), model_kwargs=kind, **hub)
             with_words(model.tokenizer)
             return model
 

@@ -4,13 +4,18 @@ For each row three sources take turns, its captions, its attributes and GPT-2, u
 
     own prompt -> kept
     candidate  -> cleaned -> rules on words -> off-topic? -> near-duplicate? -> kept
+
+A finished row is kept at once (generator/prompts/cache.py), so that a stopped book goes on with the next one.
 """
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 
@@ -27,12 +32,14 @@ from generator.prompts.book import (
     class_key,
     key_position,
 )
+from generator.prompts.cache import MadeRow, keep_row, read_row
 from generator.prompts.captions import caption_references
 from generator.prompts.compose import attributes_for, compose
 from generator.prompts.models import PromptModels
 from generator.prompts.rules import Limits, Rules, blocked_words, clean, rules_for_background, rules_for_class
 from generator.seeds import derive_rng, derive_seed
 from generator.spec import Spec
+from generator.storage import sha256_of
 
 # Position of the book below the run's seed, beside the plan's (generator/plan.py).
 BOOK = 2**32 - 2
@@ -64,19 +71,32 @@ class _Wish:
         return key_position(self.key)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowProgress:
+    """How far the search for a row's texts has come; `number` counts the rows of the book from 1."""
+
+    prompt: str
+    number: int
+    rows: int
+    kept: int
+    tried: int
+
+
 def make_book(
     spec: Spec,
     config: Config,
     *,
     captions: Captions | None = None,
     on_row: Callable[[BookRow], None] = lambda _: None,
+    on_progress: Callable[[RowProgress], None] = lambda _: None,
     on_warning: Callable[[str], None] = lambda _: None,
 ) -> PromptBook:
     """Make the book of a spec: the same bytes for the same spec, config, seed and photos on one kind of machine.
 
     `captions` of reference photos, as made or edited, are taken instead of captioning the photos. `on_row` hears of
-    every row that is done. Raises ConfigError when the bundle lacks a model that is needed,
-    ModelError when one cannot be loaded, SpecError when no reference photo of a class can be read.
+    every row that is done, `on_progress` of every text that is tried. A row that was finished before, by the same
+    words, settings, models and code, is not made again. Raises ConfigError when the bundle lacks a model that is
+    needed, ModelError when one cannot be loaded, SpecError when no reference photo of a class can be read.
     """
     models = PromptModels(config)
     if captions is None:
@@ -91,12 +111,18 @@ def make_book(
         texts = Counter(text for item in row.captions if (text := clean(item.text)))
         wishes[row.key] = replace(wishes[row.key], captions=tuple(text for text, _ in texts.most_common()))
     rows: list[BookRow] = []
-    for wish in wishes.values():
-        row_texts = tuple(_find_texts(wish, spec, config, models))
-        rows.append(BookRow(table=wish.key[0], name=wish.category, prompt=wish.prompt, texts=row_texts))
-        on_row(rows[-1])
+    used = dict(models.used)
+    for number, wish in enumerate(wishes.values(), start=1):
+
+        def on_text(kept: int, tried: int, prompt: str = wish.prompt, number: int = number) -> None:
+            on_progress(RowProgress(prompt=prompt, number=number, rows=len(wishes), kept=kept, tried=tried))
+
+        made = _make_row(wish, spec, config, models, on_text)
+        used.update(made.models)
+        rows.append(made.row)
+        on_row(made.row)
     parameters = config.prompts.model_dump(mode="json")
-    enriched = Enriched(schema_version=1, models=models.used, seed=config.seed, parameters=parameters, rows=tuple(rows))
+    enriched = Enriched(schema_version=1, models=used, seed=config.seed, parameters=parameters, rows=tuple(rows))
     return PromptBook(enriched=enriched, captions=captions)
 
 
@@ -127,7 +153,50 @@ def complaints(book: PromptBook, spec: Spec, config: Config) -> list[str]:
     ]
 
 
-def _find_texts(wish: _Wish, spec: Spec, config: Config, models: PromptModels) -> list[Text]:
+def _make_row(
+    wish: _Wish, spec: Spec, config: Config, models: PromptModels, on_text: Callable[[int, int], None]
+) -> MadeRow:
+    """Take a row that was made before, or make it and keep it."""
+    on_text(1, 1)
+    if made := read_row(_identity(wish, spec, config, models)):
+        return made
+    models.used = {}
+    texts = tuple(_find_texts(wish, spec, config, models, on_text))
+    row = BookRow(table=wish.key[0], name=wish.category, prompt=wish.prompt, texts=texts)
+    made = MadeRow(row=row, models=models.used)
+    if made.models:  # without a model it is made at once
+        keep_row(_identity(wish, spec, config, models), made)
+    return made
+
+
+def _identity(wish: _Wish, spec: Spec, config: Config, models: PromptModels) -> dict[str, object]:
+    """All that decides the texts of a row, the code included."""
+    roles = [role for role in ("enricher", "embedder") if getattr(config.models, role) is not None]
+    return {
+        "key": wish.key,
+        "phrases": [wish.rules.own, wish.rules.others],
+        "captions": wish.captions,
+        "attributes": attributes_for(spec.attributes, wish.category),
+        "vocabulary": sorted(config.card.vocabulary or ()),
+        "seed": config.seed,
+        "parameters": config.prompts.model_dump(mode="json"),
+        "models": {role: models.fingerprint(role) for role in roles},
+        "device": config.device,
+        "code": _code(),
+    }
+
+
+@functools.cache
+def _code() -> dict[str, str]:
+    """Versions of the libraries that compute, and a hash for each file of this package, lists of words included."""
+    versions = {name: version(name) for name in ("torch", "transformers", "sentence-transformers")}
+    files = (path for path in Path(__file__).parent.iterdir() if path.suffix in (".py", ".txt"))
+    return {**versions, **{path.name: sha256_of(path) for path in files}}
+
+
+def _find_texts(
+    wish: _Wish, spec: Spec, config: Config, models: PromptModels, on_text: Callable[[int, int], None]
+) -> list[Text]:
     """Try texts until enough are kept or every source is spent; the row's own prompt is always the first."""
     settings = config.prompts
     texts = [Text(text=wish.prompt, source="prompt")]
@@ -140,6 +209,7 @@ def _find_texts(wish: _Wish, spec: Spec, config: Config, models: PromptModels) -
         if not source:
             break
         idle += 1
+        on_text(kept, len(texts))
         text = clean(raw)
         if text.lower() in tried:
             continue

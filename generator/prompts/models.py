@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from generator.bundles import ModelRef
 from generator.config import Config
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from generator.prompts.embedder import Embedder
     from generator.prompts.enricher import Enricher
 
+Model = TypeVar("Model")
 
 _NEEDS = {
     "captioner": "the column references needs a captioner (BLIP)",
@@ -40,31 +40,30 @@ class PromptModels:
     def __init__(self, config: Config):
         self.config = config
         self.used: dict[str, str] = {}
-        """Role -> fingerprint of the models that wrote or judged texts so far."""
+        """Role -> fingerprint of the models that wrote or judged texts, in the order of their first use."""
+        self._loaded: dict[str, Any] = {}
+        self._hashes: dict[str, str] = {}
 
-    @cached_property
+    @property
     def captioner(self) -> Captioner:
         """BLIP."""
         from generator.prompts.captioner import Captioner
 
-        with self._using("captioner") as ref:
-            return Captioner(ref, device=self._device, offline=self.config.offline)
+        return self._use("captioner", Captioner)
 
-    @cached_property
+    @property
     def enricher(self) -> Enricher:
         """GPT-2."""
         from generator.prompts.enricher import Enricher
 
-        with self._using("enricher") as ref:
-            return Enricher(ref, device=self._device, offline=self.config.offline)
+        return self._use("enricher", Enricher)
 
-    @cached_property
+    @property
     def embedder(self) -> Embedder:
         """What says how near two texts are."""
         from generator.prompts.embedder import load_embedder
 
-        with self._using("embedder") as ref:
-            return load_embedder(ref, device=self._device, offline=self.config.offline)
+        return self._use("embedder", load_embedder)
 
     def ref(self, role: str) -> ModelRef:
         """Where the model of a role comes from."""
@@ -75,19 +74,25 @@ class PromptModels:
         return ref
 
     def fingerprint(self, role: str) -> str:
-        """What identifies the weights of a role; from now on it counts as used."""
+        """What identifies the weights of a role; of a hub model that was never here only once it is loaded."""
         from generator.loading import fingerprint
 
-        self.used[role] = fingerprint(self.ref(role))
-        return self.used[role]
+        ref = self.ref(role)
+        if ref.folder is None or role not in self._hashes:
+            self._hashes[role] = fingerprint(ref)
+        return self._hashes[role]
 
-    @contextmanager
-    def _using(self, role: str) -> Iterator[ModelRef]:
-        try:
-            yield self.ref(role)
-        except ModelNotFoundError as error:
-            raise ModelNotFoundError(f"{error}; to do without, {_WITHOUT[role]}") from error
-        self.fingerprint(role)
+    def _use(self, role: str, load: Callable[..., Model]) -> Model:
+        if role not in self._loaded:
+            ref = self.ref(role)
+            try:
+                self._loaded[role] = load(ref, device=self._device, offline=self.config.offline)
+            except ModelNotFoundError as error:
+                raise ModelNotFoundError(f"{error}; to do without, {_WITHOUT[role]}") from error
+        if role not in self.used:
+            self.used[role] = self.fingerprint(role)
+        model: Model = self._loaded[role]
+        return model
 
     @cached_property
     def _device(self) -> torch.device:

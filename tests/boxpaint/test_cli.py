@@ -179,3 +179,6 @@ def test_doctor_says_what_is_there_and_what_is_missing(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     for words in ("torch", "memory", "bundle pocket", "ready", "bundle sd21", "licence", "sd2-community"):
         assert words in result.stdout
+    pocket, sd21 = result.stdout.split("can use ")[1:]
+    assert pocket.split() == ["pocket?", "yes,", "without", "a", "network"]
+    assert "boxpaint doctor --get sd21" in " ".join(sd21.split())

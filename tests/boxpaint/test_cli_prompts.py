@@ -14,6 +14,7 @@ from boxpaint import cli
 from boxpaint.__main__ import main
 
 CLASSES = "prompt,min_appear,max_appear,name,references\na brown cow [Bos],1,2,cow,photos\na grey wolf,0,1,wolf,\n"
+NO_MODELS = "bundle: sd21\noffline: true\n"
 
 
 @pytest.fixture()
@@ -173,7 +174,10 @@ def test_showing_and_planning_load_no_torch(farm: Path) -> None:
             {"classes.csv": CLASSES.replace("photos", "foto")},
             ["classes.csv:2", "'foto'", "no such folder"],
         ),
-        (["prompts", "--out", "classes.csv"], {}, ["classes.csv", "--out"]),
+        # Before a model is loaded: there is none here.
+        (["prompts", "--out", "classes.csv"], {"config.yaml": NO_MODELS}, ["classes.csv", "--out"]),
+        (["prompts", "--out", "classes.csv/book"], {"config.yaml": NO_MODELS}, ["is a file, not a folder", "--out"]),
+        (["prompts"], {"config.yaml": "bundle: pocket\n"}, ["background.csv:2: 'green', 'field'", "sd21", "--force"]),
         (
             ["prompts"],
             {

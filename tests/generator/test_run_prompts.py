@@ -129,8 +129,15 @@ def test_an_edit_before_the_first_scene_is_taken(
 
 
 def test_a_run_that_makes_its_own_book_paints_from_it(
-    spec: Spec, quick_config: dict[str, object], tmp_path: Path, tiny_language_models: Path, run_folder_files: Files
+    spec: Spec,
+    quick_config: dict[str, object],
+    tmp_path: Path,
+    tiny_language_models: Path,
+    run_folder_files: Files,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
     class Hearer(Listener):
         def __init__(self) -> None:
             self.books: list[PromptBook] = []

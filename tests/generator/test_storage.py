@@ -11,6 +11,7 @@ import pytest
 from generator.errors import StorageError
 from generator.storage import (
     atomic_writer,
+    check_writable,
     make_folder,
     remove_leftovers,
     sha256_of,
@@ -101,8 +102,15 @@ def test_a_folder_in_the_way_is_named(tmp_path):
 @pytest.mark.parametrize("place", ["in_the_way", "in_the_way/deeper"])
 def test_no_place_for_a_folder(tmp_path, place):
     (tmp_path / "in_the_way").touch()
-    with pytest.raises(StorageError, match="--out"):
-        make_folder(tmp_path / place)
+    for ask in (check_writable, make_folder):
+        with pytest.raises(StorageError, match="--out"):
+            ask(tmp_path / place)
+
+
+def test_asking_whether_a_folder_can_be_written_makes_nothing(tmp_path):
+    check_writable(tmp_path)
+    check_writable(tmp_path / "not" / "there" / "yet")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_make_folder_makes_parents_and_minds_no_rerun(tmp_path):
@@ -116,6 +124,8 @@ def test_a_folder_without_permission(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(StorageError, match="not allowed"):
         write_bytes(tmp_path / "file", b"data")
+    with pytest.raises(StorageError, match="not allowed"):
+        check_writable(tmp_path / "book")
 
 
 def test_the_users_umask_decides_who_may_read(tmp_path):

@@ -10,7 +10,7 @@ from generator.config import Config
 from generator.errors import ConfigError, SpecError
 from generator.loading import fingerprint
 from generator.prompts.book import PromptBook, Skipped, read_book, write_book
-from generator.prompts.caption_cache import CAPTION_SETTINGS, CaptionCache
+from generator.prompts.cache import CAPTION_SETTINGS, CaptionCache
 from generator.prompts.captions import caption_references
 from generator.prompts.make import make_book
 from generator.prompts.models import PromptModels

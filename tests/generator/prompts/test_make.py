@@ -1,15 +1,18 @@
 """The prompt book made: three sources, judged by words and by a model, the same for the same seed."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from generator.config import Config
 from generator.errors import ConfigError
-from generator.prompts.book import BookRow, PromptBook, read_book, write_book
-from generator.prompts.make import make_book
+from generator.prompts import make
+from generator.prompts.book import BookRow, PromptBook, Text, read_book, write_book
+from generator.prompts.make import RowProgress, make_book
 from generator.prompts.models import PromptModels
 from generator.spec import AttributeSpec, BackgroundSpec, ClassSpec, Spec
 
@@ -40,10 +43,11 @@ def attribute(text: str, applies_to: str = "") -> AttributeSpec:
 # The whole book.
 
 
-def test_the_same_wish_gives_the_same_bytes_and_another_seed_others(config_of: ConfigOf):
+def test_the_same_wish_gives_the_same_bytes_and_another_seed_others(config_of: ConfigOf, cache_home: Path):
     spec = spec_of(COW, WOLF, attributes=ATTRIBUTES)
     config = config_of(variants=8)
     one = make_book(spec, config)
+    shutil.rmtree(cache_home)
     assert make_book(spec, config).files() == one.files()
     other = make_book(spec, config_of(variants=8, seed=1))
     assert other.digest != one.digest
@@ -181,6 +185,66 @@ def test_rules_on_words_come_before_the_model(config_of: ConfigOf):
     assert all(item.similarity is None for item in row.texts if item.rejected)
     lax = make_book(spec, config_of(enrich="none", patience=60, block_words=False))
     assert "a brown cow, on a poster" in row_of(lax, COW.prompt).kept
+
+
+# What is finished is kept.
+
+
+def test_a_stopped_book_goes_on_with_its_next_row_and_gives_the_same_bytes(
+    config_of: ConfigOf, cache_home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    spec, config = spec_of(COW, WOLF, attributes=ATTRIBUTES), config_of(variants=6)
+    whole = make_book(spec, config)
+    shutil.rmtree(cache_home)
+
+    def stop(row: BookRow) -> None:
+        if row.prompt == COW.prompt:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_book(spec, config, on_row=stop)
+    made: list[str] = []
+    find_texts = make._find_texts
+
+    def note(wish: make._Wish, *others: Any) -> list[Text]:
+        made.append(wish.prompt)
+        return find_texts(wish, *others)
+
+    monkeypatch.setattr(make, "_find_texts", note)
+    heard: list[RowProgress] = []
+    assert make_book(spec, config, on_progress=heard.append).files() == whole.files()
+    assert made == [WOLF.prompt]
+    assert heard[0] == RowProgress(prompt=FIELD.prompt, number=1, rows=3, kept=1, tried=1)
+    assert heard[-1].number == 3
+    assert heard[-1].tried > 1
+    # All of it is there now.
+    assert make_book(spec, config).files() == whole.files()
+    assert made == [WOLF.prompt]
+
+
+@pytest.mark.parametrize("what", ["seed", "settings", "model", "attributes", "another class"])
+def test_a_row_is_made_again_when_something_else_decides_it(
+    config_of: ConfigOf, tiny_language_models: Path, monkeypatch: pytest.MonkeyPatch, what: str
+):
+    make_book(spec_of(attributes=ATTRIBUTES), config_of(enrich="none"))
+    clip = {"embedder": {"folder": str(tiny_language_models / "clip")}}
+    config = {
+        "seed": config_of(enrich="none", seed=1),
+        "settings": config_of(enrich="none", max_words=11),
+        "model": config_of(enrich="none", models=clip),
+    }.get(what, config_of(enrich="none"))
+    classes = (COW, WOLF) if what == "another class" else (COW,)
+    attributes = ATTRIBUTES[:2] if what == "attributes" else ATTRIBUTES
+    asked: list[str] = []
+    find_texts = make._find_texts
+
+    def note(wish: make._Wish, *others: Any) -> list[Text]:
+        asked.append(wish.prompt)
+        return find_texts(wish, *others)
+
+    monkeypatch.setattr(make, "_find_texts", note)
+    make_book(spec_of(*classes, attributes=attributes), config)
+    assert COW.prompt in asked
 
 
 # Which models are loaded.

@@ -1,4 +1,4 @@
-"""Captions that were made before, in the user's cache folder."""
+"""Captions and rows that were made before, in the user's cache folder."""
 
 import json
 import os
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from generator.prompts.caption_cache import CaptionCache
+from generator.prompts.book import BookRow, Text
+from generator.prompts.cache import CaptionCache, MadeRow, keep_row, read_row
 
 BLIP = {"captioner": "sha256:1", "prefix": ""}
 
@@ -82,3 +83,15 @@ def test_a_full_disk_leaves_the_old_cache(monkeypatch):
         patch.setattr(os, "replace", full_disk)
         cache.add({"bb": "a wolf"})
     assert (cache.get("bb"), CaptionCache(BLIP).get("bb"), CaptionCache(BLIP).get("aa")) == ("a wolf", None, "a cow")
+
+
+def test_a_row_is_there_next_time_for_the_same_wish_alone(cache_home):
+    row = BookRow(table="classes", name="cow", prompt="a cow", texts=(Text(text="a cow", source="prompt"),))
+    made = MadeRow(row=row, models={"embedder": "sha256:1"})
+    assert read_row({"seed": 0}) is None
+    keep_row({"seed": 0}, made)
+    assert read_row({"seed": 0}) == made
+    assert read_row({"seed": 1}) is None
+    (path,) = (cache_home / "boxpaint" / "rows").iterdir()
+    path.write_bytes(path.read_bytes()[:-10])
+    assert read_row({"seed": 0}) is None

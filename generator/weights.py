@@ -1,0 +1,176 @@
+"""Are the models of a run at hand, and as safetensors? Asked of all at once, before any is loaded; needs no torch.
+
+Pickled weights may hold code of whoever made them (https://huggingface.co/docs/hub/security-pickle).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from generator.bundles import BUNDLES, ModelRef, load_card
+from generator.config import Config
+from generator.errors import DomainError, ModelNotFoundError
+from generator.prompts.models import PromptModels
+from generator.spec import Spec
+
+# What from_pretrained loads: not the checkpoints of other programs and the safety checkers that lie beside.
+_WEIGHTS = re.compile(
+    r"(?:(?P<part>unet|vae|text_encoder|\d+_\w+)/)?(?:diffusion_pytorch_|pytorch_)?model"
+    r"(?:\.(?P<variant>\w+))?(?:-\d+-of-\d+)?\.(?P<kind>safetensors|bin)"
+)
+_DIFFUSION_PARTS = ("unet", "vae", "text_encoder")
+# Configs and tokenizers.
+_SMALL_FILES = (".json", ".txt", ".model")
+_TIMEOUT_S = 10.0
+_MIRROR = "check the network, set a mirror with the environment variable HF_ENDPOINT"
+
+
+def weights_fault(ref: ModelRef, files: Iterable[str]) -> str:
+    """Say why the files of a model ("unet/config.json") are not enough to load it; "" when they are."""
+    files = list(files)
+    kinds: dict[str, set[str]] = {}
+    for match in filter(None, map(_WEIGHTS.fullmatch, files)):
+        if match["variant"] in (None, ref.variant):
+            kinds.setdefault(match["part"] or "", set()).add(match["kind"])
+    parts = _DIFFUSION_PARTS if any(name.startswith("unet/") for name in files) else tuple(kinds) or ("",)
+    if missing := [part for part in parts if part not in kinds]:
+        return f"has no weights{' of ' if any(missing) else ''}{', '.join(missing)}"
+    pickled = [part for part in parts if "safetensors" not in kinds[part]]
+    if pickled and not ref.allow_pickle:
+        return (
+            f"has pickled weights only{' of ' if any(pickled) else ''}{', '.join(pickled)} (.bin), which may run code "
+            "of whoever made them: take a copy or revision with safetensors, or set allow_pickle: true if you trust it"
+        )
+    return ""
+
+
+def local_fault(ref: ModelRef) -> str | None:
+    """As `weights_fault`, of what is on this machine; None where nothing of the model is here."""
+    folder = Path(ref.folder) if ref.folder else ref.hub_snapshot()
+    if folder is None or not folder.is_dir():
+        return None
+    files = (str(path.relative_to(folder)) for pattern in ("*", "*/*") for path in folder.glob(pattern))
+    return weights_fault(ref, files)
+
+
+def check_models(refs: Mapping[str, ModelRef], *, offline: bool, advice: str = "") -> None:
+    """Raise ModelNotFoundError, with a line for each, where models (by role) are neither here nor to be had.
+
+    The hub is asked once for each model that is not here, without a retry, and not at all when it does not answer.
+    """
+    faults: list[str] = []
+    absent: dict[str, str] = {}
+    why = "offline: true allows no download; set offline: false" if offline else ""
+    for role, ref in refs.items():
+        fault = local_fault(ref)
+        if ref.folder:
+            if fault is None:
+                faults.append(f"models.{role}.folder: there is no folder {ref.folder!r}")
+            elif fault:
+                faults.append(f"models.{role}: {ref.folder!r} {fault}")
+        elif fault != "":
+            there = ""
+            if not why:
+                there, why = _ask_hub(ref)
+            if there:
+                faults.append(f"models.{role}: {ref.id!r} {there}")
+            else:
+                absent[role] = f"models.{role}: {ref.id!r} {fault or 'is not on this machine'}"
+    if absent and why:
+        faults += [*absent.values(), f"{why}, or models.*.folder to a copy"]
+    if faults:
+        raise ModelNotFoundError("\n".join([*faults, *([advice] if advice else [])]))
+
+
+def models_of_run(config: Config, spec: Spec, *, book: bool, painting: bool) -> dict[str, ModelRef]:
+    """Models that a run needs, by role: to make the prompt book, to paint and to verify.
+
+    Raises ConfigError for one of the book's that the config does not have.
+    """
+    needed: dict[str, ModelRef] = {}
+    if book:
+        captions = any([row.references for row in spec.backgrounds] + [row.references for row in spec.classes])
+        several, writes = config.prompts.variants > 1, config.prompts.enrich == "gpt2"
+        needs = {
+            "captioner": captions,
+            "enricher": several and writes,
+            "embedder": several and (writes or captions or bool(spec.attributes)),
+        }
+        needed |= {role: PromptModels(config).ref(role) for role, is_needed in needs.items() if is_needed}
+    if painting:
+        roles = ["background", "inpaint", "vae"]
+        roles += ["clip", "detector"] if config.labels.verify and config.models.clip is not None else []
+        needed |= {role: ref for role in roles if (ref := getattr(config.models, role)) is not None}
+    return needed
+
+
+def check_run(config: Config, spec: Spec, *, book: bool, painting: bool) -> None:
+    """As `check_models`, for all that a run needs, with what would help this spec."""
+    advice = []
+    if config.bundle in BUNDLES and any(model and not model.get("folder") for model in config.card.models.values()):
+        advice.append(f"boxpaint doctor --get {config.bundle} gets what the bundle names, once and for all runs")
+    try:
+        load_card("pocket").check_domain(spec)
+        advice.append("bundle: pocket needs no download, and knows all words of these CSV files")
+    except DomainError:
+        pass
+    needed = models_of_run(config, spec, book=book, painting=painting)
+    check_models(needed, offline=config.offline, advice="; ".join(advice))
+
+
+def files_to_get(ref: ModelRef, files: list[str]) -> list[str]:
+    """Of a repository's files those that are loaded: configs, tokenizers, and one kind of weights for each part."""
+    weights: dict[str, dict[tuple[str, str], list[str]]] = {}
+    for name in files:
+        if match := _WEIGHTS.fullmatch(name):
+            found = weights.setdefault(match["part"] or "", {})
+            found.setdefault((match["kind"], match["variant"] or ""), []).append(name)
+    kinds = ("safetensors", "bin") if ref.allow_pickle else ("safetensors",)
+    wanted = [(kind, variant) for kind in kinds for variant in dict.fromkeys((ref.variant or "", ""))]
+    chosen = [next((found[each] for each in wanted if each in found), []) for found in weights.values()]
+    return [name for name in files if name.endswith(_SMALL_FILES)] + [name for names in chosen for name in names]
+
+
+def get_models(refs: Mapping[str, ModelRef], on_model: Callable[[str], None] = lambda _: None) -> None:
+    """Download what is loaded of hub models into the hub's cache; `on_model` hears of each before.
+
+    Raises ModelNotFoundError as `check_models`, before any download.
+    """
+    from huggingface_hub import snapshot_download
+
+    check_models(refs, offline=False)
+    for ref in refs.values():
+        if not ref.folder and local_fault(ref) != "":
+            on_model(ref.id or "")
+            files = files_to_get(ref, _list_files(ref))
+            snapshot_download(ref.id or "", revision=ref.revision, allow_patterns=files)
+
+
+def _list_files(ref: ModelRef) -> list[str]:
+    from huggingface_hub import HfApi
+
+    siblings = HfApi().model_info(ref.id or "", revision=ref.revision, timeout=_TIMEOUT_S).siblings
+    return [sibling.rfilename for sibling in siblings or ()]
+
+
+def _ask_hub(ref: ModelRef) -> tuple[str, str]:
+    """(what is wrong with the model, why the hub cannot be asked); both "" where the model can be had."""
+    from huggingface_hub import constants
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+
+    try:
+        return weights_fault(ref, _list_files(ref)), ""
+    except HFValidationError:
+        return "is no name that a repository of the hub can have", ""
+    except OfflineModeIsEnabled:
+        return "", "HF_HUB_OFFLINE is set, which allows no download; unset it"
+    except HfHubHTTPError as error:
+        status = error.response.status_code if error.response is not None else 0
+        if status in (401, 403, 404):
+            return f"cannot be had ({status}): check models.*.id and revision, or log in with: hf auth login", ""
+        return "", f"{constants.ENDPOINT} answers with an error ({status}); {_MIRROR}"
+    except Exception as error:  # of whichever library huggingface_hub speaks HTTP with
+        cause = (str(error) or repr(error)).splitlines()[0]
+        return "", f"{constants.ENDPOINT} cannot be reached ({cause}); {_MIRROR}"
