@@ -15,7 +15,8 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from detection.datasets.types import DetectionSet, Sample
+from detection.datasets.read import not_exhaustive_ids
+from detection.datasets.types import NOT_EXHAUSTIVE, DetectionSet, Sample
 from detection.datasets.write import annotation
 from detection.detectors.types import Detections
 
@@ -119,12 +120,14 @@ def evaluate_pictures(
 ) -> COCOeval:
     """Match detections with labels, picture by picture; image ids are positions from 1, category ids are labels.
 
+    What is found of a category that a picture does not label throughout is ignored unless it meets a label.
+
     Without `sizes` only objects of all sizes together. Raises ValueError as `score_sets`.
     """
     if len(found) != len(data):
         raise ValueError(f"detections of {len(found)} pictures for a data set of {len(data)}")
     images = [
-        {"id": number, "width": sample.width, "height": sample.height}
+        {"id": number, "width": sample.width, "height": sample.height, NOT_EXHAUSTIVE: [*sample.not_exhaustive]}
         for number, sample in enumerate(data.samples, start=1)
     ]
     categories = [{"id": number, "name": name} for number, name in enumerate(data.categories, start=1)]
@@ -231,6 +234,11 @@ def _evaluate(truth: COCO, answers: COCO, iou_type: IouType, *, limit: int, size
             evaluation.params.areaRng = evaluation.params.areaRng[:1]
             evaluation.params.areaRngLbl = evaluation.params.areaRngLbl[:1]
         evaluation.evaluate()
+    # As LVIS does: where a category is not labelled throughout, a box that meets no label may still be right.
+    unlabelled = {(image["id"], number) for image in truth.dataset["images"] for number in not_exhaustive_ids(image)}
+    for item in evaluation.evalImgs if unlabelled else ():
+        if item is not None and (item["image_id"], item["category_id"]) in unlabelled:
+            item["dtIgnore"] |= item["dtMatches"] == 0
     return evaluation
 
 

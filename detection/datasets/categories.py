@@ -72,5 +72,7 @@ def _relabelled(data: DetectionSet, names: Sequence[str | None], categories: tup
     samples = []
     for sample in data.samples:
         labels = new_labels[sample.labels]
-        samples.append(replace(sample, labels=labels).choose(labels > 0))
+        unlabelled = {int(new_labels[label]) for label in sample.not_exhaustive} - {0}
+        changed = replace(sample, labels=labels, not_exhaustive=frozenset(unlabelled))
+        samples.append(changed.choose(labels > 0))
     return DetectionSet(categories=categories, samples=tuple(samples))

@@ -20,4 +20,6 @@ def digest_of_set(data: DetectionSet, pictures: Iterable[str]) -> str:
         for array in (sample.boxes_xyxy, sample.labels, sample.requested_xyxy, sample.tight_xyxy):
             digest.update(array.tobytes())
         digest.update(json.dumps(sample.segmentations).encode())
+        if sample.not_exhaustive:  # else it is what it was before there were any
+            digest.update(json.dumps(sorted(sample.not_exhaustive)).encode())
     return digest.hexdigest()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from detection.datasets.types import DetectionSet, Sample
+from detection.datasets.types import NOT_EXHAUSTIVE, DetectionSet, Sample
 from generator.decoding import decode_rgb
 from generator.errors import DatasetError, Fault
 from generator.validation import find_annotation_files, locate_picture, read_annotations
@@ -43,8 +45,16 @@ def read_detection_set(path: str | Path, *, split: str | None = None) -> Detecti
                 of_image[item["image_id"]].append(item)
         for image in content["images"]:
             labels = {item["id"]: numbers[ids[file][item["category_id"]]] for item in of_image[image["id"]]}
-            samples.append(_sample(file, image, of_image[image["id"]], labels))
+            sample = _sample(file, image, of_image[image["id"]], labels)
+            unlabelled = {numbers[name] for number, name in ids[file].items() if number in not_exhaustive_ids(image)}
+            samples.append(replace(sample, not_exhaustive=frozenset(unlabelled)))
     return DetectionSet(categories=names, samples=tuple(samples))
+
+
+def not_exhaustive_ids(image: Mapping[str, Any]) -> list[int]:
+    """Categories of which an image of a COCO file says that not every object is labelled."""
+    found = image.get(NOT_EXHAUSTIVE)
+    return [number for number in found if isinstance(number, int)] if isinstance(found, list) else []
 
 
 def read_rgb(path: Path, *, labelled_wh: tuple[int, int] | None = None) -> np.ndarray:

@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 
+NOT_EXHAUSTIVE = "not_exhaustive_category_ids"
+"""Of an image in a COCO file: categories of which not every object is labelled (LVIS: arXiv 1908.03195)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Sample:
@@ -18,8 +21,8 @@ class Sample:
     `boxes_xyxy`: (N, 4) float32, pixels, x_min y_min x_max y_max, inside the picture, of positive area; (0, 4) without
     objects. `labels`: (N,) int64, 1 is the first category of its set; 0 is left to the background. `segmentations`:
     for each box COCO polygons or a run-length encoding, or None. `requested_xyxy`: of painted objects the box that was
-    asked for, `tight_xyxy` the one around what was painted, as `boxes_xyxy`; NaN where there is none. Arrays are
-    read-only.
+    asked for, `tight_xyxy` the one around what was painted, as `boxes_xyxy`; NaN where there is none. `not_exhaustive`:
+    labels of which there may be more objects in the picture than are labelled. Arrays are read-only.
     """
 
     path: Path
@@ -30,6 +33,7 @@ class Sample:
     segmentations: tuple[Any, ...]
     requested_xyxy: np.ndarray
     tight_xyxy: np.ndarray
+    not_exhaustive: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         count = len(self.labels)
@@ -49,6 +53,7 @@ class Sample:
         segmentations: Sequence[Any] | None = None,
         requested_xyxy: np.ndarray | None = None,
         tight_xyxy: np.ndarray | None = None,
+        not_exhaustive: Iterable[int] = (),
     ) -> Sample:
         """Make a sample from lists or arrays; copies them."""
         boxes = np.array(boxes_xyxy, np.float32).reshape(-1, 4)
@@ -65,6 +70,7 @@ class Sample:
             segmentations=tuple(segmentations) if segmentations is not None else (None,) * len(boxes),
             requested_xyxy=asked,
             tight_xyxy=tight,
+            not_exhaustive=frozenset(not_exhaustive),
         )
 
     def choose(self, keep: np.ndarray) -> Sample:
@@ -112,3 +118,8 @@ class DetectionSet:
         """Objects of each category."""
         found = Counter(int(label) for sample in self.samples for label in sample.labels)
         return {name: found[number] for number, name in enumerate(self.categories, start=1)}
+
+    def unlabelled(self) -> dict[str, int]:
+        """Pictures in which a category is not, or not all, labelled; only categories of which there are any."""
+        found = Counter(label for sample in self.samples for label in sample.not_exhaustive)
+        return {name: found[number] for number, name in enumerate(self.categories, start=1) if found[number]}

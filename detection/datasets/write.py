@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from detection.datasets.types import DetectionSet
+from detection.datasets.types import NOT_EXHAUSTIVE, DetectionSet
 from generator.segmentation import decode_segmentation
 from generator.storage import make_folder, write_json
 
@@ -38,6 +38,7 @@ def write_coco(splits: Mapping[str, DetectionSet], folder: Path, *, description:
                     "file_name": sample.path.relative_to(folder / "images").as_posix(),
                     "width": sample.width,
                     "height": sample.height,
+                    **({NOT_EXHAUSTIVE: sorted(sample.not_exhaustive)} if sample.not_exhaustive else {}),
                 }
             )
             for box, label, segmentation in zip(sample.boxes_xyxy, sample.labels, sample.segmentations, strict=True):

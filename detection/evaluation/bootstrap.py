@@ -27,12 +27,13 @@ class _Category:
     """Detections of one category, best first over all pictures.
 
     `labels`: (N,) objects in each picture; `picture`: (D,) where a detection was made; `matched`: (10, D) whether it
-    found an object, at each IoU threshold.
+    found an object, at each IoU threshold, `counted`: (10, D) whether it is right or wrong, and not to be ignored.
     """
 
     labels: np.ndarray
     picture: np.ndarray
     matched: np.ndarray
+    counted: np.ndarray
 
 
 class ResampledAp:
@@ -97,9 +98,11 @@ def _category(of_pictures: Sequence[dict[str, np.ndarray] | None]) -> _Category:
         labels[number] = len(item["gtIds"])
     scores = np.concatenate([np.zeros(0), *(np.asarray(item["dtScores"], float) for _, item in known)])
     picture = np.concatenate([np.zeros(0, np.int64), *(np.full(len(item["dtIds"]), n) for n, item in known)])
-    matches = [np.zeros((len(IOU_THRESHOLDS), 0), bool), *(item["dtMatches"] > 0 for _, item in known)]
+    nothing = np.zeros((len(IOU_THRESHOLDS), 0), bool)
+    matched = np.concatenate([nothing, *(item["dtMatches"] > 0 for _, item in known)], axis=1)
+    counted = np.concatenate([nothing, *(~item["dtIgnore"].astype(bool) for _, item in known)], axis=1)
     order = np.argsort(-scores, kind="stable")
-    return _Category(labels=labels, picture=picture[order], matched=np.concatenate(matches, axis=1)[:, order])
+    return _Category(labels=labels, picture=picture[order], matched=matched[:, order], counted=counted[:, order])
 
 
 def _average_precision(category: _Category, counts: np.ndarray) -> np.ndarray:
@@ -111,12 +114,13 @@ def _average_precision(category: _Category, counts: np.ndarray) -> np.ndarray:
     """
     labels = counts @ category.labels
     weights = counts[:, category.picture]
-    detections = np.cumsum(weights, axis=1)
+    everything = np.cumsum(weights, axis=1)
     reached = np.maximum(labels, 1)[:, None]
     total = np.zeros(len(counts))
-    for matched in category.matched:
+    for matched, counted in zip(category.matched, category.counted, strict=True):
         if not matched.any():
             continue
+        detections = everything if counted.all() else np.cumsum(weights * counted, axis=1)
         hits = np.cumsum(weights[:, matched], axis=1)
         precision = hits / (detections[:, matched] + _EPSILON)
         peaks = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]

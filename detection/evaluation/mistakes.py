@@ -20,10 +20,12 @@ class Matches:
     """Boxes and labels of one picture, matched at IoU 0.50, the best box first.
 
     `right`: (N,) bool, for each detection whether it found an object; `label_of`: (N,) int64, which one, -1 for none.
+    `ignored`: (N,) bool, neither right nor wrong: it met no label, but its category is not labelled throughout.
     """
 
     right: np.ndarray
     label_of: np.ndarray
+    ignored: np.ndarray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +62,13 @@ def match_pictures(data: DetectionSet, found: Sequence[Detections]) -> list[Matc
         if item is not None:
             of_picture[item["image_id"] - 1].append(item)
     for sample, answer, items in zip(data.samples, found, of_picture, strict=True):
-        label_of = np.full(len(answer.labels), -1, np.int64)
+        label_of, ignored = np.full(len(answer.labels), -1, np.int64), np.zeros(len(answer.labels), bool)
         for item in items:
             # Ids count from 1 through all pictures; 0 is no match. The first IoU threshold is 0.50.
-            hits = item["dtMatches"][0] > 0
-            boxes = np.asarray(item["dtIds"], np.int64)[hits] - first_box
-            label_of[boxes] = item["dtMatches"][0][hits].astype(np.int64) - first_label
-        matches.append(Matches(right=label_of >= 0, label_of=label_of))
+            hits, boxes = item["dtMatches"][0] > 0, np.asarray(item["dtIds"], np.int64) - first_box
+            label_of[boxes[hits]] = item["dtMatches"][0][hits].astype(np.int64) - first_label
+            ignored[boxes] = item["dtIgnore"][0]
+        matches.append(Matches(right=label_of >= 0, label_of=label_of, ignored=ignored))
         first_label, first_box = first_label + len(sample.labels), first_box + len(answer.labels)
     return matches
 
@@ -75,8 +77,11 @@ def best_working_point(
     data: DetectionSet, found: Sequence[Detections], matches: Sequence[Matches]
 ) -> WorkingPoint | None:
     """The least score to ask for that gives the highest F1 on these pictures; None when nothing is right anywhere."""
-    scores = np.concatenate([np.zeros(0), *(answer.scores for answer in found)])
-    right = np.concatenate([np.zeros(0, bool), *(match.right for match in matches)])
+    counted = [~match.ignored for match in matches]
+    scores = np.concatenate([np.zeros(0), *(item.scores[keep] for item, keep in zip(found, counted, strict=True))])
+    right = np.concatenate(
+        [np.zeros(0, bool), *(item.right[keep] for item, keep in zip(matches, counted, strict=True))]
+    )
     labels = sum(len(sample.labels) for sample in data.samples)
     if not right.any():
         return None
@@ -106,7 +111,7 @@ def find_mistakes(
             PictureMistakes(
                 picture=number,
                 right=tuple(np.flatnonzero(taken & match.right).tolist()),
-                wrong=tuple(np.flatnonzero(taken & ~match.right).tolist()),
+                wrong=tuple(np.flatnonzero(taken & ~match.right & ~match.ignored).tolist()),
                 missed=tuple(label for label in range(len(sample.labels)) if label not in found_labels),
             )
         )

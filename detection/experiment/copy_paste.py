@@ -57,7 +57,8 @@ def paste_pictures(real: DetectionSet, settings: CopyPasteConfig, folder: Path, 
         path = folder / f"{number:04}.png"
         with atomic_writer(path) as stream:
             stream.write(cv2.imencode(".png", picture[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
-        samples.append(Sample.of(path, (base.width, base.height), boxes, labels))
+        size_wh = base.width, base.height
+        samples.append(Sample.of(path, size_wh, boxes, labels, not_exhaustive=base.not_exhaustive))
     return DetectionSet(categories=real.categories, samples=tuple(samples))
 
 

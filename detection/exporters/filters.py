@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from detection.exporters.reading import with_category_ids
 from detection.exporters.types import Annotation, Category, ExportOptions, Picture, PictureSet
 from generator.balance import shared_out
 from generator.errors import DatasetError, Fault
@@ -68,8 +69,11 @@ def _of_classes(data: PictureSet, names: Sequence[str], where: str) -> PictureSe
             fault = Fault(file="--classes", found=name, expected=f"this class {what}; classes of {where}: {known}")
             raise DatasetError([fault])
         found[name] = matching[0]
-    kept = {category.id for category in found.values()}
-    pictures = [_keep(picture, lambda item: item.category.id in kept) for picture in data.pictures]
+    kept = {category.id: category.id for category in found.values()}
+    pictures = [
+        replace(_keep(picture, lambda item: item.category.id in kept), content=with_category_ids(picture.content, kept))
+        for picture in data.pictures
+    ]
     return replace(data.with_pictures(pictures), categories=tuple(dict.fromkeys(found.values())))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
@@ -11,8 +12,12 @@ from typing import Any
 
 from detection.datasets.near_duplicates import near_duplicate_groups
 from detection.datasets.picture_names import unique_stems
+from detection.datasets.read import not_exhaustive_ids
+from detection.datasets.split_names import split_of_name
+from detection.datasets.types import NOT_EXHAUSTIVE
+from detection.exporters.filters import apply_filters
 from detection.exporters.folder import check_folder
-from detection.exporters.reading import folder_of, read_picture_set
+from detection.exporters.reading import folder_of, read_picture_set, with_category_ids
 from detection.exporters.report import ExportReport
 from detection.exporters.run import write_export
 from detection.exporters.types import Category, ExportOptions, Picture, PictureSet
@@ -30,39 +35,56 @@ def merge_sets(
     rename: Mapping[str, str] | None = None,
     options: ExportOptions | None = None,
     *,
+    only_common: bool = False,
     find_duplicates: bool = True,
     on_picture: OnPicture | None = None,
 ) -> ExportReport:
     """Write several data sets as one in COCO form.
 
-    `rename` gives categories of any of them another name first. Raises DatasetError when there is nothing to merge,
-    BoxpaintError for a name to be changed that none of them has, RunMismatchError when `out` is taken, StorageError.
+    `rename` gives categories of any of them another name first. A picture says which categories its data set does not
+    label (`not_exhaustive_category_ids`, as LVIS has it); with `only_common` only categories stay that every picture
+    labels. Raises DatasetError when there is nothing to merge, BoxpaintError for a name to be changed that none of them
+    has or where no category is common, RunMismatchError when `out` is taken, StorageError.
     """
     options, out = options or ExportOptions(), Path(out)
     paths = [Path(source) for source in sources]
     folders = tuple(folder_of(path) for path in paths)
     check_folder(out, overwrite=options.overwrite, sources=folders)
     names = tuple(folder.resolve().name for folder in folders)
-    data = join_sets([read_picture_set(path) for path in paths], names, rename or {})
+    sets = [read_picture_set(path) for path in paths]
+    data = join_sets(sets, names, rename or {})
     if not data.pictures:
         raise DatasetError([Fault(file=" ".join(map(str, sources)), expected="no pictures are in them")])
+    labelled = _labelled(data, [len(each.pictures) for each in sets])
+    if only_common:
+        options = replace(options, classes=_common(data, names, labelled))
+        where = " ".join(map(str, sources))
+        data = apply_filters(data, ExportOptions(classes=options.classes), where=where)
+    data = data.with_pictures(data.pictures, *_unlabelled(data, names, labelled), *_mixed(data))
     if find_duplicates and len(data.heads) > 1:
         data = data.with_pictures(data.pictures, *_leaks(data.pictures, on_picture))
-    return write_export(data, out, "coco", options, made_of=names, on_picture=on_picture)
+    report = write_export(data, out, "coco", options, made_of=names, on_picture=on_picture)
+    return replace(report, labelled=labelled)
 
 
 def join_sets(sets: Sequence[PictureSet], names: Sequence[str], rename: Mapping[str, str]) -> PictureSet:
     """Join data sets, called `names`; of two pictures of one name each gets that of its set before its own.
 
-    Ids stay where nothing before has them. A category is the first one of its name, in any case. Raises BoxpaintError.
+    Ids stay where nothing before has them. A category is the first one of its name, in any case; those that a picture's
+    data set does not have are in the picture's `not_exhaustive_category_ids`. Raises BoxpaintError.
     """
     categories, new_categories = _join_categories(sets, rename)
     licences, new_licences = _join_licences(sets)
-    pictures = [
-        _translated(picture, number, new_categories, new_licences)
-        for number, data in enumerate(sets)
-        for picture in data.pictures
-    ]
+    pictures = []
+    for number, data in enumerate(sets):
+        ids = {category.id: new_categories[number, category.id].id for category in data.categories}
+        unlabelled = {category.id for category in categories} - {*ids.values()}
+        for picture in data.pictures:
+            content = with_category_ids(picture.content, ids)
+            if unlabelled:
+                content[NOT_EXHAUSTIVE] = sorted({*unlabelled, *not_exhaustive_ids(content)})
+            picture = replace(picture, content=content)
+            pictures.append(_translated(picture, number, new_categories, new_licences))
     owners = [name for name, data in zip(names, sets, strict=True) for _ in data.pictures]
     paths = [PurePosixPath(owner) / picture.name for owner, picture in zip(owners, pictures, strict=True)]
     picture_ids = unique_ids(picture.id for picture in pictures)
@@ -149,6 +171,58 @@ def _translated(
         content["license"] = licence
     labels = [replace(item, category=categories[number, item.category.id]) for item in picture.annotations]
     return replace(picture, content=content, annotations=tuple(labels))
+
+
+def _labelled(data: PictureSet, sizes: Sequence[int]) -> tuple[dict[str, int], ...]:
+    """Count, for each of the data sets (their pictures in a row, so many each), labels of the categories it labels."""
+    found, start = [], 0
+    for size in sizes:
+        pictures, start = data.pictures[start : start + size], start + size
+        counts = Counter(item.category.id for picture in pictures for item in picture.annotations)
+        lacking = Counter(number for picture in pictures for number in not_exhaustive_ids(picture.content))
+        found.append({item.name: counts[item.id] for item in data.categories if lacking[item.id] < size or not size})
+    return tuple(found)
+
+
+def _common(data: PictureSet, names: Sequence[str], labelled: Sequence[Mapping[str, int]]) -> tuple[str, ...]:
+    lacking = {number for picture in data.pictures for number in not_exhaustive_ids(picture.content)}
+    common = tuple(item.name for item in data.categories if item.id not in lacking)
+    if not common:
+        lists = [f"  {name}: {', '.join(of_set)}" for name, of_set in zip(names, labelled, strict=True)]
+        advice = "match them with --rename OLD=NEW"
+        raise BoxpaintError("\n".join(["--only-common: no class is labelled on every picture:", *lists, advice]))
+    return common
+
+
+def _unlabelled(data: PictureSet, names: Sequence[str], labelled: Sequence[Mapping[str, int]]) -> Iterator[str]:
+    """Say which categories not all of the data sets label, and what comes of it."""
+    kept = {item.name for item in data.categories}
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for item in dict.fromkeys(name for of_set in labelled for name in of_set):
+        lacking = tuple(name for name, of_set in zip(names, labelled, strict=True) if item not in of_set)
+        if lacking:
+            groups.setdefault(lacking, []).append(item)
+    for lacking, items in groups.items():
+        gone = " (left out)" if not kept.intersection(items) else ""
+        having = ", ".join(name for name, of_set in zip(names, labelled, strict=True) if items[0] in of_set)
+        yield f"warning: {', '.join(items)}: labelled in {having}, not in {', '.join(lacking)}{gone}"
+    pictures = sum(bool(not_exhaustive_ids(picture.content)) for picture in data.pictures)
+    if pictures:
+        yield (
+            f"  {pictures} pictures say so ({NOT_EXHAUSTIVE}): `boxpaint evaluate` counts no box of such a class there "
+            "as wrong, but a training takes what is not labelled for background. Train on what all label: --only-common"
+        )
+
+
+def _mixed(data: PictureSet) -> Iterator[str]:
+    """Say where real and painted pictures would be scored together."""
+    for split, pictures in data.splits().items():
+        counts = Counter(picture.source for picture in pictures)
+        if split_of_name(split) in ("val", "test") and counts[SYNTHETIC] and counts[SYNTHETIC] < len(pictures):
+            yield (
+                f"warning: {split} holds {counts[REAL]} real and {counts[SYNTHETIC]} painted pictures: scores on it, "
+                "and weights that a training chooses by it, are not for real pictures alone"
+            )
 
 
 def _changes(before: Sequence[Picture], after: Sequence[Picture]) -> Iterator[str]:

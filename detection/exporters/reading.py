@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from detection.datasets.picture_names import portable_path, unique_stems
+from detection.datasets.types import NOT_EXHAUSTIVE
 from detection.exporters.types import Annotation, Category, Picture, PictureSet
 from generator.errors import DatasetError, Fault
 from generator.validation import find_annotation_files, locate_picture, read_annotations
 
 LISTS = ("images", "annotations", "categories")
+# Of an image, in the manner of LVIS: categories that it is known not to show, and those not labelled throughout.
+_ID_LISTS = ("neg_category_ids", NOT_EXHAUSTIVE)
 _PREFIX = "instances_"
 _RUN = "run.json"
 
@@ -59,6 +62,16 @@ def folder_of(path: Path) -> Path:
     """Find the folder of a data set that is named by it, or by one file of its annotations."""
     folder = path if path.is_dir() else path.parent
     return folder.parent if folder.name == "annotations" else folder
+
+
+def with_category_ids(content: Mapping[str, Any], ids: Mapping[int, int]) -> dict[str, Any]:
+    """Give the lists of categories that an image has new ids, by the old ones; those without a new one go."""
+    lists = {
+        key: sorted({ids[number] for number in content[key] if isinstance(number, int) and number in ids})
+        for key in _ID_LISTS
+        if isinstance(content.get(key), list)
+    }
+    return {**content, **lists}
 
 
 def _split_of(file: Path) -> str:
@@ -113,7 +126,7 @@ def _pictures(
             width=width,
             height=height,
             annotations=tuple(of_image[item["id"]]),
-            content=item,
+            content=with_category_ids(item, {old: category.id for old, category in categories.items()}),
             source=source if isinstance(source, str) else None,
         )
         pictures.append(picture)

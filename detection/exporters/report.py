@@ -21,7 +21,8 @@ CARD = "README.md"
 class ExportReport:
     """An export. `splits`: split -> category -> labels; `pictures`: split -> pictures.
 
-    `made_of` is what was read: names of folders, not where they lie, since exports are given away.
+    `made_of` is what was read: names of folders, not where they lie, since exports are given away. `labelled`: of a
+    merge, for each of them category -> labels, without the categories that it does not label.
     """
 
     folder: Path
@@ -34,6 +35,7 @@ class ExportReport:
     linked: int
     copied: int
     notes: tuple[str, ...]
+    labelled: tuple[Mapping[str, int], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """What export.json holds; the same for links and copies."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
+from detection.datasets.read import not_exhaustive_ids
+from detection.datasets.types import NOT_EXHAUSTIVE
 from detection.exporters.filters import apply_filters
 from detection.exporters.folder import MARKER, check_folder, export_folder
 from detection.exporters.reading import folder_of, read_picture_set
@@ -66,12 +69,18 @@ def write_export(
             sources=Counter(picture.source or "unknown" for picture in data.pictures),
             linked=work.linked,
             copied=work.copied,
-            notes=(*data.notes, *work.notes),
+            notes=(*data.notes, *work.notes, *_lost_in(form, data)),
         )
         front_matter = exporter.front_matter(data) if exporter.front_matter is not None else ""
         write_text(folder / CARD, render_card(report, data, opening=exporter.opening, front_matter=front_matter))
         write_json(folder / MARKER, report.to_json())
     return report
+
+
+def _lost_in(form: str, data: PictureSet) -> Iterator[str]:
+    unlabelled = sum(bool(not_exhaustive_ids(picture.content)) for picture in data.pictures)
+    if unlabelled and form != "coco":
+        yield f"warning: {unlabelled} pictures do not label every class ({NOT_EXHAUSTIVE}); {form} cannot say so"
 
 
 def _check_needs(data: PictureSet, exporter: Exporter, form: str, where: str) -> None:

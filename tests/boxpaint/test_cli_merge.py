@@ -35,6 +35,19 @@ def test_two_become_one(terminal: Terminal) -> None:
     assert terminal.boxpaint("merge", "a", "b", "--out", "c", "--overwrite", "--no-duplicates", "--copy")[0] == 0
 
 
+def test_classes_that_not_all_label_are_shown_or_left_out(terminal: Terminal) -> None:
+    for file in Path("b/annotations").iterdir():
+        file.write_text(file.read_text("utf-8").replace("house cat", "tiger"), "utf-8")
+    code, out, errors = terminal.boxpaint("merge", "a", "b", "--out", "c", "--no-duplicates")
+    assert code == 0, errors
+    for words in ("not labelled", "tiger: labelled in b, not in a", "not_exhaustive_category_ids", "--only-common"):
+        assert words in out, out
+    code, out, errors = terminal.boxpaint("merge", "a", "b", "--out", "d", "--no-duplicates", "--only-common")
+    assert code == 0, errors
+    assert "tiger: labelled in b, not in a (left out)" in out
+    assert not validate_dataset("d").faults
+
+
 WRONG = {
     "one": (["a"], "two data sets or more"),
     "missing": (["a", "gone"], "gone"),

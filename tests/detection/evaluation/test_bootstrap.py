@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +27,12 @@ def scattered(pictures: int, seed: int) -> tuple[DetectionSet, list[Detections]]
     return DetectionSet(categories=("a", "b", "c"), samples=tuple(samples)), found
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_all_pictures_once_is_pycocotools_own_score(seed: int) -> None:
+@pytest.mark.parametrize(("seed", "unlabelled"), [(0, ()), (1, ()), (2, ()), (2, (1, 2))])
+def test_all_pictures_once_is_pycocotools_own_score(seed: int, unlabelled: tuple[int, ...]) -> None:
     data, found = scattered(20, seed)
+    # Half of the pictures do not label some categories: what else is found of them there does not count.
+    samples = [replace(item, not_exhaustive=frozenset(unlabelled)) for item in data.samples[:10]]
+    data = replace(data, samples=(*samples, *data.samples[10:]))
     resampled, expected = ResampledAp(data, found), score_sets(data, found)
     once = np.arange(20)[None]
     assert resampled.ap_of(once) == pytest.approx([expected.ap], abs=1e-9)

@@ -5,7 +5,7 @@ import pytest
 
 from detection.datasets.types import DetectionSet, Sample
 from detection.detectors.types import Detections
-from detection.evaluation.mistakes import best_working_point, find_mistakes, match_pictures
+from detection.evaluation.mistakes import WorkingPoint, best_working_point, find_mistakes, match_pictures
 
 NOTHING = Detections(
     boxes_xyxy=np.zeros((0, 4), np.float32), labels=np.zeros(0, np.int64), scores=np.zeros(0, np.float32)
@@ -41,6 +41,17 @@ def found() -> list[Detections]:
         answer(([0, 0, 20, 20], 2, 0.9), ([0, 0, 20, 19], 1, 0.8), ([0, 0, 20, 20], 1, 0.2)),
         answer(([0, 0, 20, 20], 1, 0.7), ([60, 60, 90, 90], 2, 0.6)),
     ]
+
+
+def test_a_box_of_a_class_that_its_picture_does_not_label_is_neither_right_nor_wrong(found: list[Detections]) -> None:
+    near = [[0, 0, 20, 20]]
+    samples = [Sample.of(Path(f"{n}.png"), (100, 100), near, [1], not_exhaustive=[1, 2]) for n in range(3)]
+    data = DetectionSet(categories=("a", "b"), samples=tuple(samples))
+    matches = match_pictures(data, found)
+    assert [match.ignored.tolist() for match in matches] == [[True], [True, False, True], [False, True]]
+    expected = WorkingPoint(min_score=float(np.float32(0.7)), precision=1.0, recall=2 / 3, f1=0.8)
+    assert best_working_point(data, found, matches) == expected
+    assert [item.wrong for item in find_mistakes(data, found, matches, min_score=0.1)] == [(), (), ()]
 
 
 def test_each_object_is_found_once_by_the_surest_box_of_its_category(

@@ -90,6 +90,64 @@ def test_a_merged_set_is_merged_again_and_remembers(tmp_path: Path) -> None:
     assert len({picture.id for picture in data.pictures}) == 10
 
 
+def unlabelled(folder: Path) -> dict[str, list[str]]:
+    data = read_picture_set(folder)
+    names = {item.id: item.name for item in data.categories}
+    lists = {picture.name: picture.content.get("not_exhaustive_category_ids", []) for picture in data.pictures}
+    return {name: [names[number] for number in numbers] for name, numbers in lists.items()}
+
+
+def test_what_a_set_does_not_label_is_said_on_its_pictures(tmp_path: Path) -> None:
+    sources = [write_set(tmp_path / "pets"), other_set(tmp_path / "more")]
+    content = json.loads((sources[0] / "annotations" / "instances_val.json").read_text())
+    content["images"][0]["neg_category_ids"] = [5, 7]  # what it had before gets the new ids; 7 is no class
+    write(sources[0] / "annotations" / "instances_val.json", json.dumps(content))
+    report = merge_sets(sources, tmp_path / "all", find_duplicates=False)
+    assert unlabelled(tmp_path / "all") == {
+        **{name: ["dog"] for name in ("pets_a b.png", "x.y.jpg", "empty.png", "ä.png")},
+        **{name: [NAMES[1]] for name in ("more_a b.png", "new.png")},
+    }
+    assert [{*of_set} for of_set in report.labelled] == [{*NAMES}, {NAMES[0], "dog"}]
+    assert f"warning: {NAMES[1]}: labelled in pets, not in more" in report.notes
+    assert "warning: dog: labelled in more, not in pets" in report.notes
+    data = read_picture_set(tmp_path / "all")
+    assert data.pictures[-1].content["neg_category_ids"] == [5]
+    # Merged again, what was not labelled stays so, and a class labelled here and there is not common.
+    third = write_set(tmp_path / "third")
+    report = merge_sets([tmp_path / "all", third], tmp_path / "both", only_common=True, find_duplicates=False)
+    assert [item.name for item in read_picture_set(tmp_path / "both").categories] == [NAMES[0]]
+    assert "dog" in report.labelled[0] and "dog" not in report.labelled[1]
+    assert "warning: dog: labelled in all, not in third (left out)" in report.notes
+    assert not any(unlabelled(tmp_path / "both").values())
+
+
+def test_sets_that_label_the_same_say_nothing(tmp_path: Path) -> None:
+    sources = [write_set(tmp_path / "pets"), write_set(tmp_path / "more")]
+    report = merge_sets(sources, tmp_path / "all", find_duplicates=False)
+    assert not any("label" in note for note in report.notes if note.startswith("warning"))
+    assert not any(unlabelled(tmp_path / "all").values())
+
+
+def test_no_class_in_common_is_an_error(tmp_path: Path) -> None:
+    sources = [write_set(tmp_path / "pets"), other_set(tmp_path / "more")]
+    file = sources[1] / "annotations" / "instances_test.json"
+    file.with_name("instances_train.json").unlink()
+    write(file, coco_json([{"id": 3, "file_name": "a b.png"}], [], ["cow"]))
+    with pytest.raises(BoxpaintError, match="no class is labelled on every picture"):
+        merge_sets(sources, tmp_path / "all", only_common=True)
+    assert not (tmp_path / "all").exists()
+
+
+def test_real_and_painted_pictures_in_one_validation_split_are_said(tmp_path: Path) -> None:
+    sources = [write_set(tmp_path / "pets"), write_set(tmp_path / "more")]
+    write(sources[1] / "run.json", "{}")
+    report = merge_sets(sources, tmp_path / "all", find_duplicates=False)
+    assert [note for note in report.notes if "painted" in note] == [
+        "warning: val holds 1 real and 1 painted pictures: scores on it, and weights that a training chooses by it, "
+        "are not for real pictures alone"
+    ]
+
+
 def test_what_cannot_be_merged(tmp_path: Path) -> None:
     sources = [write_set(tmp_path / "pets"), other_set(tmp_path / "more")]
     with pytest.raises(BoxpaintError, match=r"there is no category wolf; known: house cat|House Cat"):
