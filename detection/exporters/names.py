@@ -20,8 +20,7 @@ def folder_names(categories: Sequence[Category]) -> dict[int, str]:
     {1: 'a_b', 2: 'A_B_2'}
     """
     wished = {
-        category.id: _cut(_FORBIDDEN.sub("_", category.name)).rstrip(" .").lstrip(" ") or "_"
-        for category in categories
+        category.id: _cut(_FORBIDDEN.sub("_", category.name)).rstrip(" .").lstrip(" ") or "_" for category in categories
     }
     names: dict[int, str] = {}
     taken: set[str] = set()
