@@ -18,6 +18,7 @@ from PIL import Image
 from generator.decoding import decode_rgb
 from generator.errors import Fault
 from generator.geometry import Box, square_around
+from generator.text import decode_text
 
 # HEIC is not read, but named as what it is: a phone's folder would else seem to hold no pictures.
 SUFFIXES = (
@@ -143,7 +144,7 @@ def _find_in_coco(cell: str, folder: Path) -> list[Reference]:
 def _read_coco(file: Path, _mtime_ns: int, _size: int) -> dict[str, tuple[Reference, ...]]:
     """Category -> its crops. Kept, because each class of a scenario asks for the same file."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(decode_text(file.read_bytes()))
         names = {item["id"]: str(item["name"]) for item in content["categories"]}
         pictures = {item["id"]: Path(item["file_name"]) for item in content["images"]}
         root = _picture_folder(file, next(iter(pictures.values()), Path()))

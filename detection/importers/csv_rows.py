@@ -34,7 +34,11 @@ def why_not(files: SourceFiles) -> list[Fault]:
     """Say of each CSV file why it is not read as one of boxes."""
     faults = []
     for path in files.with_suffix(*_SUFFIXES):
-        header = header_of(decode_text(files.read_bytes(path), errors="replace"))
+        try:
+            header = header_of(decode_text(files.read_bytes(path)))
+        except NotTextError as error:
+            faults.append(error.fault(str(files.root / path)))
+            continue
         missing = missing_keys(header, files.columns)
         if header and missing:
             expected = f"no column for {', '.join(missing)}; name it: --column {missing[0]}=COLUMN"
@@ -141,7 +145,7 @@ def _check_named(files: SourceFiles) -> None:
     for key, column in files.columns.items():
         if not any(has_column(header, column) for header in headers.values()):
             known = "; ".join(f"{path} has {', '.join(header)}"[:_SHOWN] for path, header in headers.items())
-            expected = f"no CSV file has such a column: {known}"
+            expected = f"no CSV file has such a column: {known or 'there is none'}"
             raise DatasetError([Fault(file="--column", found=f"{key}={column}", expected=expected)])
 
 

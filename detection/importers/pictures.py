@@ -41,8 +41,8 @@ class BroughtPicture:
 def bring_picture(data: bytes, suffix: str, stem: str, folder: Path) -> BroughtPicture:
     """Lay the picture of a file into `folder` under `stem`, with its `suffix` or the one that fits.
 
-    Raises ValueError with the reason when it cannot be read whole (UnsupportedPictureError: no such format),
-    StorageError when it cannot be written.
+    Raises ValueError with the reason when it cannot be read whole, UnsupportedPictureError when its format is not read
+    here, StorageError when it cannot be written.
     """
     if suffix.lower() in _UNSUPPORTED:  # of a raw file Pillow would read the small preview
         raise UnsupportedPictureError(f"is {suffix[1:].upper()}, which is not read here; save it as PNG or TIFF")

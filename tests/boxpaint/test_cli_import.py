@@ -76,6 +76,15 @@ WRONG = {
         ["import", "pets", "--out", "real", "--rename", "cat=x", "--rename", "cat=y"],
         ["cat=y", "each OLD once"],
     ),
+    "column": (
+        ["import", "pets", "--out", "real", "--column", "clas=kind"],
+        ["'clas=kind'", "unknown key; did you mean 'class'?", "x_min"],
+    ),
+    "column without =": (["import", "pets", "--out", "real", "--column", "image"], ["KEY=COLUMN is needed"]),
+    "no such column": (
+        ["import", "pets", "--out", "real", "--column", "image=file"],
+        ["image=file", "no CSV file has such a column"],
+    ),
     "keep": (["import", "pets", "--out", "real", "--keep", "dgo"], ["'dgo'", "did you mean 'dog'"]),
     "split": (["import", "pets", "--out", "real", "--split", "80/20"], ["80/20", "train=0.7,val=0.15,test=0.15"]),
     "pattern": (["import", "pets", "--out", "real", "--group-by", "["], ["--group-by", "no regular expression"]),

@@ -74,3 +74,9 @@ def test_columns_are_for_csv(tmp_path: Path) -> None:
     write(tmp_path / "s" / "all.csv", OWN)
     with pytest.raises(BoxpaintError, match="--column: is for CSV files, not for --format coco"):
         run(tmp_path / "s", columns={"image": "Foto"}, format="coco")
+
+
+def test_a_table_in_utf_16_without_a_mark_is_said(tmp_path: Path) -> None:
+    write(tmp_path / "s" / "all.csv", "filename,class,xmin,ymin,xmax,ymax\na.jpg,cat,1,2,3,4\n".encode("utf-16-le"))
+    with pytest.raises(BoxpaintError, match=r"all.csv:1: found '.*0'; no text, or UTF-16 without a byte order mark"):
+        run(tmp_path / "s")
