@@ -129,12 +129,13 @@ def last_line(job: JobState) -> str:
 
 def stop(workspace: Workspace, name: str) -> None:
     """Ask a job to stop when what it is about is finished; asked twice, it stops at once."""
-    known = state(workspace, name)
-    if known is not None and known.running:
-        with contextlib.suppress(ProcessLookupError):  # it has ended just now
-            os.kill(known.file.pid, signal.SIGTERM)
+    stem = _stem(workspace, name)
+    with contextlib.suppress(Timeout, ProcessLookupError), FileLock(_lock(stem), timeout=10):
+        known = state(workspace, name)
+        if known is not None and known.running:
+            os.kill(known.file.pid, signal.SIGTERM)  # unless it has ended just now
             asked = known.file.model_copy(update={"stopping": known.file.stopping + 1})
-            write_json(_file(_stem(workspace, name)), asked.model_dump(mode="json"))
+            write_json(_file(stem), asked.model_dump(mode="json"))
 
 
 def names(workspace: Workspace, kind: str) -> list[str]:
