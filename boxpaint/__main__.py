@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import sys
+from pathlib import Path
 
 from rich.console import Console
 
 from boxpaint.cli import app
 from boxpaint.exit_codes import USER_ERROR
 from generator.errors import BoxpaintError, FaultsError
+from generator.storage import translate_os_errors
 
 
 def main() -> None:
@@ -18,13 +20,21 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a class name that this terminal cannot show is no reason to stop
     try:
-        app(standalone_mode=True)
+        _run()
     except BoxpaintError as error:
         console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
         if isinstance(error, FaultsError) and len(error.faults) > 1:
             console.print(f"{len(error.faults)} faults:", style="bold red")
         console.print(str(error), style="red")
         sys.exit(USER_ERROR)
+
+
+def _run() -> None:
+    try:
+        app(standalone_mode=True)
+    except PermissionError as error:  # a look at whether something is there fails, too, in a folder that is closed
+        with translate_os_errors(Path(error.filename or "")):
+            raise
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,7 @@ import typer
 
 from boxpaint.console import Table, console
 from boxpaint.detect_inputs import parse_renames
-from generator.errors import BoxpaintError, DatasetError, Fault
+from generator.errors import BoxpaintError, DatasetError, Fault, SpecError
 
 if TYPE_CHECKING:
     from generator.calibration import ClassCalibration
@@ -42,7 +43,7 @@ def calibrate(
     from detection.datasets.categories import choose_categories
     from detection.datasets.read import read_detection_set
     from detection.runs.sources import match_sources, read_source
-    from generator.calibration import CALIBRATION, write_calibration
+    from generator.calibration import CALIBRATION, read_calibration, write_calibration
     from generator.folder_kinds import PAINTED, add_kind, kind_of
     from generator.spec import class_names
     from generator.storage import check_writable
@@ -66,7 +67,10 @@ def calibrate(
         found = measure_classes(matched, painted, seed=seed)
     if not found:
         raise BoxpaintError(f"{source.name}: there is no whole object of {', '.join(painted.categories)} to measure")
-    write_calibration(path, found, real=source.name)
+    earlier: dict[str, ClassCalibration] = {}
+    with contextlib.suppress(SpecError):  # there is none, or it cannot be used
+        earlier = read_calibration(path, class_names(classes))
+    write_calibration(path, {**earlier, **found}, real=source.name)
     _show(found, painted.categories)
     console.print(f"wrote {path}: `boxpaint generate` now follows it; remove the file to go back", soft_wrap=True)
 

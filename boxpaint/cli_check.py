@@ -33,7 +33,7 @@ def validate(
     labels = ", ".join(f"{count} {name}" for name, count in report.labels_per_category.items()) or "no labels"
     console.print(f"{report.num_images} pictures, {labels}")
     if report.faults:
-        console.print(f"{len(report.faults)} faults", style="bold red")
+        console.print(f"{len(report.faults)} fault{'s' * (len(report.faults) > 1)}", style="bold red")
         raise typer.Exit(FAULTS_FOUND)
     for file in report.annotation_files:
         scores = score_against_itself(file)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-PAINTED = "painted data set"
+PAINTED, IMPORTED = "painted data set", "imported data set"
 # Kind -> what the folder is, and what it is good for. "boxpaint ..." is the `kind` in one of _MARKERS.
 KINDS: dict[str, tuple[str, str]] = {
     PAINTED: (
         "a painted data set",
         "boxpaint validate, audit, review, calibrate, export and merge take it, and boxpaint train as --synthetic",
     ),
-    "imported data set": (
+    IMPORTED: (
         "an imported data set",
-        "boxpaint validate, export and merge take it, boxpaint train and calibrate as --real",
+        "boxpaint validate, export and merge take it, boxpaint train and calibrate as --real, refine as --data",
     ),
     "prompt book": ("a prompt book", "boxpaint generate takes it as --prompts"),
     "experiment": ("an experiment", "its proof is card.md; with keep_models: true its detectors lie in jobs/*/model"),
@@ -38,7 +38,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "boxpaint export": ("an export", "its README.md says what opens it, and boxpaint import reads what holds boxes"),
 }
 _MARKERS = ("run.json", "model.json", "scores.json", "predict.json", "segment.json", "export.json")
-_OWN_FILES = {"experiment.json": "experiment", "import.json": "imported data set", "enriched.json": "prompt book"}
+_OWN_FILES = {"experiment.json": "experiment", "import.json": IMPORTED, "enriched.json": "prompt book"}
 
 
 def kind_of(folder: Path) -> str | None:

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from generator.errors import BoxpaintError, StorageError
 
 # Of files that are read and of those that are written, by commands with --out and without.
-_NOT_ALLOWED = "this is not allowed to you; change its permissions, or choose another folder"
+_NOT_ALLOWED = "reading or writing here is not allowed; change the permissions, or choose another folder"
 _MEANINGS = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again",
     errno.EDQUOT: "your disk quota is used up; free some space and run the same command again",
@@ -44,7 +44,9 @@ def translate_os_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         meaning = _MEANINGS.get(error.errno or 0, error.strerror or str(error))
-        raise StorageError(f"{error.filename2 or error.filename or path}: {meaning}") from error
+        place = str(error.filename2 or error.filename or path)
+        # Nobody knows the names that files have before they are renamed.
+        raise StorageError(f"{path if place.endswith('.part') else place}: {meaning}") from error
 
 
 def make_folder(path: Path) -> Path:

@@ -51,7 +51,8 @@ def read_text(path: Path) -> str:
     try:
         return decode_text(path.read_bytes())
     except FileNotFoundError:
-        raise SpecError([Fault(file=str(path), expected="there is no such file")]) from None
+        expected = "there is no such file; `boxpaint init` lays down a scenario to edit"
+        raise SpecError([Fault(file=str(path), expected=expected)]) from None
     except OSError as error:
         raise SpecError([Fault(file=str(path), expected=f"cannot be read: {error.strerror}")]) from None
     except NotTextError as error:

@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image
 
 from generator.errors import DatasetError, Fault
-from generator.folder_kinds import PAINTED, add_kind, kind_of
+from generator.folder_kinds import IMPORTED, PAINTED, add_kind, kind_of
 from generator.record import read_record
 from generator.segmentation import decode_segmentation, distance_from_mask
 from generator.spec_rules import MAX_NAME
@@ -93,6 +93,10 @@ def find_annotation_files(path: Path) -> list[Path]:
     expected = "no COCO file is in it or in its annotations/"
     if is_run and kind in (PAINTED, None):
         expected += " (the run is unfinished, or its leak audit refused it: run `boxpaint generate` again)"
+    elif kind is None:
+        expected += "; where it is of another layout (YOLO, VOC, CSV ...), `boxpaint import` makes one of it"
+    elif kind == IMPORTED:
+        expected += "; they were here once: run the same `boxpaint import` again"
     else:
         expected = add_kind(expected, path)
     raise DatasetError([Fault(file=str(path), expected=expected)])

@@ -90,7 +90,8 @@ def audit_folder(folder: Path, *, scenes: int | None = None, with_network: bool 
     """
     names = sorted(entry.name for entry in list_folder(folder / "records") if entry.name.endswith(".json"))
     if not names:
-        expected = add_kind("no records/ of `boxpaint generate` are in it, and only these can be audited", folder)
+        missing = "no records/ are in it" if folder.is_dir() else "there is no such folder"
+        expected = add_kind(f"{missing}; only what `boxpaint generate` painted can be audited", folder)
         raise DatasetError([Fault(file=str(folder), expected=expected)])
     check_writable(folder)
     chosen = [names[place] for place in spread(len(names), scenes or len(names))]

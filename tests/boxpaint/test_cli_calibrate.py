@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from generator.calibration import write_calibration
 from generator.spec import load_spec
 from tests.boxpaint.commands import assert_help_is_light
 from tests.boxpaint.terminal import Terminal
 from tests.detection.discs import SIZE_WH, disc_splits
+from tests.generator.calibrated import PLATELET
 
 BACKGROUND_CSV = "prompt,num_imgs\na blood smear,10\n"
 CLASSES_CSV = "prompt,min_appear,max_appear,name\na red disc,1,2,red\na blue disc,1,2,blue\n"
@@ -50,7 +52,7 @@ def workplace(tmp_path: Path) -> Path:
     """A run folder, real photos with the splits train and test, and the CSV files in a folder of their own."""
     disc_splits(tmp_path / "run", {"train": 9}, seed=1)
     change(tmp_path / "run/annotations/instances_train.json", as_painted)
-    (tmp_path / "run/run.json").write_text("{}")
+    (tmp_path / "run/run.json").write_text('{"spec_digest": "0"}')
     disc_splits(tmp_path / "real", {"train": 9, "test": 3}, seed=2)
     for split in ("train", "test"):
         change(tmp_path / f"real/annotations/instances_{split}.json", as_people_draw)
@@ -137,12 +139,16 @@ def test_classes_of_little_or_no_worth_are_said(boxpaint: Boxpaint, workplace: P
         content["annotations"] = red[:2]
 
     change(workplace / "real/annotations/instances_train.json", keep_two_red)
+    before = PLATELET  # what it is of does not matter
+    write_calibration(workplace / "smear/calibration.json", {"blue": before}, real="others")
     code, out, errors = boxpaint("calibrate", "run", "--real", "real", "-c", "smear/classes.csv", *RENAME)
     assert code == 0, errors
     assert "warning: 2 boxes of red say little" in out
     assert "warning: nothing of blue could be measured; it stays as it was" in out
     spec = load_spec(workplace / "smear/background.csv", workplace / "smear/classes.csv", canvas_wh=(400, 300))
-    assert [row.calibration is not None for row in spec.classes] == [True, False]
+    red, blue = (row.calibration for row in spec.classes)
+    assert red is not None
+    assert blue == before, "what was measured of it on other pictures"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Nothing that a command prints is cut, on a narrow terminal or in a pipe."""
 
+import errno
 import io
 import re
 from pathlib import Path
@@ -69,3 +70,16 @@ def test_help_cuts_no_word_and_no_sentence() -> None:
     assert not [words for words, text in shown.items() if "…" in text]
     assert "say in one table what came of it." in " ".join(shown[()].split())
     assert "train=0.7,val=0.15,test=0.15" in shown["import",]
+
+
+def test_a_closed_folder_is_one_message(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def look(*_: object) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied", "closed/run.json")
+
+    terminal = Terminal(monkeypatch, capsys, tmp_path)
+    monkeypatch.setattr(Path, "is_dir", look)  # root may look anywhere
+    code, _, stderr = terminal.boxpaint("app", "closed")
+    assert (code, stderr.count("\n")) == (2, 1)
+    assert "closed/run.json: reading or writing here is not allowed" in stderr

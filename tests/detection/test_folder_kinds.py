@@ -15,7 +15,7 @@ from detection.runs import folder as runs
 from detection.segmenter import segment
 from generator.audit.leak import audit_folder
 from generator.errors import DatasetError, ModelNotFoundError
-from generator.folder_kinds import KINDS, PAINTED, add_kind, kind_of
+from generator.folder_kinds import IMPORTED, KINDS, PAINTED, add_kind, kind_of
 from generator.validation import find_annotation_files
 
 # Kind -> the file that every folder of it holds, as the part that writes it says.
@@ -71,10 +71,14 @@ def test_what_is_no_data_set_says_what_it_is(kind: str, tmp_path: Path) -> None:
         find_annotation_files(folder_of(kind, tmp_path))
     if kind == PAINTED:
         assert "unfinished, or its leak audit refused it" in str(caught.value)
+    elif kind == IMPORTED:
+        assert "run the same `boxpaint import` again" in str(caught.value)
     else:
         assert f"no COCO file is in it or in its annotations/; it is {KINDS[kind][0]}" in str(caught.value)
 
 
 def test_only_painted_sets_can_be_audited(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="only these can be audited; it is an imported data set"):
+    with pytest.raises(DatasetError, match=r"no records/ are in it; only what .* can be audited; it is an imported"):
         audit_folder(folder_of("imported data set", tmp_path))
+    with pytest.raises(DatasetError, match="there is no such folder; only what"):
+        audit_folder(tmp_path / "nowhere")

@@ -145,6 +145,7 @@ def test_an_audit_of_some_scenes_and_again_is_the_same(tmp_path: Path) -> None:
     assert first.audit.pictures == 25
     assert first.audit.found["objects"] is None, "there are none"
     assert first.audit.shortage("objects").startswith("0 could be compared with an untouched place, 20 in ")
+    write_audit(tmp_path / "out", audit_folder(tmp_path / "out", with_network=False))
     assert (tmp_path / "out" / AUDIT_PICTURE).is_file()
     write_audit(tmp_path / "out", audit_folder(tmp_path / "out", scenes=3, with_network=False))
     assert not (tmp_path / "out" / AUDIT_PICTURE).exists(), "no picture of another audit stays"

@@ -544,8 +544,8 @@ def test_missing_files(tmp_path):
     with pytest.raises(SpecError) as caught:
         load_spec(tmp_path / "background.csv", tmp_path / "classes.csv", canvas_wh=CANVAS_WH)
     assert str(caught.value).splitlines() == [
-        f"{tmp_path / 'background.csv'}: there is no such file",
-        f"{tmp_path / 'classes.csv'}: there is no such file",
+        f"{tmp_path / 'background.csv'}: there is no such file; `boxpaint init` lays down a scenario to edit",
+        f"{tmp_path / 'classes.csv'}: there is no such file; `boxpaint init` lays down a scenario to edit",
     ]
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -103,7 +104,7 @@ def test_a_folder_in_the_way_is_named(tmp_path):
 def test_no_place_for_a_folder(tmp_path, place):
     (tmp_path / "in_the_way").touch()
     for ask in (check_writable, make_folder):
-        with pytest.raises(StorageError, match="--out"):
+        with pytest.raises(StorageError, match="choose another folder"):
             ask(tmp_path / place)
 
 
@@ -200,3 +201,13 @@ def test_translation_leaves_other_errors_alone(tmp_path):
 def test_sha256(tmp_path, data, digest):
     write_bytes(tmp_path / "file", data)
     assert sha256_of(tmp_path / "file") == digest
+
+
+def test_a_place_that_cannot_be_written_is_called_by_its_own_name(tmp_path, monkeypatch):
+    def refuse(*_, dir, prefix, suffix):
+        raise PermissionError(errno.EACCES, "Permission denied", str(dir / f"{prefix}x{suffix}"))
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    with pytest.raises(StorageError, match=r"audit\.json: reading or writing here is not allowed") as caught:
+        write_bytes(tmp_path / "audit.json", b"{}")
+    assert ".part" not in str(caught.value)
