@@ -78,10 +78,11 @@ class RunProgress(Listener):
 
     def on_row_progress(self, progress: RowProgress) -> None:
         """Say below the lines how far the row is."""
-        if self._status is None:
-            self._status = self.console.status("")
-            self._status.start()
-        self._status.update(describe_progress(progress))
+        if self.console.is_terminal:
+            if self._status is None:
+                self._status = self.console.status("")
+                self._status.start()
+            self._status.update(describe_progress(progress))
 
     def on_row(self, row: BookRow) -> None:
         """Say that the book grows; nothing is lost when it is stopped here."""

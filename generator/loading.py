@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, TypeVar
@@ -70,16 +71,17 @@ def load_from(
             f"models.{role}: {source!r} cannot be had: it {fault}; it must hold {layout}; check models.{role}.folder "
             f"and models.{role}.variant"
         )
-    # What is here is taken as it is, without a word to the hub.
-    local = offline or fault == ""
-    if not local:
-        check_models({role: ref}, offline=False)
-    hub: dict[str, Any] = {"local_files_only": local}
-    if ref.revision is not None:
-        hub["revision"] = ref.revision
-    safe = {**hub, "use_safetensors": None if ref.allow_pickle else True}
+    # What is here is taken as it is, without a word to the hub; what proves incomplete is completed.
+    is_here = offline or fault == ""
+    ways = (True,) if offline or ref.folder else (True, False) if is_here else (False,)
     cause = ""
-    for variant in dict.fromkeys((ref.variant, None)):
+    for local, variant in product(ways, dict.fromkeys((ref.variant, None))):
+        if not local:
+            check_models({role: ref}, offline=False, trust_cache=not is_here)
+        hub: dict[str, Any] = {"local_files_only": local}
+        if ref.revision is not None:
+            hub["revision"] = ref.revision
+        safe = {**hub, "use_safetensors": None if ref.allow_pickle else True}
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message=".*local_dir_use_symlinks")  # diffusers to huggingface_hub
@@ -90,7 +92,6 @@ def load_from(
                 continue  # these files are what is missing; the plain ones may be there
             if ref.folder and (Path(ref.folder) / marker).is_file():
                 raise ModelError(f"models.{role}: the files of {source!r} cannot be loaded: {cause}") from error
-            break
         except _BROKEN as error:
             if is_out_of_memory(error):
                 raise ModelError(

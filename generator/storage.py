@@ -59,8 +59,11 @@ def make_folder(path: Path) -> Path:
 def check_writable(folder: Path) -> None:
     """Raise StorageError where nothing can be written: to be asked before anything is computed. Makes nothing."""
     there = next((path for path in (folder, *folder.parents) if path.exists()), Path())
-    with translate_os_errors(folder), tempfile.TemporaryFile(dir=there):
-        pass
+    with translate_os_errors(folder):
+        try:
+            tempfile.TemporaryFile(dir=there).close()
+        except OSError as error:
+            raise OSError(error.errno, error.strerror) from None  # names the folder, not the file that was tried
 
 
 @contextlib.contextmanager

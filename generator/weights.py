@@ -55,10 +55,11 @@ def local_fault(ref: ModelRef) -> str | None:
     return weights_fault(ref, files)
 
 
-def check_models(refs: Mapping[str, ModelRef], *, offline: bool, advice: str = "") -> None:
+def check_models(refs: Mapping[str, ModelRef], *, offline: bool, advice: str = "", trust_cache: bool = True) -> None:
     """Raise ModelNotFoundError, with a line for each, where models (by role) are neither here nor to be had.
 
     The hub is asked once for each model that is not here, without a retry, and not at all when it does not answer.
+    `trust_cache` False: what is in the hub's cache proved incomplete.
     """
     faults: list[str] = []
     absent: dict[str, str] = {}
@@ -70,7 +71,7 @@ def check_models(refs: Mapping[str, ModelRef], *, offline: bool, advice: str = "
                 faults.append(f"models.{role}.folder: there is no folder {ref.folder!r}")
             elif fault:
                 faults.append(f"models.{role}: {ref.folder!r} {fault}")
-        elif fault != "":
+        elif fault != "" or not trust_cache:
             there = ""
             if not why:
                 there, why = _ask_hub(ref)

@@ -23,6 +23,7 @@ BUNDLES: dict[str, Path] = {
 }
 CARD_FILE = "bundle.yaml"
 _WORD = re.compile(r"[^\W\d_]+")
+_SHOWN_WORDS = 6
 
 
 class ModelRef(BaseModel):
@@ -111,7 +112,7 @@ class BundleCard(BaseModel):
         rows = [(spec.background_file, row.line, row.prompt) for row in spec.backgrounds]
         rows += [(spec.classes_file, row.line, row.prompt) for row in spec.classes]
         strange = [
-            f"{file}:{line}: " + ", ".join(f"'{word}'" for word in words)
+            f"{file}:{line}: " + ", ".join(map(repr, words[:_SHOWN_WORDS])) + " ..." * (len(words) > _SHOWN_WORDS)
             for file, line, prompt in rows
             if (words := self.unknown_words([prompt]))
         ]

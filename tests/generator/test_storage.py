@@ -114,6 +114,16 @@ def test_asking_whether_a_folder_can_be_written_makes_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    def read_only(*, dir):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), f"{dir}/tmp123")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", read_only)
+    with pytest.raises(StorageError) as caught:
+        check_writable(tmp_path / "book")
+    assert str(caught.value).startswith(f"{tmp_path / 'book'}: the file system is read-only")
+
+
 def test_make_folder_makes_parents_and_minds_no_rerun(tmp_path):
     for _ in range(2):
         assert make_folder(tmp_path / "a" / "b") == tmp_path / "a" / "b"

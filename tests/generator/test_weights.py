@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -208,7 +209,8 @@ class _Hub(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def _answer(self) -> None:
-        _, found, name = self.path.partition(f"/tiny/clip/resolve/{COMMIT}/")
+        found = re.fullmatch(rf"/tiny/clip/resolve/(?:main|{COMMIT})/(.+)", self.path)
+        name = found[1] if found else ""
         if self.path.startswith("/api/models/tiny/clip"):
             files = sorted(self.folder.iterdir())
             siblings = [{"rfilename": path.name} for path in files]
@@ -256,6 +258,17 @@ def test_what_is_got_can_be_loaded_offline(hub: Path) -> None:
     assert Clip("clip", ref, device=CPU, offline=True)
     get_models({"clip": ref}, on_model=heard.append)
     assert heard == ["tiny/clip"]
+
+
+def test_a_download_that_was_interrupted_is_completed(hub: Path) -> None:
+    ref = ModelRef(id="tiny/clip", revision="main")
+    get_models({"clip": ref})
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (ref.hub_snapshot() / name).unlink()
+    with pytest.raises(ModelNotFoundError, match="offline: true"):
+        Clip("clip", ref, device=CPU, offline=True)
+    assert Clip("clip", ref, device=CPU, offline=False)
+    assert Clip("clip", ref, device=CPU, offline=True)
 
 
 def test_a_repository_with_pickles_only_or_none_is_said_before_a_download(hub: Path) -> None:
