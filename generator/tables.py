@@ -19,8 +19,9 @@ import pandera.pandas as pa
 
 from generator.errors import Fault, SpecError
 
-# `"a cow" ,3`: people put spaces there, and the csv module takes them for broken quotes.
-_SPACE_AFTER_QUOTE = re.compile(r'"[ \t]+(?=[,;\r\n]|$)')
+# `"a cow" ,3`: people put spaces there, and the csv module takes them for broken quotes. Whole cells are matched: what
+# stands inside of quotes stays.
+_QUOTED_CELL = re.compile(r'("(?:[^"]|"")*")[ \t]*(?=[,;\r\n]|$)')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +76,7 @@ def read_table(path: Path, columns: Mapping[str, bool]) -> Table:
     """
     file = str(path)
     text = read_text(path)
-    text = _SPACE_AFTER_QUOTE.sub('"', text)
+    text = _QUOTED_CELL.sub(r"\1", text)
     first_line = text.lstrip().split("\n", 1)[0]
     delimiter = ";" if ";" in first_line and "," not in first_line else ","
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
