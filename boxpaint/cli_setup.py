@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # No markup: a path or a name may hold square brackets.
 console = Console(highlight=False, markup=False, emoji=False)
+# Squares laid down at random, one after the other, jam where they fill .56 of the plane; boxes of several classes before.
+_CROWDED = 0.3
 
 
 def init(
@@ -85,6 +87,14 @@ def _init_from(real: str, folder: Path) -> None:
         if not row.boxes:
             console.print(
                 f"warning: these pictures show no {row.cells['name']}: none is asked for; give it max_appear and sizes",
+                style="yellow",
+                soft_wrap=True,
+            )
+        elif row.cover > _CROWDED:
+            console.print(
+                f"warning: {row.cells['name']} takes {row.cover:.0%} of a picture; so many may not all find a place. "
+                "If it belongs to your scenes rather than to what you look for, say it in background.csv and take its "
+                "row out",
                 style="yellow",
                 soft_wrap=True,
             )

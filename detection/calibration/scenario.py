@@ -31,11 +31,15 @@ _CANVAS_STEP_PX, _MAX_ASPECT = 64, 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassRow:
-    """A row of classes.csv (column -> text), and on how many boxes and pictures that show any it was measured."""
+    """A row of classes.csv (column -> text), and on how many boxes and pictures that show any it was measured.
+
+    `cover`: which share of a picture its boxes take together, on average.
+    """
 
     cells: Mapping[str, str]
     boxes: int
     pictures: int
+    cover: float
 
 
 def canvas_like(data: DetectionSet, area_px: int) -> tuple[int, int]:
@@ -66,7 +70,9 @@ def class_rows(source: Source, folder: Path, canvas_wh: tuple[int, int]) -> list
             reference = _reference(source, name, folder)
             if reference_fault("", 0, reference, folder) is None:
                 cells["references"] = reference
-        rows.append(ClassRow(cells=cells, boxes=len(boxes), pictures=sum(count > 0 for count in counts)))
+        cover = float(np.mean(counts) * boxes[:, :2].prod(axis=1).mean()) if counts and len(boxes) else 0.0
+        pictures = sum(count > 0 for count in counts)
+        rows.append(ClassRow(cells=cells, boxes=len(boxes), pictures=pictures, cover=cover))
     return rows
 
 

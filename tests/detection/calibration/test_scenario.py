@@ -56,6 +56,7 @@ def test_counts_sizes_and_references_come_from_train_pictures_alone(tmp_path: Pa
         "references": "coco:../real/annotations/instances_train.json#cell",
     }
     assert (rows["cell"].boxes, rows["cell"].pictures) == (14, 4)
+    assert rows["cell"].cover == pytest.approx(14 / 4 * 48 / 1200)
     # Rare: less than one in ten pictures would ask for none.
     assert (rows["blob"].cells["min_appear"], rows["blob"].cells["max_appear"]) == ("0", "1")
     assert "y_min" not in rows["blob"].cells
