@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # No markup: a path or a name may hold square brackets.
 console = Console(highlight=False, markup=False, emoji=False)
-# Squares laid down at random, one after the other, jam where they fill .56 of the plane; boxes of several classes before.
+# Squares laid down at random, one after the other, jam where they fill .56 of a plane; boxes of many classes before.
 _CROWDED = 0.3
 
 
