@@ -85,6 +85,8 @@ def evaluate(
     detector = load_detector(model, choose_device(device))
     (scored,) = match_sources([read], detector.categories, parse_renames(rename))
     console.print(f"{scored.name}: {len(scored.data)} pictures", soft_wrap=True)
+    for name, count in scored.data.unlabelled().items():
+        console.print(f"{count} of them do not label {name}: no box of it there counts as wrong", soft_wrap=True)
     seen = {item.sha256 for item in used} & {*scored.digests}
     if seen:
         console.print(

@@ -15,6 +15,7 @@ from generator.seeds import MAX_SEED
 
 if TYPE_CHECKING:
     from detection.importers.report import ImportReport
+    from detection.importers.types import ImportOptions
 
 _SHOWN_EXAMPLE = 110
 
@@ -69,7 +70,6 @@ def import_command(
     Near-duplicates stay on one side of the splits that are made; in splits of the source they are listed.
     """
     from detection.datasets.splits import parse_shares
-    from detection.importers.run import import_set
     from detection.importers.types import ImportOptions
 
     first: Literal[0, 1] | None = None if first_pixel is None else 1 if first_pixel else 0
@@ -84,6 +84,13 @@ def import_command(
         columns=_pairs("--column", "KEY=COLUMN", "image=file", column or []),
         overwrite=overwrite,
     )
+    run_import(source, out, options)
+
+
+def run_import(source: Path, out: Path, options: ImportOptions) -> None:
+    """Import with a bar, and say what came of it. Raises BoxpaintError."""
+    from detection.importers.run import import_set
+
     columns = (TextColumn("reading pictures"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:

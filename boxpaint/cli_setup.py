@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
 from boxpaint.console import Table, console
+from generator.errors import BoxpaintError, DatasetError, Fault, SpecError
 from generator.version import __version__
+
+if TYPE_CHECKING:
+    from detection.runs.sources import Source
+
+# Squares laid down at random, one after the other, jam where they fill .56 of a plane; boxes of many classes before.
+_CROWDED = 0.3
 
 
 def _print_version(wanted: bool) -> None:
@@ -28,16 +35,104 @@ def show_version(
 
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to lay the files down in.")],
-    scenario: Annotated[str, typer.Option(help="Which one; a name that is not there lists them all.")] = (
-        "blood_smear"
-    ),
+    scenario: Annotated[
+        str | None, typer.Option(help="Which one (default: blood_smear); a name that is not there lists them all.")
+    ] = None,
+    real: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="DATASET[:SPLIT]",
+            help="Measure real pictures instead (split: train): COCO, or what `boxpaint import` reads.",
+        ),
+    ] = None,
 ) -> None:
-    """Lay down the CSV files and a config to edit."""
-    from boxpaint.scenarios import lay_down
+    """Lay down the CSV files and a config to edit: those of a scenario, or made from real pictures."""
+    from boxpaint.scenarios import DEFAULT_SCENARIO, lay_down
 
-    for path in lay_down(scenario, folder):
+    if real is not None:
+        if scenario is not None:
+            raise BoxpaintError("--scenario and --from exclude each other")
+        _init_from(real, folder)
+        return
+    for path in lay_down(scenario or DEFAULT_SCENARIO, folder):
         console.print(f"wrote {path}")
     console.print(f"next: cd {folder} && boxpaint generate --limit 4")
+
+
+def _init_from(real: str, folder: Path) -> None:
+    """Measure a data set, and write a scenario like it. Raises BoxpaintError; nothing of it is left then."""
+    from boxpaint.scenarios import SD21_AREA_PX, check_free, config_with_canvas, write_files
+    from detection.calibration.scenario import BACKGROUND_PROMPT, canvas_like, class_rows, tables
+    from generator.spec import load_spec
+    from generator.storage import make_folder
+
+    check_free(folder, ("background.csv", "classes.csv", "config.yaml", "attributes.csv", "calibration.json"))
+    source = _real_source(real, folder)
+    if not any(source.data.counts().values()):
+        raise DatasetError([Fault(file=source.name, expected="no picture of it has a box to measure")])
+    canvas_wh = canvas_like(source.data, SD21_AREA_PX)
+    make_folder(folder)  # the way to the references counts from it
+    rows = class_rows(source, folder, canvas_wh)
+    contents = {name: text.encode() for name, text in tables(rows).items()}
+    paths = write_files(folder, {**contents, "config.yaml": config_with_canvas(canvas_wh)})
+    try:
+        load_spec(*paths[:2], canvas_wh=canvas_wh)
+    except SpecError:
+        for path in paths:
+            path.unlink()
+        raise
+    table = Table(box=None, pad_edge=False)
+    for heading in ("class", "boxes", "pictures", "in a scene", "width", "height", "band"):
+        table.add_column(heading)
+    for row in rows:
+        cells = row.cells
+        spans = [
+            f"{cells[low]} to {cells[high]}" if low in cells else ""
+            for low, high in (("width_min", "width_max"), ("height_min", "height_max"), ("y_min", "y_max"))
+        ]
+        appear = f"{cells['min_appear']} to {cells['max_appear']}"
+        table.add_row(Text(cells["name"]), str(row.boxes), str(row.pictures), appear, *spans)
+    console.print(f"measured {source.name}, {len(source.data)} pictures", soft_wrap=True)
+    console.print(table)
+    for row in rows:
+        if not row.boxes:
+            console.print(
+                f"warning: these pictures show no {row.cells['name']}: none is asked for; give it max_appear and sizes",
+                style="yellow",
+                soft_wrap=True,
+            )
+        elif row.cover > _CROWDED:
+            console.print(
+                f"warning: {row.cells['name']} takes {row.cover:.0%} of a picture; so many may not all find a place. "
+                "If it belongs to your scenes rather than to what you look for, say it in background.csv and take its "
+                "row out",
+                style="yellow",
+                soft_wrap=True,
+            )
+    for path in paths:
+        console.print(f"wrote {path}", soft_wrap=True)
+    console.print(
+        f"edit: background.csv says {BACKGROUND_PROMPT!r}: describe your scenes without the objects, in English; "
+        "classes.csv: say of each class how it looks",
+        soft_wrap=True,
+    )
+    console.print(f"next: cd {folder} && boxpaint check-spec && boxpaint prompts", soft_wrap=True)
+
+
+def _real_source(real: str, folder: Path) -> Source:
+    """Read a data set in COCO form; what is in another one is imported into the folder first."""
+    from boxpaint.cli_import import run_import
+    from detection.importers.types import ImportOptions
+    from detection.runs.sources import read_source
+
+    try:
+        return read_source(real, "real")
+    except DatasetError:
+        if not Path(real).exists():
+            raise
+    run_import(Path(real), folder / "real", ImportOptions())
+    return read_source(str(folder / "real"), "real")
 
 
 def doctor(

@@ -82,15 +82,26 @@ def read_inputs(
 
 def show_inputs(inputs: Inputs, console: Console) -> None:
     """Say what is trained and validated on, and of what there is nothing."""
+    from generator.provenance import says_synthetic
+
     for source in inputs.trained:
         objects = ", ".join(f"{count} {name}" for name, count in source.data.counts().items())
         console.print(f"{source.role}: {source.name}, {len(source.data)} pictures, {objects}", soft_wrap=True)
+        for name, count in source.data.unlabelled().items():
+            console.print(
+                f"warning: {count} of these pictures do not label {name}: what they show of it is learned as "
+                "background; leave the class out with --categories, or merge with --only-common",
+                style="yellow",
+                soft_wrap=True,
+            )
         for name, scale in source.scales.items():
             console.print(
                 f"  boxes of {name}: times {scale.factor:.3f}, measured on {scale.real_boxes} real and "
                 f"{scale.painted_boxes} painted ones",
                 soft_wrap=True,
             )
+            if scale.doubt:
+                console.print(f"warning: that is the usual scale: {scale.doubt}", style="yellow", soft_wrap=True)
             if not (scale.real_boxes and scale.painted_boxes):
                 console.print(
                     f"warning: nothing of {name} could be measured; its painted boxes stay tight",
@@ -104,7 +115,16 @@ def show_inputs(inputs: Inputs, console: Console) -> None:
             soft_wrap=True,
         )
     if inputs.validation is not None:
-        console.print(f"validation: {inputs.validation.name}, {len(inputs.validation.data)} pictures", soft_wrap=True)
+        validation = inputs.validation
+        console.print(f"validation: {validation.name}, {len(validation.data)} pictures", soft_wrap=True)
+        painted = sum(says_synthetic(sample.path) for sample in validation.data.samples)
+        if 0 < painted < len(validation.data):
+            console.print(
+                f"warning: {painted} of them are painted: the weights are not chosen by real pictures alone; "
+                "name others with --validation DATASET[:SPLIT]",
+                style="yellow",
+                soft_wrap=True,
+            )
     else:
         console.print("no validation pictures: the weights of the last step are kept")
 

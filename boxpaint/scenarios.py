@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from generator.errors import BoxpaintError
-from generator.storage import make_folder, translate_os_errors
+from generator.storage import make_folder, translate_os_errors, write_bytes
 
 _PACKAGED = Path(__file__).parent / "configs"
 _CHECKOUT = Path(__file__).parent.parent
 DEFAULT_SCENARIO = "blood_smear"
 # The embedded bundle paints blood smears; every other scenario is written for Stable Diffusion 2.1.
 _POCKET_SCENARIOS = (DEFAULT_SCENARIO,)
+# As sd21.yaml has it: the bundle's own size, commented out.
+_SD21_CANVAS = "# canvas: {width: 768, height: 768}"
+SD21_AREA_PX = 768 * 768
 
 
 def configs_folder() -> Path:
@@ -40,20 +43,34 @@ def lay_down(name: str, target: Path) -> list[Path]:
     """Copy a scenario's CSV files and its config into a folder. Raises BoxpaintError rather than replace a file."""
     source = scenario_folder(name)
     config = configs_folder() / ("pocket.yaml" if name in _POCKET_SCENARIOS else "sd21.yaml")
-    files = {
-        target / "background.csv": source / "background.csv",
-        target / "classes.csv": source / "classes.csv",
-        target / "config.yaml": config,
-    }
+    originals = {name: source / name for name in ("background.csv", "classes.csv")} | {"config.yaml": config}
     if (source / "attributes.csv").is_file():
-        files[target / "attributes.csv"] = source / "attributes.csv"
-    present = [path.name for path in files if path.exists()]
+        originals["attributes.csv"] = source / "attributes.csv"
+    check_free(target, originals)
+    with translate_os_errors(source):
+        contents = {name: path.read_bytes() for name, path in originals.items()}
+    return write_files(target, contents)
+
+
+def config_with_canvas(canvas_wh: tuple[int, int]) -> bytes:
+    """The config of Stable Diffusion 2.1 with a canvas of another size."""
+    width, height = canvas_wh
+    text = (configs_folder() / "sd21.yaml").read_text(encoding="utf-8")
+    return text.replace(_SD21_CANVAS, f"canvas: {{width: {width}, height: {height}}}", 1).encode()
+
+
+def check_free(target: Path, names: Iterable[str]) -> None:
+    """Raise BoxpaintError where a folder holds one of these files."""
+    present = [name for name in names if (target / name).exists()]
     if present:
         raise BoxpaintError(
             f"{target}: {', '.join(present)} is already there and stays as it is; choose another folder"
         )
+
+
+def write_files(target: Path, contents: Mapping[str, bytes]) -> list[Path]:
+    """Write files by their names into a folder, which is made. Raises StorageError."""
     make_folder(target)
-    with translate_os_errors(target):
-        for path, original in files.items():
-            shutil.copyfile(original, path)
-    return list(files)
+    for name, content in contents.items():
+        write_bytes(target / name, content)
+    return [target / name for name in contents]

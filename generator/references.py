@@ -115,10 +115,13 @@ def _find_in_folder(cell: str, folder: Path) -> list[Reference]:
 
 
 def _find_in_coco(cell: str, folder: Path) -> list[Reference]:
-    place, separator, category = cell.removeprefix(COCO_PREFIX).rpartition("#")
-    if not separator or not place or not category:
+    text = cell.removeprefix(COCO_PREFIX)
+    # A file's name may hold a #, and so may a category's: where there is such a file is the one that parts them.
+    cuts = [position for position, letter in enumerate(text) if letter == "#" and 0 < position < len(text) - 1]
+    if not cuts:
         raise ValueError("the form is coco:FILE#category")
-    path = folder / place
+    cut = next((position for position in reversed(cuts) if (folder / text[:position]).exists()), cuts[-1])
+    path, category = folder / text[:cut], text[cut + 1 :]
     files = [path]
     if path.is_dir():
         # Beside the boxes, COCO's own folder holds captions and keypoints of the same pictures.

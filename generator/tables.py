@@ -21,8 +21,9 @@ import pandera.pandas as pa
 from generator.errors import Fault, SpecError
 from generator.text import NotTextError, decode_text, split_separator_line, strip_text
 
-# `"a cow" ,3`: people put spaces there, and the csv module takes them for broken quotes.
-_SPACE_AFTER_QUOTE = re.compile(r'"[ \t]+(?=[,;\r\n]|$)')
+# `"a cow" ,3`: people put spaces there, and the csv module takes them for broken quotes. Whole cells are matched: what
+# stands inside of quotes stays.
+_QUOTED_CELL = re.compile(r'("(?:[^"]|"")*")[ \t]*(?=[,;\r\n]|$)')
 _DECIMAL_COMMA = re.compile(r"\A(\d+),(\d+\s*(?:%|px)?)\Z", re.ASCII)
 
 
@@ -68,7 +69,7 @@ def read_table(path: Path, columns: Mapping[str, bool], decimals: Collection[str
     """
     file = str(path)
     text, delimiter = split_separator_line(read_text(path))
-    text = _SPACE_AFTER_QUOTE.sub('"', text)
+    text = _QUOTED_CELL.sub(r"\1", text)
     if delimiter is None:
         first_line = text.lstrip().split("\n", 1)[0]
         delimiter = next((mark for mark in ";\t" if mark in first_line and "," not in first_line), ",")

@@ -17,11 +17,15 @@ theirs."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoxScale:
-    """By what both sides of a painted label are to be multiplied, and from how many boxes that was measured."""
+    """By what both sides of a painted label are to be multiplied, and from how many boxes that was measured.
+
+    `doubt`: why what was measured is not trusted, and the usual scale taken; empty where it is.
+    """
 
     factor: float
     real_boxes: int
     painted_boxes: int
+    doubt: str = ""
 
 
 def rescale(painted: DetectionSet, scales: Mapping[str, BoxScale]) -> DetectionSet:

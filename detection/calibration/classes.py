@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from pydantic import ValidationError
 
 from detection.calibration.boxes import BoxScale, tight_boxes
-from detection.calibration.scale import measure_scales
+from detection.calibration.scale import OnProgress
 from detection.calibration.windows import is_whole
 from detection.datasets.read import read_rgb
 from detection.datasets.types import DetectionSet
@@ -27,17 +28,24 @@ _PRIOR_RANKS = 1.0
 _GRID = np.linspace(0, 1, 201)
 
 
-def measure_classes(real: DetectionSet, painted: DetectionSet, *, seed: int = 0) -> dict[str, ClassCalibration]:
+def measure_classes(
+    real: DetectionSet,
+    painted: DetectionSet,
+    scales: Mapping[str, BoxScale],
+    *,
+    seed: int = 0,
+    on_progress: OnProgress = lambda *_: None,
+) -> dict[str, ClassCalibration]:
     """Measure the classes of which there are both real and painted objects; the others are left out.
 
-    `painted` knows which boxes were asked for. Sizes and places come from real boxes that no edge of the picture cuts.
-    Raises BoxpaintError when what comes out cannot be.
+    `painted` knows which boxes were asked for, `scales` are those of `measure_scales`. Sizes and places come from real
+    boxes that no edge of the picture cuts. Raises BoxpaintError when what comes out cannot be.
     """
     tight = tight_boxes(painted)
-    scales = measure_scales(real, tight, seed=seed)
     found = {}
+    whole = _whole_boxes(real, seed, on_progress)
     for number, name in enumerate(painted.categories, start=1):
-        boxes = np.array(list(_whole_boxes(real, number, seed))).reshape(-1, 5)
+        boxes = np.array(whole[number]).reshape(-1, 5)
         asked = np.array(list(_log_asked(tight, number)))
         if len(boxes) and len(asked):
             try:
@@ -73,17 +81,24 @@ def _class_calibration(boxes: np.ndarray, asked: np.ndarray, scale: BoxScale) ->
     )
 
 
-def _whole_boxes(real: DetectionSet, label: int, seed: int) -> Iterator[tuple[float, float, float, float, float]]:
-    rng = derive_rng(seed, label)
-    for sample in real.samples:
-        whole = [box for box in sample.boxes_xyxy[sample.labels == label] if is_whole(sample, box)]
+def _whole_boxes(
+    real: DetectionSet, seed: int, on_progress: OnProgress
+) -> Mapping[int, list[tuple[float, float, float, float, float]]]:
+    """Describe the whole boxes of each label, as `_class_calibration` takes them; each picture is read once."""
+    found = defaultdict(list)
+    rngs = {label: derive_rng(seed, label) for label in range(1, len(real.categories) + 1)}
+    for position, sample in enumerate(real.samples, start=1):
+        whole = [number for number, box in enumerate(sample.boxes_xyxy) if is_whole(sample, box)]
         if whole:
             ground = Ground(read_rgb(sample.path, labelled_wh=(sample.width, sample.height)))
-            for box in whole:
+            for box, label in zip(sample.boxes_xyxy[whole], sample.labels[whole].tolist(), strict=True):
                 width, height = float(box[2] - box[0]), float(box[3] - box[1])
                 side = math.sqrt(width * height / (sample.width * sample.height))
                 x, y = float(box[0] + box[2]) / 2 / sample.width, float(box[1] + box[3]) / 2 / sample.height
-                yield x, y, math.log(side), math.log(width / height), float(ground.ranks(box, rng)[0])
+                rank = float(ground.ranks(box, rngs[label])[0])
+                found[label].append((x, y, math.log(side), math.log(width / height), rank))
+        on_progress("looking at where they lie", position, len(real))
+    return found
 
 
 def _log_asked(painted: DetectionSet, label: int) -> Iterator[float]:

@@ -21,5 +21,5 @@ def with_boxes(
     tight = tight_boxes(painted)
     if boxes == "tight" or measured is None:
         return tight, {}
-    scales = measure_scales(measured, tight)
+    scales = {name: reading.scale for name, reading in measure_scales(measured, tight).items()}
     return rescale(tight, scales), scales

@@ -11,7 +11,9 @@ convention: the painted ones were smaller than the real ones.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -23,10 +25,26 @@ from generator.seeds import derive_rng, derive_seed
 
 STEPS, BATCH = 300, 32
 _LEARNING_RATE, _WEIGHT_DECAY, _WARMUP = 2e-3, 0.02, 30
-# Windows laid on an object that is measured, as multiples of the longer side of its own box. Their mean is taken.
+# Windows laid on an object that is measured: as multiples of the longer side of its own box, and shifted, as shares of
+# their own sides. Of what they say the mean is taken.
 _MEASURED_SCALES = (1.3, 1.5, 1.8, 2.1)
+_MEASURED_SHIFTS = ((0.0, 0.0), (0.1, 0.0), (-0.1, 0.0), (0.0, 0.1), (0.0, -0.1))
 # The loss turns from square to linear at this share of a window.
 _LINEAR_FROM = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Measured:
+    """What a ruler says of N objects.
+
+    `log_ratios`: (N,) how much larger the box that an object came with is than its tight one, natural logarithm, mean
+    of both sides. `tight_xyxy`: (N, 4) the tight box, in pixels of the patch. `agreement`: (N,) mean IoU of the boxes
+    that single windows give with their median; a ruler that knows what it sees gives the same box in all of them.
+    """
+
+    log_ratios: np.ndarray
+    tight_xyxy: np.ndarray
+    agreement: np.ndarray
 
 
 class Ruler:
@@ -36,36 +54,76 @@ class Ruler:
         self._network = network.eval()
 
     @classmethod
-    def fit(cls, patches: Sequence[Sequence[Patch]], *, seed: int, steps: int = STEPS) -> Ruler:
-        """Train on the patches of painted objects, those of each category as often as those of any other."""
+    def fit(
+        cls,
+        patches: Sequence[Sequence[Patch]],
+        *,
+        seed: int,
+        steps: int = STEPS,
+        on_step: Callable[[int, int], None] = lambda _done, _total: None,
+    ) -> Ruler:
+        """Train on the patches of painted objects, those of each category as often as those of any other.
+
+        In one thread: more gain little on windows of this size, and wait for each other where a core is busy.
+        """
         kinds = [kind for kind in patches if kind]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed))
             network = _network()
         optimiser = torch.optim.AdamW(decayed_groups(network.parameters(), _WEIGHT_DECAY), lr=_LEARNING_RATE)
         network.train()
-        for step in range(steps):
-            for group in optimiser.param_groups:
-                group["lr"] = _LEARNING_RATE * rate_share(step, steps, _WARMUP)
-            windows, boxes = _batch(kinds, derive_rng(seed, step))
-            loss = nn.functional.smooth_l1_loss(network(_to_input(windows)), torch.from_numpy(boxes), beta=_LINEAR_FROM)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
+        with _one_thread():
+            for step in range(steps):
+                for group in optimiser.param_groups:
+                    group["lr"] = _LEARNING_RATE * rate_share(step, steps, _WARMUP)
+                windows, boxes = _batch(kinds, derive_rng(seed, step))
+                said = network(_to_input(windows))
+                loss = nn.functional.smooth_l1_loss(said, torch.from_numpy(boxes), beta=_LINEAR_FROM)
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()
+                optimiser.step()
+                on_step(step + 1, steps)
         return cls(network)
 
     @torch.no_grad()
-    def log_ratios(self, patches: Sequence[Patch]) -> np.ndarray:
-        """How much larger the box of each patch is than what the ruler says: (N,), natural logarithm, mean of sides."""
-        ratios = np.zeros(len(patches))
-        for number, patch in enumerate(patches):
-            cut = [cut_window(patch, scale) for scale in _MEASURED_SCALES]
-            said = self._network(_to_input(np.stack([window for window, _ in cut]))).numpy()
-            own = np.stack([box for _, box in cut])
-            # A box that the ruler turns inside out has no size; it counts as the smallest.
-            sides = np.maximum(said[:, 2:] - said[:, :2], 1 / WINDOW_PX)
-            ratios[number] = np.log((own[:, 2:] - own[:, :2]) / sides).mean()
-        return ratios
+    def measure(self, patches: Sequence[Patch], on_object: Callable[[], None] = lambda: None) -> Measured:
+        """Lay the ruler on objects; `on_object` is told of each that is done."""
+        ratios, agreement, tight = np.zeros(len(patches)), np.zeros(len(patches)), np.zeros((len(patches), 4))
+        places = [*itertools.product(_MEASURED_SCALES, _MEASURED_SHIFTS)]
+        with _one_thread():
+            for number, patch in enumerate(patches):
+                cut = [cut_window(patch, scale, shift) for scale, shift in places]
+                said = self._network(_to_input(np.stack([window for window, _ in cut]))).numpy()
+                own = np.stack([box for _, box in cut])
+                # A box that the ruler turns inside out has no size; it counts as the smallest.
+                said[:, 2:] = np.maximum(said[:, 2:], said[:, :2] + 1 / WINDOW_PX)
+                sides = own[:, 2:] - own[:, :2]
+                ratios[number] = np.log(sides / (said[:, 2:] - said[:, :2])).mean()
+                # By its own box each window knows where the others lie.
+                low, side = patch.box_xyxy[:2], patch.box_xyxy[2:] - patch.box_xyxy[:2]
+                corners = (said - np.tile(own[:, :2], 2)) / np.tile(sides, 2) * np.tile(side, 2) + np.tile(low, 2)
+                tight[number] = np.median(corners, axis=0)
+                agreement[number] = _ious(corners, tight[number]).mean()
+                on_object()
+        return Measured(log_ratios=ratios, tight_xyxy=tight, agreement=agreement)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _ious(boxes_xyxy: np.ndarray, other_xyxy: np.ndarray) -> np.ndarray:
+    """Intersection over union of each box (N, 4) with one (4,)."""
+    low, high = np.maximum(boxes_xyxy[:, :2], other_xyxy[:2]), np.minimum(boxes_xyxy[:, 2:], other_xyxy[2:])
+    shared = np.clip(high - low, 0, None).prod(axis=1)
+    areas = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).prod(axis=1) + (other_xyxy[2:] - other_xyxy[:2]).prod()
+    return np.asarray(shared / (areas - shared))
 
 
 def _network() -> nn.Module:

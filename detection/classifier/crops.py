@@ -89,10 +89,11 @@ def cut_crops(
 ) -> Crops:
     """Cut every object out of its picture, for crops of `side_px` that show `margin` around it.
 
-    `boxes` chooses between `boxes_xyxy` and `requested_xyxy`, where a sample has one. With `background_seed` there is
-    a class more, `background`: from each picture as many random boxes as it has objects of a class on average, at
-    least one, whose crops show no object; they are as large as objects of a class drawn evenly. Raises DatasetError
-    when a picture cannot be read, is not as large as its labels say, or a category is called background, too.
+    `boxes` chooses between `boxes_xyxy` and `requested_xyxy`, where a sample has one. With `background_seed` there is a
+    class more, `background`: from each picture as many random boxes as it has objects of a class on average, at least
+    one, whose crops show no object; they are as large as objects of a class drawn evenly. Pictures that do not label
+    every class have none: what shows no labelled object there may show another. Raises DatasetError when a picture
+    cannot be read, is not as large as its labels say, or a category is called background, too.
     """
     if BACKGROUND in data.categories and background_seed is not None:
         expected = "a category has this name already; --no-background takes it as any other"
@@ -103,7 +104,7 @@ def cut_crops(
     for index, sample in enumerate(data.samples):
         image = read_rgb(sample.path, labelled_wh=(sample.width, sample.height))
         objects = [*zip(_boxes_of(sample, boxes), (int(label) - 1 for label in sample.labels), strict=True)]
-        if background_seed is not None and sizes:
+        if background_seed is not None and sizes and not sample.not_exhaustive:
             rng = derive_rng(background_seed, index)
             count = max(1, math.ceil(len(objects) / len(data.categories)))
             empty = _empty_boxes(sample, sizes, margin, count, rng)

@@ -98,7 +98,9 @@ def test_what_is_measured_is_written_beside_classes_csv_and_read_from_there(
     assert code == 0, errors
     assert "wrote smear/calibration.json" in out
     assert {path: data for path, data in files_in(workplace).items() if path in before} == before
-    assert set(files_in(workplace)) - set(before) == {"smear/calibration.json"}
+    assert set(files_in(workplace)) - set(before) == {"smear/calibration.json", "smear/calibration.jpg"}
+    for words in ("training a ruler", "looking at where they lie", "look at the boxes: smear/calibration.jpg"):
+        assert words in out
     spec = load_spec(workplace / "smear/background.csv", workplace / "smear/classes.csv", canvas_wh=(400, 300))
     found = {row.name: row.calibration for row in spec.classes}
     painted = whole_boxes(workplace / "run/annotations/instances_train.json")

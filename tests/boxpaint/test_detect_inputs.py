@@ -4,12 +4,16 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
 from rich.console import Console
 
 from boxpaint.detect_inputs import Inputs, show_inputs
 from detection.calibration.scale import BoxScale
 from detection.datasets.types import DetectionSet, Sample
 from detection.runs.sources import Source
+from generator.config_sections import OutputConfig
+from generator.provenance import encode_image, xmp_packet
 
 
 def told(inputs: Inputs) -> str:
@@ -30,7 +34,25 @@ def test_what_could_not_be_measured_or_learnt_is_a_warning() -> None:
     assert "boxes of red: times 1.250, measured on 3 real and 4 painted ones" in words
     assert "warning: nothing of blue could be measured; its painted boxes stay tight" in words
     assert "warning: there is no blue to learn from" in words
+    unsure = replace(source, scales={"red": replace(scales["red"], doubt="it looks unlike them")})
+    assert "warning: that is the usual scale: it looks unlike them" in told(
+        Inputs(real=None, synthetic=unsure, validation=None)
+    )
     both = Inputs(
         real=replace(source, scales={}, data=replace(painted, categories=("red",))), synthetic=None, validation=None
     )
     assert "warning" not in told(both)
+
+
+def test_pictures_that_do_not_label_a_class_and_painted_ones_among_real_ones_are_a_warning(tmp_path: Path) -> None:
+    paths = [tmp_path / "real.png", tmp_path / "painted.png"]
+    picture = np.zeros((9, 9, 3), np.uint8)
+    Image.fromarray(picture).save(paths[0])
+    paths[1].write_bytes(encode_image(picture, OutputConfig(), xmp=xmp_packet(tool="boxpaint", description="")))
+    samples = [Sample.of(path, (9, 9), [[0, 0, 4, 4]], [1]) for path in paths]
+    data = DetectionSet(categories=("red",), samples=(samples[0], replace(samples[1], not_exhaustive=frozenset({1}))))
+    source = Source(role="real", path=tmp_path, splits=("train",), data=data)
+    words = told(Inputs(real=source, synthetic=None, validation=source))
+    assert "warning: 1 of these pictures do not label red" in words
+    assert "warning: 1 of them are painted" in words
+    assert "painted" not in told(Inputs(real=source, synthetic=None, validation=replace(source, data=data.choose([0]))))

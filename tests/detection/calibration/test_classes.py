@@ -15,6 +15,7 @@ from detection.calibration.boxes import BoxMode, BoxScale, tight_boxes
 from detection.calibration.classes import measure_classes
 from detection.calibration.labels import with_boxes
 from detection.calibration.ruler import Ruler
+from detection.calibration.scale import measure_scales
 from detection.datasets.types import DetectionSet, Sample
 from generator.calibration import ClassCalibration, read_calibration, write_calibration
 
@@ -114,9 +115,14 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[DetectionSe
         yield real_set(folder / "real"), painted_set(folder / "painted")
 
 
+def measured(real: DetectionSet, painted: DetectionSet) -> dict[str, ClassCalibration]:
+    readings = measure_scales(real, tight_boxes(painted))
+    return measure_classes(real, painted, {name: reading.scale for name, reading in readings.items()})
+
+
 @pytest.fixture(scope="module")
 def found(sets: tuple[DetectionSet, DetectionSet]) -> dict[str, ClassCalibration]:
-    return measure_classes(*sets)
+    return measured(*sets)
 
 
 def test_only_classes_with_whole_real_objects_and_boxes_asked_for_are_measured(
@@ -190,8 +196,8 @@ def test_what_was_measured_survives_its_file(found: dict[str, ClassCalibration],
 
 def test_without_real_pictures_or_painted_ones_nothing_is_measured(sets: tuple[DetectionSet, DetectionSet]) -> None:
     real, painted = sets
-    assert measure_classes(real.choose([]), painted) == {}
-    assert measure_classes(real, painted.choose([])) == {}
+    assert measured(real.choose([]), painted) == {}
+    assert measured(real, painted.choose([])) == {}
 
 
 # Boxes to train with.

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from detection.calibration.boxes import BoxScale
-from detection.calibration.ruler import Ruler
-from detection.calibration.scale import measure_scales
+from detection.calibration.overlay import write_overlay
+from detection.calibration.ruler import Measured, Ruler
+from detection.calibration.scale import judge, measure_scales
 from detection.datasets.types import DetectionSet, Sample
 
 NAMES = ("disc", "spot")
@@ -47,22 +48,55 @@ def make_set(tmp_path: Path) -> MakeSet:
 
 
 def test_looser_real_boxes_are_measured_and_few_move_the_scale_less(
-    make_set: MakeSet, monkeypatch: pytest.MonkeyPatch
+    make_set: MakeSet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(Ruler, "fit", staticmethod(functools.partial(Ruler.fit, steps=100)))  # enough for discs
     painted = make_set("painted", loose=1.0, count=30, seed=1)
     real = make_set("real", loose=1.4, count=12, seed=2)
-    many = measure_scales(real, painted)
+    steps: list[tuple[str, int, int]] = []
+    many = measure_scales(real, painted, on_progress=lambda *step: steps.append(step))
     for name in NAMES:
-        assert (many[name].real_boxes, many[name].painted_boxes) == (12, 30)
+        scale = many[name].scale
+        assert (scale.real_boxes, scale.painted_boxes, scale.doubt) == (12, 30, "")
         # 1.4 to the power of 12/13, as if one more box had shown 1
-        assert many[name].factor == pytest.approx(1.36, abs=0.1)
-    one = measure_scales(real.choose([0]), painted)
-    assert one["disc"].real_boxes == 1
-    assert 1.0 < one["disc"].factor < 1.28
+        assert scale.factor == pytest.approx(1.36, abs=0.1)
+    assert steps[-1] == ("measuring real objects", 24, 24)
+    write_overlay(tmp_path / "overlay.jpg", many)
+    assert Image.open(tmp_path / "overlay.jpg").width > 1200
+    one = measure_scales(real.choose([0]), painted)["disc"].scale
+    assert one.real_boxes == 1
+    assert 1.0 < one.factor < 1.28
+
+
+def test_a_ruler_that_does_not_know_what_it_sees_is_not_trusted(
+    make_set: MakeSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Not trained, it gives every window the same box, wherever the object lies in it.
+    monkeypatch.setattr(Ruler, "fit", staticmethod(functools.partial(Ruler.fit, steps=0)))
+    real = make_set("real", loose=1.4, count=6, seed=2)
+    found = measure_scales(real, make_set("painted", loose=1.0, count=2, seed=1))
+    for name in NAMES:
+        assert found[name].scale.factor == 1.1
+        assert "shifted views of one object give other boxes" in found[name].scale.doubt
+
+
+@pytest.mark.parametrize(
+    ("ratios", "factor", "words"),
+    [
+        ([1.3] * 9, 1.3**0.9 * 1.1**0.1, ""),
+        ([1.0, 1.0, 1.0, 1.5, 1.5, 1.5], 1.1, "scatter by 30%"),
+        ([1.0, 1.5], 1.5 ** (1 / 3) * 1.1 ** (1 / 3), ""),  # two have no spread
+    ],
+)
+def test_boxes_over_estimated_ones_that_scatter_are_not_trusted(ratios: list[float], factor: float, words: str) -> None:
+    count = len(ratios)
+    logarithms, tight = np.log(np.array(ratios)), np.zeros((count, 4))
+    found = judge(Measured(log_ratios=logarithms, tight_xyxy=tight, agreement=np.full(count, 0.9)))
+    assert found[0] == pytest.approx(factor)
+    assert words in found[1] and bool(words) == bool(found[1])
 
 
 def test_nothing_real_leaves_the_labels(make_set: MakeSet) -> None:
     painted = make_set("painted", loose=1.0, count=1, seed=1)
     empty = DetectionSet(categories=NAMES, samples=())
-    assert measure_scales(empty, painted)["disc"] == BoxScale(factor=1.0, real_boxes=0, painted_boxes=1)
+    assert measure_scales(empty, painted)["disc"].scale == BoxScale(factor=1.0, real_boxes=0, painted_boxes=1)

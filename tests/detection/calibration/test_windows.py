@@ -58,6 +58,6 @@ def test_the_same_patches_and_seed_give_the_same_ruler() -> None:
     rng = np.random.default_rng(0)
     image = rng.integers(0, 255, (224, 224, 3)).astype(np.uint8)
     patches = [Patch(image=image, box_xyxy=np.array([90.0, 95.0, 135.0, 130.0], np.float32))]
-    ratios = [Ruler.fit([patches], seed=3, steps=3).log_ratios(patches) for _ in range(2)]
+    ratios = [Ruler.fit([patches], seed=3, steps=3).measure(patches).log_ratios for _ in range(2)]
     np.testing.assert_array_equal(ratios[0], ratios[1])
     assert ratios[0].shape == (1,)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,9 @@ def test_background_crops_show_no_object_and_have_the_size_of_one(tmp_path: Path
         assert (box.width, box.height) in {(20, 20), (12, 6)}
         view = square_around(box, margin=0.1, size_wh=SIZE_WH)
         assert not any(intersection_area(view, other) for other in objects)
+    unlabelled = replace(data, samples=tuple(replace(item, not_exhaustive=frozenset({1})) for item in data.samples))
+    labels = {crop.label for crop in cut_crops(unlabelled, margin=0.1, side_px=16, background_seed=4).items}
+    assert labels == {crop.label for crop in crops.items} - {len(data.categories)}
     again = cut_crops(data, margin=0.1, side_px=16, background_seed=4)
     assert again.digest() == crops.digest()
     assert cut_crops(data, margin=0.1, side_px=16, background_seed=5).digest() != crops.digest()

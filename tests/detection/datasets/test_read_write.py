@@ -1,6 +1,7 @@
 """COCO files in and out of memory: what is written is read back, and what could hurt a training is left out."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from detection.datasets.categories import choose_categories, rename_categories
+from detection.datasets.digest import digest_of_set
 from detection.datasets.read import open_rgb, read_detection_set, read_rgb
 from detection.datasets.types import DetectionSet, Sample
 from detection.datasets.write import write_coco
@@ -129,3 +131,20 @@ def test_a_box_of_ours_that_cannot_be_used_is_as_good_as_none(tmp_path: Path, bb
     (sample,) = read_detection_set(tmp_path / "set.json").samples
     assert np.isnan(sample.tight_xyxy).all()
     assert sample.requested_xyxy.tolist() == [[1, 1, 12, 12]]
+
+
+def test_what_a_picture_does_not_label_comes_back_and_follows_its_categories(tmp_path: Path) -> None:
+    data = make_set(tmp_path)["train"]
+    data = replace(data, samples=(replace(data.samples[0], not_exhaustive=frozenset({2})), data.samples[1]))
+    write_coco({"train": data}, tmp_path, description="two")
+    back = read_detection_set(tmp_path)
+    assert [sample.not_exhaustive for sample in back.samples] == [{2}, frozenset()]
+    assert back.unlabelled() == {"dog": 1}
+    assert choose_categories(back, ("dog",), where="x").samples[0].not_exhaustive == {1}
+    assert choose_categories(back, ("cat",), where="x").unlabelled() == {}
+    assert rename_categories(back, {"dog": "cat"}).unlabelled() == {"cat": 1}
+    digests = {
+        digest_of_set(each, ["a", "b"])
+        for each in (back, replace(back, samples=make_set(tmp_path / "b")["train"].samples))
+    }
+    assert len(digests) == 2
