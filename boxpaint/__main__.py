@@ -10,6 +10,7 @@ from rich.console import Console
 from boxpaint.cli import app
 from boxpaint.exit_codes import USER_ERROR
 from generator.errors import BoxpaintError, FaultsError
+from generator.stopping import end_by_sigterm
 
 
 def main() -> None:
@@ -17,6 +18,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a class name that this terminal cannot show is no reason to stop
+    end_by_sigterm()
     try:
         app(standalone_mode=True)
     except BoxpaintError as error:

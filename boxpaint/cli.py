@@ -26,7 +26,9 @@ from boxpaint.cli_review import review
 from boxpaint.cli_segmenter import segment
 from boxpaint.cli_setup import doctor, init
 from boxpaint.cli_train import app as train_app
-from boxpaint.exit_codes import INTERRUPTED
+from boxpaint.exit_codes import of_signal
+from boxpaint.interrupts import Commands, end, holds_run, how_to_go_on
+from generator.stopping import StopRequest
 
 if TYPE_CHECKING:
     from generator.config import Config
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="boxpaint",
+    cls=Commands,
     help="Two CSV files in, an annotated object-detection data set out.",
     no_args_is_help=True,
     add_completion=False,
@@ -215,11 +218,12 @@ def generate(
     where = {"chunk": chunk, "engine": engine, "workers": workers, "device": device}
     settings, spec = _load(background, classes, attributes, config, seed, where)
     spec = balanced(spec, balance_to, target, rename, console)
-    from boxpaint.progress import RunProgress, StopRequest
+    from boxpaint.progress import RunProgress
     from generator.run import generate as run
 
+    stop = StopRequest("when this chunk, or this row of the prompt book, is finished")
     try:
-        with StopRequest().listening() as stop, RunProgress(console, stop) as progress:
+        with stop.listening(), RunProgress(console, stop) as progress:
             dataset = run(
                 spec,
                 settings,
@@ -231,15 +235,14 @@ def generate(
                 listener=progress,
                 should_stop=stop,
             )
-    except KeyboardInterrupt:
-        console.print(f"stopped; what is finished is in {out}, the same command goes on from there", style="yellow")
-        raise typer.Exit(INTERRUPTED) from None
+    except KeyboardInterrupt as error:
+        raise end(console, how_to_go_on(out, is_kept=holds_run(out), overwrite=overwrite), error) from None
     console.print(f"{dataset.num_scenes} pictures with {dataset.num_objects} labels in {dataset.folder}")
     console.print(f"  look:   {dataset.report}")
     console.print(f"  labels: {dataset.annotations} and instances_val.json")
     if not dataset.complete:
-        console.print("stopped before the end; the same command goes on from there", style="yellow")
-        raise typer.Exit(INTERRUPTED)
+        console.print(how_to_go_on(out, is_kept=True, overwrite=overwrite), style="yellow", soft_wrap=True)
+        raise typer.Exit(of_signal(stop.number))
 
 
 app.command()(doctor)

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from boxpaint.exit_codes import INTERRUPTED
+from boxpaint.interrupts import end
 from generator.seeds import MAX_SEED
 
 if TYPE_CHECKING:
@@ -85,9 +85,8 @@ def import_command(
             report = import_set(
                 source, out, options, on_picture=lambda done, total: bar.update(task, completed=done, total=total)
             )
-    except KeyboardInterrupt:
-        console.print(f"stopped; {out} is as it was", style="yellow", soft_wrap=True)
-        raise typer.Exit(INTERRUPTED) from None
+    except KeyboardInterrupt as error:
+        raise end(console, f"stopped; {out} is as it was", error) from None
     _show(report)
 
 

@@ -146,13 +146,19 @@ class RunFolder:
         return f"{self.path} is not the folder of a detector's training: it holds {what}; choose another with --out"
 
 
+def is_begun(path: Path) -> bool:
+    """Whether a training is there that the same command goes on with, or whose results it takes."""
+    return (path / SCORES).is_file() or any((path / CHECKPOINT).glob("*.pt"))
+
+
 def find_model(path: Path) -> Path:
     """The folder of the saved detector: `path` itself, or model/ of a finished run. Raises ModelNotFoundError."""
     for folder in (path / MODEL, path):
         if (folder / CARD).is_file():
             return folder
     if (path / RUN).is_file():
-        raise ModelNotFoundError(f"{path}: this training is unfinished; the command that began it goes on with it")
+        does = "goes on with it" if is_begun(path) else "starts it anew"
+        raise ModelNotFoundError(f"{path}: this training is unfinished; the command that began it {does}")
     raise ModelNotFoundError(
         f"{path}: no trained detector is there; give the --out folder of `boxpaint train detector`"
     )
