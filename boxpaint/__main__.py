@@ -11,6 +11,7 @@ from rich.console import Console
 from boxpaint.cli import app
 from boxpaint.exit_codes import USER_ERROR
 from generator.errors import BoxpaintError, FaultsError
+from generator.stopping import end_by_sigterm
 from generator.storage import translate_os_errors
 
 
@@ -19,6 +20,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a class name that this terminal cannot show is no reason to stop
+    end_by_sigterm()
     try:
         _run()
     except BoxpaintError as error:

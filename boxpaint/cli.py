@@ -24,9 +24,11 @@ from boxpaint.cli_review import review
 from boxpaint.cli_segmenter import segment
 from boxpaint.cli_setup import doctor, init, show_version
 from boxpaint.cli_train import app as train_app
-from boxpaint.console import CommandGroup, console
-from boxpaint.exit_codes import INTERRUPTED
+from boxpaint.console import console
+from boxpaint.exit_codes import of_signal
+from boxpaint.interrupts import Commands, end, holds_run, how_to_go_on
 from generator.errors import BoxpaintError, DomainError
+from generator.stopping import StopRequest
 
 if TYPE_CHECKING:
     from generator.config import Config
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="boxpaint",
-    cls=CommandGroup,
+    cls=Commands,
     help="Two CSV files in, an annotated object-detection data set out.",
     no_args_is_help=True,
     add_completion=False,
@@ -186,9 +188,8 @@ def prompts(
     check_run(settings, spec, book=True, painting=False)
     try:
         book = make_and_show(spec, settings, read_captions(captions) if captions else None, console, warn)
-    except KeyboardInterrupt:
-        console.print("stopped; finished rows are kept, the same command goes on from there", style="yellow")
-        raise typer.Exit(INTERRUPTED) from None
+    except KeyboardInterrupt as error:
+        raise end(console, "stopped; finished rows are kept, the same command goes on from there", error) from None
     for path in write_book(book, out, overwrite=overwrite):
         console.print(f"wrote {path}")
     console.print(f"edit it if you like, then: boxpaint generate --prompts {out}")
@@ -224,11 +225,12 @@ def generate(
     where = {"chunk": chunk, "engine": engine, "workers": workers, "device": device}
     settings, spec = _load(background, classes, attributes, config, seed, where)
     spec = balanced(spec, balance_to, target, rename, console)
-    from boxpaint.progress import RunProgress, StopRequest
+    from boxpaint.progress import RunProgress
     from generator.run import generate as run
 
+    stop = StopRequest("when this chunk, or this row of the prompt book, is finished")
     try:
-        with StopRequest().listening() as stop, RunProgress(console, stop) as progress:
+        with stop.listening(), RunProgress(console, stop) as progress:
             dataset = run(
                 spec,
                 settings,
@@ -241,15 +243,14 @@ def generate(
                 listener=progress,
                 should_stop=stop,
             )
-    except KeyboardInterrupt:
-        console.print(f"stopped; what is finished is in {out}, the same command goes on from there", style="yellow")
-        raise typer.Exit(INTERRUPTED) from None
+    except KeyboardInterrupt as error:
+        raise end(console, how_to_go_on(out, is_kept=holds_run(out), overwrite=overwrite), error) from None
     console.print(f"{dataset.num_scenes} pictures with {dataset.num_objects} labels in {dataset.folder}")
     console.print(f"  look:   {dataset.report}")
     console.print(f"  labels: {dataset.annotations} and instances_val.json")
     if not dataset.complete:
-        console.print("stopped before the end; the same command goes on from there", style="yellow")
-        raise typer.Exit(INTERRUPTED)
+        console.print(how_to_go_on(out, is_kept=True, overwrite=overwrite), style="yellow", soft_wrap=True)
+        raise typer.Exit(of_signal(stop.number))
     if dataset.problem:
         raise BoxpaintError(dataset.problem)
 

@@ -10,7 +10,9 @@ import typer
 from rich.text import Text
 
 from boxpaint.console import Table, console
-from boxpaint.exit_codes import INTERRUPTED, USER_ERROR
+from boxpaint.exit_codes import USER_ERROR, of_signal
+from boxpaint.interrupts import holds_run, how_to_go_on, resumable
+from generator.stopping import StopRequest
 
 
 def batch(
@@ -18,22 +20,22 @@ def batch(
 ) -> None:
     """Make many data sets in one go, export them, and say in one table what came of it."""
     from boxpaint.batch import FAILED, STOPPED, SUMMARY, BatchConfig, BatchItem, run_batch
-    from boxpaint.progress import RunProgress, StopRequest
+    from boxpaint.progress import RunProgress
 
     config = BatchConfig.load(file)
     bar = ExitStack()
+    stop = StopRequest("when this chunk, or this row of the prompt book, is finished")
 
     def listener_of(item: BatchItem) -> RunProgress:
         bar.close()  # that of the data set before
         console.print(f"{item.name}: {config.out / item.name}", style="bold", soft_wrap=True)
         return bar.enter_context(RunProgress(console, stop))
 
-    try:
-        with StopRequest().listening() as stop, bar:
-            results = run_batch(config, listener_of, stop)
-    except KeyboardInterrupt:
-        console.print("stopped; what is finished is kept, the same command goes on from there", style="yellow")
-        raise typer.Exit(INTERRUPTED) from None
+    def has_some(out: Path) -> bool:
+        return any(holds_run(out / item.name) for item in config.datasets)
+
+    with resumable(console, config.out, has_some), stop.listening(), bar:
+        results = run_batch(config, listener_of, stop)
     table = Table(box=None, pad_edge=False)
     for heading in ("data set", "state", "pictures", "labels", "leak AUC", "exports"):
         table.add_column(heading)
@@ -49,5 +51,5 @@ def batch(
     if any(each.state == FAILED for each in results):
         raise typer.Exit(USER_ERROR)
     if any(each.state == STOPPED for each in results):
-        console.print("stopped before the end; the same command goes on from there", style="yellow")
-        raise typer.Exit(INTERRUPTED)
+        console.print(how_to_go_on(config.out, is_kept=True), style="yellow", soft_wrap=True)
+        raise typer.Exit(of_signal(stop.number))

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from boxpaint.console import Table, console
 from boxpaint.detect_inputs import parse_counts, parse_renames
-from boxpaint.exit_codes import INTERRUPTED
+from boxpaint.interrupts import resumable
 from boxpaint.training_progress import StepBar
 from detection.classifier.settings import Arm, ClassifierSettings, Listener
 from generator.seeds import MAX_SEED
@@ -110,7 +110,7 @@ def classifier(
     )
     renamed = parse_renames(rename)
     from detection.classifier.data import Sources
-    from detection.classifier.run import compare_classifiers
+    from detection.classifier.run import compare_classifiers, has_trainings
 
     sources = Sources(
         real=real,
@@ -120,21 +120,20 @@ def classifier(
         classes=tuple(classes) if classes else None,
         rename=renamed,
     )
-    try:
-        with ComparisonProgress(console, settings.steps) as progress:
-            comparison = compare_classifiers(
-                sources,
-                out,
-                settings,
-                device=device,
-                workers=workers,
-                overwrite=overwrite,
-                command=shlex.join(["boxpaint", *sys.argv[1:]]),
-                listener=progress,
-            )
-    except KeyboardInterrupt:
-        console.print("stopped; the same command goes on from the last checkpoints", style="yellow")
-        raise typer.Exit(INTERRUPTED) from None
+    with (
+        resumable(console, out, has_trainings, overwrite=overwrite),
+        ComparisonProgress(console, settings.steps) as progress,
+    ):
+        comparison = compare_classifiers(
+            sources,
+            out,
+            settings,
+            device=device,
+            workers=workers,
+            overwrite=overwrite,
+            command=shlex.join(["boxpaint", *sys.argv[1:]]),
+            listener=progress,
+        )
     _show(comparison, out)
 
 

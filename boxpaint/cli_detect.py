@@ -19,7 +19,7 @@ from boxpaint.detect_inputs import (
     shares_of,
     show_inputs,
 )
-from boxpaint.exit_codes import INTERRUPTED
+from boxpaint.interrupts import resumable
 from boxpaint.run_tables import score_table
 from detection.calibration.boxes import BoxMode
 from detection.detectors.settings import FitSettings
@@ -148,7 +148,7 @@ def train_detector(
         validation=inputs.validation,
     )
     where = choose_device(device)
-    with _watched() as progress:
+    with _watched(out, overwrite=overwrite) as progress:
         result = train_run(plan, out, device=where, command=command_line(), overwrite=overwrite, listener=progress)
     _show_result(result)
 
@@ -229,7 +229,7 @@ def refine_detector(
         validation=inputs.validation,
     )
     where = choose_device(device)
-    with _watched() as progress:
+    with _watched(out, overwrite=overwrite) as progress:
         result = refine_run(
             run, plan, out, device=where, command=command_line(), overwrite=overwrite, listener=progress
         )
@@ -237,16 +237,13 @@ def refine_detector(
 
 
 @contextlib.contextmanager
-def _watched() -> Iterator[FitListener]:
-    """Show a training's progress; Ctrl-C ends with a word on how to go on."""
+def _watched(out: Path, *, overwrite: bool) -> Iterator[FitListener]:
+    """Show a training's progress; a signal ends it with a word on how to go on."""
     from boxpaint.training_progress import FitProgress
+    from detection.runs.folder import is_begun
 
-    try:
-        with FitProgress(console) as progress:
-            yield progress
-    except KeyboardInterrupt:
-        console.print("stopped; the same command goes on from the last checkpoint", style="yellow")
-        raise typer.Exit(INTERRUPTED) from None
+    with resumable(console, out, is_begun, overwrite=overwrite), FitProgress(console) as progress:
+        yield progress
 
 
 def _show_result(result: RunResult) -> None:

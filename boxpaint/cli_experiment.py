@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from boxpaint.console import console
-from boxpaint.exit_codes import INTERRUPTED
+from boxpaint.interrupts import resumable
 
 _OUT = Path("runs/experiment")
 
@@ -33,17 +33,13 @@ def experiment(
     from boxpaint.experiment_progress import ExperimentProgress
     from detection.experiment.card import write_card
     from detection.experiment.config import ExperimentConfig
-    from detection.experiment.run import run_experiment
+    from detection.experiment.run import is_begun, run_experiment
 
     config = ExperimentConfig.load(file, real=real, synthetic=synthetic, workers=workers)
     command = shlex.join(["boxpaint", *sys.argv[1:]])
     exchanged = [name for name, value in (("--real", real), ("--synthetic", synthetic)) if value is not None]
-    try:
-        with ExperimentProgress(console) as progress:
-            outcome = run_experiment(config, out, listener=progress)
-    except KeyboardInterrupt:
-        console.print(f"stopped; what is finished is in {out}, the same command goes on from there", style="yellow")
-        raise typer.Exit(INTERRUPTED) from None
+    with resumable(console, out, is_begun), ExperimentProgress(console) as progress:
+        outcome = run_experiment(config, out, listener=progress)
     card = write_card(outcome, out, command=command, exchanged=exchanged)
     for line in card.headlines:
         console.print(line, soft_wrap=True)

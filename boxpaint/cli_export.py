@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from boxpaint.console import Table, console
-from boxpaint.exit_codes import INTERRUPTED
+from boxpaint.interrupts import end
 from generator.errors import BoxpaintError
 from generator.seeds import MAX_SEED
 
@@ -95,9 +95,8 @@ def picture_progress(what: str, out: Path) -> Iterator[OnPicture]:
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task("", total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
-    except KeyboardInterrupt:
-        console.print(f"stopped; {out} is as it was", style="yellow", soft_wrap=True)
-        raise typer.Exit(INTERRUPTED) from None
+    except KeyboardInterrupt as error:
+        raise end(console, f"stopped; {out} is as it was", error) from None
 
 
 def show_report(report: ExportReport) -> None:

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from boxpaint.console import Table, console
-from boxpaint.exit_codes import INTERRUPTED
+from boxpaint.interrupts import end
 from generator.seeds import MAX_SEED
 
 if TYPE_CHECKING:
@@ -98,9 +98,8 @@ def run_import(source: Path, out: Path, options: ImportOptions) -> None:
             report = import_set(
                 source, out, options, on_picture=lambda done, total: bar.update(task, completed=done, total=total)
             )
-    except KeyboardInterrupt:
-        console.print(f"stopped; {out} is as it was", style="yellow", soft_wrap=True)
-        raise typer.Exit(INTERRUPTED) from None
+    except KeyboardInterrupt as error:
+        raise end(console, f"stopped; {out} is as it was", error) from None
     _show(report)
 
 

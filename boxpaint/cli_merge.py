@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from boxpaint.cli_export import CopyOption, OverwriteOption, picture_progress, show_report
-from boxpaint.console import console
+from boxpaint.console import Table, console
 from boxpaint.detect_inputs import parse_renames
 from generator.errors import BoxpaintError
 

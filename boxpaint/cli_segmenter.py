@@ -31,7 +31,7 @@ from boxpaint.detect_inputs import (
     read_inputs,
     show_inputs,
 )
-from boxpaint.exit_codes import INTERRUPTED
+from boxpaint.interrupts import resumable
 from boxpaint.run_tables import show_unreadable
 from boxpaint.training_progress import FitProgress, StepBar
 
@@ -106,6 +106,7 @@ def segmenter(
     )
     check_patience(chosen.patience, inputs)
     show_inputs(inputs, console)
+    from detection.runs.folder import is_begun
     from detection.runs.run import RunPlan
     from detection.segmenter.train import train_segmenter
     from generator.painting.device import choose_device
@@ -120,14 +121,10 @@ def segmenter(
         validation=inputs.validation,
     )
     where = choose_device(device)
-    try:
-        with FitProgress(console) as progress:
-            result = train_segmenter(
-                plan, out, device=where, command=command_line(), overwrite=overwrite, listener=progress
-            )
-    except KeyboardInterrupt:
-        console.print("stopped; the same command goes on from the last checkpoint", style="yellow")
-        raise typer.Exit(INTERRUPTED) from None
+    with resumable(console, out, is_begun, overwrite=overwrite), FitProgress(console) as progress:
+        result = train_segmenter(
+            plan, out, device=where, command=command_line(), overwrite=overwrite, listener=progress
+        )
     if result.run.was_finished:
         console.print(f"{out} is finished already, nothing was trained; --overwrite starts again")
     console.print(f"weights of step {result.run.best_step} of {result.run.steps}")
@@ -161,22 +158,18 @@ def segment(
         pictures = labelled_pictures(data)
     else:
         pictures = find_pictures(Path(source), skip=out)
-    try:
-        with StepBar(console) as bar:
-            bar.start()
-            result = segment_all(
-                detector,
-                pictures,
-                out,
-                about={"run": str(run), "source": source},
-                min_score=min_score,
-                labels=labels,
-                overwrite=overwrite,
-                on_picture=lambda done: bar.move("pictures", done, len(pictures)),
-            )
-    except KeyboardInterrupt:
-        console.print("stopped; the same command starts again", style="yellow")
-        raise typer.Exit(INTERRUPTED) from None
+    with StepBar(console) as bar:
+        bar.start()
+        result = segment_all(
+            detector,
+            pictures,
+            out,
+            about={"run": str(run), "source": source},
+            min_score=min_score,
+            labels=labels,
+            overwrite=overwrite,
+            on_picture=lambda done: bar.move("pictures", done, len(pictures)),
+        )
     show_unreadable(console, result.unreadable, out / ABOUT)
     if result.scores is not None:
         console.print(mask_table(result.scores.to_json()))

@@ -12,7 +12,7 @@ from boxpaint.cli_classifier import classifier
 from boxpaint.cli_detect import train_detector
 from boxpaint.cli_segmenter import segmenter
 from boxpaint.console import CommandGroup, Table, console
-from boxpaint.exit_codes import INTERRUPTED
+from boxpaint.interrupts import resumable
 from boxpaint.training_progress import StepBar
 from detection.captioner.settings import CaptionerSettings, EpochLoss, Listener
 from generator.seeds import MAX_SEED
@@ -90,24 +90,21 @@ def captioner(
         soft_wrap=True,
     )
     _show_skipped(table.skipped)
+    from detection.captioner.folder import is_begun
     from detection.captioner.train import fine_tune
     from generator.painting.device import choose_device
 
-    try:
-        with TuningProgress(console) as progress:
-            result = fine_tune(
-                table,
-                base,
-                out,
-                settings,
-                device=choose_device(chosen.device),
-                offline=chosen.offline,
-                overwrite=overwrite,
-                listener=progress,
-            )
-    except KeyboardInterrupt:
-        console.print("stopped; the same command goes on after the last finished epoch", style="yellow")
-        raise typer.Exit(INTERRUPTED) from None
+    with resumable(console, out, is_begun, overwrite=overwrite), TuningProgress(console) as progress:
+        result = fine_tune(
+            table,
+            base,
+            out,
+            settings,
+            device=choose_device(chosen.device),
+            offline=chosen.offline,
+            overwrite=overwrite,
+            listener=progress,
+        )
     _show_result(result, table)
 
 

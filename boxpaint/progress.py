@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType, TracebackType
+from types import TracebackType
 
 from rich.console import Console
 from rich.progress import (
@@ -26,6 +21,7 @@ from boxpaint.prompts_view import describe_progress
 from generator.prompts.book import BookRow, PromptBook
 from generator.prompts.make import RowProgress
 from generator.run import Listener
+from generator.stopping import StopRequest
 
 # Without a terminal, how often it is said how far the pictures in hand are.
 _QUIET_S = 10.0
@@ -34,9 +30,9 @@ _QUIET_S = 10.0
 class RunProgress(Listener):
     """Shows scenes done, pictures a minute and time left. Use as a context manager."""
 
-    def __init__(self, console: Console, should_stop: Callable[[], bool] = lambda: False):
+    def __init__(self, console: Console, stop: StopRequest | None = None):
         self.console = console
-        self._should_stop = should_stop
+        self._stop = stop
         self._bar: Progress | None = None
         self._status: Status | None = None
         self._task: TaskID | None = None
@@ -86,8 +82,8 @@ class RunProgress(Listener):
 
     def on_row(self, row: BookRow) -> None:
         """Say that the book grows; nothing is lost when it is stopped here."""
-        if self._should_stop():
-            raise KeyboardInterrupt
+        if self._stop is not None:
+            self._stop.check()
         self.console.print(f"prompts for {row.prompt!r}: {len(row.kept)} of {len(row.texts)} tried", soft_wrap=True)
 
     def on_prompts(self, book: PromptBook) -> None:
@@ -138,35 +134,3 @@ class RunProgress(Listener):
         elif not self.console.is_terminal and time.monotonic() >= self._said + _QUIET_S:
             self._said = time.monotonic()
             self.console.print(f"painting: backgrounds {self._backgrounds}, objects {self._objects} so far")
-
-
-class StopRequest:
-    """Ctrl-C asks to stop after the chunk; a second one stops at once."""
-
-    def __init__(self) -> None:
-        self.requested = False
-
-    def __call__(self) -> bool:
-        """Say whether to stop after this chunk."""
-        return self.requested
-
-    def _handle(self, _number: int, _frame: FrameType | None) -> None:
-        if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
-        # Not through rich: the signal may have come in the middle of its own printing.
-        os.write(
-            sys.stderr.fileno(),
-            b"\nstopping when this chunk, or this row of the prompt book, is finished (Ctrl-C again: at once)\n",
-        )
-
-    @contextmanager
-    def listening(self) -> Iterator[StopRequest]:
-        """Take over Ctrl-C and a polite kill for the length of a block."""
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.signal(number, self._handle) for number in numbers}
-        try:
-            yield self
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)

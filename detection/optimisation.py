@@ -6,8 +6,10 @@ import contextlib
 import math
 import os
 import pickle
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any, TypeVar
 
 import torch
@@ -15,11 +17,15 @@ from torch import nn
 
 from generator.errors import BoxpaintError, ModelError
 from generator.loading import is_out_of_memory
+from generator.stopping import StopRequest
 from generator.storage import atomic_writer, translate_os_errors
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 Model = TypeVar("Model", bound=nn.Module)
+SECONDS_BETWEEN_CHECKPOINTS = 120.0
+# Where a checkpoint takes long to write, they are farther apart: so many times as long as that.
+_BETWEEN_PER_WRITING = 20
 # What torch.load raises depends on where a file is torn.
 NO_CHECKPOINT = (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, LookupError, TypeError, AttributeError)
 
@@ -132,3 +138,38 @@ def read_checkpoint(path: Path, made_from: Mapping[str, Any], device: torch.devi
     if differing:
         raise BoxpaintError(f"{path} is of another training (it differs in {', '.join(differing)}); {advice}")
     return state
+
+
+class Checkpoints:
+    """When a training is kept on disk: where its loop says so, by the clock, and before a signal ends it.
+
+    Use as a context manager around the steps: in it, SIGINT and SIGTERM wait for the end of a step. `save` writes where
+    the training stands; without it nothing is kept, and a signal ends the training at once.
+    """
+
+    def __init__(self, save: Callable[[], None] | None):
+        self._save = save
+        self._stop = StopRequest("after this step, which is kept")
+        self._listening = contextlib.ExitStack()
+        self._next = time.monotonic() + SECONDS_BETWEEN_CHECKPOINTS
+
+    def __enter__(self) -> Checkpoints:
+        if self._save is not None:
+            self._listening.enter_context(self._stop.listening())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._listening.close()
+
+    def after_step(self, *, is_due: bool = False) -> None:
+        """Keep the training if that is due; raises Stopped, when it is kept, if a signal has come."""
+        if self._save is None:
+            return
+        begun = time.monotonic()
+        if is_due or self._stop() or begun >= self._next:
+            self._save()
+            now = time.monotonic()
+            self._next = now + max(SECONDS_BETWEEN_CHECKPOINTS, _BETWEEN_PER_WRITING * (now - begun))
+        self._stop.check()

@@ -1,6 +1,6 @@
 """The folder of a fine-tuning: whose it is, how far it has come, and its results, each whole or absent.
 
-checkpoint.pt            after every epoch, to go on from; gone when finished
+checkpoint.pt            while it trains, to go on from; gone when finished
 model/                   the captioner, for models.captioner.folder
 loss.png                 loss of both sides, epoch by epoch
 scores.json              settings, counts, scores before and after; written last, so it means a finished run
@@ -115,6 +115,11 @@ class TuningFolder:
                 "or --overwrite to start again. The differences:",
                 differences,
             )
+
+
+def is_begun(folder: Path) -> bool:
+    """Whether a fine-tuning is there, finished or to go on with."""
+    return (folder / CHECKPOINT).is_file() or (folder / SCORES).is_file()
 
 
 def check_is_ours(folder: Path, *, overwrite: bool) -> None:

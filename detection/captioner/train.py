@@ -22,6 +22,7 @@ from detection.captioner.settings import CaptionerSettings, EpochLoss, Listener,
 from detection.captioner.split import Split, split_pictures
 from detection.captioner.table import CaptionTable
 from detection.captioner.trainer import Trainer
+from detection.optimisation import Checkpoints
 from generator.bundles import ModelRef
 from generator.errors import BoxpaintError, DatasetError, Fault
 from generator.loading import fingerprint
@@ -132,21 +133,31 @@ def _train(job: _Job) -> tuple[Trainer, _Progress]:
     if state is not None:
         progress = _load_progress(state, job.table.images, trainer)
     job.listener.on_start(job.settings.epochs, len(progress.losses))
-    while not is_over(progress.losses, job.settings):
-        epoch = len(progress.losses) + 1
-        train_loss = trainer.train_epoch(train, epoch, job.listener.on_step)
-        if math.isnan(train_loss):
-            raise _unreadable_error("training", job.split.train, job.reader)
-        val_loss = trainer.validate(val)
-        if math.isnan(val_loss):
-            raise _unreadable_error("validation", job.split.val, job.reader)
-        loss = EpochLoss(epoch=epoch, train=train_loss, val=val_loss)
-        progress.losses.append(loss)
-        is_best = best_epoch(progress.losses) == epoch
-        if is_best:
-            progress.best = trainer.weights()
+
+    def save() -> None:
         job.folder.save_checkpoint(_state_of(progress, job.table.images, trainer))
-        job.listener.on_epoch(loss, is_best=is_best)
+
+    with Checkpoints(save) as checkpoints:
+
+        def on_step(step: int, steps: int) -> None:
+            job.listener.on_step(step, steps)
+            checkpoints.after_step()
+
+        while not is_over(progress.losses, job.settings):
+            epoch = len(progress.losses) + 1
+            train_loss = trainer.train_epoch(train, epoch, on_step)
+            if math.isnan(train_loss):
+                raise _unreadable_error("training", job.split.train, job.reader)
+            val_loss = trainer.validate(val)
+            if math.isnan(val_loss):
+                raise _unreadable_error("validation", job.split.val, job.reader)
+            loss = EpochLoss(epoch=epoch, train=train_loss, val=val_loss)
+            progress.losses.append(loss)
+            is_best = best_epoch(progress.losses) == epoch
+            if is_best:
+                progress.best = trainer.weights()
+            checkpoints.after_step(is_due=True)
+            job.listener.on_epoch(loss, is_best=is_best)
     trainer.model.load_state_dict(progress.best)
     return trainer, progress
 

@@ -52,28 +52,39 @@ class Trainer:
         self.steps = math.ceil(pairs / settings.batch_size)
         groups = decayed_groups(model.parameters(), settings.weight_decay)
         self.optimiser = torch.optim.AdamW(groups, lr=self.learning_rate)
+        # Of the epoch in hand: steps that are trained, and the sums that its loss is the quotient of.
+        self._done, self._total, self._tokens = 0, 0.0, 0
 
     def train_epoch(self, pairs: Sequence[Pair], epoch: int, on_step: Callable[[int, int], None]) -> float:
-        """Train on every pair once, in an order of this epoch's own; returns the mean loss a token.
+        """Train on every pair once, in an order of this epoch's own, or on what is left of it after `load`.
 
-        NaN when no picture could be read. Raises ModelError when the loss is no number, or memory runs out.
+        Returns the mean loss a token, NaN when no picture could be read. Raises ModelError when the loss is no number,
+        or memory runs out.
         """
         order = derive_rng(self.settings.seed, _ORDER, epoch).permutation(len(pairs))
-        torch.manual_seed(derive_seed(self.settings.seed, _NOISE, epoch))
+        known = self.reader.unreadable
+        # As the reader leaves out a batch of nothing else.
+        batches = [
+            batch
+            for batch in self._cut([pairs[position] for position in order])
+            if any(path not in known for path, _ in batch)
+        ]
         self.model.train()
-        total, tokens = 0.0, 0
         with deterministic(self.device), memory_explained(self.device, self.settings.batch_size):
-            batches = self.reader.batches(self._cut([pairs[position] for position in order]))
-            for step, (pixels, captions) in enumerate(batches):
-                self._set_rate((epoch - 1) * self.steps + step)
+            for pixels, captions in self.reader.batches(batches[self._done :]):
+                torch.manual_seed(derive_seed(self.settings.seed, _NOISE, epoch, self._done))
+                self._set_rate((epoch - 1) * self.steps + self._done)
                 loss, count = self._loss(pixels, captions)
                 self.optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(self.model.parameters(), MAX_GRADIENT_NORM)
                 self.optimiser.step()
-                total, tokens = total + float(loss.detach()) * count, tokens + count
-                on_step(step + 1, self.steps)
-        return total / tokens if tokens else math.nan
+                self._done += 1
+                self._total, self._tokens = self._total + float(loss.detach()) * count, self._tokens + count
+                on_step(self._done, self.steps)
+        mean = self._total / self._tokens if self._tokens else math.nan
+        self._done, self._total, self._tokens = 0, 0.0, 0
+        return mean
 
     @torch.no_grad()
     def validate(self, pairs: Sequence[Pair]) -> float:
@@ -92,12 +103,15 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         """Everything to go on from."""
-        return {"model": self.weights(), "optimiser": self.optimiser.state_dict()}
+        epoch = {"done": self._done, "total": self._total, "tokens": self._tokens}
+        return {"model": self.weights(), "optimiser": self.optimiser.state_dict(), "epoch": epoch}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Go on from a state."""
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
+        epoch = state["epoch"]
+        self._done, self._total, self._tokens = epoch["done"], epoch["total"], epoch["tokens"]
 
     def _cut(self, pairs: Sequence[Pair]) -> list[Sequence[Pair]]:
         size = self.settings.batch_size

@@ -17,7 +17,7 @@ from typing import Any
 from detection.classifier.comparison import ArmResult, Comparison, compare, write_predictions
 from detection.classifier.data import Sources, read_data
 from detection.classifier.export import export_onnx
-from detection.classifier.jobs import Materials, Outcome, list_jobs, read_model, run_jobs
+from detection.classifier.jobs import CHECKPOINT, HISTORY, Materials, Outcome, list_jobs, read_model, run_jobs
 from detection.classifier.models import Classifier, find_weights, spec_of
 from detection.classifier.report import HTML, MARKDOWN, PICTURES, write_report
 from detection.classifier.settings import Arm, ClassifierSettings, Listener
@@ -83,6 +83,11 @@ def compare_classifiers(
         listener.on_stage("writing the report")
         _finish(out, comparison, {"command": command, "device": str(chosen), "threads": _THREADS})
     return comparison
+
+
+def has_trainings(out: Path) -> bool:
+    """Whether a training of a comparison is there, finished or to go on with."""
+    return any(path.name in (CHECKPOINT, HISTORY) for path in (out / MODELS).glob("*/*"))
 
 
 def best_outcome(arm: ArmResult, settings: ClassifierSettings) -> Outcome:

@@ -16,6 +16,7 @@ from detection.classifier.models import Classifier
 from detection.classifier.scores import score_predictions
 from detection.classifier.settings import ClassifierSettings
 from detection.optimisation import (
+    Checkpoints,
     decayed_groups,
     deterministic,
     finite,
@@ -67,7 +68,8 @@ def train(
     """Train a classifier, from the beginning or from its checkpoint; leaves the weights to keep in `model`.
 
     With `settings.patience` those are the best on `validation`, else the last. `made_from` is what decides the course:
-    a checkpoint of another training is refused. Raises ModelError when the loss is no number or memory runs out.
+    a checkpoint of another training is refused. With `checkpoint`, SIGINT and SIGTERM end it after a step, which is
+    kept there. Raises Stopped then, and ModelError when the loss is no number or memory runs out.
     """
     placed(model, device)
     highest = settings.learning_rate or model.spec.learning_rate
@@ -79,7 +81,17 @@ def train(
         optimiser.load_state_dict(state["optimiser"])
         history = History(losses=state["losses"], validations=[(step, score) for step, score in state["validations"]])
         best = state["best"]
-    with deterministic(device), memory_explained(device, settings.batch_size):
+
+    def save() -> None:
+        assert checkpoint is not None
+        whole = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "best": best}
+        save_checkpoint(checkpoint, made_from, {**whole, "losses": history.losses, "validations": history.validations})
+
+    with (
+        deterministic(device),
+        memory_explained(device, settings.batch_size),
+        Checkpoints(save if checkpoint is not None else None) as checkpoints,
+    ):
         while not history.is_over(settings):
             step = len(history.losses)
             for group in optimiser.param_groups:
@@ -93,12 +105,8 @@ def train(
                 history.validations.append((step, scores.macro_f1))
                 if settings.patience is not None and history.best[0] == step:
                     best = {name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items()}
-            if checkpoint is not None and step % settings.checkpoint_every == 0 and step < settings.steps:
-                whole = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "best": best}
-                save_checkpoint(
-                    checkpoint, made_from, {**whole, "losses": history.losses, "validations": history.validations}
-                )
             on_step(step, history.losses[-1])
+            checkpoints.after_step(is_due=step % settings.checkpoint_every == 0 or history.is_over(settings))
     if best:
         model.load_state_dict(best)
     model.eval()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -91,4 +92,5 @@ def make_batch(pictures: list[Picture]) -> Batch:
 
 
 def _start_worker(_: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the step in hand needs its batch
     cv2.setNumThreads(0)  # its pool of threads does not survive a fork

@@ -1,4 +1,4 @@
-"""One training of a torchvision detector, step by step; it can stop after any checkpoint and go on."""
+"""One training of a torchvision detector, step by step; it can stop after any step and go on."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from detection.detectors.pictures import PictureStore
 from detection.detectors.settings import FitSettings
 from detection.detectors.types import FitListener, FitResult, TrainingMix
 from detection.optimisation import (
+    Checkpoints,
     decayed_groups,
     deterministic,
     finite,
@@ -76,17 +77,23 @@ class Training:
         self._start = copied(model) if settings.start_share else {}
 
     def run(self, checkpoint: Path | None, made_from: Mapping[str, Any], listener: FitListener) -> FitResult:
-        """Train to the end and leave the weights to keep in the model. Raises BoxpaintError."""
+        """Train to the end and leave the weights to keep in the model.
+
+        With `checkpoint`, SIGINT and SIGTERM end it after a step, which is kept there. Raises BoxpaintError, Stopped.
+        """
         settings = self._settings
         if checkpoint is not None:
             remove_leftovers(make_folder(checkpoint))
             self._go_on_from(read_checkpoint(checkpoint / CHECKPOINT, made_from, self._device))
+        file = checkpoint / CHECKPOINT if checkpoint is not None else None
+        save = None if file is None else lambda: save_checkpoint(file, made_from, self._state())
         listener.on_start(settings.steps, len(self._losses))
         devices = [self._device] if self._device.type == "cuda" else []
         with (
             torch.random.fork_rng(devices=devices),
             deterministic(self._device),
             memory_explained(self._device, settings.batch_size),
+            Checkpoints(save) as checkpoints,
         ):
             for batch in [] if self._is_over() else self._source.batches(len(self._losses)):
                 self._losses.append(self._step(batch))
@@ -95,8 +102,7 @@ class Training:
                 if self._score is not None and (step % settings.validate_every == 0 or step == settings.steps):
                     self._validate(step, listener)
                 is_over = self._is_over()
-                if checkpoint is not None and (step % settings.checkpoint_every == 0 or is_over):
-                    save_checkpoint(checkpoint / CHECKPOINT, made_from, self._state())
+                checkpoints.after_step(is_due=step % settings.checkpoint_every == 0 or is_over)
                 if is_over:
                     break
         self._model.load_state_dict(self._best or self._to_keep())

@@ -112,6 +112,11 @@ def run_experiment(config: ExperimentConfig, out: Path, *, listener: ExperimentL
         return replace(outcome, changes=changes, not_shown=len(scored_folders(out / _JOBS, shown=shown)))
 
 
+def is_begun(out: Path) -> bool:
+    """Whether pictures or trainings are there that the same experiment goes on with."""
+    return any(path.is_dir() for path in out.glob("*"))
+
+
 def summarise(
     materials: Materials, results: Sequence[JobResult], extra: Sequence[JobResult], curve: ValueCurve | None
 ) -> Outcome:

@@ -147,6 +147,11 @@ class RunFolder:
         return f"{self.path} is not the folder of a detector's training: it holds {what}; choose another with --out"
 
 
+def is_begun(path: Path) -> bool:
+    """Whether a training is there that the same command goes on with, or whose results it takes."""
+    return (path / SCORES).is_file() or any((path / CHECKPOINT).glob("*.pt"))
+
+
 def find_model(path: Path) -> Path:
     """The folder of the saved detector: `path` itself, or model/ of a finished run. Raises ModelNotFoundError."""
     for folder in (path / MODEL, path):
@@ -154,7 +159,8 @@ def find_model(path: Path) -> Path:
             return folder
     kind = kind_of(path)
     if kind == KIND:
-        raise ModelNotFoundError(f"{path}: this training is unfinished; the command that began it goes on with it")
+        does = "goes on with it" if is_begun(path) else "starts it anew"
+        raise ModelNotFoundError(f"{path}: this training is unfinished; the command that began it {does}")
     found = "no trained detector is there" if path.exists() else "no trained detector is there, nor any such folder"
     advice = "; give the --out folder of `boxpaint train detector` or `train segmenter`" if kind is None else ""
     raise ModelNotFoundError(add_kind(f"{path}: {found}{advice}", path))

@@ -96,10 +96,16 @@ class Workers(Generic[Job]):
     ) -> None:
         for worker in self._workers:
             worker.connection.close()
-            worker.process.terminate()
-        for worker in self._workers:
-            worker.process.join()
-        self._workers = []
+            worker.process.terminate()  # a training ends after its step, and is kept
+        try:
+            for worker in self._workers:
+                worker.process.join()
+        except KeyboardInterrupt:
+            for worker in self._workers:
+                worker.process.kill()
+            raise
+        finally:
+            self._workers = []
 
     def run(
         self, jobs: Iterable[Job], listener: JobListener[Job], should_stop: Callable[[], bool] = lambda: False
@@ -258,7 +264,7 @@ def _work(connection: Connection, threads: int) -> None:
             return
         try:
             result = do(job, _speaker(connection))
-        except (BrokenPipeError, ConnectionResetError):
+        except (BrokenPipeError, ConnectionResetError, KeyboardInterrupt):  # the parent is gone, or has ended it
             return
         except BoxpaintError as error:
             connection.send(_End(error=BoxpaintError(f"{job.name}: {error}")))

@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from detection.optimisation import Checkpoints
 from generator.errors import BoxpaintError
 from generator.seeds import derive_rng, derive_seed
 from generator.storage import atomic_writer, make_folder, translate_os_errors
 from training.pocket.identity import differences
 
-SECONDS_BETWEEN_CHECKPOINTS = 60.0
 SECONDS_BETWEEN_LINES = 15.0
 WARMUP_SHARE = 0.03
 # What torch.load raises depends on where a file is torn.
@@ -98,25 +98,27 @@ def fit(
         spent, step, loss_mean = state["seconds"], state["steps"], state["loss"]
         say(f"{part}: going on after {step} steps, {spent / 60:.1f} min")
     total = 60 * budget.minutes
-    start = saved_at = said_at = time.monotonic()
+    start = said_at = time.monotonic()
     before = spent
-    while spent < total:
-        progress = spent / total
-        torch.manual_seed(derive_seed(budget.seed, step))
-        for number, player in enumerate(players):
-            loss = _step(player, derive_rng(budget.seed, step), progress, step)
-            if number == 0:
-                loss_mean = loss if math.isnan(loss_mean) else 0.98 * loss_mean + 0.02 * loss
-        step += 1
-        now = time.monotonic()
-        spent = before + now - start
-        if now - said_at > SECONDS_BETWEEN_LINES:
-            said_at = now
-            say(f"{part}: {progress:4.0%}, step {step}, loss {loss_mean:.4f}, {(total - spent) / 60:.1f} min left")
-        if now - saved_at > SECONDS_BETWEEN_CHECKPOINTS:
-            saved_at = now
-            _save(path, players, made_from, spent, step, loss_mean)
-    _save(path, players, made_from, spent, step, loss_mean)
+
+    def save() -> None:
+        _save(path, players, made_from, spent, step, loss_mean)
+
+    with Checkpoints(save) as checkpoints:
+        while spent < total:
+            progress = spent / total
+            torch.manual_seed(derive_seed(budget.seed, step))
+            for number, player in enumerate(players):
+                loss = _step(player, derive_rng(budget.seed, step), progress, step)
+                if number == 0:
+                    loss_mean = loss if math.isnan(loss_mean) else 0.98 * loss_mean + 0.02 * loss
+            step += 1
+            now = time.monotonic()
+            spent = before + now - start
+            if now - said_at > SECONDS_BETWEEN_LINES:
+                said_at = now
+                say(f"{part}: {progress:4.0%}, step {step}, loss {loss_mean:.4f}, {(total - spent) / 60:.1f} min left")
+            checkpoints.after_step(is_due=spent >= total)
     say(f"{part}: {step} steps in {spent / 60:.1f} min, loss {loss_mean:.4f}")
     return {name: module.eval() for name, module in players[0].averaged.items()}
 

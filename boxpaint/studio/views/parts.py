@@ -8,7 +8,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from boxpaint.exit_codes import INTERRUPTED
+from boxpaint.exit_codes import of_signal
 from boxpaint.studio import jobs
 from boxpaint.studio.jobs import JobState
 from boxpaint.studio.plain_text import plain
@@ -16,11 +16,12 @@ from boxpaint.studio.workspace import Found, Kind, Workspace
 from generator.config import Config
 from generator.decoding import decode_rgb
 from generator.errors import BoxpaintError, FaultsError
+from generator.stopping import SIGNALS
 
 CONFIG = "config.yaml"
 _KEY_LETTERS = 16
 # How a job ends that was asked to: by itself, or by the signal where it does not listen for that.
-_STOPPED = (INTERRUPTED, -signal.SIGTERM, 128 + signal.SIGTERM)
+_STOPPED = (*map(of_signal, SIGNALS), -signal.SIGTERM)
 
 
 def show_error(error: BoxpaintError) -> None:
