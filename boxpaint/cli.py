@@ -88,9 +88,11 @@ def check_spec(
     """Check the CSV files, report every fault at once, and do nothing else."""
     settings, spec = _load(background, classes, attributes, config, find_references=True)
     try:
-        settings.card.check_domain(spec)
+        warnings = settings.card.check_domain(spec)
     except DomainError as error:
-        console.print(f"warning: {error}", style="yellow", soft_wrap=True)
+        warnings = [str(error)]
+    for warning in warnings:
+        console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
     console.print(
         f"good: {spec.num_scenes} pictures of {settings.canvas.width} x {settings.canvas.height} px, "
         f"{len(spec.categories)} classes ({', '.join(spec.categories)})",
@@ -183,7 +185,8 @@ def prompts(
             warn(complaint)
         return
     if not force:
-        settings.card.check_domain(spec)
+        for warning in settings.card.check_domain(spec):
+            warn(warning)
     check_writable(out)
     check_run(settings, spec, book=True, painting=False)
     try:

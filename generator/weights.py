@@ -5,6 +5,7 @@ Pickled weights may hold code of whoever made them (https://huggingface.co/docs/
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -112,11 +113,9 @@ def check_run(config: Config, spec: Spec, *, book: bool, painting: bool) -> None
     advice = []
     if config.bundle in BUNDLES and any(model and not model.get("folder") for model in config.card.models.values()):
         advice.append(f"boxpaint doctor --get {config.bundle} gets what the bundle names, once and for all runs")
-    try:
-        load_card("pocket").check_domain(spec)
-        advice.append("bundle: pocket needs no download, and knows all words of these CSV files")
-    except DomainError:
-        pass
+    with contextlib.suppress(DomainError):
+        if not load_card("pocket").check_domain(spec):
+            advice.append("bundle: pocket needs no download, and knows all words of these CSV files")
     needed = models_of_run(config, spec, book=book, painting=painting)
     check_models(needed, offline=config.offline, advice="; ".join(advice))
 

@@ -85,7 +85,8 @@ class DiffusionRef(ModelRef):
 class BundleCard(BaseModel):
     """What a bundle is, what it can paint, and the settings that suit it.
 
-    `vocabulary` lists the words its prompts may use; None means any.
+    `vocabulary` lists the words its prompts may use; None means any. A prompt with other words is of its world still when
+    it names one of the `subjects`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -96,6 +97,7 @@ class BundleCard(BaseModel):
     licence: str
     source: str
     vocabulary: frozenset[str] | None = None
+    subjects: frozenset[str] = frozenset()
     instead: str = ""
     defaults: dict[str, Any]
     models: dict[str, Any]
@@ -107,21 +109,27 @@ class BundleCard(BaseModel):
         words = dict.fromkeys(word for text in texts for word in _WORD.findall(text.lower()))
         return [word for word in words if word not in self.vocabulary]
 
-    def check_domain(self, spec: Spec) -> None:
-        """Raise DomainError, with every row and what to do, where a spec asks for what the bundle never learned."""
+    def check_domain(self, spec: Spec) -> list[str]:
+        """Raise DomainError, with every row and what to do, where prompts name nothing that the bundle can paint.
+
+        Returns a warning, or none, on words beside the subject that it has never seen.
+        """
         rows = [(spec.background_file, row.line, row.prompt) for row in spec.backgrounds]
         rows += [(spec.classes_file, row.line, row.prompt) for row in spec.classes]
-        strange = [
-            f"{file}:{line}: " + ", ".join(map(repr, words[:_SHOWN_WORDS])) + " ..." * (len(words) > _SHOWN_WORDS)
-            for file, line, prompt in rows
-            if (words := self.unknown_words([prompt]))
-        ]
-        if strange:
+        foreign, strange = [], []
+        for file, line, prompt in rows:
+            if words := self.unknown_words([prompt]):
+                shown = ", ".join(f"'{word}'" for word in words[:_SHOWN_WORDS])
+                place = f"{file}:{line}: {shown}{' ...' if len(words) > _SHOWN_WORDS else ''}"
+                names_subject = bool(self.subjects & {*_WORD.findall(prompt.lower())})
+                (strange if names_subject else foreign).append(place)
+        if foreign:
             raise DomainError(
                 f"the bundle '{self.name}' paints {self.paints}, and has never seen these words:",
-                strange,
-                f"{self.instead} To paint nonsense all the same: --force".lstrip(),
+                foreign,
+                f"{self.instead} To go on all the same: --force".lstrip(),
             )
+        return [f"the bundle '{self.name}' does not know these words: {'; '.join(strange)}"] if strange else []
 
 
 @functools.cache

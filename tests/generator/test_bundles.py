@@ -42,7 +42,7 @@ def test_every_bundle_has_a_card_that_agrees_with_itself(bundle):
 
 def test_the_default_scenario_is_one_that_the_pocket_bundle_can_paint():
     wish = load_spec(ROOT / "background.csv", ROOT / "classes.csv", canvas_wh=Config().canvas_wh)
-    load_card("pocket").check_domain(wish)
+    assert load_card("pocket").check_domain(wish) == []
 
 
 def test_pocket_weights_lie_in_the_package():
@@ -69,16 +69,25 @@ def test_unknown_words(texts, unknown):
 
 def test_the_refusal_names_the_files_the_lines_the_words_and_the_way_out():
     card = BundleCard.model_validate(CARD)
-    card.check_domain(spec("a ball", "a red ball"))
-    load_card("sd21").check_domain(spec("a field", "a red big cat"))
+    assert card.check_domain(spec("a ball", "a red ball")) == []
+    assert load_card("sd21").check_domain(spec("a field", "a red big cat")) == []
     with pytest.raises(DomainError) as caught:
         card.check_domain(spec("a field", "a red big cat one two three four five"))
     assert str(caught.value) == (
         "the bundle 'toy' paints red balls, and has never seen these words:\n"
         "  background.csv:2: 'field'\n"
         "  classes.csv:5: 'big', 'cat', 'one', 'two', 'three', 'four' ...\n"
-        "Take another. To paint nonsense all the same: --force"
+        "Take another. To go on all the same: --force"
     )
+
+
+def test_a_word_beside_the_subject_is_no_reason_to_refuse():
+    card = BundleCard.model_validate(CARD | {"subjects": ["ball"]})
+    assert card.check_domain(spec("a ball", "a green ball")) == [
+        "the bundle 'toy' does not know these words: classes.csv:5: 'green'"
+    ]
+    with pytest.raises(DomainError, match=r"'green', 'car'"):
+        card.check_domain(spec("a ball", "a green car"))
 
 
 def write_card(folder: Path, text: str | bytes) -> str:

@@ -62,9 +62,11 @@ def show(workspace: Workspace) -> None:
     if checked.spec is None:
         return
     try:
-        config.card.check_domain(checked.spec)
+        warnings = config.card.check_domain(checked.spec)
     except DomainError as error:
-        st.warning(plain(str(error)))
+        warnings = [str(error)]
+    for warning in warnings:
+        st.warning(plain(warning))
     book = _read_book(workspace, checked.spec)
     _preview(checked.spec, config, book)
     _show_book(workspace, book, is_saved=not changed)
