@@ -8,7 +8,7 @@ import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 # Pillow warns of pictures that it reads all the same: of many pixels (twice as many are refused), of odd EXIF or TIFF
 # tags (all that is taken from them is the orientation, see _orientation). Nobody who gives a folder can act on that.
@@ -108,14 +108,17 @@ def _decode(data: bytes, formats: tuple[str, ...] | None, max_pixels: int | None
         raise ValueError(f"has {width} x {height} pixels; {max_pixels:,} in all are the most")
     is_deep = _is_deep(picture, data)  # first: a PNG is read whole when it is asked for its EXIF
     kind, orientation = picture.format or "", _orientation(picture)
+    turn = None if kind == "TIFF" else _TURNS.get(orientation)  # TIFF is turned while it is read
     if is_deep:
         values = np.asarray(picture) if picture.mode in _DEEP_GREY else _read_deep(data)
         image, found = _to_eight_bits(values)
+        image = image.transpose(turn) if turn is not None else image
     else:
         picture.load()
-        image = picture.convert("RGB")
-    if orientation != 1 and kind != "TIFF":  # that is turned while it is read
-        image = image.transpose(_TURNS[orientation])
+        try:
+            image = ImageOps.exif_transpose(picture).convert("RGB")  # XMP no longer speaks of a turn, either
+        except _OF_DAMAGED_FILES:  # it cannot write the EXIF back
+            image = (picture.transpose(turn) if turn is not None else picture).convert("RGB")
     return DecodedPicture(
         image=image,
         kind=kind,

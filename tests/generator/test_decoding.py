@@ -125,6 +125,25 @@ def test_heic_is_a_format_that_is_not_read() -> None:
         decode_rgb(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 400)
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "PNG of 12 bits"])
+def test_upright_once_and_saying_nothing_of_a_turn(kind: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf tiff:Orientation="%d"/></x:xmpmeta>' % orientation
+    if kind == "PNG of 12 bits":
+        data = pillow(Image.fromarray(whole(4095)), "PNG", exif=exif)
+    else:
+        data = pillow(COLOUR, kind, exif=exif, **({"xmp": xmp} if kind == "JPEG" else {}))
+    decoded = decode_picture(data)
+    assert decoded.orientation == orientation
+    assert decoded.image.getexif().get(0x0112, 1) == 1
+    expected = np.asarray(decode_rgb(pillow(Image.fromarray(whole(4095)), "PNG")) if decoded.is_deep else COLOUR, float)
+    turned = [np.rot90(side, turns) for side in (expected, expected[:, ::-1]) for turns in range(4)]
+    number = {1: 0, 6: 3, 3: 2, 8: 1, 2: 4, 4: 6, 7: 7, 5: 5}[orientation]
+    assert np.abs(np.asarray(decoded.image, float) - turned[number]).mean() < 4
+
+
 JPEG = pillow(COLOUR, "JPEG")
 PROGRESSIVE = pillow(COLOUR, "JPEG", progressive=True)
 

@@ -163,7 +163,7 @@ def test_a_file_that_is_no_coco(tmp_path, content):
 
 
 def test_a_coco_file_in_another_encoding(tmp_path):
-    put(tmp_path / "a.json", json.dumps(coco([1, 2, 3, 4])).encode("utf-16"))
+    put(tmp_path / "a.json", json.dumps(coco([1, 2, 3, 4])).encode("utf-16-le"))
     with pytest.raises(ValueError, match=r"a\.json cannot be read as COCO"):
         find_references("coco:a.json#cow", tmp_path)
 
