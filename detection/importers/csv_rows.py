@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from detection.datasets.split_names import split_of_folders, split_of_name, split_of_word
 from detection.importers.csv_columns import BoxRow, BoxTable, has_column, header_of, missing_keys, read_box_table
 from detection.importers.files import SourceFiles, without_annotation
+from detection.importers.lists import apply_claims, claims_of_lists
 from detection.importers.matching import Match
 from detection.importers.types import Case, RawObject, RawPicture, RawSet
 from generator.errors import DatasetError, Fault
@@ -71,8 +72,14 @@ def read(files: SourceFiles) -> RawSet:
             pictures.append(picture)
             cases += choices
     empty, left_out = without_annotation(files, pictures)
+    cases += left_out
+    pictures += empty
+    if not any(picture.split for picture in pictures):
+        claims = claims_of_lists(files, [picture.name for picture in pictures])
+        pictures, doubled = apply_claims(files, pictures, claims)
+        cases += doubled
     categories = {item.category for picture in pictures for item in picture.objects} - {""}
-    return RawSet(categories=tuple(sorted(categories)), pictures=(*pictures, *empty), cases=(*cases, *left_out))
+    return RawSet(categories=tuple(sorted(categories)), pictures=tuple(pictures), cases=tuple(cases))
 
 
 def _picture(

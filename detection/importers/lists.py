@@ -53,6 +53,12 @@ def claims_of_list(files: SourceFiles, path: PurePosixPath, split: str) -> list[
     ]
 
 
+def claims_of_lists(files: SourceFiles, names: Iterable[str]) -> list[Claim]:
+    """Read all lists that find_lists finds."""
+    lists = find_lists(files, names)
+    return [claim for path in lists for claim in claims_of_list(files, path, split_of_word(path.stem) or "")]
+
+
 def claims_of_folder(files: SourceFiles, folder: PurePosixPath, split: str) -> list[Claim]:
     """Claim every picture below a folder."""
     return [Claim(split=split, name=str(path), file=folder) for path in files.pictures if folder in path.parents]

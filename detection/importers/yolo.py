@@ -18,7 +18,7 @@ import yaml
 
 from detection.datasets.split_names import split_of_folders, split_of_word
 from detection.importers.files import SourceFiles, without_annotation
-from detection.importers.lists import Claim, apply_claims, claims_of_folder, claims_of_list, find_lists
+from detection.importers.lists import Claim, apply_claims, claims_of_folder, claims_of_list, claims_of_lists
 from detection.importers.matching import Match
 from detection.importers.types import Case, RawPicture, RawSet
 from detection.importers.yolo_lines import looks_like_labels, read_lines
@@ -105,8 +105,7 @@ def _claims(
             read_claims = claims_of_list if place in files.files else claims_of_folder
             claims += read_claims(files, place, split)
     if not claims:
-        for path in find_lists(files, (picture.name for picture in pictures)):
-            claims += claims_of_list(files, path, split_of_word(path.stem) or "")
+        claims = claims_of_lists(files, [picture.name for picture in pictures])
     return claims, [place for place in places if place not in files.files], cases
 
 

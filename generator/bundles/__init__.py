@@ -85,8 +85,8 @@ class DiffusionRef(ModelRef):
 class BundleCard(BaseModel):
     """What a bundle is, what it can paint, and the settings that suit it.
 
-    `vocabulary` lists the words its prompts may use; None means any. A prompt with other words is of its world still when
-    it names one of the `subjects`.
+    `vocabulary` lists the words its prompts may use; None means any. A prompt with other words is of its world
+    still when it names one of the `subjects`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -101,6 +101,15 @@ def test_a_column_says_the_split(tmp_path: Path) -> None:
     assert run(tmp_path / "s").splits == {"train": ["a.jpg"], "val": ["b.jpg"]}
 
 
+def test_lists_say_the_split(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "s" / "images", "a.jpg", "b.jpg", "c.jpg")
+    rows = "a.jpg,cat,1,1,9,9\nb.jpg,cat,1,1,9,9\n"
+    write(tmp_path / "s" / "boxes.csv", "filename,class,xmin,ymin,xmax,ymax\n" + rows)
+    write(tmp_path / "s" / "train.txt", "a.jpg\nc.jpg\n")
+    write(tmp_path / "s" / "test.txt", "b.jpg\n")
+    assert run(tmp_path / "s").splits == {"train": ["a.jpg", "c.jpg"], "test": ["b.jpg"]}
+
+
 def test_faults(tmp_path: Path) -> None:
     write_pictures(tmp_path / "s", "a.jpg")
     write(tmp_path / "s" / "b.jpg", encode(draw(5), "PNG"))

@@ -93,3 +93,26 @@ def test_four_forms_of_the_same_set_agree(
                 assert box == right
             else:
                 assert box == pytest.approx([right[0] - shift, right[1] - shift, right[2], right[3]], abs=0.02)
+
+
+# Pictures of each split, and objects that came in and that are in. The two of BCCD that are lost have no area.
+REAL: dict[str, tuple[str, dict[str, int], tuple[int, int]]] = {
+    "bccd": ("voc", {"train": 205, "val": 87, "test": 36}, (4433, 4431)),
+    "ldc": ("voc", {"train": 400, "val": 100, "test": 300}, (2798, 2798)),
+    "smears2": ("csv", {"train": 30, "test": 30}, (1380, 1380)),
+}
+
+
+@pytest.mark.realdata
+@pytest.mark.skipif(not BCCD.is_dir(), reason="the real sets are not here")
+@pytest.mark.parametrize(("name", "expected"), REAL.items(), ids=REAL)
+def test_real_sets_come_in_whole(
+    name: str, expected: tuple[str, dict[str, int], tuple[int, int]], tmp_path: Path
+) -> None:
+    (tmp_path / name).symlink_to(BCCD.with_name(name))
+    imported = run(tmp_path / name)
+    report = imported.report
+    assert (report.format, {split: len(names) for split, names in imported.splits.items()}) == expected[:2]
+    assert (report.objects.source, report.objects.written) == expected[2]
+    assert report.objects.source - report.objects.written == sum(case.lost_objects for case in report.cases)
+    assert report.pictures.source == report.pictures.written
