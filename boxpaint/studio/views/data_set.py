@@ -219,11 +219,7 @@ def _decide(
             data.folder,
             data.categories,
             Decision(
-                scene=record.index,
-                object_index=item.object_index,
-                attempt=attempt,
-                decision=choice,
-                category=category,
+                scene=record.index, object_index=item.object_index, attempt=attempt, decision=choice, category=category
             ),
         )
     except BoxpaintError as error:
@@ -258,16 +254,11 @@ def _show_figures(workspace: Workspace, data: PaintedSet) -> None:
         }
         for each in found.categories
     ]
-    meanings = {
-        "passed": "share of all attempts that passed every check",
-        "asked, px": "side of the boxes asked for: root of the area, median",
-        "painted, px": "the same of the tight boxes of what was painted",
-        "label, px": "the same of the labels",
-        "IoU": "of asked and painted boxes, median",
-        "score": "of the verifier, median",
-    }
-    helps = {name: st.column_config.Column(help=text) for name, text in meanings.items()}
-    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", column_config=helps)
+    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
+    st.caption(
+        "passed: share of all attempts that passed every check; px: side of the boxes (root of the area), median; "
+        "IoU: of asked and painted boxes, median; score: the verifier's, median"
+    )
     sizes = [
         {"class": each.name, "width, px": width, "height, px": height}
         for each in found.categories
