@@ -173,7 +173,7 @@ def test_showing_and_planning_load_no_torch(farm: Path) -> None:
             {"classes.csv": CLASSES.replace("photos", "foto")},
             ["classes.csv:2", "'foto'", "no such folder"],
         ),
-        (["prompts", "--out", "classes.csv"], {}, ["classes.csv", "--out"]),
+        (["prompts", "--out", "classes.csv"], {}, ["classes.csv", "choose another folder"]),
         (
             ["prompts"],
             {
