@@ -30,8 +30,8 @@ _MEANINGS = {
     errno.EPERM: _NOT_ALLOWED,
     errno.ENOENT: "the folder is missing",
     errno.ENOTDIR: "a part of this path is a file, not a folder; choose another folder",
-    errno.EISDIR: "a folder of this name is in the way; move it, or choose another folder",
-    errno.EEXIST: "a file of this name is in the way; move it, or choose another folder",
+    errno.EISDIR: "a folder of this name is in the way; choose another folder",
+    errno.EEXIST: "a file of this name is in the way; choose another folder",
 }
 
 _LONGEST = 60

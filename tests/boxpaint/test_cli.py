@@ -94,7 +94,7 @@ def test_an_unknown_scenario_names_the_known_ones(tmp_path: Path) -> None:
             ["sd2-community", "offline: false", "folder"],
         ),
         (["generate"], {"config.yaml": "bundle: sd21\noffline: true\n"}, ["models.enricher", "gpt2", "offline: false"]),
-        (["generate", "--out", "classes.csv"], {}, ["classes.csv", "--out"]),
+        (["generate", "--out", "classes.csv"], {}, ["classes.csv", "choose another folder"]),
         (["validate", "nothing"], {}, ["nothing", "no such file or folder"]),
         (["validate", "."], {}, ["no COCO file"]),
     ],
