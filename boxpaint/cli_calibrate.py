@@ -131,7 +131,8 @@ def _show(found: Mapping[str, ClassCalibration], scales: Mapping[str, BoxScale])
         if name in found and scale.doubt:
             console.print(
                 f"warning: box / object of {name} is the usual {scale.factor:.2f}, not measured: {scale.doubt}. "
-                "Measure some by hand and write that as its label_scale, or calibrate on a run that looks like them",
+                f"Measure some by hand and write that as its label_scale, or calibrate on a run with more than "
+                f"{scale.painted_boxes} painted ones that look like them",
                 style="yellow",
                 soft_wrap=True,
             )
