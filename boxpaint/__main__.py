@@ -13,6 +13,7 @@ from boxpaint.exit_codes import USER_ERROR
 from generator.errors import BoxpaintError, FaultsError
 from generator.stopping import end_by_sigterm
 from generator.storage import translate_os_errors
+from generator.threads import leave_room
 
 
 def main() -> None:
@@ -20,6 +21,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a class name that this terminal cannot show is no reason to stop
+    leave_room()
     end_by_sigterm()
     try:
         _run()

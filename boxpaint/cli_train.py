@@ -136,7 +136,8 @@ class TuningProgress(Listener):
 
     def on_step(self, step: int, steps: int) -> None:
         """Move the bar."""
-        self._bar.move(f"epoch {self._epoch}/{self._epochs}", step, steps)
+        done = (self._epoch - 1) * steps + step
+        self._bar.move(f"epoch {self._epoch}/{self._epochs}", done, self._epochs * steps)
 
     def on_epoch(self, loss: EpochLoss, *, is_best: bool) -> None:
         """Print a line, above the bar where there is one."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from boxpaint.progress import RunProgress
+from boxpaint.time_left import TimeLeft, in_words
 from detection.experiment.jobs import Job
 from detection.experiment.run import ExperimentListener
 
@@ -20,10 +20,10 @@ class ExperimentProgress(RunProgress, ExperimentListener):
         super().__init__(console)
         self._steps_bar: Progress | None = None
         self._steps_task: TaskID | None = None
-        self._all_steps = 0
         self._steps: dict[Job, int] = {}
         self._waiting = 0
-        self._begun = time.monotonic()
+        self._time = TimeLeft(0)
+        self._is_said = False
 
     def __enter__(self) -> ExperimentProgress:
         return self
@@ -42,8 +42,8 @@ class ExperimentProgress(RunProgress, ExperimentListener):
         self._end_bar()
         if finished:
             self.console.print(f"trainings that are finished already: {finished}")
-        self._steps, self._all_steps, self._waiting = {}, steps, len(jobs)
-        self._begun = time.monotonic()
+        self._steps, self._waiting = {}, len(jobs)
+        self._time, self._is_said = TimeLeft(steps), False
         if jobs:
             self.console.print(f"trainings to do: {len(jobs)}, {steps} steps in all")
         if jobs and self.console.is_terminal:
@@ -64,6 +64,10 @@ class ExperimentProgress(RunProgress, ExperimentListener):
     def on_job_step(self, job: Job, steps: int) -> None:
         """Move the bar."""
         self._steps[job] = steps
+        left = self._time.after(sum(self._steps.values()))
+        if left is not None and not self._is_said:
+            self._is_said = True
+            self.console.print(f"about {in_words(left)} for these trainings", soft_wrap=True)
         if self._steps_bar is not None and self._steps_task is not None:
             self._steps_bar.update(self._steps_task, completed=sum(self._steps.values()))
 
@@ -71,10 +75,10 @@ class ExperimentProgress(RunProgress, ExperimentListener):
         """Print a line for a finished job, above the bar where there is one."""
         self.on_job_step(job, steps)
         self._waiting -= 1
-        done = sum(self._steps.values())
-        left = (time.monotonic() - self._begun) * (self._all_steps - done) / max(1, done)
+        seconds = self._time.after(sum(self._steps.values()))
+        left = f", {in_words(seconds)} left" if seconds is not None else ""
         score = f"mAP {100 * ap:.1f}" if ap is not None else "trained"
-        self.console.print(f"{job.name}: {score}; {self._waiting} to do, {left / 60:.1f} min left", soft_wrap=True)
+        self.console.print(f"{job.name}: {score}; {self._waiting} to do{left}", soft_wrap=True)
 
     def _end_bar(self) -> None:
         if self._steps_bar is not None:

@@ -13,11 +13,11 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.status import Status
 
 from boxpaint.prompts_view import describe_progress
+from boxpaint.time_left import in_words
 from generator.prompts.book import BookRow, PromptBook
 from generator.prompts.make import RowProgress
 from generator.run import Listener
@@ -66,7 +66,6 @@ class RunProgress(Listener):
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[rate]}"),
                 TimeElapsedColumn(),
-                TimeRemainingColumn(),
                 console=self.console,
             )
             self._task = self._bar.add_task("scenes", total=total, completed=finished, rate="")
@@ -93,7 +92,9 @@ class RunProgress(Listener):
         self.console.print(f"prompt book: {sum(len(row.kept) for row in rows)} texts for {len(rows)} rows")
 
     def on_background(self, count: int) -> None:
-        """Count backgrounds."""
+        """Count backgrounds; the first ones say that models are loaded, and start the clock."""
+        if not self._backgrounds:
+            self._start = time.monotonic()
         self._backgrounds += count
         self._describe()
 
@@ -103,16 +104,17 @@ class RunProgress(Listener):
         self._describe()
 
     def on_scene(self, count: int) -> None:
-        """Count finished scenes; without a terminal, print a line a scene."""
+        """Count finished scenes; without a terminal, print a line a chunk."""
         self._done += count
-        elapsed = time.monotonic() - self._start
-        rate = self._done / elapsed
+        # Scenes of chunks in hand have their background, and are half done on the average.
+        painted = self._done + max(0, self._backgrounds - self._done) / 2
+        rate = painted / max(time.monotonic() - self._start, 1e-9)
         done = self._finished + self._done
+        left = in_words(max(0.0, self._total - self._finished - painted) / rate)
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=done, rate=f"{60 * rate:.1f}/min")
+            self._bar.update(self._task, completed=done, rate=f"{60 * rate:.1f}/min, {left} left")
         elif not self.console.is_terminal:
-            left = (self._total - done) / rate
-            self.console.print(f"scene {done}/{self._total}, {60 * rate:.1f} a minute, {left:.0f} s left")
+            self.console.print(f"scene {done}/{self._total}, {60 * rate:.1f} a minute, {left} left")
 
     def on_warning(self, text: str) -> None:
         """Print a warning above the bar."""

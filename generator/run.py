@@ -223,8 +223,7 @@ class _Desk(ChunkListener):
         for text in report.notes:
             self._listener.on_note(text)
         run.note_finished(chunk.scenes)
-        for _ in chunk.scenes:
-            self._listener.on_scene(1)
+        self._listener.on_scene(len(chunk.scenes))
         seconds = dict(report.seconds)
         waited = time.perf_counter() - self._exported
         if self._export_seconds <= min(LONGEST_EXPORT_S, waited * EXPORT_TIME_SHARE):

@@ -10,6 +10,7 @@ import torch
 
 from generator.config import Config
 from generator.errors import ModelError
+from generator.threads import count_cores
 
 # What a process needs on a GPU, with Stable Diffusion and the models that verify; of one GPU so many share it at most:
 # while one blends, labels and writes, another one paints.
@@ -77,8 +78,9 @@ def count_workers(config: Config) -> int:
     if choose_device(config.device).type != "cpu":
         return 1
     by_memory = psutil.virtual_memory().available // _WORKER_BYTES
-    # As many as torch would use threads: it knows of OMP_NUM_THREADS, and counts no core twice.
-    return max(1, min(torch.get_num_threads() // count_threads(config), by_memory))
+    # torch knows of OMP_NUM_THREADS, and counts no core twice.
+    cores = count_cores(torch.get_num_threads())
+    return max(1, min(cores // config.threads, by_memory)) if isinstance(config.threads, int) else 1
 
 
 def autocast(device: torch.device) -> torch.autocast:

@@ -146,7 +146,7 @@ def test_ctrl_c_ends_after_the_chunk_and_says_how_to_go_on(csv_folder: Path, qui
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert "the same command goes on from there" in output
+    assert "the same command goes on from what is kept in dataset" in output
     finished = len(list(records.glob("*.json")))
     assert finished % 2 == 0  # whole chunks
     assert 0 < finished < 40

@@ -59,7 +59,7 @@ def test_ctrl_c_stops_all_processes_and_the_same_command_goes_on(workplace: Path
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "stopped; what is finished is in out, the same command goes on from there" in output
+    assert "stopped; the same command goes on from what is kept in out" in output
     assert "Traceback" not in output
     # Python's own tracker of shared memory ends a moment after its parent.
     _, left = psutil.wait_procs(children, timeout=20)

@@ -176,7 +176,11 @@ def test_showing_and_planning_load_no_torch(farm: Path) -> None:
         ),
         # Before a model is loaded: there is none here.
         (["prompts", "--out", "classes.csv"], {"config.yaml": NO_MODELS}, ["classes.csv", "choose another folder"]),
-        (["prompts", "--out", "classes.csv/book"], {"config.yaml": NO_MODELS}, ["is a file, not a folder", "choose another folder"]),
+        (
+            ["prompts", "--out", "classes.csv/book"],
+            {"config.yaml": NO_MODELS},
+            ["is a file, not a folder", "choose another folder"],
+        ),
         (["prompts"], {"config.yaml": "bundle: pocket\n"}, ["background.csv:2: 'green', 'field'", "sd21", "--force"]),
         (
             ["prompts"],

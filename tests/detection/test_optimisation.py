@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,7 +9,9 @@ import pytest
 import torch
 from torch import nn
 
+from detection import optimisation
 from detection.optimisation import (
+    Checkpoints,
     decayed_groups,
     finite,
     in_smaller_batches,
@@ -17,6 +21,7 @@ from detection.optimisation import (
     save_checkpoint,
 )
 from generator.errors import BoxpaintError, ModelError
+from generator.stopping import Stopped
 
 CPU = torch.device("cpu")
 
@@ -82,3 +87,31 @@ def test_a_checkpoint_comes_back_and_only_to_its_own_training(tmp_path: Path) ->
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(BoxpaintError, match="cannot be read"):
         read_checkpoint(path, {"seed": 1}, CPU)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_training_after_its_step_which_is_kept(number: signal.Signals) -> None:
+    kept, step = list[int](), 0
+    with pytest.raises(Stopped) as end, Checkpoints(lambda: kept.append(step)) as checkpoints:
+        for step in range(1, 9):
+            if step == 5:
+                os.kill(os.getpid(), number)
+            checkpoints.after_step(is_due=step % 3 == 0)
+    assert kept == [3, 5]
+    assert end.value.number == number
+
+
+def test_a_training_is_kept_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, step, seconds = list[int](), 0, iter(range(0, 10_000, 50))
+    monkeypatch.setattr(optimisation.time, "monotonic", lambda: float(next(seconds)))
+    with Checkpoints(lambda: kept.append(step)) as checkpoints:
+        while step < 30:
+            step += 1
+            checkpoints.after_step()
+    # Begun at 0 s, 50 s a look: due at 120 s, kept from 150 to 200 s, and due again 1000 s later.
+    assert kept == [3, 23]
+
+
+def test_without_a_place_to_keep_it_a_signal_ends_a_training_at_once() -> None:
+    with pytest.raises(KeyboardInterrupt), Checkpoints(None):
+        os.kill(os.getpid(), signal.SIGINT)

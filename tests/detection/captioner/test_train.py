@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from detection.captioner.train import fine_tune
 from generator.bundles import ModelRef
 from generator.errors import BoxpaintError, DatasetError, ModelNotFoundError, RunMismatchError
 from generator.prompts.captioner import Captioner
+from generator.stopping import Stopped
 
 CPU = torch.device("cpu")
 LEARNS = CaptionerSettings(epochs=30, batch_size=8, learning_rate=1e-2, val_share=0.25, patience=30)
@@ -116,6 +119,30 @@ def test_going_on_after_a_stop_gives_what_no_stop_gives(discs: Path, tiny_blip: 
     assert listener.told == ["3 of 4"]
     assert dataclasses.replace(result, folder=whole.folder) == whole
     assert files_of(out) == files_of(tmp_path / "whole")
+
+
+def test_sigterm_in_an_epoch_keeps_its_steps(discs: Path, tiny_blip: Path, tmp_path: Path) -> None:
+    class Ending(Listener):
+        def __init__(self, end_at: int) -> None:
+            self.end_at = end_at
+            self.steps: list[int] = []
+
+        def on_step(self, step: int, steps: int) -> None:
+            self.steps.append(step)
+            if len(self.steps) == self.end_at:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    settings = dataclasses.replace(SHORT, epochs=2)
+    watcher = Ending(0)
+    whole = tune(discs, tiny_blip, tmp_path / "whole", settings, listener=watcher)
+    each = len(watcher.steps) // 2
+    with pytest.raises(Stopped):
+        tune(discs, tiny_blip, tmp_path / "out", settings, listener=Ending(each + 1))
+    watcher = Ending(0)
+    result = tune(discs, tiny_blip, tmp_path / "out", settings, listener=watcher)
+    assert watcher.steps == list(range(2, each + 1))  # what is left of the second epoch
+    assert dataclasses.replace(result, folder=whole.folder) == whole
+    assert files_of(tmp_path / "out") == files_of(tmp_path / "whole")
 
 
 def test_a_finished_run_is_read_not_trained_again(discs: Path, tiny_blip: Path, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from detection.classifier.settings import ClassifierSettings
 from detection.classifier.trainer import History, predict, train
 from detection.datasets.read import read_detection_set
 from generator.errors import BoxpaintError, ModelError
+from generator.stopping import Stopped
 
 CPU = torch.device("cpu")
 
@@ -34,11 +37,14 @@ def fit(
     *,
     checkpoint: Path | None = None,
     stop_after: int | None = None,
+    end_at: int | None = None,
     seed: int = 1,
 ) -> tuple[Classifier, History]:
     def on_step(step: int, _loss: float) -> None:
         if step == stop_after:
             raise StoppedError
+        if step == end_at:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     model = build_classifier("small", crops["train"].classes, "none", seed=seed)
     history = train(
@@ -73,6 +79,17 @@ def test_interrupted_and_resumed_gives_the_same_bytes(
     with pytest.raises(StoppedError):
         fit(crops, settings, checkpoint=checkpoint, stop_after=stop_after)
     assert checkpoint.exists() == (stop_after >= 2)
+    resumed, again = fit(crops, settings, checkpoint=checkpoint)
+    assert again == history
+    assert all(torch.equal(value, resumed.state_dict()[name]) for name, value in whole.state_dict().items())
+
+
+def test_sigterm_keeps_the_step_in_hand(crops: dict[str, Crops], settings: ClassifierSettings, tmp_path: Path) -> None:
+    whole, history = fit(crops, settings)
+    checkpoint = tmp_path / "checkpoint.pt"
+    with pytest.raises(Stopped):
+        fit(crops, settings, checkpoint=checkpoint, end_at=1)
+    assert len(torch.load(checkpoint, weights_only=True)["state"]["losses"]) == 1
     resumed, again = fit(crops, settings, checkpoint=checkpoint)
     assert again == history
     assert all(torch.equal(value, resumed.state_dict()[name]) for name, value in whole.state_dict().items())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from detection.detectors.settings import FitSettings, ModelOptions
 from detection.detectors.torchvision_detector import TorchvisionDetector
 from detection.detectors.types import FitListener, TrainingMix
 from generator.errors import BoxpaintError, DatasetError, ModelError
+from generator.stopping import Stopped
 from tests.detection.discs import COLOURS, disc_set
 
 CPU = torch.device("cpu")
@@ -23,8 +26,9 @@ BRIEF = FitSettings(steps=4, batch_size=2, warmup_steps=0, checkpoint_every=2, v
 
 
 class Watcher(FitListener):
-    def __init__(self, *, stop_after: int | None = None) -> None:
+    def __init__(self, *, stop_after: int | None = None, end_at: int | None = None) -> None:
         self.stop_after = stop_after
+        self.end_at = end_at
         self.started: tuple[int, int] | None = None
         self.steps: list[int] = []
         self.validations: list[tuple[int, float, bool]] = []
@@ -36,6 +40,8 @@ class Watcher(FitListener):
         self.steps.append(step)
         if step == self.stop_after:
             raise KeyboardInterrupt
+        if step == self.end_at:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def on_validation(self, step: int, ap: float, *, is_best: bool) -> None:
         self.validations.append((step, ap, is_best))
@@ -107,6 +113,18 @@ def test_resumed_after_a_validation_keeps_the_best_weights_of_before(discs: Dete
     assert late.fit(mix, BRIEF, seed=3, validation=discs, checkpoint=tmp_path, listener=idle) == result
     assert idle.steps == []
     assert same(weights_of(straight), weights_of(late)) == set(weights_of(straight))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_sigterm_keeps_the_step_in_hand(discs: DetectionSet, tmp_path: Path, workers: int) -> None:
+    mix, settings = TrainingMix.of(discs), BRIEF.model_copy(update={"checkpoint_every": 100, "workers": workers})
+    straight, stopped, watcher = make(), make(), Watcher()
+    result = straight.fit(mix, BRIEF, seed=3)
+    with pytest.raises(Stopped):
+        stopped.fit(mix, settings, seed=3, checkpoint=tmp_path, listener=Watcher(end_at=3))
+    assert stopped.fit(mix, settings, seed=3, checkpoint=tmp_path, listener=watcher) == result
+    assert watcher.started == (4, 3)
+    assert same(weights_of(straight), weights_of(stopped)) == set(weights_of(straight))
 
 
 def test_a_stopped_training_leaves_the_weights_as_they_were(discs: DetectionSet) -> None:

@@ -19,6 +19,7 @@ import pytest
 
 from generator.engines.processes import JobListener, Workers
 from generator.errors import BoxpaintError, ModelError
+from generator.stopping import StopRequest
 
 
 @dataclass(frozen=True)
@@ -208,3 +209,26 @@ def test_a_script_that_calls_without_a_guard_is_told_so(tmp_path: Path) -> None:
     )
     assert "put the calls below if __name__ == '__main__'" in done.stderr
     assert "one: its process ended by itself (exit code 1); what it said of that stands above" in done.stderr
+
+
+def train(job: Errand, say: Callable[[Any], None], *, folder: Path) -> None:
+    """Work until a signal comes, and leave a file then, as a training does."""
+    stop = StopRequest("")
+    with stop.listening():
+        say("begun")
+        os.kill(os.getpid(), signal.SIGINT)  # reaches the whole group, and is the parent's affair
+        while not stop():
+            time.sleep(0.01)
+        time.sleep(0.1)
+        (folder / job.name).touch()
+        stop.check()
+
+
+def test_what_is_stopped_keeps_its_work(tmp_path: Path) -> None:
+    class Interrupting(Diary):
+        def on_word(self, job: Errand, word: Any) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), Workers[Errand](1, partial(train, folder=tmp_path)) as workers:
+        workers.run([Errand("a")], Interrupting())
+    assert (tmp_path / "a").exists()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +14,7 @@ import torch
 from torch import nn
 
 from generator.errors import BoxpaintError
+from generator.stopping import Stopped
 from tests.training.pocket.test_training import GPT2, INPAINT, VAE
 from training.pocket import gpt2, inpaint, vae
 from training.pocket.identity import differences, identify
@@ -93,3 +96,16 @@ def test_another_vae_is_refused_before_the_bank_is_written_over(bccd: Path, tmp_
     with pytest.raises(BoxpaintError, match=r"inpaint\.checkpoint\.pt is of another training; .*\. vae: sha256:"):
         inpaint.train(bccd, out, INPAINT, budget(1.0), say=print)
     assert (tmp_path / inpaint.BANK_FILE).read_bytes() == bank
+
+
+def test_a_signal_keeps_the_step_in_hand(tmp_path: Path, budget: Budgets) -> None:
+    layer = nn.Linear(2, 1)
+
+    def loss(_rng: object, _share: float) -> torch.Tensor:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return layer(torch.ones(2)).sum()
+
+    player = Player(modules={"x": layer}, loss=loss, learning_rate=0)
+    with pytest.raises(Stopped):
+        fit("x", [player], budget(60.0), tmp_path, made_from={}, say=lambda _: None)
+    assert torch.load(tmp_path / "x.checkpoint.pt", weights_only=True)["steps"] == 1
