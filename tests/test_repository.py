@@ -48,13 +48,3 @@ def test_checkpoints_are_read_without_running_what_is_in_them() -> None:
         if "weights_only=True" not in call and "torch.load(weights_only=True)" not in call
     ]
     assert not trusting
-
-
-def test_files_stay_small_enough_to_be_one_thing() -> None:
-    long = {
-        str(path.relative_to(REPOSITORY)): lines
-        for package in ("generator", "detection", "boxpaint")
-        for path in (REPOSITORY / package).rglob("*.py")
-        if (lines := len(path.read_text().splitlines())) > 300
-    }
-    assert not long

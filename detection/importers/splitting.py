@@ -36,8 +36,8 @@ def split_pictures(
             together = merge_groups(together, other)
         shown = ", ".join(f"{name}={share:g}" for name, share in shares.items())
         if options.shares is None and len(set(together)) < len(shares):
-            alike = f"{len(set(together))} x pictures that look alike"
-            expected = f"the source has none, and {alike} cannot fill {shown}; --split all=1 makes one"
+            found = f"{len(set(together))} x pictures that look alike"
+            expected = f"the source has none, and {found} cannot fill {shown}; --split all=1 makes one"
             raise DatasetError([Fault(file="splits", expected=expected)])
         return split_set(data, shares, options.seed, together), f"made: {shown}, seed {options.seed}", []
     names = [picture.split or UNLISTED for picture in pictures]
