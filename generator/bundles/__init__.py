@@ -116,7 +116,8 @@ class BundleCard(BaseModel):
         """
         rows = [(spec.background_file, row.line, row.prompt) for row in spec.backgrounds]
         rows += [(spec.classes_file, row.line, row.prompt) for row in spec.classes]
-        foreign, strange = [], []
+        foreign: list[str] = []
+        strange: list[str] = []
         for file, line, prompt in rows:
             if words := self.unknown_words([prompt]):
                 shown = ", ".join(f"'{word}'" for word in words[:_SHOWN_WORDS])
