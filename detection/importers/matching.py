@@ -57,6 +57,7 @@ class PictureNames:
         for path in pictures:
             self._by_stem[loose_stem(path.name)].append(path)
         self._homes = {_folders(path) for paths in self._by_stem.values() for path in paths}
+        self._inner = {home[-1] for home in self._homes if home}
         self._folders = {folder for parent in {path.parent for path in files} for folder in _words(parent)}
 
     def find(self, name: str, near: PurePosixPath) -> Match:
@@ -84,8 +85,8 @@ class PictureNames:
     def _may_be(self, path: PurePosixPath, said: PurePosixPath, near: PurePosixPath) -> bool:
         """Say whether the folders let a picture be meant: a folder of the source that is another's is in the way.
 
-        labels/val/1.txt is not of images/train/1.jpg; cam1/1.jpg not of images/cam2/1.jpg where images/cam1 has
-        pictures. A folder of another machine says nothing.
+        labels/val/1.txt is not of images/train/1.jpg; cam1/1.jpg not of images/cam2/1.jpg or more/1.jpg where
+        images/cam1 has pictures. A folder of another machine says nothing.
         """
         known = PurePosixPath(*[word for word in said.parent.parts if word.casefold() in self._folders], "x")
         split = split_of_folders(known) or split_of_folders(near)
@@ -93,6 +94,8 @@ class PictureNames:
             return False
         own = _folders(path)
         others = [word for word in _words(said.parent) if word not in own]
+        if others and others[-1] == _words(said.parent)[-1] and others[-1] in self._inner:
+            return False
         cuts = [(own[:at], own[end:]) for at in range(len(own) + 1) for end in (at, at + 1)]
         return not any((*head, word, *tail) in self._homes for word in others for head, tail in cuts)
 

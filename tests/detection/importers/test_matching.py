@@ -78,6 +78,8 @@ LABELS = {
     "beside it": (["x/a.jpg", "y/a.jpg"], "y/a.txt", "y/a.jpg", ""),
     "the same tree": (["images/x/a.jpg", "images/y/a.jpg"], "labels/y/a.txt", "images/y/a.jpg", ""),
     "a picture of another folder": (["images/x/a.jpg", "images/y/b.jpg"], "labels/y/a.txt", None, ""),
+    "a picture beside the tree": (["images/y/b.jpg", "more/a.jpg"], "labels/y/a.txt", None, ""),
+    "a loose name in the tree": (["images/y/A.jpg", "more/a.jpg"], "labels/y/a.txt", "images/y/A.jpg", "capitals"),
     "a picture of another site": (["x/images/a.jpg", "y/images/b.jpg"], "y/labels/a.txt", None, ""),
     "a picture of another split": (["images/train/a.jpg"], "labels/val/a.txt", None, ""),
     "pictures in one folder": (["images/a.jpg"], "labels/y/a.txt", "images/a.jpg", ""),

@@ -138,7 +138,7 @@ def write_yolo(source: Path, entries: Sequence[Entry]) -> None:
         for name, (x_min, y_min, x_max, y_max) in entry.objects:
             values = (x_min / SIZE[0], y_min / SIZE[1], (x_max - x_min) / SIZE[0], (y_max - y_min) / SIZE[1])
             lines.append(f"{names.index(name) if name else 999} " + " ".join(map(str, values)))
-        write(source / f"labels{entry.copy or ''}" / f"{entry.name}.txt", "\n".join(lines))
+        write(source / f"{entry.copy}" / "labels" / f"{entry.name}.txt", "\n".join(lines))
 
 
 def write_coco(source: Path, entries: Sequence[Entry]) -> None:
