@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from generator.errors import BoxpaintError, StorageError
 
 _MEANINGS = {
-    errno.ENOSPC: "the disk is full; free some space and run the same command again, it goes on where it stopped",
+    errno.ENOSPC: "the disk is full; free some space and run the same command again",
     errno.EDQUOT: "your disk quota is used up; free some space and run the same command again",
     errno.EROFS: "the file system is read-only; choose another folder with --out",
     errno.EACCES: "writing there is not allowed; choose another folder with --out or change its permissions",
