@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from boxpaint.progress import RunProgress
-from boxpaint.time_left import TimeLeft, in_words
+from boxpaint.time_left import WORTH_SAYING_S, TimeLeft, in_words
 from detection.experiment.jobs import Job
 from detection.experiment.run import ExperimentListener
 
@@ -65,7 +65,7 @@ class ExperimentProgress(RunProgress, ExperimentListener):
         """Move the bar."""
         self._steps[job] = steps
         left = self._time.after(sum(self._steps.values()))
-        if left is not None and not self._is_said:
+        if left is not None and left >= WORTH_SAYING_S and not self._is_said:
             self._is_said = True
             self.console.print(f"about {in_words(left)} for these trainings", soft_wrap=True)
         if self._steps_bar is not None and self._steps_task is not None:

@@ -6,6 +6,8 @@ import time
 
 # Seconds of work that an estimate needs.
 _ENOUGH_S = 2.0
+# Of less than that nobody needs to be told beforehand.
+WORTH_SAYING_S = 10.0
 
 
 class TimeLeft:

@@ -7,7 +7,7 @@ from collections import deque
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from boxpaint.time_left import TimeLeft, in_words
+from boxpaint.time_left import WORTH_SAYING_S, TimeLeft, in_words
 from detection.detectors.types import FitListener
 
 # Lines a training prints of its loss where there is no terminal, and losses that one is the mean of.
@@ -54,7 +54,7 @@ class StepBar:
             self._total, self._time = total, TimeLeft(total)
         seconds = self._time.after(completed)
         self.left = in_words(seconds) if seconds is not None else ""
-        if seconds is not None and not self._is_said:
+        if seconds is not None and seconds >= WORTH_SAYING_S and not self._is_said:
             self._is_said = True
             self._console.print(f"about {self.left} for what is left", soft_wrap=True)
         if self._bar is not None and self._task is not None:

@@ -173,7 +173,7 @@ class Workers(Generic[Job]):
         if self._losses[job] > self._max_losses:
             # 1 is what an error of Python's ends with, which was printed.
             why = "what it said of that stands above" if worker.process.exitcode == 1 else _MEMORY
-            raise ModelError(f"{reason}; {why}; the same command goes on")
+            raise ModelError(f"{reason}; {why}; what is finished is kept")
         listener.on_loss(reason)
         worker.connection.close()
         rank = self._workers.index(worker)
