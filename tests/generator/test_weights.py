@@ -14,6 +14,7 @@ from typing import ClassVar
 import huggingface_hub.constants
 import pytest
 import torch
+import transformers.utils.hub
 
 from generator.bundles import ModelRef
 from generator.clip import Clip
@@ -241,6 +242,8 @@ def hub(tiny_language_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(
         huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}"
     )
+    # transformers keeps the address with which it first asked.
+    monkeypatch.setattr(transformers.utils.hub.hf_api(), "endpoint", address)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     yield tmp_path / "repository"
     server.shutdown()
