@@ -12,6 +12,8 @@ import pytest
 
 from tests.boxpaint.terminal import Terminal
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parent.parent.parent
 SCENARIOS = ["blood_smear", "forest_fire", "pets", "power_plant", "safari"]
 

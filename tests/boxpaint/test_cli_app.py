@@ -17,6 +17,8 @@ import pytest
 from tests.boxpaint.commands import ENVIRONMENT
 from tests.boxpaint.terminal import Terminal
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture()
 def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Terminal:

@@ -16,6 +16,8 @@ from tests.boxpaint.terminal import Terminal
 from tests.detection.discs import SIZE_WH, disc_splits
 from tests.generator.calibrated import PLATELET
 
+pytestmark = pytest.mark.slow
+
 BACKGROUND_CSV = "prompt,num_imgs\na blood smear,10\n"
 CLASSES_CSV = "prompt,min_appear,max_appear,name\na red disc,1,2,red\na blue disc,1,2,blue\n"
 RENAME = ("--rename", "azure=blue")

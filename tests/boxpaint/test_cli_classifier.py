@@ -13,6 +13,8 @@ from boxpaint.__main__ import main
 from tests.boxpaint.commands import assert_help_is_light, press_ctrl_c
 from tests.detection.discs import disc_splits
 
+pytestmark = pytest.mark.slow
+
 SHORT = (
     "--model", "small", "--steps", "3", "--batch-size", "6", "--seeds", "2", "--no-onnx", "--device", "cpu",
 )  # fmt: skip

@@ -15,6 +15,8 @@ from boxpaint.cli import app
 from tests.boxpaint.commands import assert_help_is_light, press_ctrl_c
 from tests.detection.discs import disc_splits
 
+pytestmark = pytest.mark.slow
+
 SHORT = ("--size", "64x48", "--steps", "2", "--batch-size", "2", "--device", "cpu")
 
 

@@ -18,6 +18,8 @@ from tests.boxpaint.commands import ENVIRONMENT, assert_help_is_light
 from tests.detection.discs import disc_splits
 from tests.detection.experiment.conftest import settings
 
+pytestmark = pytest.mark.slow
+
 COMMAND = [sys.executable, "-m", "boxpaint", "experiment", "experiment.yaml", "--out", "out"]
 FEW = {"arms": ["real"], "real_images": [{"number": 2, "subsets": 1}]}
 

@@ -15,6 +15,8 @@ from detection.detectors.settings import ModelOptions
 from tests.boxpaint.commands import assert_help_is_light
 from tests.detection.discs import disc_splits
 
+pytestmark = pytest.mark.slow
+
 SHORT = ("--steps", "2", "--batch-size", "2", "--size", "96x64", "--device", "cpu")
 
 

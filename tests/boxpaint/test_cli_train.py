@@ -13,6 +13,8 @@ from tests.boxpaint.commands import ENVIRONMENT, assert_help_is_light, press_ctr
 from tests.boxpaint.terminal import Terminal
 from tests.detection.captioner.discs import save_tiny_blip, write_discs
 
+pytestmark = pytest.mark.slow
+
 SHORT = ("--epochs", "2", "--batch-size", "8", "--learning-rate", "1e-3", "--val-share", "0.25", "--device", "cpu")
 
 

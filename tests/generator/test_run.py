@@ -164,6 +164,7 @@ def test_a_file_in_the_way_is_one_message(spec: Spec, config: Config, tmp_path: 
     assert (tmp_path / "file").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_kill_9_at_any_moment_then_resume_equals_an_uninterrupted_run(
     csv_folder: Path, quick_config: dict[str, object], config: Config, spec: Spec, run_folder_files: Files
 ) -> None:
@@ -269,6 +270,7 @@ def test_a_run_that_asks_for_no_object_is_a_success_without_labels(csv_folder: P
     assert (dataset.num_objects, dataset.problem) == (0, "")
 
 
+@pytest.mark.slow
 def test_models_from_the_hubs_cache(csv_folder: Path, tiny_sd21: Path, tiny_config: dict[str, object]) -> None:
     """Offline, by repository id, with the commit in run.json: the layout that huggingface_hub caches in."""
     cache = csv_folder / "hub"

@@ -11,6 +11,8 @@ from generator.errors import SpecError
 from generator.placing import draw_size
 from generator.spec import Spec, load_spec
 
+pytestmark = pytest.mark.slow
+
 CANVAS_WH = (400, 300)
 # Derandomized: the same files every time, so that a failure here is one that everybody can see.
 PROPERTY = settings(deadline=None, derandomize=True, database=None)

@@ -26,7 +26,10 @@ from tests.boxpaint.studio.test_analysis import huge_png
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
 )
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: apt-get install chromium")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: apt-get install chromium"),
+]
 WAIT_S = 180
 LAPTOP, PHONE = {"width": 1366, "height": 900}, {"width": 390, "height": 844}
 # Streamlit's own: it asks whether it lies below a path, and is told that it does not.

@@ -12,6 +12,8 @@ from boxpaint.studio.jobs import JobState
 from boxpaint.studio.workspace import Workspace
 from generator.errors import BoxpaintError
 
+pytestmark = pytest.mark.slow
+
 
 def wait(
     workspace: Workspace, name: str, until: Callable[[JobState], bool] = lambda state: not state.running

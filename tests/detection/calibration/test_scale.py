@@ -15,6 +15,8 @@ from detection.calibration.ruler import Measured, Ruler
 from detection.calibration.scale import judge, measure_scales
 from detection.datasets.types import DetectionSet, Sample
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("disc", "spot")
 
 MakeSet = Callable[..., DetectionSet]

@@ -25,6 +25,8 @@ from generator.errors import BoxpaintError, DatasetError, ModelNotFoundError, Ru
 from generator.prompts.captioner import Captioner
 from generator.stopping import Stopped
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 LEARNS = CaptionerSettings(epochs=30, batch_size=8, learning_rate=1e-2, val_share=0.25, patience=30)
 SHORT = dataclasses.replace(LEARNS, epochs=4)

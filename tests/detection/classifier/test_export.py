@@ -11,6 +11,8 @@ from detection.classifier import export
 from detection.classifier.models import build_classifier
 from generator.errors import ModelError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture()
 def model():

@@ -15,6 +15,8 @@ from detection.classifier.run import best_outcome, compare_classifiers
 from detection.classifier.settings import Arm, ClassifierSettings, Listener
 from generator.errors import BoxpaintError, RunMismatchError, StorageError
 
+pytestmark = pytest.mark.slow
+
 
 class Watcher(Listener):
     def __init__(self, stop_at: tuple[str, int] | None = None):

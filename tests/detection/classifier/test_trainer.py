@@ -17,6 +17,8 @@ from detection.datasets.read import read_detection_set
 from generator.errors import BoxpaintError, ModelError
 from generator.stopping import Stopped
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 

@@ -16,6 +16,8 @@ from detection.detectors.types import Detections, FitListener, TrainingMix
 from generator.errors import ModelError
 from tests.detection.discs import COLOURS, disc_set
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 NAMES = [name for name in DETECTORS if name != "yolo"]
 SETTINGS = FitSettings(steps=2, batch_size=1, optimiser="sgd", warmup_steps=0, checkpoint_every=1)

@@ -21,6 +21,8 @@ from generator.errors import BoxpaintError, DatasetError, ModelError
 from generator.stopping import Stopped
 from tests.detection.discs import COLOURS, disc_set
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 BRIEF = FitSettings(steps=4, batch_size=2, warmup_steps=0, checkpoint_every=2, validate_every=1)
 

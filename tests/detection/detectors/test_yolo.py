@@ -26,6 +26,8 @@ from tests.detection.detectors.test_contract import (
 from tests.detection.detectors.tiny_yolo import CATEGORIES, CPU, TINY, make, write_tiny
 from tests.detection.discs import disc_set
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = FitSettings(steps=3, batch_size=2, warmup_steps=0, checkpoint_every=1, validate_every=1)
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from generator.errors import ModelError
 
+pytestmark = pytest.mark.slow
+
 
 def test_without_ultralytics_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(sys.modules):

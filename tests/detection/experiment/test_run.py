@@ -15,6 +15,8 @@ from detection.experiment.run import ExperimentListener, Outcome, run_experiment
 from generator.errors import BoxpaintError, RunMismatchError
 from tests.detection.experiment.conftest import write_experiment
 
+pytestmark = pytest.mark.slow
+
 ARMS = ["real", "copy_paste", "synthetic", "refined", "refined_copy_paste", "mixed"]
 BOTH = ("refined", "refined_copy_paste", "mixed")
 CURVE = {"numbers": [0, 3, 6], "real_images": 2, "subsets": 2}

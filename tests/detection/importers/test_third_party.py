@@ -12,6 +12,8 @@ import supervision
 
 from tests.detection.importers.sources import run
 
+pytestmark = pytest.mark.slow
+
 BCCD = Path(__file__).parents[3].parent / "shared" / "data" / "bccd"
 NAMES = {"RBC", "WBC", "Platelets"}
 # Every eighth photo of each list, and the photos with the two boxes that have no area.

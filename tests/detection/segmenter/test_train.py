@@ -16,6 +16,8 @@ from detection.segmenter.train import SegmenterResult, train_segmenter
 from generator.errors import DatasetError
 from tests.detection.discs import disc_splits
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def discs(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -14,6 +14,8 @@ from generator.audit.places import Place, centres_of, draw_untouched
 from generator.audit.probe import probe
 from generator.geometry import Box
 
+pytestmark = pytest.mark.slow
+
 SIDE_PX = 160
 
 

@@ -18,6 +18,8 @@ from generator.spec import Spec, load_spec
 from generator.validation import validate_dataset
 from tests.conftest import write_csv_files
 
+pytestmark = pytest.mark.slow
+
 Files = Callable[[Path], dict[str, bytes]]
 SCENES = 6
 

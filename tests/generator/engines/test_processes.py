@@ -21,6 +21,8 @@ from generator.engines.processes import JobListener, Workers
 from generator.errors import BoxpaintError, ModelError
 from generator.stopping import StopRequest
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Errand:

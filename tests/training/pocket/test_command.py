@@ -12,6 +12,8 @@ from generator.errors import BoxpaintError
 from training.pocket import gpt2, parts
 from training.pocket.__main__ import MINUTES, app
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parents[3]
 TINY = gpt2.Gpt2Recipe(vocabulary=400, width=16, layers=1, heads=2, positions=32, batch_size=4)
 

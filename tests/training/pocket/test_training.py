@@ -26,6 +26,8 @@ from training.pocket import blip, clip, gpt2, inpaint, vae
 from training.pocket.loop import Budget
 from training.pocket.sheet import save_samples
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 VAE = vae.VaeRecipe(
     side_px=32, crop_sides_px=(110, 260), channels=(8, 8, 8, 8), norm_groups=4, critic_channels=4,
