@@ -159,7 +159,7 @@ def test_a_full_disk_is_one_message_and_what_was_finished_stays_valid(
 @pytest.mark.parametrize("out", ["file", "file/below"])
 def test_a_file_in_the_way_is_one_message(spec: Spec, config: Config, tmp_path: Path, out: str) -> None:
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(StorageError, match="--out"):
+    with pytest.raises(StorageError, match="choose another folder"):
         generate(spec, config, tmp_path / out, limit=1)
     assert (tmp_path / "file").read_text() == "mine"
 
