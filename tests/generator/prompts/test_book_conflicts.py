@@ -148,7 +148,7 @@ def test_the_captions_of_another_book_are_not_left_beside(tmp_path):
 @pytest.mark.parametrize("place", ["file", "file/below"])
 def test_a_file_in_place_of_the_folder(tmp_path, place):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(StorageError, match="--out"):
+    with pytest.raises(StorageError, match="choose another folder"):
         write_book(BOOK, tmp_path / place)
     assert contents(tmp_path) == {"file": b"mine"}
 
