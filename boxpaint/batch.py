@@ -207,7 +207,8 @@ def _make(each: _Ready, out: Path, listener: Listener, should_stop: Callable[[],
             exports.append(form)
     except RunMismatchError as error:  # which speaks of --out and --overwrite
         state = FAILED
-        problem = f"{error}\nIn a batch: give this data set another name, or remove {folder} to start again"
+        again = f", or remove {folder} to start again" if error.differences else ""  # else it is not ours
+        problem = f"{error}\nIn a batch: give this data set another name{again}"
     except BoxpaintError as error:
         state, problem = FAILED, str(error)
     pictures, labels = _count(folder)
