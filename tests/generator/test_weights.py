@@ -287,5 +287,5 @@ def test_a_download_that_ends_early_is_one_message(hub: Path, monkeypatch: pytes
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", stop)
-    with pytest.raises(ModelNotFoundError, match="tiny/clip: the download ended before it was whole .*No space left"):
+    with pytest.raises(ModelNotFoundError, match=r"tiny/clip: the download ended before it was whole .*No space left"):
         get_models({"clip": ModelRef(id="tiny/clip", revision="main")})
