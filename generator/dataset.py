@@ -58,7 +58,7 @@ class Dataset:
     num_objects: int
     complete: bool
     """False when the run was stopped before it had painted what was asked for."""
-    problem: str = ""
+    problem: str
     """Why there is not one label, though objects were asked for; "" where there is one, or none was asked for."""
 
     @property

@@ -27,7 +27,7 @@ def dataset(
     config = Config.load(**{**quick_config, "canvas": {"width": 128, "height": 96}, "output": output})
     spec = load_spec(folder / "background.csv", folder / "classes.csv", canvas_wh=config.canvas_wh)
     run = draw_run(folder / "out", spec, config, scenes=4)
-    return Dataset(folder=run, num_scenes=4, num_objects=8, complete=True)
+    return Dataset(folder=run, num_scenes=4, num_objects=8, complete=True, problem="")
 
 
 def test_pycocotools(dataset: Dataset) -> None:

@@ -49,7 +49,7 @@ def test_only_one_of_a_name_runs_and_it_stops_when_asked(workspace: Workspace) -
         jobs.start(workspace, "generate out", ["generate", "--out", "out"], out="out", total=40)
     jobs.stop(workspace, "generate out")
     ended = wait(workspace, "generate out")
-    assert ended.code == 143  # by SIGTERM
+    assert ended.code == 143
     assert "the same command goes on from what is kept in" in ended.log
     assert (workspace.folder / "out" / "annotations" / "instances_train.json").is_file()
 
