@@ -24,7 +24,7 @@ from generator.config import Config
 from generator.errors import BoxpaintError, DatasetError, Fault, FaultsError, RunMismatchError
 from generator.seeds import MAX_SEED
 from generator.spec import load_spec
-from generator.storage import make_folder, write_bytes
+from generator.storage import make_folder, write_text
 from generator.typed_yaml import fill_model
 from generator.validation import find_annotation_files, read_annotations
 from generator.yaml_lines import read_yaml
@@ -143,7 +143,7 @@ def run_batch(
     results = [BatchResult(name=item.name, state=WAITING, folder=batch.out / item.name) for item in batch.datasets]
     for number, each in enumerate(ready):
         results[number] = _make(each, batch.out, listener_of(each.item), should_stop)
-        write_bytes(batch.out / SUMMARY, summary_csv(results).encode())
+        write_text(batch.out / SUMMARY, summary_csv(results))
         if results[number].state == STOPPED:
             break
     return results
@@ -207,7 +207,8 @@ def _make(each: _Ready, out: Path, listener: Listener, should_stop: Callable[[],
             exports.append(form)
     except RunMismatchError as error:  # which speaks of --out and --overwrite
         state = FAILED
-        problem = f"{error}\nIn a batch: give this data set another name, or remove {folder} to start again"
+        again = f", or remove {folder} to start again" if error.differences else ""  # else it is not ours
+        problem = f"{error}\nIn a batch: give this data set another name{again}"
     except BoxpaintError as error:
         state, problem = FAILED, str(error)
     pictures, labels = _count(folder)

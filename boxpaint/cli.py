@@ -26,7 +26,7 @@ from boxpaint.cli_setup import doctor, init, show_version
 from boxpaint.cli_train import app as train_app
 from boxpaint.console import console
 from boxpaint.exit_codes import of_signal
-from boxpaint.interrupts import Commands, end, holds_run, how_to_go_on
+from boxpaint.interrupts import Commands, end, holds_run, how_to_go_on, resumable
 from generator.errors import BoxpaintError, DomainError
 from generator.stopping import StopRequest
 
@@ -228,26 +228,27 @@ def generate(
     where = {"chunk": chunk, "engine": engine, "workers": workers, "device": device}
     settings, spec = _load(background, classes, attributes, config, seed, where)
     spec = balanced(spec, balance_to, target, rename, console)
-    from boxpaint.progress import RunProgress
+    from boxpaint.progress import WHERE_IT_STOPS, RunProgress
     from generator.run import generate as run
 
-    stop = StopRequest("when this chunk, or this row of the prompt book, is finished")
-    try:
-        with stop.listening(), RunProgress(console, stop) as progress:
-            dataset = run(
-                spec,
-                settings,
-                out,
-                prompts=prompts,
-                limit=limit,
-                overwrite=overwrite,
-                allow_leak=allow_leak,
-                force=force,
-                listener=progress,
-                should_stop=stop,
-            )
-    except KeyboardInterrupt as error:
-        raise end(console, how_to_go_on(out, is_kept=holds_run(out), overwrite=overwrite), error) from None
+    stop = StopRequest(WHERE_IT_STOPS)
+    with (
+        resumable(console, out, holds_run, overwrite=overwrite),
+        stop.listening(),
+        RunProgress(console, stop) as progress,
+    ):
+        dataset = run(
+            spec,
+            settings,
+            out,
+            prompts=prompts,
+            limit=limit,
+            overwrite=overwrite,
+            allow_leak=allow_leak,
+            force=force,
+            listener=progress,
+            should_stop=stop,
+        )
     console.print(f"{dataset.num_scenes} pictures with {dataset.num_objects} labels in {dataset.folder}")
     console.print(f"  look:   {dataset.report}")
     console.print(f"  labels: {dataset.annotations} and instances_val.json")

@@ -20,11 +20,11 @@ def batch(
 ) -> None:
     """Make many data sets in one go, export them, and say in one table what came of it."""
     from boxpaint.batch import FAILED, STOPPED, SUMMARY, BatchConfig, BatchItem, run_batch
-    from boxpaint.progress import RunProgress
+    from boxpaint.progress import WHERE_IT_STOPS, RunProgress
 
     config = BatchConfig.load(file)
     bar = ExitStack()
-    stop = StopRequest("when this chunk, or this row of the prompt book, is finished")
+    stop = StopRequest(WHERE_IT_STOPS)
 
     def listener_of(item: BatchItem) -> RunProgress:
         bar.close()  # that of the data set before

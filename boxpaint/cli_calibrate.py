@@ -81,8 +81,11 @@ def calibrate(
     overlay = classes.parent / OVERLAY
     write_overlay(overlay, readings)
     earlier: dict[str, ClassCalibration] = {}
-    with contextlib.suppress(SpecError):  # there is none, or it cannot be used
+    try:
         earlier = read_calibration(path, class_names(classes))
+    except SpecError as error:
+        if path.exists():
+            console.print(f"warning: replaced, since it could not be used: {error}", style="yellow", soft_wrap=True)
     write_calibration(path, {**earlier, **found}, real=source.name)
     _show(found, scales)
     console.print(f"look at the boxes: {overlay}", soft_wrap=True)

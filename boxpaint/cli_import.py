@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from boxpaint.console import Table, console
+from boxpaint.detect_inputs import parse_pairs, parse_renames
 from boxpaint.interrupts import end
 from generator.seeds import MAX_SEED
 
@@ -75,13 +76,13 @@ def import_command(
     first: Literal[0, 1] | None = None if first_pixel is None else 1 if first_pixel else 0
     options = ImportOptions(
         format=form,
-        rename=_pairs("--rename", "OLD=NEW", "WBC='white blood cell'", rename or []),
+        rename=parse_renames(rename),
         keep=tuple(keep or ()),
         shares=parse_shares(split) if split is not None else None,
         seed=seed,
         group_by=group_by,
         first_pixel=first,
-        columns=_pairs("--column", "KEY=COLUMN", "image=file", column or []),
+        columns=parse_pairs("--column", "KEY=COLUMN", "image=file", column),
         overwrite=overwrite,
     )
     run_import(source, out, options)
@@ -101,20 +102,6 @@ def run_import(source: Path, out: Path, options: ImportOptions) -> None:
     except KeyboardInterrupt as error:
         raise end(console, f"stopped; {out} is as it was", error) from None
     _show(report)
-
-
-def _pairs(option: str, form: str, example: str, texts: list[str]) -> dict[str, str]:
-    """Read pairs with a = between them. Raises ConfigError."""
-    from generator.errors import ConfigError, Fault
-
-    pairs: dict[str, str] = {}
-    for text in texts:
-        key, _, value = (part.strip() for part in text.partition("="))
-        if not key or not value or pairs.get(key, value) != value:
-            expected = f"{form} is needed, each {form.split('=')[0]} once, such as {option} {example}"
-            raise ConfigError([Fault(file=option, found=text, expected=expected)])
-        pairs[key] = value
-    return pairs
 
 
 def _show(report: ImportReport) -> None:

@@ -61,7 +61,7 @@ def init(
 
 
 def _init_from(real: str, folder: Path) -> None:
-    """Measure a data set, and write a scenario like it. Raises BoxpaintError; nothing of it is left then."""
+    """Measure a data set, and write a scenario like it. Raises BoxpaintError; no file of it is left then."""
     from boxpaint.scenarios import SD21_AREA_PX, check_free, config_with_canvas, write_files
     from detection.calibration.scenario import BACKGROUND_PROMPT, canvas_like, class_rows, tables
     from generator.spec import load_spec
@@ -121,8 +121,9 @@ def _init_from(real: str, folder: Path) -> None:
 
 
 def _real_source(real: str, folder: Path) -> Source:
-    """Read a data set in COCO form; what is in another one is imported into the folder first."""
+    """Read a data set in COCO form; what is in another one is imported into the folder first, as real/."""
     from boxpaint.cli_import import run_import
+    from boxpaint.scenarios import check_free
     from detection.importers.types import ImportOptions
     from detection.runs.sources import read_source
 
@@ -131,6 +132,7 @@ def _real_source(real: str, folder: Path) -> Source:
     except DatasetError:
         if not Path(real).exists():
             raise
+    check_free(folder, ["real"])
     run_import(Path(real), folder / "real", ImportOptions())
     return read_source(str(folder / "real"), "real")
 

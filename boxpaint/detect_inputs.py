@@ -152,15 +152,24 @@ def parse_names(text: str | None) -> list[str] | None:
     return names
 
 
-def parse_renames(texts: Sequence[str] | None) -> dict[str, str]:
-    """['a=b'] -> {'a': 'b'}. Raises BoxpaintError."""
-    renames: dict[str, str] = {}
+def parse_pairs(option: str, form: str, example: str, texts: Sequence[str] | None) -> dict[str, str]:
+    """['a=b'] -> {'a': 'b'}; `option`, its form (KEY=VALUE) and an example are named where one is wrong.
+
+    Raises BoxpaintError, also where one key has two values.
+    """
+    pairs: dict[str, str] = {}
     for text in texts or ():
-        old, equals, new = (part.strip() for part in text.partition("="))
-        if not (old and equals and new):
-            raise BoxpaintError(f"--rename: found {text!r}; OLD=NEW is needed, such as leukocyte=WBC")
-        renames[old] = new
-    return renames
+        key, _, value = (part.strip() for part in text.partition("="))
+        if not key or not value or pairs.get(key, value) != value:
+            needed = f"{form} is needed, each {form.split('=')[0]} once, such as {option} {example}"
+            raise BoxpaintError(f"{option}: found {text!r}; {needed}")
+        pairs[key] = value
+    return pairs
+
+
+def parse_renames(texts: Sequence[str] | None) -> dict[str, str]:
+    """Read what --rename was given, as `parse_pairs` does."""
+    return parse_pairs("--rename", "OLD=NEW", "WBC='white blood cell'", texts)
 
 
 def parse_counts(option: str, texts: Sequence[str] | None) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from boxpaint.progress import RunProgress
 from boxpaint.time_left import WORTH_SAYING_S, TimeLeft, in_words
@@ -52,24 +52,24 @@ class ExperimentProgress(RunProgress, ExperimentListener):
                 BarColumn(),
                 TextColumn("{task.percentage:>3.0f} %"),
                 TimeElapsedColumn(),
-                TimeRemainingColumn(elapsed_when_finished=True),
+                TextColumn("{task.fields[left]}"),
                 console=self.console,
                 transient=True,
-                # A step takes a fifth of a second and a prediction seconds: look at more than the last few.
-                speed_estimate_period=300,
             )
-            self._steps_task = self._steps_bar.add_task("training", total=steps)
+            self._steps_task = self._steps_bar.add_task("training", total=steps, left="")
             self._steps_bar.start()
 
     def on_job_step(self, job: Job, steps: int) -> None:
         """Move the bar."""
         self._steps[job] = steps
-        left = self._time.after(sum(self._steps.values()))
-        if left is not None and left >= WORTH_SAYING_S and not self._is_said:
+        done = sum(self._steps.values())
+        seconds = self._time.after(done)
+        left = in_words(seconds) if seconds is not None else ""
+        if seconds is not None and seconds >= WORTH_SAYING_S and not self._is_said:
             self._is_said = True
-            self.console.print(f"about {in_words(left)} for these trainings", soft_wrap=True)
+            self.console.print(f"about {left} for these trainings", soft_wrap=True)
         if self._steps_bar is not None and self._steps_task is not None:
-            self._steps_bar.update(self._steps_task, completed=sum(self._steps.values()))
+            self._steps_bar.update(self._steps_task, completed=done, left=f"{left} left" if left else "")
 
     def on_job_end(self, job: Job, steps: int, ap: float | None) -> None:
         """Print a line for a finished job, above the bar where there is one."""

@@ -23,6 +23,8 @@ from generator.prompts.make import RowProgress
 from generator.run import Listener
 from generator.stopping import StopRequest
 
+WHERE_IT_STOPS = "when this chunk, or this row of the prompt book, is finished"
+"""For the StopRequest of a run."""
 # Without a terminal, how often it is said how far the pictures in hand are.
 _QUIET_S = 10.0
 

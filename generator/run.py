@@ -95,7 +95,9 @@ def generate(
         run = RunFolder.open(folder, plan, overwrite=overwrite)
         book = given or run.stored_book()
         wanted = len(plan) if limit is None else min(limit, len(plan))
-        check_run(config, spec, book=book is None, painting=not run.finished.issuperset(range(wanted)))
+        # A cluster's workers look for models where they paint: here they need not be.
+        paints_here = config.engine == "local" and not run.finished.issuperset(range(wanted))
+        check_run(config, spec, book=book is None, painting=paints_here)
         if book is None:
             book = make_book(
                 spec,

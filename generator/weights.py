@@ -136,7 +136,7 @@ def files_to_get(ref: ModelRef, files: list[str]) -> list[str]:
 def get_models(refs: Mapping[str, ModelRef], on_model: Callable[[str], None] = lambda _: None) -> None:
     """Download what is loaded of hub models into the hub's cache; `on_model` hears of each before.
 
-    Raises ModelNotFoundError as `check_models`, before any download.
+    Raises ModelNotFoundError as `check_models`, before any download, and where one ends before it is whole.
     """
     from huggingface_hub import snapshot_download
 
@@ -145,7 +145,12 @@ def get_models(refs: Mapping[str, ModelRef], on_model: Callable[[str], None] = l
         if not ref.folder and local_fault(ref) != "":
             on_model(ref.id or "")
             files = files_to_get(ref, _list_files(ref))
-            snapshot_download(ref.id or "", revision=ref.revision, allow_patterns=files)
+            try:
+                snapshot_download(ref.id or "", revision=ref.revision, allow_patterns=files)
+            except Exception as error:  # of whichever library huggingface_hub speaks HTTP with, or of the disk
+                raise ModelNotFoundError(
+                    f"{ref.id}: the download ended before it was whole ({_cause(error)}); the same command goes on"
+                ) from error
 
 
 def _list_files(ref: ModelRef) -> list[str]:
@@ -172,5 +177,8 @@ def _ask_hub(ref: ModelRef) -> tuple[str, str]:
             return f"cannot be had ({status}): check models.*.id and revision, or log in with: hf auth login", ""
         return "", f"{constants.ENDPOINT} answers with an error ({status}); {_MIRROR}"
     except Exception as error:  # of whichever library huggingface_hub speaks HTTP with
-        cause = (str(error) or repr(error)).splitlines()[0]
-        return "", f"{constants.ENDPOINT} cannot be reached ({cause}); {_MIRROR}"
+        return "", f"{constants.ENDPOINT} cannot be reached ({_cause(error)}); {_MIRROR}"
+
+
+def _cause(error: Exception) -> str:
+    return (str(error) or repr(error)).splitlines()[0]

@@ -28,7 +28,8 @@ def unpacked_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_makes_a_data_set_in_an_empty_folder(
     unpacked_wheel: Path, quick_config: dict[str, object], tmp_path: Path
 ) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(unpacked_wheel), "HF_HUB_OFFLINE": "1"}
+    own = {"PYTHONPATH": str(unpacked_wheel), "HF_HUB_OFFLINE": "1", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    environment = {**os.environ, **own}
 
     def boxpaint(*arguments: str, cwd: Path) -> str:
         command = [sys.executable, "-m", "boxpaint", *arguments]

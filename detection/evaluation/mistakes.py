@@ -11,9 +11,6 @@ from detection.coco_metrics import evaluate_pictures
 from detection.datasets.types import DetectionSet
 from detection.detectors.types import Detections
 
-IOU = 0.5
-"""Least overlap (intersection over union) with an object of the same category for a box to be right."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Matches:

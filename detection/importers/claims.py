@@ -24,7 +24,8 @@ def join_entries(raw: RawSet) -> RawSet:
             what, found = "a picture listed several times: its objects are joined", f"{first.name}: {len(others) + 1}"
             cases.append(Case(file=first.file, place=first.place, what=what, found=found, done="mended"))
         objects = tuple(item for picture in (first, *others) for item in picture.objects)
-        pictures.append(replace(first, objects=objects))
+        unlabelled = tuple(name for picture in (first, *others) for name in picture.unlabelled)
+        pictures.append(replace(first, objects=objects, unlabelled=unlabelled))
     return replace(raw, pictures=tuple(pictures), cases=(*raw.cases, *cases))
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+from detection.datasets.read import not_exhaustive_ids
 from detection.datasets.split_names import split_of_folders, split_of_name
 from detection.importers.files import SourceFiles, without_annotation
 from detection.importers.segmentations import box_around, nested_polygons
@@ -50,7 +51,7 @@ def read(files: SourceFiles) -> RawSet:
         cases += faults
         objects, faults = _objects(content, str(path), categories)
         cases += faults
-        read_pictures, faults = _pictures(files, content, path, objects)
+        read_pictures, faults = _pictures(files, content, path, objects, categories)
         pictures += read_pictures
         cases += faults
     _, left_out = without_annotation(files, pictures, keep=False)
@@ -161,7 +162,11 @@ def _fault(item: Any, image: Id | None, category: Id | None, names: dict[Id, str
 
 
 def _pictures(
-    files: SourceFiles, content: dict[str, list[Any]], path: PurePosixPath, objects: dict[Id, list[RawObject]]
+    files: SourceFiles,
+    content: dict[str, list[Any]],
+    path: PurePosixPath,
+    objects: dict[Id, list[RawObject]],
+    names: dict[Id, str],
 ) -> tuple[list[RawPicture], list[Case]]:
     named: defaultdict[Id | None, set[str]] = defaultdict(set)
     for item in content["images"]:
@@ -198,6 +203,7 @@ def _pictures(
                 size_wh=_size(item),
                 split=split,
                 objects=tuple(objects.pop(number, ())),
+                unlabelled=tuple(names[each] for each in not_exhaustive_ids(item) if each in names),
                 looseness=match.looseness,
                 rivals=match.rivals,
             )

@@ -25,7 +25,6 @@ from generator.text import NotTextError, decode_text
 
 LOOKS_FOR = "metadata.jsonl or metadata.parquet with file_name and objects"
 _NAMES = ("metadata.jsonl", "metadata.parquet")
-_PARQUET_START = b"PAR1"
 
 
 def matches(files: SourceFiles) -> str | None:

@@ -74,7 +74,7 @@ def import_set(
         data = DetectionSet(
             categories=categories,
             samples=tuple(
-                _sample(item.brought, chosen, categories) for item, chosen in zip(imported, objects, strict=True)
+                _sample(item, chosen, categories, options) for item, chosen in zip(imported, objects, strict=True)
             ),
         )
         hashes = np.array([item.brought.hash for item in imported])
@@ -184,11 +184,15 @@ def _reasons(counts: Counter[str], cases: Sequence[Case]) -> str:
     return "; ".join(f"{count} x {what}" for what, count in kinds) + (f", such as {example}" if example else "")
 
 
-def _sample(brought: BroughtPicture, objects: Sequence[MendedObject], categories: Sequence[str]) -> Sample:
+def _sample(
+    item: _Imported, objects: Sequence[MendedObject], categories: Sequence[str], options: ImportOptions
+) -> Sample:
+    unlabelled = {options.rename.get(name, name) for name in item.raw.unlabelled}
     return Sample.of(
-        brought.path,
-        brought.size_wh,
-        [item.box_xyxy for item in objects],
-        [categories.index(item.category) + 1 for item in objects],
-        [item.segmentation for item in objects],
+        item.brought.path,
+        item.brought.size_wh,
+        [each.box_xyxy for each in objects],
+        [categories.index(each.category) + 1 for each in objects],
+        [each.segmentation for each in objects],
+        not_exhaustive=[number for number, name in enumerate(categories, start=1) if name in unlabelled],
     )

@@ -53,7 +53,7 @@ class RawPicture:
 
     `path` is relative to the source; None where there is no such picture, or where any of `rivals` may be meant. Of
     several that mean one picture that of the lowest `looseness` does (matching.py). `file` and `place` say where it is
-    named. `size_wh` is what the source claims.
+    named. `size_wh` is what the source claims. `unlabelled` are categories of which it may show more than is labelled.
     """
 
     name: str
@@ -64,6 +64,7 @@ class RawPicture:
     split: str | None = None
     objects: tuple[RawObject, ...] = ()
     relative: bool = False
+    unlabelled: tuple[str, ...] = ()
     looseness: int = 0
     rivals: tuple[PurePosixPath, ...] = ()
 

@@ -128,7 +128,7 @@ class BundleCard(BaseModel):
             raise DomainError(
                 f"the bundle '{self.name}' paints {self.paints}, and has never seen these words:",
                 foreign,
-                f"{self.instead} To go on all the same: --force".lstrip(),
+                f"{self.instead} To go on all the same: boxpaint prompts --force, boxpaint generate --force".lstrip(),
             )
         return [f"the bundle '{self.name}' does not know these words: {'; '.join(strange)}"] if strange else []
 

@@ -143,13 +143,7 @@ class Workers(Generic[Job]):
 
     def _hand(self, worker: _Worker[Job], job: Job) -> None:
         worker.job = job
-        self._send(worker.connection, job)
-
-    @staticmethod
-    def _send(connection: Connection, what: Any) -> None:
-        # Of a process that has ended by itself the end is met when its words are waited for.
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            connection.send(what)
+        _send(worker.connection, job)
 
     def _listen(self, worker: _Worker[Job], job: Job, listener: JobListener[Job]) -> bool:
         """Take one message; True when the job is done. Raises what the job raised."""
@@ -193,7 +187,7 @@ class Workers(Generic[Job]):
         theirs.close()
         # Not among the arguments: those go through a pipe of which this process holds both ends, and a new one that
         # has ended before it read them would leave us waiting for room in it.
-        self._send(ours, self._do)
+        _send(ours, self._do)
         return _Worker(process=process, connection=ours)
 
 
@@ -264,15 +258,25 @@ def _work(connection: Connection, threads: int) -> None:
             return
         try:
             result = do(job, _speaker(connection))
-        except (BrokenPipeError, ConnectionResetError, KeyboardInterrupt):  # the parent is gone, or has ended it
+        except KeyboardInterrupt:  # the parent has ended it
             return
         except BoxpaintError as error:
-            connection.send(_End(error=BoxpaintError(f"{job.name}: {error}")))
+            _send(connection, _End(error=BoxpaintError(f"{job.name}: {error}")))
         except Exception:
             # Of a bug the whole story is wanted, which the error itself would not carry through the pipe.
-            connection.send(_End(error=RuntimeError(f"in the job {job.name}:\n{traceback.format_exc()}")))
+            _send(connection, _End(error=RuntimeError(f"in the job {job.name}:\n{traceback.format_exc()}")))
         else:
-            connection.send(_End(result=result))
+            _send(connection, _End(result=result))
+
+
+def _send(connection: Connection, what: Any) -> None:
+    """Send to whoever is there still.
+
+    Of a process that has ended by itself the end is met when its words are waited for; a parent that no longer listens
+    has asked to stop, and what is in hand is to be kept before that.
+    """
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        connection.send(what)
 
 
 def _end_with_parent() -> None:
@@ -291,6 +295,6 @@ def _speaker(connection: Connection) -> Say:
         nonlocal last
         if time.monotonic() - last > _BETWEEN_WORDS_S:
             last = time.monotonic()
-            connection.send(word)
+            _send(connection, word)
 
     return say

@@ -153,6 +153,11 @@ def test_classes_of_little_or_no_worth_are_said(boxpaint: Boxpaint, workplace: P
     red, blue = (row.calibration for row in spec.classes)
     assert red is not None
     assert blue == before, "what was measured of it on other pictures"
+    assert "replaced" not in out
+    (workplace / "smear/calibration.json").write_text("{")
+    code, out, errors = boxpaint("calibrate", "run", "--real", "real", "-c", "smear/classes.csv", *RENAME)
+    assert code == 0, errors
+    assert "warning: replaced, since it could not be used: smear/calibration.json: is not JSON" in out
 
 
 @pytest.mark.parametrize(

@@ -66,3 +66,11 @@ def test_files_that_are_there_stay(terminal: Terminal) -> None:
     assert code == 2
     assert "classes.csv is already there" in errors
     assert [path.name for path in Path("mine").iterdir()] == ["classes.csv"]
+
+
+def test_what_would_be_imported_takes_no_place(terminal: Terminal) -> None:
+    write(Path("yolo/images/1.png"), encode(draw(1), "PNG"))
+    write(Path("yolo/labels/1.txt"), "0 0.5 0.5 0.3 0.3\n")
+    code, _, errors = terminal.boxpaint("init", ".", "--from", "yolo")
+    assert code == 2
+    assert "real is already there and stays as it is" in errors

@@ -77,7 +77,7 @@ def test_the_refusal_names_the_files_the_lines_the_words_and_the_way_out():
         "the bundle 'toy' paints red balls, and has never seen these words:\n"
         "  background.csv:2: 'field'\n"
         "  classes.csv:5: 'big', 'cat', 'one', 'two', 'three', 'four' ...\n"
-        "Take another. To go on all the same: --force"
+        "Take another. To go on all the same: boxpaint prompts --force, boxpaint generate --force"
     )
 
 

@@ -17,10 +17,10 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-from generator import storage
+from generator import run, storage
 from generator.config import Config
 from generator.dataset import Dataset
-from generator.errors import DomainError, ModelError, RunMismatchError, StorageError
+from generator.errors import DomainError, ModelError, ModelNotFoundError, RunMismatchError, StorageError
 from generator.plan import Plan
 from generator.record import read_record
 from generator.run import generate
@@ -231,6 +231,26 @@ def test_a_model_that_paints_only_black_ends_with_advice(
     monkeypatch.setattr(painter, "decode", lambda _model, latents: torch.full((len(latents), 3, 64, 96), -1.0))
     with pytest.raises(ModelError, match=r"painted black, 2 times; try dtype: float32"):
         generate(spec, config, tmp_path / "out", limit=1)
+
+
+def test_models_that_a_cluster_paints_with_are_not_looked_for_here(
+    spec: Spec, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = config.models.inpaint.model_copy(update={"folder": "/on/the/cluster"})
+    models = config.models.model_copy(update={"inpaint": elsewhere})
+    config = config.model_copy(update={"models": models})
+    with pytest.raises(ModelNotFoundError, match="there is no folder '/on/the/cluster'"):
+        generate(spec, config, tmp_path / "out", limit=1)
+
+    class AskedTheClusterError(Exception):
+        pass
+
+    def ask(*_: object) -> None:
+        raise AskedTheClusterError
+
+    monkeypatch.setattr(run, "_generate", ask)
+    with pytest.raises(AskedTheClusterError):
+        generate(spec, config.model_copy(update={"engine": "ray"}), tmp_path / "out", limit=1)
 
 
 def test_a_spec_outside_the_bundles_words_is_refused_before_anything_is_made(

@@ -283,3 +283,12 @@ def test_a_repository_with_pickles_only_or_none_is_said_before_a_download(hub: P
     assert clip.startswith("models.clip: 'tiny/clip' has pickled weights only")
     assert enricher.startswith("models.enricher: 'tiny/none' cannot be had (404)")
     assert refs["clip"].hub_snapshot() is None
+
+
+def test_a_download_that_ends_early_is_one_message(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", stop)
+    with pytest.raises(ModelNotFoundError, match=r"tiny/clip: the download ended before it was whole .*No space left"):
+        get_models({"clip": ModelRef(id="tiny/clip", revision="main")})

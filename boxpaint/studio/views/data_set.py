@@ -289,13 +289,10 @@ def _show_audit(workspace: Workspace, data: PaintedSet, name: str) -> None:
         if finding is not None
         for probe, auc in finding.auc.items()
     ]
-    too_few = [kind for kind, finding in audit.found.items() if finding is None]
-    if too_few:
-        st.text(f"Too few places for a probe: {', '.join(too_few)}.")
-    if not rows:
-        return
-    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
     for kind, finding in audit.found.items():
         if finding is None:
             st.text(f"{kind}: too few, {audit.shortage(kind)}")
+    if not rows:
+        return
+    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch")
     show_picture(workspace.inside(data.folder, AUDIT_PICTURE), "the most conspicuous places")

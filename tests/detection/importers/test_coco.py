@@ -297,3 +297,14 @@ def test_what_boxpaint_wrote_comes_back_the_same(tmp_path: Path) -> None:
         for section in ("images", "annotations", "categories"):
             assert again.contents[split][section] == once.contents[split][section]
     assert not again.cases
+
+
+def test_what_a_picture_does_not_label_is_kept_by_the_new_names(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "s", "a.jpg", "b.jpg")
+    images = [
+        {"id": 1, "file_name": "a.jpg", "not_exhaustive_category_ids": [2, 99]},
+        {"id": 2, "file_name": "b.jpg"},
+    ]
+    write(tmp_path / "s" / "set.json", coco_json(images, [{**BOX, "id": 1}, {**BOX, "id": 2, "image_id": 2}]))
+    run(tmp_path / "s", shares={"all": 1.0}, rename={"dog": "hound"})
+    assert read_detection_set(tmp_path / "s.imported").unlabelled() == {"hound": 1}

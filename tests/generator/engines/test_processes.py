@@ -221,7 +221,8 @@ def train(job: Errand, say: Callable[[Any], None], *, folder: Path) -> None:
         os.kill(os.getpid(), signal.SIGINT)  # reaches the whole group, and is the parent's affair
         while not stop():
             time.sleep(0.01)
-        time.sleep(0.1)
+        time.sleep(0.6)  # of words that follow each other closely only the first is sent
+        say("stepped")  # nobody listens any more
         (folder / job.name).touch()
         stop.check()
 
