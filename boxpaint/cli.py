@@ -88,7 +88,7 @@ def check_spec(
     """Check the CSV files, report every fault at once, and do nothing else."""
     settings, spec = _load(background, classes, attributes, config, find_references=True)
     try:
-        warnings = settings.card.check_domain(spec)
+        warnings = settings.check_domain(spec)
     except DomainError as error:
         warnings = [str(error)]
     for warning in warnings:
@@ -185,7 +185,7 @@ def prompts(
             warn(complaint)
         return
     if not force:
-        for warning in settings.card.check_domain(spec):
+        for warning in settings.check_domain(spec):
             warn(warning)
     check_writable(out)
     check_run(settings, spec, book=True, painting=False)

@@ -86,7 +86,7 @@ def generate(
     if limit is not None and limit < 1:
         raise BoxpaintError(f"limit: {limit} scenes cannot be painted; 1 or more, or None for all")
     if not force:
-        for warning in config.card.check_domain(spec):
+        for warning in config.check_domain(spec):
             listener.on_warning(warning)
     plan = Plan(spec=spec, config=config)
     given = read_book(Path(prompts), spec) if prompts is not None else None
