@@ -87,14 +87,15 @@ def check_spec(
 ) -> None:
     """Check the CSV files, report every fault at once, and do nothing else."""
     settings, spec = _load(background, classes, attributes, config, find_references=True)
+    verdict = "good"
     try:
         warnings = settings.check_domain(spec)
     except DomainError as error:
-        warnings = [str(error)]
+        warnings, verdict = [str(error)], "well written, but generate will refuse it"
     for warning in warnings:
         console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
     console.print(
-        f"good: {spec.num_scenes} pictures of {settings.canvas.width} x {settings.canvas.height} px, "
+        f"{verdict}: {spec.num_scenes} pictures of {settings.canvas.width} x {settings.canvas.height} px, "
         f"{len(spec.categories)} classes ({', '.join(spec.categories)})",
         markup=False,
     )

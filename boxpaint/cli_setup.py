@@ -90,7 +90,7 @@ def _init_from(real: str, folder: Path, bundle: str) -> None:
             path.unlink()
         raise
     table = Table(box=None, pad_edge=False)
-    for heading in ("class", "boxes", "pictures", "in a scene", "width", "height", "band"):
+    for heading in ("class", "boxes measured", "pictures", "in a scene", "width", "height", "band"):
         table.add_column(heading)
     for row in rows:
         cells = row.cells
