@@ -95,8 +95,8 @@ def check_spec(
     for warning in warnings:
         console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
     console.print(
-        f"{verdict}: {spec.num_scenes} pictures of {settings.canvas.width} x {settings.canvas.height} px, "
-        f"{len(spec.categories)} classes ({', '.join(spec.categories)})",
+        f"{verdict}: {spec.num_scenes} pictures of {settings.canvas.width} x {settings.canvas.height} px; "
+        f"classes: {', '.join(spec.categories)}",
         markup=False,
     )
     if measured := dict.fromkeys(row.name for row in spec.classes if row.calibration is not None):
