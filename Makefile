@@ -40,7 +40,7 @@ $(VENV)/.created: constraints.txt
 	touch $@
 
 $(VENV)/.base: $(VENV)/.created pyproject.toml
-	@echo "installing torch and the rest, about 5 GB and two minutes, once"
+	@echo "installing torch and the rest, about 6 GB and two minutes, once"
 	$(PIP) --editable .
 	touch $@
 

@@ -87,15 +87,16 @@ def check_spec(
 ) -> None:
     """Check the CSV files, report every fault at once, and do nothing else."""
     settings, spec = _load(background, classes, attributes, config, find_references=True)
+    verdict = "good"
     try:
-        warnings = settings.card.check_domain(spec)
+        warnings = settings.check_domain(spec)
     except DomainError as error:
-        warnings = [str(error)]
+        warnings, verdict = [str(error)], "well written, but generate will refuse it"
     for warning in warnings:
         console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
     console.print(
-        f"good: {spec.num_scenes} pictures of {settings.canvas.width} x {settings.canvas.height} px, "
-        f"{len(spec.categories)} classes ({', '.join(spec.categories)})",
+        f"{verdict}: {spec.num_scenes} pictures of {settings.canvas.width} x {settings.canvas.height} px; "
+        f"classes: {', '.join(spec.categories)}",
         markup=False,
     )
     if measured := dict.fromkeys(row.name for row in spec.classes if row.calibration is not None):
@@ -185,7 +186,7 @@ def prompts(
             warn(complaint)
         return
     if not force:
-        for warning in settings.card.check_domain(spec):
+        for warning in settings.check_domain(spec):
             warn(warning)
     check_writable(out)
     check_run(settings, spec, book=True, painting=False)

@@ -46,6 +46,10 @@ def init(
             help="Measure real pictures instead (split: train): COCO, or what `boxpaint import` reads.",
         ),
     ] = None,
+    bundle: Annotated[
+        str | None,
+        typer.Option(help="With --from, who is to paint: sd21 (default), or pocket (stained blood smears; no GPU)."),
+    ] = None,
 ) -> None:
     """Lay down the CSV files and a config to edit: those of a scenario, or made from real pictures."""
     from boxpaint.scenarios import DEFAULT_SCENARIO, lay_down
@@ -53,29 +57,32 @@ def init(
     if real is not None:
         if scenario is not None:
             raise BoxpaintError("--scenario and --from exclude each other")
-        _init_from(real, folder)
+        _init_from(real, folder, bundle or "sd21")
         return
+    if bundle is not None:
+        raise BoxpaintError("--bundle goes with --from; a scenario brings its own")
     for path in lay_down(scenario or DEFAULT_SCENARIO, folder):
         console.print(f"wrote {path}")
     console.print(f"next: cd {folder} && boxpaint generate --limit 4")
 
 
-def _init_from(real: str, folder: Path) -> None:
+def _init_from(real: str, folder: Path, bundle: str) -> None:
     """Measure a data set, and write a scenario like it. Raises BoxpaintError; no file of it is left then."""
-    from boxpaint.scenarios import SD21_AREA_PX, check_free, config_with_canvas, write_files
+    from boxpaint.scenarios import canvas_area_px, check_free, config_with_canvas, write_files
     from detection.calibration.scenario import BACKGROUND_PROMPT, canvas_like, class_rows, tables
     from generator.spec import load_spec
     from generator.storage import make_folder
 
     check_free(folder, ("background.csv", "classes.csv", "config.yaml", "attributes.csv", "calibration.json"))
+    area_px = canvas_area_px(bundle)
     source = _real_source(real, folder)
     if not any(source.data.counts().values()):
         raise DatasetError([Fault(file=source.name, expected="no picture of it has a box to measure")])
-    canvas_wh = canvas_like(source.data, SD21_AREA_PX)
+    canvas_wh = canvas_like(source.data, area_px)
     make_folder(folder)  # the way to the references counts from it
     rows = class_rows(source, folder, canvas_wh)
     contents = {name: text.encode() for name, text in tables(rows).items()}
-    paths = write_files(folder, {**contents, "config.yaml": config_with_canvas(canvas_wh)})
+    paths = write_files(folder, {**contents, "config.yaml": config_with_canvas(bundle, canvas_wh)})
     try:
         load_spec(*paths[:2], canvas_wh=canvas_wh)
     except SpecError:
@@ -83,7 +90,7 @@ def _init_from(real: str, folder: Path) -> None:
             path.unlink()
         raise
     table = Table(box=None, pad_edge=False)
-    for heading in ("class", "boxes", "pictures", "in a scene", "width", "height", "band"):
+    for heading in ("class", "boxes measured", "pictures", "in a scene", "width", "height", "band"):
         table.add_column(heading)
     for row in rows:
         cells = row.cells
@@ -114,7 +121,7 @@ def _init_from(real: str, folder: Path) -> None:
         console.print(f"wrote {path}", soft_wrap=True)
     console.print(
         f"edit: background.csv says {BACKGROUND_PROMPT!r}: describe your scenes without the objects, in English; "
-        "classes.csv: say of each class how it looks",
+        "classes.csv: say of each class how it looks, and take out what you do not look for",
         soft_wrap=True,
     )
     console.print(f"next: cd {folder} && boxpaint check-spec && boxpaint prompts", soft_wrap=True)

@@ -61,7 +61,11 @@ class RunProgress(Listener):
         self._total, self._finished, self._start = total, finished, time.monotonic()
         if finished:
             self.console.print(f"{finished} of {total} scenes are finished already")
-        if self.console.is_terminal and finished < total:
+        if finished == total:
+            return
+        if not self.console.is_terminal:
+            self.console.print(f"loading the models to paint {total - finished} scenes")
+        else:
             self._bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),

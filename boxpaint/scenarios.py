@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from generator.bundles import BUNDLES, load_card
 from generator.errors import BoxpaintError
 from generator.storage import make_folder, translate_os_errors, write_bytes
 
@@ -13,9 +15,8 @@ _CHECKOUT = Path(__file__).parent.parent
 DEFAULT_SCENARIO = "blood_smear"
 # The embedded bundle paints blood smears; every other scenario is written for Stable Diffusion 2.1.
 _POCKET_SCENARIOS = (DEFAULT_SCENARIO,)
-# As sd21.yaml has it: the bundle's own size, commented out.
-_SD21_CANVAS = "# canvas: {width: 768, height: 768}"
-SD21_AREA_PX = 768 * 768
+# As the config of a bundle has it: the bundle's own size, commented out.
+_CANVAS = re.compile(r"^# canvas: \{width: \d+, height: \d+\}", re.MULTILINE)
 
 
 def configs_folder() -> Path:
@@ -52,11 +53,19 @@ def lay_down(name: str, target: Path) -> list[Path]:
     return write_files(target, contents)
 
 
-def config_with_canvas(canvas_wh: tuple[int, int]) -> bytes:
-    """The config of Stable Diffusion 2.1 with a canvas of another size."""
+def canvas_area_px(bundle: str) -> int:
+    """How many pixels a picture has that one of our bundles paints best. Raises BoxpaintError for an unknown one."""
+    if bundle not in BUNDLES:
+        raise BoxpaintError(f"--bundle: there is no {bundle!r}; known: {', '.join(BUNDLES)}")
+    canvas = load_card(bundle).defaults["canvas"]
+    return int(canvas["width"] * canvas["height"])
+
+
+def config_with_canvas(bundle: str, canvas_wh: tuple[int, int]) -> bytes:
+    """The config of one of our bundles with a canvas of another size."""
     width, height = canvas_wh
-    text = (configs_folder() / "sd21.yaml").read_text(encoding="utf-8")
-    return text.replace(_SD21_CANVAS, f"canvas: {{width: {width}, height: {height}}}", 1).encode()
+    text = (configs_folder() / f"{bundle}.yaml").read_text(encoding="utf-8")
+    return _CANVAS.sub(f"canvas: {{width: {width}, height: {height}}}", text, count=1).encode()
 
 
 def check_free(target: Path, names: Iterable[str]) -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from generator.audit.files import read_audit
+from generator.audit.files import Audit, read_audit
 from generator.config import Config
 from generator.dataset import Dataset, RunFolder
 from generator.engines import make_engine
@@ -86,7 +86,7 @@ def generate(
     if limit is not None and limit < 1:
         raise BoxpaintError(f"limit: {limit} scenes cannot be painted; 1 or more, or None for all")
     if not force:
-        for warning in config.card.check_domain(spec):
+        for warning in config.check_domain(spec):
             listener.on_warning(warning)
     plan = Plan(spec=spec, config=config)
     given = read_book(Path(prompts), spec) if prompts is not None else None
@@ -135,7 +135,8 @@ def _generate(
                 with contextlib.suppress(StorageError):
                     _export(run)
             raise
-    leak = None if stopped else _find_leak(run, is_new=bool(waiting))
+    audit = None if stopped else _audit(run, is_new=bool(waiting))
+    leak = audit and _leak_of(audit, plan.config.audit.max_leak_auc)
     if leak and not allow_leak:
         run.remove_annotations()
         write_report(run)
@@ -145,6 +146,8 @@ def _generate(
         )
     if leak:
         listener.on_warning(leak)
+    elif audit:
+        listener.on_note(audit.summary)
     _export(run)
     statistics = write_report(run)
     dropped = sum(category.dropped for category in statistics.categories)
@@ -236,8 +239,8 @@ class _Desk(ChunkListener):
         run.log_timing(chunk.number, len(chunk.scenes), seconds)
 
 
-def _find_leak(run: RunFolder, *, is_new: bool) -> str | None:
-    """Say by how much a probe finds where was painted, where that is more than the config allows."""
+def _audit(run: RunFolder, *, is_new: bool) -> Audit | None:
+    """Let probes look for what was painted, unless that was done before; None where the config asks for none."""
     limits = run.plan.config.audit
     if limits.scenes == 0:
         return None
@@ -248,10 +251,15 @@ def _find_leak(run: RunFolder, *, is_new: bool) -> str | None:
         found = audit_folder(run.folder, scenes=limits.scenes, with_network=False)
         write_audit(run.folder, found)
         audit = found.audit
-    leak, limit = audit.leak, audit.limit(limits.max_leak_auc)
+    return audit
+
+
+def _leak_of(audit: Audit, max_leak_auc: float) -> str | None:
+    """Say by how much a probe finds where was painted, where that is more than the config allows."""
+    leak, limit = audit.leak, audit.limit(max_leak_auc)
     if leak is None or leak.low <= limit:
         return None
-    said = "audit.max_leak_auc" if limit == limits.max_leak_auc else "what it may be around objects"
+    said = "audit.max_leak_auc" if limit == max_leak_auc else "what it may be around objects"
     return (
         f"a probe tells painted from untouched places with an AUC of {leak.value:.2f} ({leak.low:.2f} to "
         f"{leak.high:.2f}), above {said} ({limit:g})"

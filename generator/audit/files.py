@@ -62,6 +62,17 @@ class Audit(_Part):
         return finding.leak if finding is not None else None
 
     @property
+    def summary(self) -> str:
+        """`leak` in a sentence, or why there is none."""
+        if self.leak is None:
+            reasons = "; ".join(f"{kind}: {self.shortage(kind)}" for kind in ("decoys", "objects"))
+            return f"Whether painted places can be found was not judged; {reasons}."
+        return (
+            f"A probe that was trained to find painted places finds them with an AUC of {self.leak.value:.2f} "
+            f"(0.5 is guessing), 95 % interval {self.leak.low:.2f} to {self.leak.high:.2f}."
+        )
+
+    @property
     def judged(self) -> frozenset[tuple[str, str]]:
         """Kinds of places of which something could be said, each with the probe that said it."""
         return frozenset((kind, name) for kind, finding in self.found.items() if finding for name in finding.auc)

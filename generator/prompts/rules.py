@@ -15,6 +15,7 @@ from pathlib import Path
 
 from generator.prompts.phrases import find_phrases, holds
 from generator.spec import BackgroundSpec, ClassSpec, Spec
+from generator.spec_rules import category_name
 
 _BLOCKED_FILE = Path(__file__).parent / "blocked_words.txt"
 _OPPOSITES_FILE = Path(__file__).parent / "opposites.txt"
@@ -141,12 +142,13 @@ def class_phrases(row: ClassSpec) -> tuple[str, ...]:
     """Phrases of which a text for a class must hold one: its name, its synonyms, or else its prompt's first words.
 
     A prompt that names neither ("black scorch marks and burnt cables" for the class "burn mark") stays whole up to its
-    first comma, and is only gone on from.
+    first comma but for its article, and is only gone on from: "a white blood cell" of the class "wbc" allows "a dark
+    white blood cell".
     """
     phrases = (row.name, *row.synonyms)
     if find_phrases(row.prompt, phrases):
         return phrases
-    parts = (" ".join(part.split()) for part in row.prompt.split(","))
+    parts = (category_name(" ".join(part.split())) for part in row.prompt.split(","))
     return (next((part for part in parts if any(map(str.isalpha, part))), row.name),)
 
 

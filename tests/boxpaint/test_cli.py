@@ -66,6 +66,18 @@ def test_every_scenario_is_laid_down_whole_and_passes_its_own_check(
     assert "good:" in out
 
 
+def test_what_generate_refuses_is_not_called_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    terminal = Terminal(monkeypatch, capsys, tmp_path)
+    assert terminal.boxpaint("init", ".", "--scenario", "safari")[0] == 0
+    (tmp_path / "config.yaml").write_text("bundle: pocket\n")
+    code, out, _ = terminal.boxpaint("check-spec")
+    assert code == 0
+    assert "generate will refuse it: " in out
+    assert "good:" not in out
+
+
 def test_init_replaces_no_file_of_the_user(tmp_path: Path) -> None:
     (tmp_path / "classes.csv").write_text("mine")
     result = boxpaint("init", ".", cwd=tmp_path)

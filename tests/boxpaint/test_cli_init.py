@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from generator.bundles import BUNDLES, load_card
+from generator.config import Config
 from tests.boxpaint.terminal import Terminal
 from tests.detection.exporters.sets import NAMES, write_set
 from tests.detection.importers.sources import draw, encode, write
@@ -30,6 +32,17 @@ def test_what_is_laid_down_passes_its_own_check(terminal: Terminal, monkeypatch:
     assert sorted(path.name for path in Path().iterdir()) == ["background.csv", "classes.csv", "config.yaml"]
 
 
+@pytest.mark.parametrize("bundle", BUNDLES)
+def test_the_config_is_that_of_the_bundle_which_paints(terminal: Terminal, bundle: str) -> None:
+    code, _, errors = terminal.boxpaint("init", "mine", "--from", "real", "--bundle", bundle)
+    assert code == 0, errors
+    config = Config.load("mine/config.yaml")
+    own = load_card(bundle).defaults["canvas"]
+    assert config.bundle == bundle
+    assert "\ncanvas: {width: " in Path("mine/config.yaml").read_text()
+    assert 0.8 < config.canvas.width * config.canvas.height / (own["width"] * own["height"]) < 1.25
+
+
 def test_a_set_in_another_form_is_imported_first(terminal: Terminal) -> None:
     for number in range(4):
         write(Path(f"yolo/images/{number}.png"), encode(draw(number), "PNG"))
@@ -44,6 +57,8 @@ def test_a_set_in_another_form_is_imported_first(terminal: Terminal) -> None:
 WRONG = {
     "both": (["--from", "real", "--scenario", "safari"], "exclude each other"),
     "missing": (["--from", "gone"], "gone"),
+    "no such bundle": (["--from", "real", "--bundle", "sd3"], "there is no 'sd3'; known: pocket, sd21"),
+    "a bundle alone": (["--bundle", "pocket"], "--bundle goes with --from"),
     "no boxes": (["--from", "real:empty"], "no picture of it has a box"),
 }
 

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from generator.bundles import BUNDLES, load_card
 from generator.config import Config
 from generator.errors import ConfigError
+from generator.spec import BackgroundSpec, ClassSpec, Spec
 
 CARD = """
 name: toy
@@ -256,3 +257,16 @@ def test_the_identity_is_plain_data_without_folders():
     assert json.loads(json.dumps(identity)) == identity
     assert "folder" not in identity["models"]["inpaint"]
     assert Config(models={"inpaint": {"folder": "/elsewhere"}}).identity() == identity
+
+
+@pytest.mark.parametrize(("side", "warned"), [(256, False), (512, False), (768, True)])
+def test_a_canvas_much_larger_than_the_bundles_own_is_said(side, warned):
+    spec = Spec(
+        backgrounds=(BackgroundSpec(prompt="a blood smear", num_imgs=1, line=2),),
+        classes=(ClassSpec(prompt="a cell", name="cell", min_appear=1, max_appear=1, line=2),),
+    )
+    warnings = Config(canvas={"width": side, "height": side}).check_domain(spec)
+    assert [text[: text.index(";")] for text in warnings] == warned * [
+        "canvas: the bundle 'pocket' was made for about 416 x 320 px"
+    ]
+    assert not Config(bundle="sd21", canvas={"width": side, "height": side}).check_domain(spec)

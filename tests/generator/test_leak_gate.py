@@ -34,13 +34,17 @@ SPEC = Spec(
 
 
 class Heard(Listener):
-    """Keeps what was warned of."""
+    """Keeps what was warned of and noted."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
+        self.notes: list[str] = []
 
     def on_warning(self, text: str) -> None:
         self.warnings.append(text)
+
+    def on_note(self, text: str) -> None:
+        self.notes.append(text)
 
 
 def config(**audit: object) -> Config:
@@ -83,9 +87,11 @@ def test_annotations_are_written_only_when_no_probe_finds_a_trace(tmp_path: Path
     finished_run(tmp_path / "out", settings, leaks=leaks)
     labels = tmp_path / "out" / "annotations" / "instances_train.json"
     if not leaks:
-        dataset = generate(SPEC, settings, tmp_path / "out")
+        heard = Heard()
+        dataset = generate(SPEC, settings, tmp_path / "out", listener=heard)
         assert dataset.complete
         assert labels.is_file()
+        assert any("finds them with an AUC of" in text for text in heard.notes)
         return
     with pytest.raises(LeakError, match=r"AUC of 1\.00 .* above audit\.max_leak_auc \(0\.7\).*--allow-leak"):
         generate(SPEC, settings, tmp_path / "out")
@@ -134,6 +140,20 @@ def test_objects_without_decoys_may_be_found_as_easily_as_real_ones(
             generate(SPEC, settings, tmp_path / "out")
     else:
         assert generate(SPEC, settings, tmp_path / "out").complete
+
+
+def test_an_audit_that_could_judge_nothing_says_so(tmp_path: Path) -> None:
+    settings = config()
+    finished_run(tmp_path / "out", settings, leaks=False)
+    nothing = Audit(
+        pictures=SCENES, seed=0, found={"decoys": None, "objects": None}, compared={"decoys": 0, "objects": 2}
+    )
+    (tmp_path / "out" / AUDIT).write_text(nothing.model_dump_json())
+    heard = Heard()
+    assert generate(SPEC, settings, tmp_path / "out", listener=heard).complete
+    (said,) = heard.notes
+    assert "was not judged; decoys: 0 could be compared with an untouched place, 20 in 2 pictures" in said
+    assert said in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_an_audit_of_some_scenes_and_again_is_the_same(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def show(workspace: Workspace) -> None:
     if checked.spec is None:
         return
     try:
-        warnings = config.card.check_domain(checked.spec)
+        warnings = config.check_domain(checked.spec)
     except DomainError as error:
         warnings = [str(error)]
     for warning in warnings:

@@ -130,6 +130,7 @@ def test_what_is_said_not_to_be_there(text, negated):
         (thing("a white blood cell", "white blood cell"), ("white blood cell",)),
         (thing("a purple leukocyte", "white blood cell", "leukocyte"), ("white blood cell", "leukocyte")),
         (thing("grey wolves in snow", "wolf"), ("wolf",)),
+        (thing("a white blood cell, stained", "wbc"), ("white blood cell",)),  # "a dark white blood cell" has it, too
         (thing("black scorch marks, burnt cables", "burn damage"), ("black scorch marks",)),
         (thing("black scorch marks", "burn damage", "soot"), ("black scorch marks",)),
         (thing(", 3, black scorch marks", "burn damage"), ("black scorch marks",)),  # no words before the comma
