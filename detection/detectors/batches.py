@@ -20,6 +20,8 @@ from generator.errors import DatasetError, Fault
 from generator.seeds import derive_seed
 
 _ORDER, _AUGMENT = 1, 2
+# What a process that reads pictures has left when it is asked to end.
+_LAST_BATCH_S = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -92,5 +94,7 @@ def make_batch(pictures: list[Picture]) -> Batch:
 
 
 def _start_worker(_: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the step in hand needs its batch
+    # Ctrl-C reaches the whole group, and so may a polite kill: the step in hand needs its batch before that.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(_LAST_BATCH_S))
     cv2.setNumThreads(0)  # its pool of threads does not survive a fork

@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -127,6 +128,17 @@ def test_sigterm_keeps_the_step_in_hand(discs: DetectionSet, tmp_path: Path, wor
     assert stopped.fit(mix, settings, seed=3, checkpoint=tmp_path, listener=watcher) == result
     assert watcher.started == (4, 3)
     assert same(weights_of(straight), weights_of(stopped)) == set(weights_of(straight))
+
+
+def test_a_kill_that_reaches_the_reading_processes_leaves_the_step_in_hand_its_batch(discs: DetectionSet) -> None:
+    class Ending(FitListener):
+        def on_step(self, step: int, loss: float) -> None:
+            for child in psutil.Process().children() if step == 1 else ():
+                child.terminate()
+
+    mix = TrainingMix.of(discs)
+    result = make().fit(mix, BRIEF.model_copy(update={"workers": 1}), seed=3, listener=Ending())
+    assert result == make().fit(mix, BRIEF, seed=3)
 
 
 def test_a_stopped_training_leaves_the_weights_as_they_were(discs: DetectionSet) -> None:
