@@ -187,8 +187,8 @@ def _read_deep(data: bytes) -> np.ndarray:
 def _to_eight_bits(values: np.ndarray) -> tuple[Image.Image, str]:
     """Scale (H, W) or (H, W, 3) to RGB of 8 bits, and say how.
 
-    Whole numbers by the bits that they need, so that pictures of one camera stay alike; shares of 1 by 255; others from
-    the lowest to the highest.
+    Whole numbers by the bits that they need: pictures of one camera stay alike, but for one so dark that it needs
+    fewer. Shares of 1 by 255; others from the lowest to the highest.
     """
     sound = values[np.isfinite(values)]
     low, high = (float(sound.min()), float(sound.max())) if sound.size else (0.0, 0.0)
