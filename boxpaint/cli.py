@@ -167,7 +167,7 @@ def prompts(
     With --prompts an existing book is checked, shown, and left as it is.
     """
     from boxpaint.prompts_view import make_and_show, show_book
-    from generator.prompts.book import read_book, read_captions, write_book
+    from generator.prompts.book import check_rows_of_book, read_book, read_captions, write_book
     from generator.prompts.make import complaints
     from generator.storage import check_writable
     from generator.weights import check_run
@@ -189,6 +189,8 @@ def prompts(
         for warning in settings.check_domain(spec):
             warn(warning)
     check_writable(out)
+    if not overwrite:
+        check_rows_of_book(out, spec)
     check_run(settings, spec, book=True, painting=False)
     try:
         book = make_and_show(spec, settings, read_captions(captions) if captions else None, console, warn)

@@ -209,6 +209,16 @@ def read_captions(path: Path) -> Captions:
     return _read_page(path / CAPTIONS_FILE if path.is_dir() else path, Captions)
 
 
+def check_rows_of_book(folder: Path, spec: Spec) -> None:
+    """Raise StorageError where a folder holds a book of other rows, which `write_book` would not replace."""
+    path = folder / ENRICHED_FILE
+    if path.is_file() and {row.key for row in _read_page(path, Enriched).rows} != {*row_keys(spec)}:
+        raise StorageError(
+            f"{path} is the book of other rows (the CSV files were changed since?), and stays; use --overwrite "
+            "to replace it, with what was edited in it, or another --out"
+        )
+
+
 def write_book(book: PromptBook, folder: Path, *, overwrite: bool = False) -> list[Path]:
     """Write the book's files into a folder and return their paths.
 

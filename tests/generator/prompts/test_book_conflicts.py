@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from generator.prompts.book import (
     Enriched,
     PromptBook,
     Text,
+    check_rows_of_book,
     read_book,
     read_captions,
     write_book,
@@ -133,6 +135,14 @@ def test_an_edited_file_is_not_replaced_unless_one_says_so(tmp_path, name):
     assert contents(tmp_path) == before
     write_book(BOOK, tmp_path, overwrite=True)
     assert contents(tmp_path) == {name: BOOK.files()[name] for name in (ENRICHED_FILE, CAPTIONS_FILE)}
+
+
+def test_a_book_of_other_rows_is_refused_before_another_is_made(tmp_path):
+    check_rows_of_book(tmp_path, SPEC)
+    write_book(BOOK, tmp_path)
+    check_rows_of_book(tmp_path, SPEC)
+    with pytest.raises(StorageError, match=r"enriched\.json is the book of other rows.*--overwrite"):
+        check_rows_of_book(tmp_path, replace(SPEC, backgrounds=(BackgroundSpec(prompt="a red field", num_imgs=3),)))
 
 
 def test_the_captions_of_another_book_are_not_left_beside(tmp_path):
