@@ -73,7 +73,7 @@ def _devices() -> str:
         found.append(f"cuda:{number} {properties.name}, {properties.total_memory / _GIB:.0f} GiB")
     if torch.backends.mps.is_available():
         found.append("mps")
-    found.append(f"cpu, {torch.get_num_threads()} threads")
+    found.append("cpu")
     return "; ".join(found)
 
 
