@@ -23,7 +23,7 @@ test: $(VENV)/.dev
 	$(PYTEST)
 
 test-other: $(VENV)/.dev
-	ATEN_CPU_CAPABILITY=$(ISA) ONEDNN_MAX_CPU_ISA=$(ONEDNN_ISA) $(PYTEST) -m 'not slow'
+	ATEN_CPU_CAPABILITY=$(ISA) ONEDNN_MAX_CPU_ISA=$(ONEDNN_ISA) $(PYTEST) -m 'not slow' tests/generator tests/boxpaint
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -15,6 +15,8 @@ from generator.errors import ConfigError
 from generator.run import Listener
 from tests.boxpaint.commands import assert_help_is_light
 
+pytestmark = pytest.mark.slow
+
 
 def write(folder: Path, datasets: list[dict[str, object]], **keys: object) -> Path:
     path = folder / "batch.yaml"

@@ -22,6 +22,8 @@ from generator.spec import BackgroundSpec, ClassSpec, Spec
 from generator.spec_rules import Length
 from generator.types import PaintedObject, Scene
 
+pytestmark = pytest.mark.slow
+
 CANVAS = {"width": 160, "height": 120}
 SCENES = 30
 SIDE = Length(value=40, is_share=False)

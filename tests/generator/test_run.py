@@ -28,6 +28,8 @@ from generator.spec import Spec, load_spec
 from generator.validation import validate_dataset
 from tests.conftest import write_csv_files
 
+pytestmark = pytest.mark.slow
+
 Files = Callable[[Path], dict[str, bytes]]
 
 
@@ -164,7 +166,6 @@ def test_a_file_in_the_way_is_one_message(spec: Spec, config: Config, tmp_path: 
     assert (tmp_path / "file").read_text() == "mine"
 
 
-@pytest.mark.slow
 def test_kill_9_at_any_moment_then_resume_equals_an_uninterrupted_run(
     csv_folder: Path, quick_config: dict[str, object], config: Config, spec: Spec, run_folder_files: Files
 ) -> None:
@@ -290,7 +291,6 @@ def test_a_run_that_asks_for_no_object_is_a_success_without_labels(csv_folder: P
     assert (dataset.num_objects, dataset.problem) == (0, "")
 
 
-@pytest.mark.slow
 def test_models_from_the_hubs_cache(csv_folder: Path, tiny_sd21: Path, tiny_config: dict[str, object]) -> None:
     """Offline, by repository id, with the commit in run.json: the layout that huggingface_hub caches in."""
     cache = csv_folder / "hub"

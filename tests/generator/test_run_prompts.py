@@ -14,6 +14,8 @@ from generator.record import SceneRecord, read_record
 from generator.run import Listener, generate
 from generator.spec import Spec, load_spec
 
+pytestmark = pytest.mark.slow
+
 Files = Callable[[Path], dict[str, bytes]]
 
 
