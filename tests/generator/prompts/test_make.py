@@ -190,6 +190,19 @@ def test_rules_on_words_come_before_the_model(config_of: ConfigOf):
 # What is finished is kept.
 
 
+def note_rows(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Prompts of the rows for which texts are looked for from now on."""
+    made: list[str] = []
+    find_texts = make._find_texts
+
+    def note(wish: make._Wish, *others: Any) -> list[Text]:
+        made.append(wish.prompt)
+        return find_texts(wish, *others)
+
+    monkeypatch.setattr(make, "_find_texts", note)
+    return made
+
+
 def test_a_stopped_book_goes_on_with_its_next_row_and_gives_the_same_bytes(
     config_of: ConfigOf, cache_home: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -203,14 +216,7 @@ def test_a_stopped_book_goes_on_with_its_next_row_and_gives_the_same_bytes(
 
     with pytest.raises(KeyboardInterrupt):
         make_book(spec, config, on_row=stop)
-    made: list[str] = []
-    find_texts = make._find_texts
-
-    def note(wish: make._Wish, *others: Any) -> list[Text]:
-        made.append(wish.prompt)
-        return find_texts(wish, *others)
-
-    monkeypatch.setattr(make, "_find_texts", note)
+    made = note_rows(monkeypatch)
     heard: list[RowProgress] = []
     assert make_book(spec, config, on_progress=heard.append).files() == whole.files()
     assert made == [WOLF.prompt]
@@ -235,14 +241,7 @@ def test_a_row_is_made_again_when_something_else_decides_it(
     }.get(what, config_of(enrich="none"))
     classes = (COW, WOLF) if what == "another class" else (COW,)
     attributes = ATTRIBUTES[:2] if what == "attributes" else ATTRIBUTES
-    asked: list[str] = []
-    find_texts = make._find_texts
-
-    def note(wish: make._Wish, *others: Any) -> list[Text]:
-        asked.append(wish.prompt)
-        return find_texts(wish, *others)
-
-    monkeypatch.setattr(make, "_find_texts", note)
+    asked = note_rows(monkeypatch)
     make_book(spec_of(*classes, attributes=attributes), config)
     assert COW.prompt in asked
 
