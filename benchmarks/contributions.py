@@ -24,10 +24,10 @@ from detection.calibration.boxes import BoxMode
 from detection.experiment.config import ExperimentConfig, RealImages
 from detection.experiment.run import run_experiment
 from detection.experiment.statistics import Cell
-from generator.calibration import DECILES, ClassCalibration
 from generator.config import Config
 from generator.run import generate
-from generator.spec import Spec, load_spec
+from generator.spec.calibration import DECILES, ClassCalibration
+from generator.spec.spec import Spec, load_spec
 
 EXPERIMENT = Path(__file__).parents[1] / "configs/experiments/bccd.yaml"
 

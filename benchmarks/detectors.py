@@ -21,7 +21,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from detection.datasets.types import DetectionSet, Sample
+from detection.datasets.types import DetectionDataset, Sample
 from detection.detectors.augment import Augmentation
 from detection.detectors.pictures import read_picture
 from detection.detectors.registry import DETECTORS, make_detector
@@ -51,7 +51,7 @@ class Clock(FitListener):
         return 1000 * (times[-1] - times[0]) / (len(times) - 1)
 
 
-def noise_set(folder: Path, size_wh: tuple[int, int]) -> DetectionSet:
+def noise_set(folder: Path, size_wh: tuple[int, int]) -> DetectionDataset:
     """Draw pictures of noise; each box is 30 pixels wide and has a polygon around it."""
     rng = np.random.default_rng(0)
     samples = []
@@ -62,7 +62,7 @@ def noise_set(folder: Path, size_wh: tuple[int, int]) -> DetectionSet:
         boxes = np.concatenate([corners, corners + 30], axis=1)
         polygons = [[[float(box[i]) for i in (0, 1, 2, 1, 2, 3, 0, 3)]] for box in boxes]
         samples.append(Sample.of(path, size_wh, boxes, rng.integers(1, 3, OBJECTS), polygons))
-    return DetectionSet(categories=CATEGORIES, samples=tuple(samples))
+    return DetectionDataset(categories=CATEGORIES, samples=tuple(samples))
 
 
 def milliseconds(work: Callable[[int], object], repeats: int) -> float:

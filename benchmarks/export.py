@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from detection.exporters.registry import EXPORTERS
-from generator.storage import write_json
+from generator.foundation.storage import write_json
 
 DIFFERENT_PICTURES, OBJECTS = 100, 3
 CATEGORIES = ("red", "green", "blue")

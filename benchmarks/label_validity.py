@@ -22,7 +22,7 @@ from rich.table import Table
 
 from boxpaint.detect_inputs import parse_renames
 from detection.datasets.read import open_rgb
-from detection.datasets.types import DetectionSet, Sample
+from detection.datasets.types import DetectionDataset, Sample
 from detection.detectors.registry import load_detector
 from detection.detectors.types import Detections, Detector
 from detection.evaluation.drawing import pixel_box
@@ -30,7 +30,7 @@ from detection.evaluation.finding import confident, find_objects
 from detection.evaluation.mistakes import best_working_point, match_pictures
 from detection.runs.folder import find_model
 from detection.runs.sources import match_sources, read_source
-from generator.pictures import draw_boxes, tile
+from generator.dataset.pictures import draw_boxes, tile
 
 SHOWN, SHOWN_PX, SURROUNDINGS = 20, 200, 0.6
 COLOURS = {"label": "#e6194b", "judge": "#3cb44b"}
@@ -70,7 +70,7 @@ def iou_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return iou
 
 
-def judge_set(data: DetectionSet, found: Sequence[Detections]) -> list[Judged]:
+def judge_set(data: DetectionDataset, found: Sequence[Detections]) -> list[Judged]:
     """Compare labels with what a judge found, for each category."""
     judged = []
     for number, name in enumerate(data.categories, start=1):
@@ -114,7 +114,7 @@ def draw_failures(failures: Sequence[Failure], found: dict[Path, Detections]) ->
     return tile(shown, columns=5, cell_width=SHOWN_PX)
 
 
-def judging_score(detector: Detector, real: DetectionSet) -> float:
+def judging_score(detector: Detector, real: DetectionDataset) -> float:
     """The score from which on a judge's boxes are best on real pictures. Raises SystemExit when none is right."""
     found = find_objects(detector, real)
     point = best_working_point(real, found, match_pictures(real, found))

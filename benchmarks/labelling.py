@@ -4,7 +4,7 @@
 
 The imitation does to the whole crop what a latent decoder does: it softens, adds grain, shifts the colours slowly
 over the crop, stores a JPEG now and then, and draws some of the neighbours a little differently. The table compares the
-thresholds of generator/labelling.py; the tests hold the default to a median box IoU of 0.9.
+thresholds of generator/labels/labelling.py; the tests hold the default to a median box IoU of 0.9.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from generator import labelling
-from generator.labelling import fill_holes, find_painted
+from generator.labels import labelling
+from generator.labels.labelling import fill_holes, find_painted
 from generator.painting.colour import match_to_ring
 
 PADDING = 0.12

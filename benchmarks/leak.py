@@ -25,7 +25,9 @@ from rich.table import Table
 from generator.audit.leak import KINDS, LeakReport, PaintedPlaces, draw_suspicious, hidden_pixels
 from generator.audit.places import Place
 from generator.config import Config
-from generator.geometry import intersection_area
+from generator.foundation.geometry import intersection_area
+from generator.foundation.seeds import derive_rng, derive_seed
+from generator.foundation.storage import atomic_writer, make_folder
 from generator.painting.crop import CropFrame, to_canvas, to_native
 from generator.painting.diffusion import decode, encode
 from generator.painting.easel import frame_for
@@ -34,10 +36,8 @@ from generator.painting.jobs import BackgroundJob, InpaintJob
 from generator.painting.mask import native_mask
 from generator.painting.painter import Painter
 from generator.painting.stitch import repainted_region, stitch
-from generator.plan import Placement, Plan, ScenePlan
-from generator.seeds import derive_rng, derive_seed
-from generator.spec import load_spec
-from generator.storage import atomic_writer, make_folder
+from generator.plan.plan import Placement, Plan, ScenePlan
+from generator.spec.spec import load_spec
 
 BATCH_SCENES = 8
 JPEG_QUALITY = 85

@@ -24,7 +24,7 @@ from detection.runs.sources import match_sources, read_source
 from generator.audit.leak import hidden_pixels
 from generator.audit.places import Place, centres_of, draw_untouched
 from generator.audit.probe import probe
-from generator.geometry import Box
+from generator.foundation.geometry import Box
 
 SIDES_PX, MARGIN_PX = (60, 160), 20
 # Of an object's longer side, around its box: where painting would end.

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from generator.storage import sha256_of
+from generator.foundation.storage import sha256_of
 
 # Small, so that kills come in the middle of many chunks, and some between them.
 CHUNK = 2

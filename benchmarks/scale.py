@@ -30,8 +30,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from generator.plan import Plan
-    from generator.record import SceneRecord
+    from generator.dataset.record import SceneRecord
+    from generator.plan.plan import Plan
 
 ROOT = Path(__file__).parent.parent
 PAINTER = {"device": "none: benchmarks.scale"}
@@ -100,10 +100,10 @@ def timed(step: Callable[[], Figures | None]) -> Figures:
 
 def plan_of(scenes: int) -> Plan:
     """Plan of the default scenario with so many scenes."""
-    from generator.balance import shared_out
     from generator.config import Config
-    from generator.plan import Plan
-    from generator.spec import load_spec
+    from generator.plan.balance import shared_out
+    from generator.plan.plan import Plan
+    from generator.spec.spec import load_spec
 
     config = Config()
     spec = load_spec(ROOT / "background.csv", ROOT / "classes.csv", canvas_wh=config.canvas_wh)
@@ -135,14 +135,14 @@ def _random_scenes(scenes: int, _folder: Path) -> Figures:
 
 
 def _write_plan(scenes: int, folder: Path) -> Figures:
-    from generator.manifest import write_plan
+    from generator.plan.manifest import write_plan
 
     path, plan = folder / "whole.jsonl", plan_of(scenes)
     return {**timed(lambda: _none(write_plan(plan, path))), "MB": path.stat().st_size / 1e6}
 
 
 def _begin(scenes: int, folder: Path) -> Figures:
-    from generator.dataset import RunFolder
+    from generator.dataset.folder import RunFolder
 
     def begin() -> None:
         RunFolder.open(folder / "run", plan_of(scenes)).begin(PAINTER)
@@ -185,7 +185,7 @@ def _record(plan: Plan, index: int) -> SceneRecord:
     import cv2
     import numpy as np
 
-    from generator.record import record_of
+    from generator.dataset.record import record_of
     from generator.types import Attempt, PaintedObject, Scene, Verdict, label_from_mask
 
     scene = plan.scene(index)
@@ -207,22 +207,22 @@ def _record(plan: Plan, index: int) -> SceneRecord:
 
 
 def _open(scenes: int, folder: Path) -> Figures:
-    from generator.dataset import RunFolder
+    from generator.dataset.folder import RunFolder
 
     plan = plan_of(scenes)
     return timed(lambda: {"finished": len(RunFolder.open(folder / "run", plan).finished)})
 
 
 def _resume(scenes: int, folder: Path) -> Figures:
-    from generator.dataset import RunFolder
+    from generator.dataset.folder import RunFolder
 
     run = RunFolder.open(folder / "run", plan_of(scenes))
     return timed(lambda: _none(run.begin(PAINTER)))
 
 
 def _export(scenes: int, folder: Path) -> Figures:
-    from generator.dataset import RunFolder
-    from generator.exporters.coco import export_coco
+    from generator.dataset.coco import export_coco
+    from generator.dataset.folder import RunFolder
 
     run = RunFolder.open(folder / "run", plan_of(scenes))
 
@@ -233,7 +233,7 @@ def _export(scenes: int, folder: Path) -> Figures:
 
 
 def _report(scenes: int, folder: Path) -> Figures:
-    from generator.dataset import RunFolder
+    from generator.dataset.folder import RunFolder
     from generator.report import write_report
 
     run = RunFolder.open(folder / "run", plan_of(scenes))

@@ -31,9 +31,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.full_size import save_models
 from detection.machine import describe_machine
 from generator import Config, Plan, load_spec
-from generator.dataset import RunFolder
+from generator.dataset.folder import RunFolder
+from generator.foundation.device import choose_device, count_threads
 from generator.painting.crop import to_native
-from generator.painting.device import choose_device, count_threads
 from generator.painting.easel import frame_for
 from generator.painting.jobs import BackgroundJob, InpaintJob
 from generator.painting.mask import native_mask

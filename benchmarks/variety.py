@@ -21,16 +21,16 @@ from rich.console import Console
 from rich.table import Table
 
 from generator import Config, Plan, load_spec
-from generator.clip import Clip
-from generator.geometry import square_around
+from generator.dataset.pictures import tile
+from generator.foundation.clip import Clip
+from generator.foundation.geometry import square_around
+from generator.foundation.storage import make_folder
 from generator.painting.chunk import paint_chunk
 from generator.painting.painter import Painter
 from generator.painting.stopwatch import Stopwatch
-from generator.pictures import tile
 from generator.prompts.book import PromptBook
 from generator.prompts.make import make_book
-from generator.spec import Spec
-from generator.storage import make_folder
+from generator.spec.spec import Spec
 
 MARGIN = 0.25
 SIDE_PX = 112

@@ -10,10 +10,10 @@ from rich.console import Console
 
 from boxpaint.console import Table
 from boxpaint.detect_inputs import parse_counts, parse_renames
-from generator.errors import BoxpaintError
+from generator.foundation.errors import BoxpaintError
 
 if TYPE_CHECKING:
-    from generator.spec import Spec
+    from generator.spec.spec import Spec
 
 BalanceOption = Annotated[
     str | None,
@@ -54,7 +54,7 @@ def balanced(
         return spec
     from detection.datasets.categories import rename_categories
     from detection.runs.sources import read_source
-    from generator.balance import balance
+    from generator.plan.balance import balance
 
     source = read_source(dataset, "real")
     found = balance(

@@ -21,17 +21,17 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from boxpaint.folder_names import folder_name_fault
 from generator.audit.files import read_audit
 from generator.config import Config
-from generator.errors import BoxpaintError, DatasetError, Fault, FaultsError, RunMismatchError
-from generator.seeds import MAX_SEED
-from generator.spec import load_spec
-from generator.storage import make_folder, write_text
-from generator.typed_yaml import fill_model
-from generator.validation import find_annotation_files, read_annotations
-from generator.yaml_lines import read_yaml
+from generator.dataset.validation import find_annotation_files, read_annotations
+from generator.foundation.errors import BoxpaintError, DatasetError, Fault, FaultsError, RunMismatchError
+from generator.foundation.seeds import MAX_SEED
+from generator.foundation.storage import make_folder, write_text
+from generator.foundation.typed_yaml import fill_model
+from generator.foundation.yaml_lines import read_yaml
+from generator.spec.spec import load_spec
 
 if TYPE_CHECKING:
     from generator.run import Listener
-    from generator.spec import Spec
+    from generator.spec.spec import Spec
 
 SUMMARY = "summary.csv"
 COMPLETE, STOPPED, FAILED, WAITING = "complete", "stopped", "failed", "not begun"

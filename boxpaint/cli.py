@@ -27,12 +27,12 @@ from boxpaint.cli_train import app as train_app
 from boxpaint.console import console
 from boxpaint.exit_codes import of_signal
 from boxpaint.interrupts import Commands, end, holds_run, how_to_go_on, resumable
-from generator.errors import BoxpaintError, DomainError
-from generator.stopping import StopRequest
+from generator.foundation.errors import BoxpaintError, DomainError
+from generator.foundation.stopping import StopRequest
 
 if TYPE_CHECKING:
     from generator.config import Config
-    from generator.spec import Spec
+    from generator.spec.spec import Spec
 
 app = typer.Typer(
     name="boxpaint",
@@ -124,11 +124,11 @@ def plan(
 
     Prompts are drawn from the book of --prompts; without it they stay as the CSV files have them.
     """
-    from generator.manifest import write_plan
-    from generator.pictures import preview_plan
-    from generator.plan import Plan
+    from generator.dataset.pictures import preview_plan
+    from generator.foundation.storage import atomic_writer, make_folder
+    from generator.plan.manifest import write_plan
+    from generator.plan.plan import Plan
     from generator.prompts.book import read_book
-    from generator.storage import atomic_writer, make_folder
 
     settings, spec = _load(background, classes, attributes, config, seed)
     spec = balanced(spec, balance_to, target, rename, console)
@@ -167,9 +167,9 @@ def prompts(
     With --prompts an existing book is checked, shown, and left as it is.
     """
     from boxpaint.prompts_view import make_and_show, show_book
+    from generator.foundation.storage import check_writable
     from generator.prompts.book import check_rows_of_book, read_book, read_captions, write_book
     from generator.prompts.make import complaints
-    from generator.storage import check_writable
     from generator.weights import check_run
 
     def warn(text: str) -> None:
@@ -277,7 +277,7 @@ def _load(
 ) -> tuple[Config, Spec]:
     """Read the config first (it gives the canvas), then the CSV files against it; `overrides` are its keys."""
     from generator.config import Config
-    from generator.spec import load_spec
+    from generator.spec.spec import load_spec
 
     if config is None and Path("config.yaml").is_file():
         config = Path("config.yaml")

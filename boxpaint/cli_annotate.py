@@ -10,7 +10,7 @@ import typer
 from boxpaint.cli_detect import DeviceOption
 from boxpaint.cli_export import OverwriteOption, picture_progress, show_report
 from boxpaint.console import console
-from generator.errors import BoxpaintError, ConfigError, Fault
+from generator.foundation.errors import BoxpaintError, ConfigError, Fault
 
 if TYPE_CHECKING:
     from detection.detectors.types import Predictor
@@ -70,7 +70,7 @@ def _of_run(run: Path, names: tuple[str, ...], device: str) -> Predictor:
     from detection.annotation.proposers import ChosenClasses
     from detection.detectors.registry import load_detector
     from detection.runs.folder import find_model
-    from generator.painting.device import choose_device
+    from generator.foundation.device import choose_device
 
     detector = load_detector(find_model(run), choose_device(device))
     return ChosenClasses(detector, names) if names else detector
@@ -79,8 +79,8 @@ def _of_run(run: Path, names: tuple[str, ...], device: str) -> Predictor:
 def _of_bundle(config: Path | None, names: tuple[str, ...], device: str) -> tuple[Predictor, str]:
     from detection.annotation.proposers import WordProposer
     from generator.config import Config
-    from generator.owl import Owl
-    from generator.painting.device import choose_device
+    from generator.foundation.device import choose_device
+    from generator.foundation.owl import Owl
 
     if not names:
         raise BoxpaintError("--classes: say what to look for, such as --classes zebra,lion; or name a run with --from")

@@ -20,7 +20,7 @@ import typer
 from boxpaint.console import console
 from boxpaint.studio import FOLDER_VARIABLE
 from boxpaint.studio.limits import MAX_MEGABYTES
-from generator.errors import BoxpaintError
+from generator.foundation.errors import BoxpaintError
 
 _STUDIO = Path(__file__).parent / "studio" / "main.py"
 _LONGEST_START_S = 60

@@ -12,7 +12,7 @@ from rich.text import Text
 from boxpaint.console import Table, console
 from boxpaint.exit_codes import USER_ERROR, of_signal
 from boxpaint.interrupts import holds_run, how_to_go_on, resumable
-from generator.stopping import StopRequest
+from generator.foundation.stopping import StopRequest
 
 
 def batch(

@@ -13,12 +13,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from boxpaint.console import Table, console
 from boxpaint.detect_inputs import parse_renames
-from generator.errors import BoxpaintError, DatasetError, Fault, SpecError
+from generator.foundation.errors import BoxpaintError, DatasetError, Fault, SpecError
 
 if TYPE_CHECKING:
     from detection.calibration.boxes import BoxScale
     from detection.calibration.scale import OnProgress
-    from generator.calibration import ClassCalibration
+    from generator.spec.calibration import ClassCalibration
 
 FEW_BOXES = 5
 # Without a terminal a line is printed at most so often.
@@ -52,10 +52,10 @@ def calibrate(
     from detection.datasets.categories import choose_categories
     from detection.datasets.read import read_detection_set
     from detection.runs.sources import match_sources, read_source
-    from generator.calibration import CALIBRATION, read_calibration, write_calibration
-    from generator.folder_kinds import PAINTED, add_kind, kind_of
-    from generator.spec import class_names
-    from generator.storage import check_writable
+    from generator.foundation.folder_kinds import PAINTED, add_kind, kind_of
+    from generator.foundation.storage import check_writable
+    from generator.spec.calibration import CALIBRATION, read_calibration, write_calibration
+    from generator.spec.spec import class_names
 
     if kind_of(folder) != PAINTED:
         expected = add_kind("is no run folder of `boxpaint generate`", folder)
@@ -114,7 +114,7 @@ def _progress() -> Iterator[OnProgress]:
 
 
 def _show(found: Mapping[str, ClassCalibration], scales: Mapping[str, BoxScale]) -> None:
-    from generator.calibration import DECILES
+    from generator.spec.calibration import DECILES
 
     table = Table(title="people's boxes, and how the painter does")
     headings = "class", "real boxes", "box / object", "asked / painted", "side, share of picture", "ground lighter than"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from boxpaint.console import Table, console
-from generator.errors import DatasetError
-from generator.seeds import MAX_SEED
+from generator.foundation.errors import DatasetError
+from generator.foundation.seeds import MAX_SEED
 
 if TYPE_CHECKING:
     from generator.audit.files import Audit
@@ -25,7 +25,7 @@ def validate(
 ) -> None:
     """Check a COCO data set and explain each fault; exit code 2 when there is one."""
     from detection.coco_metrics import score_against_itself
-    from generator.validation import validate_dataset
+    from generator.dataset.validation import validate_dataset
 
     report = validate_dataset(path)
     for fault in report.faults:

@@ -15,7 +15,7 @@ from boxpaint.detect_inputs import parse_counts, parse_renames
 from boxpaint.interrupts import resumable
 from boxpaint.training_progress import StepBar
 from detection.classifier.settings import Arm, ClassifierSettings, Listener
-from generator.seeds import MAX_SEED
+from generator.foundation.seeds import MAX_SEED
 
 if TYPE_CHECKING:
     from detection.classifier.comparison import Comparison
@@ -183,7 +183,7 @@ def _settings(**values: Any) -> ClassifierSettings:
     """Check the options. Raises BoxpaintError with every fault."""
     from pydantic import ValidationError
 
-    from generator.errors import BoxpaintError
+    from generator.foundation.errors import BoxpaintError
 
     try:
         return ClassifierSettings.model_validate(values)

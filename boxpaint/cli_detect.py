@@ -23,7 +23,7 @@ from boxpaint.interrupts import resumable
 from boxpaint.run_tables import score_table
 from detection.calibration.boxes import BoxMode
 from detection.detectors.settings import FitSettings
-from generator.seeds import MAX_SEED
+from generator.foundation.seeds import MAX_SEED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,7 +136,7 @@ def train_detector(
         inputs = replace(inputs, synthetic=choose_boxes(inputs.synthetic, boxes, inputs.real))
     show_inputs(inputs, console)
     from detection.runs.run import RunPlan, train_run
-    from generator.painting.device import choose_device
+    from generator.foundation.device import choose_device
 
     plan = RunPlan(
         detector=chosen.detector,
@@ -217,7 +217,7 @@ def refine_detector(
         f"steps; the backbone is {backbone}",
         soft_wrap=True,
     )
-    from generator.painting.device import choose_device
+    from generator.foundation.device import choose_device
 
     plan = RunPlan(
         detector=run.detector,

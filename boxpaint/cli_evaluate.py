@@ -35,7 +35,7 @@ def predict(
     from detection.evaluation.predict import ABOUT, DETECTIONS, DRAWN, predict_pictures
     from detection.runs.folder import find_model
     from detection.segmenter.pictures import find_pictures
-    from generator.painting.device import choose_device
+    from generator.foundation.device import choose_device
 
     model = find_model(run)
     pictures = find_pictures(source, skip=out)
@@ -78,7 +78,7 @@ def evaluate(
     from detection.runs.folder import find_model, read_used
     from detection.runs.sources import match_sources, read_source
     from detection.work_folder import make_room, working_in
-    from generator.painting.device import choose_device
+    from generator.foundation.device import choose_device
 
     model, used = find_model(run), read_used(run)
     read = read_source(f"{dataset}:{split}" if split is not None else dataset, "scored")

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from boxpaint.console import Table, console
 from boxpaint.interrupts import end
-from generator.errors import BoxpaintError
-from generator.seeds import MAX_SEED
+from generator.foundation.errors import BoxpaintError
+from generator.foundation.seeds import MAX_SEED
 
 if TYPE_CHECKING:
     from detection.exporters.report import ExportReport

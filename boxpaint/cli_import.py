@@ -12,7 +12,7 @@ from rich.text import Text
 from boxpaint.console import Table, console
 from boxpaint.detect_inputs import parse_pairs, parse_renames
 from boxpaint.interrupts import end
-from generator.seeds import MAX_SEED
+from generator.foundation.seeds import MAX_SEED
 
 if TYPE_CHECKING:
     from detection.importers.report import ImportReport

@@ -11,7 +11,7 @@ from rich.text import Text
 from boxpaint.cli_export import CopyOption, OverwriteOption, picture_progress, show_report
 from boxpaint.console import Table, console
 from boxpaint.detect_inputs import parse_renames
-from generator.errors import BoxpaintError
+from generator.foundation.errors import BoxpaintError
 
 if TYPE_CHECKING:
     from detection.exporters.report import ExportReport

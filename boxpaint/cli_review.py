@@ -11,13 +11,13 @@ import typer
 from rich.text import Text
 
 from boxpaint.console import console
-from generator.errors import BoxpaintError, DatasetError, Fault
+from generator.foundation.errors import BoxpaintError, DatasetError, Fault
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from generator.record import ObjectRecord, SceneRecord
-    from generator.review import Decision, Review
+    from generator.dataset.record import ObjectRecord, SceneRecord
+    from generator.dataset.review import Decision, Review
 
 ACCEPT, REJECT, WRONG, BACK, SKIP, QUIT = "a", "r", "c", "b", "s", "q"
 KEYS = "a accept, r reject, c wrong class, s skip, b back, q quit"
@@ -40,7 +40,7 @@ def review(
     """Accept, reject or rename painted objects; `boxpaint generate` paints rejected ones again."""
     import click
 
-    from generator.review import decide, read_review
+    from generator.dataset.review import decide, read_review
 
     if not console.is_terminal:
         raise BoxpaintError("boxpaint review needs a terminal, for its keys")
@@ -83,7 +83,7 @@ def ask(
     keep: Callable[[Decision], Review],
 ) -> Review:
     """Show one object after the other until all are decided or the user quits; each decision is kept at once."""
-    from generator.review import Decision, accepted_attempt
+    from generator.dataset.review import Decision, accepted_attempt
 
     place = 0
     while place < len(items):
@@ -128,7 +128,7 @@ def _show(shown: _Item, folder: Path, place: int, total: int, review: Review) ->
     import numpy as np
 
     from detection.datasets.read import read_rgb
-    from generator.geometry import Box
+    from generator.foundation.geometry import Box
 
     record, item = shown.record, shown.item
     assert item.painted_box is not None
@@ -166,9 +166,9 @@ def half_blocks(pixels: np.ndarray, width: int) -> Text:
 
 def _read(folder: Path) -> tuple[list[SceneRecord], list[str]]:
     """Records of the finished scenes, and the classes in their order. Raises DatasetError."""
-    from generator.folder_kinds import PAINTED, add_kind, kind_of
-    from generator.record import read_record
-    from generator.run_identity import read_json
+    from generator.dataset.identity import read_json
+    from generator.dataset.record import read_record
+    from generator.foundation.folder_kinds import PAINTED, add_kind, kind_of
 
     if kind_of(folder) != PAINTED:
         expected = add_kind("is no run folder of `boxpaint generate`", folder)

@@ -36,7 +36,7 @@ from boxpaint.run_tables import show_unreadable
 from boxpaint.training_progress import FitProgress, StepBar
 
 if TYPE_CHECKING:
-    from detection.datasets.types import DetectionSet
+    from detection.datasets.types import DetectionDataset
 
 _OUT, _SEGMENTS = Path("runs/segmenter"), Path("segments")
 # The rate: 300 steps on 240 painted smears, one seed each: mask AP .611 with 2e-3, .595 with 1e-3 (60 painted ones).
@@ -109,7 +109,7 @@ def segmenter(
     from detection.runs.folder import is_begun
     from detection.runs.run import RunPlan
     from detection.segmenter.train import train_segmenter
-    from generator.painting.device import choose_device
+    from generator.foundation.device import choose_device
 
     plan = RunPlan(
         detector=chosen.detector,
@@ -149,7 +149,7 @@ def segment(
     from detection.segmenter.pictures import find_pictures, is_data_set, labelled_pictures
     from detection.segmenter.segment import ABOUT, load_segmenter
     from detection.segmenter.segment import segment as segment_all
-    from generator.painting.device import choose_device
+    from generator.foundation.device import choose_device
 
     detector = load_segmenter(run, choose_device(device))
     labels = None
@@ -202,12 +202,12 @@ def mask_table(masks: dict[str, Any]) -> Table:
 
 def _read_labels(
     text: str, categories: Sequence[str], renames: dict[str, str]
-) -> tuple[DetectionSet, DetectionSet | None]:
+) -> tuple[DetectionDataset, DetectionDataset | None]:
     """Read a data set, and its labels where every object has a mask."""
     from detection.datasets.categories import choose_categories, rename_categories
     from detection.runs.sources import read_source
     from detection.segmenter.labels import check_masks
-    from generator.errors import DatasetError
+    from generator.foundation.errors import DatasetError
 
     source = read_source(text, "scored")
     labels, masks = source.data, [mask for sample in source.data.samples for mask in sample.segmentations]

@@ -9,8 +9,8 @@ import typer
 from rich.text import Text
 
 from boxpaint.console import Table, console
-from generator.errors import BoxpaintError, DatasetError, Fault, SpecError
-from generator.version import __version__
+from generator.foundation.errors import BoxpaintError, DatasetError, Fault, SpecError
+from generator.foundation.version import __version__
 
 if TYPE_CHECKING:
     from detection.runs.sources import Source
@@ -70,8 +70,8 @@ def _init_from(real: str, folder: Path, bundle: str) -> None:
     """Measure a data set, and write a scenario like it. Raises BoxpaintError; no file of it is left then."""
     from boxpaint.scenarios import canvas_area_px, check_free, config_with_canvas, write_files
     from detection.calibration.scenario import BACKGROUND_PROMPT, canvas_like, class_rows, tables
-    from generator.spec import load_spec
-    from generator.storage import make_folder
+    from generator.foundation.storage import make_folder
+    from generator.spec.spec import load_spec
 
     check_free(folder, ("background.csv", "classes.csv", "config.yaml", "attributes.csv", "calibration.json"))
     area_px = canvas_area_px(bundle)

@@ -15,7 +15,7 @@ from boxpaint.console import CommandGroup, Table, console
 from boxpaint.interrupts import resumable
 from boxpaint.training_progress import StepBar
 from detection.captioner.settings import CaptionerSettings, EpochLoss, Listener
-from generator.seeds import MAX_SEED
+from generator.foundation.seeds import MAX_SEED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from detection.captioner.table import CaptionTable
     from generator.bundles import ModelRef
     from generator.config import Config
-    from generator.errors import Fault
+    from generator.foundation.errors import Fault
 
 app = typer.Typer(cls=CommandGroup, help="Train a model on data of your own.", no_args_is_help=True)
 app.command("detector")(train_detector)
@@ -92,7 +92,7 @@ def captioner(
     _show_skipped(table.skipped)
     from detection.captioner.folder import is_begun
     from detection.captioner.train import fine_tune
-    from generator.painting.device import choose_device
+    from generator.foundation.device import choose_device
 
     with resumable(console, out, is_begun, overwrite=overwrite), TuningProgress(console) as progress:
         result = fine_tune(
@@ -148,7 +148,7 @@ class TuningProgress(Listener):
 
 def _base_model(chosen: Config, config: Path | None) -> ModelRef:
     """The model to start from; raises ConfigError when there is none."""
-    from generator.errors import ConfigError, Fault
+    from generator.foundation.errors import ConfigError, Fault
 
     if chosen.models.captioner is None:
         expected = (

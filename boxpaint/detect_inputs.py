@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from generator.errors import BoxpaintError
+from generator.foundation.errors import BoxpaintError
 
 if TYPE_CHECKING:
     from detection.runs.sources import Role, Source
@@ -82,7 +82,7 @@ def read_inputs(
 
 def show_inputs(inputs: Inputs, console: Console) -> None:
     """Say what is trained and validated on, and of what there is nothing."""
-    from generator.provenance import says_synthetic
+    from generator.dataset.provenance import says_synthetic
 
     for source in inputs.trained:
         objects = ", ".join(f"{count} {name}" for name, count in source.data.counts().items())

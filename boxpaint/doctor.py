@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from generator.bundles import BUNDLES, BundleCard, ModelRef, load_card
-from generator.version import __version__
+from generator.foundation.version import __version__
 from generator.weights import local_fault
 
 PACKAGES = ("torch", "diffusers", "transformers", "opencv-python-headless", "numpy", "pandas", "pillow", "pycocotools")

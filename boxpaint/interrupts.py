@@ -11,7 +11,7 @@ from rich.console import Console
 
 from boxpaint.console import CommandGroup
 from boxpaint.exit_codes import of_signal
-from generator.stopping import Stopped
+from generator.foundation.stopping import Stopped
 
 
 def end(console: Console, text: str, error: KeyboardInterrupt) -> typer.Exit:

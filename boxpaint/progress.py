@@ -18,10 +18,10 @@ from rich.status import Status
 
 from boxpaint.prompts_view import describe_progress
 from boxpaint.time_left import in_words
+from generator.foundation.stopping import StopRequest
 from generator.prompts.book import BookRow, PromptBook
 from generator.prompts.make import RowProgress
 from generator.run import Listener
-from generator.stopping import StopRequest
 
 WHERE_IT_STOPS = "when this chunk, or this row of the prompt book, is finished"
 """For the StopRequest of a run."""

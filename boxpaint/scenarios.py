@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from generator.bundles import BUNDLES, load_card
-from generator.errors import BoxpaintError
-from generator.storage import make_folder, translate_os_errors, write_bytes
+from generator.foundation.errors import BoxpaintError
+from generator.foundation.storage import make_folder, translate_os_errors, write_bytes
 
 _PACKAGED = Path(__file__).parent / "configs"
 _CHECKOUT = Path(__file__).parent.parent

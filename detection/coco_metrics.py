@@ -16,7 +16,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from detection.datasets.read import not_exhaustive_ids
-from detection.datasets.types import NOT_EXHAUSTIVE, DetectionSet, Sample
+from detection.datasets.types import NOT_EXHAUSTIVE, DetectionDataset, Sample
 from detection.datasets.write import annotation
 from detection.detectors.types import Detections
 
@@ -87,7 +87,7 @@ class SetScores:
         return {"pictures": self.pictures, **self.whole.to_json(), "categories": categories}
 
 
-def score_sets(data: DetectionSet, found: Sequence[Detections], *, iou_type: IouType = "bbox") -> SetScores:
+def score_sets(data: DetectionDataset, found: Sequence[Detections], *, iou_type: IouType = "bbox") -> SetScores:
     """Score what was found in each picture of a data set, in its order.
 
     Raises ValueError when the numbers of pictures differ, or masks are to be compared and are missing.
@@ -109,14 +109,14 @@ def score_sets(data: DetectionSet, found: Sequence[Detections], *, iou_type: Iou
     )
 
 
-def mean_average_precision(data: DetectionSet, found: Sequence[Detections], *, iou_type: IouType = "bbox") -> float:
+def mean_average_precision(data: DetectionDataset, found: Sequence[Detections], *, iou_type: IouType = "bbox") -> float:
     """AP over IoU 0.50:0.95 alone, at a third of the time of `score_sets`; NaN without labels. Raises as it does."""
     precision, _ = _accumulate(evaluate_pictures(data, found, iou_type=iou_type, sizes=False))
     return _mean(precision[precision >= 0])
 
 
 def evaluate_pictures(
-    data: DetectionSet, found: Sequence[Detections], *, iou_type: IouType = "bbox", sizes: bool
+    data: DetectionDataset, found: Sequence[Detections], *, iou_type: IouType = "bbox", sizes: bool
 ) -> COCOeval:
     """Match detections with labels, picture by picture; image ids are positions from 1, category ids are labels.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from generator.version import __version__
+from generator.foundation.version import __version__
 
 _PACKAGES = ("torch", "torchvision", "numpy", "opencv-python-headless", "albumentations", "pycocotools", "ultralytics")
 _GIB = 2**30

@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from generator.errors import BoxpaintError, ModelError
-from generator.loading import is_out_of_memory
-from generator.stopping import StopRequest
-from generator.storage import atomic_writer, translate_os_errors
+from generator.foundation.errors import BoxpaintError, ModelError
+from generator.foundation.loading import is_out_of_memory
+from generator.foundation.stopping import StopRequest
+from generator.foundation.storage import atomic_writer, translate_os_errors
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")

@@ -7,9 +7,9 @@ import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from generator.errors import RunMismatchError, StorageError
-from generator.run_identity import read_json
-from generator.storage import locked, remove_leftovers, translate_os_errors
+from generator.dataset.identity import read_json
+from generator.foundation.errors import RunMismatchError, StorageError
+from generator.foundation.storage import locked, remove_leftovers, translate_os_errors
 
 _LOCK = ".lock"
 

@@ -16,28 +16,28 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from generator.config import Config
-    from generator.dataset import Dataset
-    from generator.errors import BoxpaintError
-    from generator.geometry import Box
-    from generator.plan import Plan, ScenePlan
+    from generator.dataset.folder import Dataset
+    from generator.dataset.validation import validate_dataset
+    from generator.foundation.errors import BoxpaintError
+    from generator.foundation.geometry import Box
+    from generator.foundation.version import __version__
+    from generator.plan.plan import Plan, ScenePlan
     from generator.run import Listener, generate
-    from generator.spec import Spec, load_spec
-    from generator.validation import validate_dataset
-    from generator.version import __version__
+    from generator.spec.spec import Spec, load_spec
 
 _HOMES = {
-    "BoxpaintError": "generator.errors",
-    "Box": "generator.geometry",
+    "BoxpaintError": "generator.foundation.errors",
+    "Box": "generator.foundation.geometry",
     "Config": "generator.config",
-    "Dataset": "generator.dataset",
+    "Dataset": "generator.dataset.folder",
     "Listener": "generator.run",
-    "Plan": "generator.plan",
-    "ScenePlan": "generator.plan",
-    "Spec": "generator.spec",
-    "__version__": "generator.version",
+    "Plan": "generator.plan.plan",
+    "ScenePlan": "generator.plan.plan",
+    "Spec": "generator.spec.spec",
+    "__version__": "generator.foundation.version",
     "generate": "generator.run",
-    "load_spec": "generator.spec",
-    "validate_dataset": "generator.validation",
+    "load_spec": "generator.spec.spec",
+    "validate_dataset": "generator.dataset.validation",
 }
 
 __all__ = [

@@ -26,13 +26,13 @@ from generator.config_sections import (
     PromptsConfig,
     Section,
 )
-from generator.errors import ConfigError
-from generator.seeds import MAX_SEED
-from generator.typed_yaml import fill_model
-from generator.yaml_lines import Lines, read_yaml
+from generator.foundation.errors import ConfigError
+from generator.foundation.seeds import MAX_SEED
+from generator.foundation.typed_yaml import fill_model
+from generator.foundation.yaml_lines import Lines, read_yaml
 
 if TYPE_CHECKING:
-    from generator.spec import Spec
+    from generator.spec.spec import Spec
 
 # Where and how fast a run goes, and how it is watched: no part of what is painted.
 _INDIFFERENT = {

@@ -9,18 +9,18 @@ from pathlib import Path
 
 from generator.audit.files import Audit, read_audit
 from generator.config import Config
-from generator.dataset import Dataset, RunFolder
+from generator.dataset.coco import export_coco
+from generator.dataset.folder import Dataset, RunFolder
 from generator.engines import make_engine
 from generator.engines.chunk import Chunk, ChunkListener, ChunkPainter, ChunkReport, Progress
-from generator.errors import BoxpaintError, LeakError, StorageError
-from generator.exporters import EXPORTERS
-from generator.plan import Plan
+from generator.foundation.errors import BoxpaintError, LeakError, StorageError
+from generator.foundation.storage import locked
+from generator.plan.plan import Plan
 from generator.prompts.book import BookRow, PromptBook, read_book
 from generator.prompts.make import RowProgress, make_book
 from generator.report import write_report
 from generator.report.statistics import Statistics
-from generator.spec import Spec
-from generator.storage import locked
+from generator.spec.spec import Spec
 from generator.weights import check_run
 
 # Annotations are written again after a chunk unless that would take more than this share of the time.
@@ -267,4 +267,4 @@ def _leak_of(audit: Audit, max_leak_auc: float) -> str | None:
 
 
 def _export(run: RunFolder) -> None:
-    EXPORTERS["coco"](run.records(), run.plan, run.folder)
+    export_coco(run.records(), run.plan, run.folder)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from generator.bundles import BUNDLES, ModelRef, load_card
 from generator.config import Config
-from generator.errors import DomainError, ModelNotFoundError
+from generator.foundation.errors import DomainError, ModelNotFoundError
 from generator.prompts.models import PromptModels
-from generator.spec import Spec
+from generator.spec.spec import Spec
 
 # What from_pretrained loads: not the checkpoints of other programs and the safety checkers that lie beside.
 _WEIGHTS = re.compile(

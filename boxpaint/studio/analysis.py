@@ -28,8 +28,8 @@ from detection.segmenter.maps import front_object, masks_of, semantic_map
 from detection.segmenter.overlay import draw_overlay, with_legend
 from detection.segmenter.results import ResultFiles, semantic_picture
 from generator.config import Config
-from generator.errors import ModelNotFoundError
-from generator.geometry import Box, square_around
+from generator.foundation.errors import ModelNotFoundError
+from generator.foundation.geometry import Box, square_around
 from generator.painting.crop import resize
 
 # Objects that are looked at one by one, the surest first.
@@ -160,7 +160,7 @@ def look_at(photo: np.ndarray, boxes: Sequence[Box], classifier: Classifier, car
 def caption(photo: np.ndarray, captioner_run: Path | None, config: Config) -> str:
     """Say what a photo shows: by a captioner that was trained here, or by the bundle's. Raises ModelError."""
     from generator.bundles import ModelRef
-    from generator.painting.device import choose_device
+    from generator.foundation.device import choose_device
     from generator.prompts.captioner import Captioner
     from generator.prompts.models import PromptModels
 

@@ -15,13 +15,13 @@ from PIL import Image
 
 from boxpaint.exit_codes import USER_ERROR
 from generator.config import Config
-from generator.errors import BoxpaintError, RunMismatchError
+from generator.dataset.identity import read_json
+from generator.dataset.record import read_record
+from generator.foundation.errors import BoxpaintError, RunMismatchError
+from generator.foundation.seeds import derive_seed
+from generator.foundation.storage import atomic_writer, make_folder
 from generator.painting.jobs import BackgroundJob
 from generator.painting.painter import Painter
-from generator.record import read_record
-from generator.run_identity import read_json
-from generator.seeds import derive_seed
-from generator.storage import atomic_writer, make_folder
 
 CONFIG = Path("config.yaml")
 # A run may be somebody else's: what is loaded is what the folder's own config names.

@@ -13,12 +13,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from boxpaint.studio.workspace import Workspace
 from detection.datasets.read import open_rgb
-from generator.errors import DatasetError, Fault
-from generator.geometry import Box
-from generator.pictures import category_colours, draw_boxes
-from generator.record import ObjectRecord, SceneRecord, decode_mask, read_record
-from generator.review import Review, accepted_attempt, read_review
-from generator.run_identity import read_json
+from generator.dataset.identity import read_json
+from generator.dataset.pictures import category_colours, draw_boxes
+from generator.dataset.record import ObjectRecord, SceneRecord, decode_mask, read_record
+from generator.dataset.review import Review, accepted_attempt, read_review
+from generator.foundation.errors import DatasetError, Fault
+from generator.foundation.geometry import Box
 
 KEPT, ACCEPTED, REJECTED, RENAMED, DROPPED = "not reviewed", "accepted", "rejected", "wrong class", "dropped"
 STATES = (KEPT, ACCEPTED, REJECTED, RENAMED, DROPPED)

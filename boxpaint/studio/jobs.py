@@ -22,8 +22,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from boxpaint.folder_names import folder_name_fault
 from boxpaint.studio.workspace import Workspace
-from generator.errors import BoxpaintError
-from generator.storage import translate_os_errors, write_json
+from generator.foundation.errors import BoxpaintError
+from generator.foundation.storage import translate_os_errors, write_json
 
 _TAIL_BYTES = 6000
 _LONGEST_NAME = 150

@@ -13,9 +13,9 @@ from boxpaint.studio import FOLDER_VARIABLE
 from boxpaint.studio.views import analyse, data_set, generate, proof, scenario
 from boxpaint.studio.views.parts import show_error
 from boxpaint.studio.workspace import Workspace
-from generator.errors import BoxpaintError
-from generator.geometry import Box
-from generator.pictures import PALETTE, draw_boxes
+from generator.dataset.pictures import PALETTE, draw_boxes
+from generator.foundation.errors import BoxpaintError
+from generator.foundation.geometry import Box
 
 PAGES: dict[str, tuple[Callable[[Workspace], None], str]] = {
     "Scenario": (scenario.show, ":material/table_edit:"),

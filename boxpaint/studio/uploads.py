@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 from boxpaint.studio.limits import MAX_MEGABYTES, MAX_PIXELS, MAX_SIDE_PX
-from generator.decoding import decode_rgb
-from generator.errors import BoxpaintError
+from generator.foundation.decoding import decode_rgb
+from generator.foundation.errors import BoxpaintError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from boxpaint.folder_names import folder_name_fault
-from generator.errors import BoxpaintError
-from generator.storage import make_folder
+from generator.foundation.errors import BoxpaintError
+from generator.foundation.storage import make_folder
 
 Kind = Literal["data set", "detector", "classifier", "captioner", "experiment", "evaluation"]
 

@@ -18,9 +18,9 @@ from detection.exporters.report import ExportReport
 from detection.exporters.run import write_export
 from detection.exporters.types import Annotation, Category, ExportOptions, Picture, PictureSet
 from detection.segmenter.pictures import NamedPicture, find_masks
-from generator.errors import DatasetError, Fault
-from generator.exporters.coco import mask_to_polygons
-from generator.version import __version__
+from generator.dataset.coco import mask_to_polygons
+from generator.foundation.errors import DatasetError, Fault
+from generator.foundation.version import __version__
 
 SPLIT = "proposed"
 

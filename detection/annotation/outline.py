@@ -8,7 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from generator.labelling import fill_holes, largest_parts
+from generator.labels.labelling import fill_holes, largest_parts
 
 # What lies around the box, as a share of its longer side, tells GrabCut what is not the object.
 _AROUND = 0.5

@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 
 from detection.detectors.types import Detections, Predictor
-from generator.errors import DatasetError, Fault
-from generator.geometry import Box, box_iou
+from generator.foundation.errors import DatasetError, Fault
+from generator.foundation.geometry import Box, box_iou
 
 # A box that shares more with a surer one is of the same object, whatever class it was found as.
 SAME_OBJECT_IOU = 0.6
@@ -46,7 +46,7 @@ class ChosenClasses:
 
 
 class Finder(Protocol):
-    """Finds what texts describe in a picture (HWC uint8 RGB): boxes with scores, the best first (generator/owl.py)."""
+    """Finds what texts describe in a picture (HWC uint8 RGB): boxes with scores, the best first (foundation/owl.py)."""
 
     def find(self, picture: np.ndarray, texts: Sequence[str]) -> list[tuple[Box, float]]:
         """Find what any of the texts describes."""

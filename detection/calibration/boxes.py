@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from detection.datasets.types import DetectionSet, Sample
+from detection.datasets.types import DetectionDataset, Sample
 
 BoxMode = Literal["labelled", "tight", "requested", "calibrated"]
 """As the data set has them, around what was painted, as asked of the painter, or tight ones scaled to how people draw
@@ -28,7 +28,7 @@ class BoxScale:
     doubt: str = ""
 
 
-def rescale(painted: DetectionSet, scales: Mapping[str, BoxScale]) -> DetectionSet:
+def rescale(painted: DetectionDataset, scales: Mapping[str, BoxScale]) -> DetectionDataset:
     """Multiply the sides of every label about its centre, and cut to the picture."""
     factors = np.array([[scales[name].factor] for name in painted.categories], np.float32)
 
@@ -40,7 +40,7 @@ def rescale(painted: DetectionSet, scales: Mapping[str, BoxScale]) -> DetectionS
     return replace(painted, samples=tuple(map(rescaled, painted.samples)))
 
 
-def tight_boxes(painted: DetectionSet) -> DetectionSet:
+def tight_boxes(painted: DetectionDataset) -> DetectionDataset:
     """Take the box around what was painted as the label, where a label knows it."""
 
     def tight(sample: Sample) -> Sample:
@@ -49,7 +49,7 @@ def tight_boxes(painted: DetectionSet) -> DetectionSet:
     return replace(painted, samples=tuple(map(tight, painted.samples)))
 
 
-def requested_boxes(painted: DetectionSet) -> DetectionSet:
+def requested_boxes(painted: DetectionDataset) -> DetectionDataset:
     """Take the box that was asked for as the label, where a label knows it."""
 
     def asked(sample: Sample) -> Sample:

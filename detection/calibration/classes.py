@@ -13,11 +13,11 @@ from detection.calibration.boxes import BoxScale, tight_boxes
 from detection.calibration.scale import OnProgress
 from detection.calibration.windows import is_whole
 from detection.datasets.read import read_rgb
-from detection.datasets.types import DetectionSet
-from generator.calibration import DECILES, ClassCalibration
-from generator.errors import BoxpaintError
-from generator.ground import Ground
-from generator.seeds import derive_rng
+from detection.datasets.types import DetectionDataset
+from generator.foundation.errors import BoxpaintError
+from generator.foundation.seeds import derive_rng
+from generator.plan.ground import Ground
+from generator.spec.calibration import DECILES, ClassCalibration
 
 # A few boxes scatter too little or too much by chance: as if so many more had the usual spread of sizes and shapes.
 _PRIOR_BOXES, _PRIOR_SPREAD = 3.0, 0.15
@@ -29,8 +29,8 @@ _GRID = np.linspace(0, 1, 201)
 
 
 def measure_classes(
-    real: DetectionSet,
-    painted: DetectionSet,
+    real: DetectionDataset,
+    painted: DetectionDataset,
     scales: Mapping[str, BoxScale],
     *,
     seed: int = 0,
@@ -82,7 +82,7 @@ def _class_calibration(boxes: np.ndarray, asked: np.ndarray, scale: BoxScale) ->
 
 
 def _whole_boxes(
-    real: DetectionSet, seed: int, on_progress: OnProgress
+    real: DetectionDataset, seed: int, on_progress: OnProgress
 ) -> Mapping[int, list[tuple[float, float, float, float, float]]]:
     """Describe the whole boxes of each label, as `_class_calibration` takes them; each picture is read once."""
     found = defaultdict(list)
@@ -101,7 +101,7 @@ def _whole_boxes(
     return found
 
 
-def _log_asked(painted: DetectionSet, label: int) -> Iterator[float]:
+def _log_asked(painted: DetectionDataset, label: int) -> Iterator[float]:
     """How much larger the box asked for is than the painted one: logarithm of the ratio of their sides."""
     for sample in painted.samples:
         chosen = sample.labels == label

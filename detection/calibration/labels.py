@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from detection.calibration.boxes import BoxMode, BoxScale, requested_boxes, rescale, tight_boxes
 from detection.calibration.scale import measure_scales
-from detection.datasets.types import DetectionSet
+from detection.datasets.types import DetectionDataset
 
 
 def with_boxes(
-    painted: DetectionSet, boxes: BoxMode, measured: DetectionSet | None
-) -> tuple[DetectionSet, dict[str, BoxScale]]:
+    painted: DetectionDataset, boxes: BoxMode, measured: DetectionDataset | None
+) -> tuple[DetectionDataset, dict[str, BoxScale]]:
     """Give painted pictures the boxes to train with; returns by how much tight ones were scaled, too.
 
     `measured` are the real pictures that the scale may be measured on; without any, calibrated boxes stay tight.

@@ -11,9 +11,9 @@ from PIL import Image, ImageDraw
 from detection.calibration.ruler import Measured
 from detection.calibration.scale import Reading
 from detection.calibration.windows import Patch
-from generator.geometry import Box
-from generator.pictures import draw_boxes, spread, tile
-from generator.storage import atomic_writer
+from generator.dataset.pictures import draw_boxes, spread, tile
+from generator.foundation.geometry import Box
+from generator.foundation.storage import atomic_writer
 
 OVERLAY = "calibration.jpg"
 # Okabe and Ito 2008: told apart by colour-blind eyes as well.

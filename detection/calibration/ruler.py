@@ -21,7 +21,7 @@ from torch import nn
 
 from detection.calibration.windows import MAX_SHIFT_SHARE, SCALE_RANGE, WINDOW_PX, Patch, cut_window, vary
 from detection.optimisation import decayed_groups, rate_share
-from generator.seeds import derive_rng, derive_seed
+from generator.foundation.seeds import derive_rng, derive_seed
 
 STEPS, BATCH = 300, 32
 _LEARNING_RATE, _WEIGHT_DECAY, _WARMUP = 2e-3, 0.02, 30

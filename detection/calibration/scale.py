@@ -11,7 +11,7 @@ import numpy as np
 from detection.calibration.boxes import BoxScale
 from detection.calibration.ruler import Measured, Ruler
 from detection.calibration.windows import Patch, cut_patches
-from detection.datasets.types import DetectionSet
+from detection.datasets.types import DetectionDataset
 
 MAX_OBJECTS = 300
 """Taken of each category and set, evenly spread; more moves a median by less than a pixel."""
@@ -44,7 +44,7 @@ class Reading:
 
 
 def measure_scales(
-    real: DetectionSet, painted: DetectionSet, *, seed: int = 0, on_progress: OnProgress = lambda *_: None
+    real: DetectionDataset, painted: DetectionDataset, *, seed: int = 0, on_progress: OnProgress = lambda *_: None
 ) -> dict[str, Reading]:
     """Measure for each category how much larger people draw the box around the same object than the painted label is.
 

@@ -14,11 +14,11 @@ import numpy as np
 
 from detection.calibration.windows import is_whole
 from detection.datasets.read import read_detection_set
-from detection.datasets.types import DetectionSet
+from detection.datasets.types import DetectionDataset
 from detection.runs.sources import Source
-from generator.references import COCO_PREFIX, reference_fault
-from generator.spec_rules import BACKGROUND_COLUMNS, CLASS_COLUMNS, MAX_APPEAR, MIN_SIDE_PX, SIZE_COLUMNS
-from generator.validation import find_annotation_files
+from generator.dataset.validation import find_annotation_files
+from generator.spec.references import COCO_PREFIX, reference_fault
+from generator.spec.rules import BACKGROUND_COLUMNS, CLASS_COLUMNS, MAX_APPEAR, MIN_SIDE_PX, SIZE_COLUMNS
 
 BACKGROUND_PROMPT, BACKGROUND_PICTURES = "a photo of an empty scene", 100
 # Of counts and sizes the middle eight tenths, of places nearly all: the tails of a few boxes say nothing.
@@ -42,7 +42,7 @@ class ClassRow:
     cover: float
 
 
-def canvas_like(data: DetectionSet, area_px: int) -> tuple[int, int]:
+def canvas_like(data: DetectionDataset, area_px: int) -> tuple[int, int]:
     """Width and height of a canvas of about this area whose shape is that of the pictures (median)."""
     aspects = [sample.width / sample.height for sample in data.samples]
     aspect = min(max(float(np.median(aspects)), 1 / _MAX_ASPECT), _MAX_ASPECT)
@@ -104,7 +104,7 @@ def _prompt(name: str) -> str:
     return f"{'an' if words[0].lower() in 'aeiou' else 'a'} {words}"
 
 
-def _boxes(data: DetectionSet, label: int, canvas_wh: tuple[int, int]) -> np.ndarray:
+def _boxes(data: DetectionDataset, label: int, canvas_wh: tuple[int, int]) -> np.ndarray:
     """Boxes (N, 3) of a category: width and height as shares of the canvas, centre y as a share of the picture.
 
     Those that an edge of their picture cuts are left out where there are others.

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from detection.datasets.read import read_rgb
-from detection.datasets.types import DetectionSet, Sample
+from detection.datasets.types import DetectionDataset, Sample
 
 WINDOW_PX = 48
 # Side of a window over the longer side of the box in it, and how far the box may lie off its middle.
@@ -28,7 +28,7 @@ class Patch:
     box_xyxy: np.ndarray
 
 
-def cut_patches(data: DetectionSet, label: int, *, most: int) -> list[Patch]:
+def cut_patches(data: DetectionDataset, label: int, *, most: int) -> list[Patch]:
     """Cut out up to `most` objects of one category, evenly spread over the set.
 
     Boxes at the picture's edge are left out: what is cut off there is missing in the box as well.

@@ -19,8 +19,8 @@ import torch
 from detection.captioner.result import SCHEMA_VERSION, CaptionerResult
 from detection.optimisation import NO_CHECKPOINT
 from detection.work_folder import remove, working_in
-from generator.errors import RunMismatchError
-from generator.storage import atomic_writer, translate_os_errors, write_json
+from generator.foundation.errors import RunMismatchError
+from generator.foundation.storage import atomic_writer, translate_os_errors, write_json
 
 KIND = "boxpaint captioner"
 CHECKPOINT, SCORES, PLOT, MODEL = "checkpoint.pt", "scores.json", "loss.png", "model"

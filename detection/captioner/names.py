@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from generator.errors import DatasetError, Fault
-from generator.references import SUFFIXES
+from generator.foundation.errors import DatasetError, Fault
+from generator.spec.references import SUFFIXES
 
 # Flickr8k.token.txt numbers the captions of a picture: 1000268201_693b08cb0e.jpg#0
 _CAPTION_NUMBER = re.compile(r"#\d+$")

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from generator.loading import pixel_values
-from generator.references import Reference, open_reference
+from generator.foundation.loading import pixel_values
+from generator.spec.references import Reference, open_reference
 
 MAX_THREADS = 8
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from detection.captioner.settings import EpochLoss
-from generator.storage import atomic_writer
+from generator.foundation.storage import atomic_writer
 
 _STYLE: Any = {"text.parse_math": False, "font.size": 9}
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from generator.errors import BoxpaintError
-from generator.seeds import MAX_SEED
+from generator.foundation.errors import BoxpaintError
+from generator.foundation.seeds import MAX_SEED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from detection.captioner.table import CaptionTable
-from generator.errors import DatasetError, Fault
-from generator.seeds import derive_rng
+from generator.foundation.errors import DatasetError, Fault
+from generator.foundation.seeds import derive_rng
 
-# Position below the run's seed: generator/seeds.py; detection/captioner/trainer.py has the others.
+# Position below the run's seed: generator/foundation/seeds.py; detection/captioner/trainer.py has the others.
 _SPLIT = 0
 
 

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from detection.captioner.names import PictureNames, names_a_picture_file
 from detection.captioner.rows import Row, split_rows
-from generator.errors import DatasetError, Fault
-from generator.tables import read_text
-from generator.text import split_separator_line
+from generator.foundation.errors import DatasetError, Fault
+from generator.foundation.tables import read_text
+from generator.foundation.text import split_separator_line
 
 # Separator -> what stands for it inside of a caption that was not quoted.
 _SEPARATORS = {",": ", ", ";": "; ", "\t": " ", "|": " | "}

@@ -24,9 +24,9 @@ from detection.captioner.table import CaptionTable
 from detection.captioner.trainer import Trainer
 from detection.optimisation import Checkpoints
 from generator.bundles import ModelRef
-from generator.errors import BoxpaintError, DatasetError, Fault
-from generator.loading import fingerprint
-from generator.pictures import spread
+from generator.dataset.pictures import spread
+from generator.foundation.errors import BoxpaintError, DatasetError, Fault
+from generator.foundation.loading import fingerprint
 from generator.prompts.captioner import BATCH_SIZE, Captioner
 
 # Pictures that are captioned before and after; with beam search, a picture takes a second or two on a CPU.

@@ -13,8 +13,8 @@ from detection.captioner.batches import IGNORED, caption_inputs
 from detection.captioner.reader import PictureReader
 from detection.captioner.settings import CaptionerSettings
 from detection.optimisation import decayed_groups, deterministic, finite, memory_explained, rate_share
-from generator.painting.device import autocast
-from generator.seeds import derive_rng, derive_seed
+from generator.foundation.device import autocast
+from generator.foundation.seeds import derive_rng, derive_seed
 
 Pair = tuple[Path, str]
 
@@ -24,7 +24,7 @@ LEARNING_RATE, SMALL_LEARNING_RATE = 1e-5, 3e-4
 SMALL_PARAMETERS = 50_000_000
 WARMUP_SHARE = 0.05
 MAX_GRADIENT_NORM = 1.0
-# Positions below the run's seed, see generator/seeds.py; 0 is the split.
+# Positions below the run's seed, see generator/foundation/seeds.py; 0 is the split.
 _ORDER, _NOISE = 1, 2
 
 

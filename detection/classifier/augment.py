@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 
 from detection.classifier.crops import ROOM, Crop
-from generator.geometry import square_around
+from generator.foundation.geometry import square_around
+from generator.foundation.seeds import derive_rng, derive_seed
 from generator.painting.crop import resize
-from generator.seeds import derive_rng, derive_seed
 
 # Boxes of people and of painters differ by some tenths: how much of its surroundings a crop shows must tell nothing.
 MARGIN_RANGE = (-0.1, ROOM)

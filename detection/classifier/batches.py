@@ -7,10 +7,10 @@ import numpy as np
 from detection.classifier.augment import Augmentation
 from detection.classifier.crops import Crop, Crops, fixed_view
 from detection.classifier.settings import ClassifierSettings
-from generator.errors import BoxpaintError
-from generator.seeds import derive_rng, derive_seed
+from generator.foundation.errors import BoxpaintError
+from generator.foundation.seeds import derive_rng, derive_seed
 
-# Positions below a training's seed, see generator/seeds.py; detection/classifier/trainer.py has the others.
+# Positions below a training's seed, see generator/foundation/seeds.py; detection/classifier/trainer.py has the others.
 _CHOICE, _VARIATION = 0, 1
 # So many real crops of a class get half of its places beside painted ones. A fixed half was as good with one real crop
 # a class (macro F1 .955 on BCCD's val photos, one seed), but with ten it lost .010 to real crops alone.

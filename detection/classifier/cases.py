@@ -14,8 +14,8 @@ from detection.classifier.crops import Crops
 from detection.classifier.grad_cam import grad_cam
 from detection.classifier.models import Classifier
 from detection.classifier.trainer import to_tensor
+from generator.dataset.pictures import spread
 from generator.painting.crop import resize
-from generator.pictures import spread
 
 _COLUMNS = 4
 _CELL_PX, _GAP_PX, _TEXT_PX, _LINE_PX = 104, 8, 30, 13

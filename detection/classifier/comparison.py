@@ -19,8 +19,8 @@ from detection.classifier.scores import Scores, confusions_by_picture
 from detection.classifier.settings import AUGMENTED, ORIGINAL, Arm, ClassifierSettings
 from detection.classifier.statistics import Gains, McNemar, bootstrap_gains, mcnemar
 from detection.intervals import Interval
-from generator.seeds import derive_seed
-from generator.storage import write_text
+from generator.foundation.seeds import derive_seed
+from generator.foundation.storage import write_text
 
 # Position below the settings' seed; detection/classifier/data.py has the others.
 _BOOTSTRAP = 4

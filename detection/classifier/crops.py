@@ -12,11 +12,11 @@ from typing import Literal
 import numpy as np
 
 from detection.datasets.read import read_rgb
-from detection.datasets.types import DetectionSet, Sample
-from generator.errors import DatasetError, Fault
-from generator.geometry import Box, intersection_area, square_around
+from detection.datasets.types import DetectionDataset, Sample
+from generator.foundation.errors import DatasetError, Fault
+from generator.foundation.geometry import Box, intersection_area, square_around
+from generator.foundation.seeds import derive_rng
 from generator.painting.crop import resize
-from generator.seeds import derive_rng
 
 BACKGROUND = "background"
 # What a patch keeps around a box beyond the margin: room for crops that are larger, or beside the object.
@@ -80,7 +80,7 @@ class Crops:
 
 
 def cut_crops(
-    data: DetectionSet,
+    data: DetectionDataset,
     *,
     margin: float,
     side_px: int,
@@ -157,7 +157,7 @@ def _whole_side(low: float, high: float, limit: int) -> tuple[int, int]:
     return start, min(max(start + 1, round(high)), limit)
 
 
-def _sizes_wh(data: DetectionSet) -> list[np.ndarray]:
+def _sizes_wh(data: DetectionDataset) -> list[np.ndarray]:
     """Widths and heights (N, 2) of the objects of each category that has some."""
     found = []
     for number in range(1, len(data.categories) + 1):

@@ -17,12 +17,12 @@ from detection.datasets.near_duplicates import near_duplicate_groups
 from detection.datasets.read import read_detection_set
 from detection.datasets.split_names import splits_of_kind
 from detection.datasets.splits import split_set
-from detection.datasets.types import DetectionSet
-from generator.errors import DatasetError, Fault
-from generator.seeds import derive_rng, derive_seed
-from generator.validation import find_annotation_files
+from detection.datasets.types import DetectionDataset
+from generator.dataset.validation import find_annotation_files
+from generator.foundation.errors import DatasetError, Fault
+from generator.foundation.seeds import derive_rng, derive_seed
 
-# Positions below the settings' seed, see generator/seeds.py; detection/classifier/jobs.py has the others.
+# Positions below the settings' seed, see generator/foundation/seeds.py; detection/classifier/jobs.py has the others.
 _HOLD_OUT, _BACKGROUND, _SUBSET = 0, 1, 2
 
 
@@ -130,7 +130,7 @@ def choose_subset(train: Crops, settings: ClassifierSettings, number: int) -> Cr
 
 def _real_sides(
     sources: Sources, settings: ClassifierSettings
-) -> tuple[DetectionSet, DetectionSet | None, DetectionSet]:
+) -> tuple[DetectionDataset, DetectionDataset | None, DetectionDataset]:
     """Real pictures to train on, to validate on (or none), and to test on."""
     files = find_annotation_files(sources.real) if sources.real.is_dir() else []
     splits = [file.stem.removeprefix("instances_") for file in files]
@@ -145,13 +145,13 @@ def _real_sides(
         expected = f"no split is left to train on besides {', '.join(sorted(taken))}"
         raise DatasetError([Fault(file=str(sources.real), expected=expected)])
 
-    def read(path: Path, split: str | None, classes: tuple[str, ...] | None) -> DetectionSet:
+    def read(path: Path, split: str | None, classes: tuple[str, ...] | None) -> DetectionDataset:
         data = _read(path, split, sources.rename)
         return data if classes is None else choose_categories(data, classes, where=str(path))
 
-    def side(names: Sequence[str], classes: tuple[str, ...]) -> DetectionSet:
+    def side(names: Sequence[str], classes: tuple[str, ...]) -> DetectionDataset:
         return reduce(
-            DetectionSet.joined,
+            DetectionDataset.joined,
             (
                 read(sources.real, name, classes) if name in splits else read(_existing(name, splits), None, classes)
                 for name in names
@@ -166,7 +166,7 @@ def _real_sides(
         train, tested = _hold_out(train, settings, 0)
     else:
         tested = side(tests, classes)
-    validated: DetectionSet | None = None
+    validated: DetectionDataset | None = None
     if not validations and settings.patience is not None:
         train, validated = _hold_out(train, settings, 1)
     elif validations:
@@ -175,11 +175,13 @@ def _real_sides(
     return train, validated, tested
 
 
-def _read(path: Path, split: str | None, rename: Mapping[str, str] | None) -> DetectionSet:
+def _read(path: Path, split: str | None, rename: Mapping[str, str] | None) -> DetectionDataset:
     return rename_categories(read_detection_set(path, split=split), rename or {})
 
 
-def _hold_out(data: DetectionSet, settings: ClassifierSettings, number: int) -> tuple[DetectionSet, DetectionSet]:
+def _hold_out(
+    data: DetectionDataset, settings: ClassifierSettings, number: int
+) -> tuple[DetectionDataset, DetectionDataset]:
     shares = {"kept": 1 - settings.hold_out, "held out": settings.hold_out}
     groups = near_duplicate_groups(sample.path for sample in data.samples)
     sides = split_set(data, shares, derive_seed(settings.seed, _HOLD_OUT, number), groups)
@@ -194,7 +196,7 @@ def _existing(name: str, splits: list[str]) -> Path:
     return path
 
 
-def _check_apart(sides: Mapping[str, DetectionSet | None]) -> None:
+def _check_apart(sides: Mapping[str, DetectionDataset | None]) -> None:
     """Raise DatasetError when one picture, by its bytes, is on two sides: the scores would mean nothing."""
     seen: dict[str, tuple[str, Path]] = {}
     for name, side in sides.items():
@@ -214,7 +216,7 @@ def _digest(path: Path) -> str:
 
 
 def _cut(
-    side: DetectionSet,
+    side: DetectionDataset,
     settings: ClassifierSettings,
     side_px: int,
     classes: tuple[str, ...],

@@ -11,8 +11,8 @@ import onnxruntime
 import torch
 
 from detection.classifier.models import Classifier
-from generator.errors import ModelError
-from generator.storage import write_bytes
+from generator.foundation.errors import ModelError
+from generator.foundation.storage import write_bytes
 
 TOLERANCE = 1e-4
 _INPUT, _OUTPUT = "pixels", "logits"

@@ -21,10 +21,10 @@ from detection.classifier.scores import Scores, score_predictions
 from detection.classifier.settings import AUGMENTED, ORIGINAL, Arm, ClassifierSettings, Listener
 from detection.classifier.trainer import predict, train
 from detection.work_folder import remove
-from generator.engines.processes import JobListener, Workers
-from generator.errors import BoxpaintError, StorageError
-from generator.seeds import derive_seed
-from generator.storage import atomic_writer, make_folder, remove_leftovers, translate_os_errors, write_json
+from generator.foundation.errors import BoxpaintError, StorageError
+from generator.foundation.processes import JobListener, Workers
+from generator.foundation.seeds import derive_seed
+from generator.foundation.storage import atomic_writer, make_folder, remove_leftovers, translate_os_errors, write_json
 
 CHECKPOINT, PROBABILITIES, HISTORY = "checkpoint.pt", "probabilities.npy", "history.json"
 # Position below the settings' seed; detection/classifier/data.py has the others.

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 
 from detection.classifier.models import MODELS, Classifier
-from generator.errors import ModelError, ModelNotFoundError
-from generator.storage import make_folder, translate_os_errors, write_bytes, write_json
+from generator.foundation.errors import ModelError, ModelNotFoundError
+from generator.foundation.storage import make_folder, translate_os_errors, write_bytes, write_json
 
 SCHEMA_VERSION = 1
 KIND = "boxpaint classifier"

@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 from torch import nn
 from torchvision.models import ResNet18_Weights, ResNet50_Weights, resnet18, resnet50
 
-from generator.errors import BoxpaintError, ModelError, ModelNotFoundError
-from generator.storage import translate_os_errors
+from generator.foundation.errors import BoxpaintError, ModelError, ModelNotFoundError
+from generator.foundation.storage import translate_os_errors
 
 # Mean and spread of ImageNet's colours, which torchvision's weights expect.
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

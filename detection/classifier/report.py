@@ -15,9 +15,9 @@ from detection.classifier.models import Classifier
 from detection.classifier.plots import draw_confusions, draw_curves, draw_gains
 from detection.classifier.settings import Arm
 from detection.intervals import Interval
+from generator.foundation.storage import write_bytes, write_text
+from generator.foundation.version import __version__
 from generator.report.environment import page_environment
-from generator.storage import write_bytes, write_text
-from generator.version import __version__
 
 HTML, MARKDOWN = "report.html", "report.md"
 CONFUSIONS, CURVES, GAINS = "confusion.png", "curves.png", "gains.png"

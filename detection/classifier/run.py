@@ -23,9 +23,9 @@ from detection.classifier.report import HTML, MARKDOWN, PICTURES, write_report
 from detection.classifier.settings import Arm, ClassifierSettings, Listener
 from detection.machine import describe_machine
 from detection.work_folder import remove, working_in
-from generator.errors import RunMismatchError
-from generator.painting.device import choose_device
-from generator.storage import sha256_of, translate_os_errors, write_json
+from generator.foundation.device import choose_device
+from generator.foundation.errors import RunMismatchError
+from generator.foundation.storage import sha256_of, translate_os_errors, write_json
 
 SCHEMA_VERSION = 1
 KIND = "boxpaint classifier comparison"

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from generator.seeds import MAX_SEED
+from generator.foundation.seeds import MAX_SEED
 
 Arm = Literal["original", "augmented"]
 ORIGINAL: Arm = "original"

@@ -14,7 +14,7 @@ from scipy.stats import binomtest
 
 from detection.classifier.scores import Measures, measure
 from detection.intervals import Interval, paired_interval
-from generator.seeds import derive_rng
+from generator.foundation.seeds import derive_rng
 
 # Pictures times resamples in memory at a time.
 _BLOCK = 2**22

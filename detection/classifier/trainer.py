@@ -26,8 +26,8 @@ from detection.optimisation import (
     read_checkpoint,
     save_checkpoint,
 )
-from generator.painting.device import autocast
-from generator.seeds import derive_seed
+from generator.foundation.device import autocast
+from generator.foundation.seeds import derive_seed
 
 MAX_GRADIENT_NORM = 5.0
 # Keeps a few crops, seen hundreds of times, from being learnt with ever growing weights (Szegedy et al. 2016).

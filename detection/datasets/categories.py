@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from detection.datasets.types import DetectionSet
-from generator.errors import BoxpaintError, DatasetError, Fault
+from detection.datasets.types import DetectionDataset
+from generator.foundation.errors import BoxpaintError, DatasetError, Fault
 
 
-def rename_categories(data: DetectionSet, rename: Mapping[str, str]) -> DetectionSet:
+def rename_categories(data: DetectionDataset, rename: Mapping[str, str]) -> DetectionDataset:
     """Give categories other names; two that get the same one become one.
 
     Old names match in any case; those that are not there have no effect.
@@ -22,8 +22,8 @@ def rename_categories(data: DetectionSet, rename: Mapping[str, str]) -> Detectio
 
 
 def choose_categories(
-    data: DetectionSet, wanted: Sequence[str], *, where: str, rename_with: str = "--rename OLD=NEW"
-) -> DetectionSet:
+    data: DetectionDataset, wanted: Sequence[str], *, where: str, rename_with: str = "--rename OLD=NEW"
+) -> DetectionDataset:
     """Keep these categories, in this order and under these names; labels of all others go.
 
     A name is matched as it stands, else in any case. Raises DatasetError naming both lists when one is missing, or
@@ -43,7 +43,7 @@ def choose_categories(
     return _relabelled(data, [new_names.get(name) for name in data.categories], tuple(wanted))
 
 
-def check_same_categories(sets: Mapping[str, DetectionSet]) -> None:
+def check_same_categories(sets: Mapping[str, DetectionDataset]) -> None:
     """Raise BoxpaintError, naming all lists, unless the data sets hold the same categories, in any order and case."""
     names = [{name.casefold() for name in data.categories} for data in sets.values()]
     if any(each != names[0] for each in names):
@@ -65,7 +65,7 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names))
 
 
-def _relabelled(data: DetectionSet, names: Sequence[str | None], categories: tuple[str, ...]) -> DetectionSet:
+def _relabelled(data: DetectionDataset, names: Sequence[str | None], categories: tuple[str, ...]) -> DetectionDataset:
     """Name category k of the data set names[k]; labels of those without a name go."""
     numbers = {name: number for number, name in enumerate(categories, start=1)}
     new_labels = np.array([0, *(numbers[name] if name is not None else 0 for name in names)], np.int64)
@@ -75,4 +75,4 @@ def _relabelled(data: DetectionSet, names: Sequence[str | None], categories: tup
         unlabelled = {int(new_labels[label]) for label in sample.not_exhaustive} - {0}
         changed = replace(sample, labels=labels, not_exhaustive=frozenset(unlabelled))
         samples.append(changed.choose(labels > 0))
-    return DetectionSet(categories=categories, samples=tuple(samples))
+    return DetectionDataset(categories=categories, samples=tuple(samples))

@@ -6,10 +6,10 @@ import hashlib
 import json
 from collections.abc import Iterable
 
-from detection.datasets.types import DetectionSet
+from detection.datasets.types import DetectionDataset
 
 
-def digest_of_set(data: DetectionSet, pictures: Iterable[str]) -> str:
+def digest_of_set(data: DetectionDataset, pictures: Iterable[str]) -> str:
     """SHA-256, in hex, over categories, pictures and labels in their order; where the files lie does not count.
 
     `pictures`: a digest of each picture's file.

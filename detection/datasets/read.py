@@ -1,4 +1,4 @@
-"""COCO files -> a DetectionSet. Whatever training could choke on is refused or left out, never passed on."""
+"""COCO files -> a DetectionDataset. Whatever training could choke on is refused or left out, never passed on."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from detection.datasets.types import NOT_EXHAUSTIVE, DetectionSet, Sample
-from generator.decoding import decode_rgb
-from generator.errors import DatasetError, Fault
-from generator.validation import find_annotation_files, locate_picture, read_annotations
+from detection.datasets.types import NOT_EXHAUSTIVE, DetectionDataset, Sample
+from generator.dataset.validation import find_annotation_files, locate_picture, read_annotations
+from generator.foundation.decoding import decode_rgb
+from generator.foundation.errors import DatasetError, Fault
 
 
-def read_detection_set(path: str | Path, *, split: str | None = None) -> DetectionSet:
+def read_detection_set(path: str | Path, *, split: str | None = None) -> DetectionDataset:
     """Read a data set in COCO form: a folder with annotations/*.json, or one such file.
 
     `split` chooses instances_<split>.json of a folder; None joins all. Categories are in the order of their ids; for
@@ -48,7 +48,7 @@ def read_detection_set(path: str | Path, *, split: str | None = None) -> Detecti
             sample = _sample(file, image, of_image[image["id"]], labels)
             unlabelled = {numbers[name] for number, name in ids[file].items() if number in not_exhaustive_ids(image)}
             samples.append(replace(sample, not_exhaustive=frozenset(unlabelled)))
-    return DetectionSet(categories=names, samples=tuple(samples))
+    return DetectionDataset(categories=names, samples=tuple(samples))
 
 
 def not_exhaustive_ids(image: Mapping[str, Any]) -> list[int]:

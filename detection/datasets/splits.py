@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from detection.datasets.types import DetectionSet
-from generator.errors import ConfigError, DatasetError, Fault
-from generator.seeds import derive_rng
+from detection.datasets.types import DetectionDataset
+from generator.foundation.errors import ConfigError, DatasetError, Fault
+from generator.foundation.seeds import derive_rng
 
 DEFAULT_SHARES = {"train": 0.8, "val": 0.2}
-# Position below the seed: generator/seeds.py.
+# Position below the seed: generator/foundation/seeds.py.
 _SPLIT = 0
 _EXAMPLE = "name=share pairs that sum to 1 are needed, such as train=0.7,val=0.15,test=0.15"
 
@@ -47,8 +47,8 @@ def parse_shares(text: str) -> dict[str, float]:
 
 
 def split_set(
-    data: DetectionSet, shares: Mapping[str, float], seed: int, groups: Sequence[int] | None = None
-) -> dict[str, DetectionSet]:
+    data: DetectionDataset, shares: Mapping[str, float], seed: int, groups: Sequence[int] | None = None
+) -> dict[str, DetectionDataset]:
     """Split a set: name -> its pictures, in their order, with close to the asked share of those of each category.
 
     `shares` sum to 1. Pictures of one number in `groups` (one for each picture) stay together; None: each is its own.
@@ -70,7 +70,7 @@ def split_set(
     return {name: data.choose(sorted(found)) for name, found in positions.items()}
 
 
-def _present(data: DetectionSet, unit: Sequence[int]) -> np.ndarray:
+def _present(data: DetectionDataset, unit: Sequence[int]) -> np.ndarray:
     """Which categories are in which picture, (pictures, categories + 1); the last column says: none."""
     present = np.zeros((len(unit), len(data.categories) + 1))
     for row, position in enumerate(unit):

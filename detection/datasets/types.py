@@ -95,7 +95,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class DetectionSet:
+class DetectionDataset:
     """Pictures with labels of the same categories; label k means `categories[k - 1]`."""
 
     categories: tuple[str, ...]
@@ -104,11 +104,11 @@ class DetectionSet:
     def __len__(self) -> int:
         return len(self.samples)
 
-    def choose(self, positions: Iterable[int]) -> DetectionSet:
+    def choose(self, positions: Iterable[int]) -> DetectionDataset:
         """Keep the pictures at these positions, in their order; a position may come more than once."""
         return replace(self, samples=tuple(self.samples[position] for position in positions))
 
-    def joined(self, other: DetectionSet) -> DetectionSet:
+    def joined(self, other: DetectionDataset) -> DetectionDataset:
         """Put the pictures of both together. Raises ValueError when the categories differ."""
         if other.categories != self.categories:
             raise ValueError(f"{self.categories} and {other.categories} are not the same categories")

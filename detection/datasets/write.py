@@ -1,4 +1,4 @@
-"""A DetectionSet -> COCO files of the layout that `boxpaint generate` writes: images/ and annotations/."""
+"""A DetectionDataset -> COCO files of the layout that `boxpaint generate` writes: images/ and annotations/."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from detection.datasets.types import NOT_EXHAUSTIVE, DetectionSet
-from generator.segmentation import decode_segmentation
-from generator.storage import make_folder, write_json
+from detection.datasets.types import NOT_EXHAUSTIVE, DetectionDataset
+from generator.foundation.storage import make_folder, write_json
+from generator.labels.segmentation import decode_segmentation
 
 
-def write_coco(splits: Mapping[str, DetectionSet], folder: Path, *, description: str) -> list[Path]:
+def write_coco(splits: Mapping[str, DetectionDataset], folder: Path, *, description: str) -> list[Path]:
     """Write annotations/instances_<split>.json for each split; returns the paths. Raises StorageError.
 
     Pictures must lie in folder/images already; ids count from 1 through all splits, so that they merge by

@@ -25,7 +25,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from detection.detectors.settings import SMALL_DETECTIONS
 from detection.detectors.small_backbone import PYRAMID_CHANNELS, STRIDES, SmallBackbone
-from generator.errors import ModelError
+from generator.foundation.errors import ModelError
 
 # (categories, width and height of the input) -> model in training mode, with fresh weights
 Build = Callable[[int, tuple[int, int]], nn.Module]

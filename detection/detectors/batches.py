@@ -16,8 +16,8 @@ from detection.detectors.mixing import MixOrder
 from detection.detectors.pictures import Picture, PictureStore
 from detection.detectors.settings import FitSettings
 from detection.detectors.types import TrainingMix
-from generator.errors import DatasetError, Fault
-from generator.seeds import derive_seed
+from generator.foundation.errors import DatasetError, Fault
+from generator.foundation.seeds import derive_seed
 
 _ORDER, _AUGMENT = 1, 2
 # What a process that reads pictures has left when it is asked to end.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from generator.seeds import derive_rng
+from generator.foundation.seeds import derive_rng
 
 # (which data set of the mix, which of its pictures)
 Pick = tuple[int, int]

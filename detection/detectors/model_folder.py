@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from detection.detectors.settings import ModelOptions
-from generator.errors import ModelError, ModelNotFoundError
-from generator.storage import make_folder, translate_os_errors, write_json
+from generator.foundation.errors import ModelError, ModelNotFoundError
+from generator.foundation.storage import make_folder, translate_os_errors, write_json
 
 SCHEMA_VERSION = 1
 KIND = "boxpaint detector"

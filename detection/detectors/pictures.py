@@ -9,8 +9,8 @@ import numpy as np
 
 from detection.datasets.read import read_rgb
 from detection.datasets.types import Sample
-from generator.errors import DatasetError, Fault
-from generator.segmentation import decode_segmentation
+from generator.foundation.errors import DatasetError, Fault
+from generator.labels.segmentation import decode_segmentation
 
 # Of one store; a training has two, one of them for its validation pictures.
 CACHE_BYTES = 1024**3

@@ -17,8 +17,8 @@ from torchvision.models._api import WeightsEnum
 
 from detection.detectors.architectures import Architecture
 from detection.detectors.model_folder import ModelCard, read_card
-from generator.errors import ModelError, ModelNotFoundError
-from generator.storage import translate_os_errors
+from generator.foundation.errors import ModelError, ModelNotFoundError
+from generator.foundation.storage import translate_os_errors
 
 Weights = Mapping[str, torch.Tensor]
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from detection.detectors.model_folder import CARD, ModelCard, read_card
 from detection.detectors.settings import SMALL_DETECTIONS, ModelOptions
 from detection.detectors.types import Detector
-from generator.errors import ModelError
-from generator.seeds import derive_seed
+from generator.foundation.errors import ModelError
+from generator.foundation.seeds import derive_seed
 
 if TYPE_CHECKING:
     import torch

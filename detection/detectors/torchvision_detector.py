@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from detection.coco_metrics import mean_average_precision
-from detection.datasets.types import DetectionSet
+from detection.datasets.types import DetectionDataset
 from detection.detectors.architectures import ARCHITECTURES, Architecture
 from detection.detectors.model_folder import ModelCard, write_card
 from detection.detectors.pictures import CACHE_BYTES, PictureStore, resize
@@ -23,8 +23,8 @@ from detection.detectors.settings import FitSettings
 from detection.detectors.training import Training, as_input, copied, identity
 from detection.detectors.types import Detections, FitListener, FitResult, TrainingMix
 from detection.optimisation import deterministic, in_smaller_batches, memory_explained, placed
-from generator.errors import ModelError, ModelNotFoundError
-from generator.storage import make_folder, translate_os_errors, write_bytes
+from generator.foundation.errors import ModelError, ModelNotFoundError
+from generator.foundation.storage import make_folder, translate_os_errors, write_bytes
 
 WEIGHTS = "model.safetensors"
 _PREDICT_BATCH = 16
@@ -59,7 +59,7 @@ class TorchvisionDetector:
         settings: FitSettings,
         *,
         seed: int,
-        validation: DetectionSet | None = None,
+        validation: DetectionDataset | None = None,
         checkpoint: Path | None = None,
         listener: FitListener | None = None,
     ) -> FitResult:
@@ -124,7 +124,7 @@ class TorchvisionDetector:
         except _NO_WEIGHTS as error:
             raise ModelError(f"{path} cannot be used: {str(error).splitlines()[0]}") from None
 
-    def _check(self, mix: TrainingMix, validation: DetectionSet | None) -> None:
+    def _check(self, mix: TrainingMix, validation: DetectionDataset | None) -> None:
         for data in (*mix.sets, *([] if validation is None else [validation])):
             if data.categories != self.categories:
                 theirs, ours = ", ".join(data.categories), ", ".join(self.categories)
@@ -141,7 +141,7 @@ class TorchvisionDetector:
             return [module for module in body.modules() if isinstance(module, nn.BatchNorm2d)]
         return []
 
-    def _scorer(self, validation: DetectionSet) -> Callable[[], float]:
+    def _scorer(self, validation: DetectionDataset) -> Callable[[], float]:
         store = PictureStore(self._input_wh, with_masks=False)
 
         def score() -> float:

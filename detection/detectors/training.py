@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from detection.datasets.types import DetectionSet
+from detection.datasets.types import DetectionDataset
 from detection.detectors.batches import Batch, BatchSource
 from detection.detectors.pictures import PictureStore
 from detection.detectors.settings import FitSettings
@@ -27,10 +27,10 @@ from detection.optimisation import (
     read_checkpoint,
     save_checkpoint,
 )
-from generator.errors import ModelError
-from generator.painting.device import autocast
-from generator.seeds import derive_seed
-from generator.storage import make_folder, remove_leftovers
+from generator.foundation.device import autocast
+from generator.foundation.errors import ModelError
+from generator.foundation.seeds import derive_seed
+from generator.foundation.storage import make_folder, remove_leftovers
 
 CHECKPOINT = "checkpoint.pt"
 _DRAWS = 4
@@ -210,7 +210,7 @@ def copied(model: nn.Module) -> dict[str, torch.Tensor]:
 
 def identity(
     mix: TrainingMix,
-    validation: DetectionSet | None,
+    validation: DetectionDataset | None,
     settings: FitSettings,
     weights: Mapping[str, torch.Tensor],
     *,
@@ -231,7 +231,7 @@ def identity(
     }
 
 
-def _digest_of_set(data: DetectionSet) -> str:
+def _digest_of_set(data: DetectionDataset) -> str:
     digest = hashlib.sha256(json.dumps(data.categories).encode())
     for sample in data.samples:
         # The name alone: where a data set lies, or how its path was written, decides nothing.

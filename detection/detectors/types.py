@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from detection.datasets.types import DetectionSet
+from detection.datasets.types import DetectionDataset
 from detection.detectors.settings import FitSettings
 
 
@@ -41,7 +41,7 @@ class TrainingMix:
     Shares are above 0 and sum to 1. Each set is gone through in shuffled rounds, so that a small set repeats.
     """
 
-    sets: tuple[DetectionSet, ...]
+    sets: tuple[DetectionDataset, ...]
     shares: tuple[float, ...]
 
     def __post_init__(self) -> None:
@@ -55,7 +55,7 @@ class TrainingMix:
             raise ValueError("a data set of the mix has no pictures")
 
     @classmethod
-    def of(cls, data: DetectionSet) -> TrainingMix:
+    def of(cls, data: DetectionDataset) -> TrainingMix:
         """One data set alone."""
         return cls(sets=(data,), shares=(1.0,))
 
@@ -106,7 +106,7 @@ class Detector(Predictor, Protocol):
         settings: FitSettings,
         *,
         seed: int,
-        validation: DetectionSet | None = None,
+        validation: DetectionDataset | None = None,
         checkpoint: Path | None = None,
         listener: FitListener | None = None,
     ) -> FitResult:

@@ -21,7 +21,7 @@ from detection.detectors.torchvision_detector import TorchvisionDetector
 from detection.detectors.yolo_library import non_max_suppression
 from detection.detectors.yolo_network import Network, backbone_of
 from detection.detectors.yolo_weights import NETWORK, make_network, read_network
-from generator.storage import make_folder, write_json
+from generator.foundation.storage import make_folder, write_json
 
 # As ultralytics scores its own detectors: https://docs.ultralytics.com/modes/val/
 MIN_SCORE, MAX_IOU, MAX_DETECTIONS = 0.001, 0.7, 300

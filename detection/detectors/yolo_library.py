@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from generator.errors import ModelError
+from generator.foundation.errors import ModelError
 
 _WHILE_IMPORTED = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false"}
 _CONFIG_FOLDER = "YOLO_CONFIG_DIR"

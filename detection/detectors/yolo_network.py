@@ -26,8 +26,8 @@ from detection.detectors.yolo_library import (
     layers,
     v10Detect,
 )
-from generator.errors import ModelError, ModelNotFoundError
-from generator.storage import translate_os_errors
+from generator.foundation.errors import ModelError, ModelNotFoundError
+from generator.foundation.storage import translate_os_errors
 
 DEFAULT_VARIANT = "yolo11n"
 CHANNELS = 3

@@ -31,8 +31,8 @@ from detection.detectors.yolo_network import (
     give_categories,
     same_network,
 )
-from generator.errors import ModelError, ModelNotFoundError
-from generator.storage import translate_os_errors
+from generator.foundation.errors import ModelError, ModelNotFoundError
+from generator.foundation.storage import translate_os_errors
 
 NETWORK, WEIGHTS = "network.json", "model.safetensors"
 # What goes before the names of weights in a saved detector: YoloModel holds the network under this name.

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from detection.coco_metrics import IOU_THRESHOLDS, RECALL_THRESHOLDS, IouType, evaluate_pictures
-from detection.datasets.types import DetectionSet
+from detection.datasets.types import DetectionDataset
 from detection.detectors.types import Detections
-from generator.seeds import derive_rng
+from generator.foundation.seeds import derive_rng
 
 # As pycocotools has it in the denominator of the precision.
 _EPSILON = np.spacing(1)
@@ -43,7 +43,7 @@ class ResampledAp:
     order of the data set's pictures, copies of one picture side by side.
     """
 
-    def __init__(self, data: DetectionSet, found: Sequence[Detections], *, iou_type: IouType = "bbox"):
+    def __init__(self, data: DetectionDataset, found: Sequence[Detections], *, iou_type: IouType = "bbox"):
         """Match `found`, one answer for each picture of `data`. Raises ValueError as `score_sets`."""
         self.categories = data.categories
         self.pictures = len(data)

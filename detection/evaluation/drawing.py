@@ -11,8 +11,8 @@ from PIL import Image
 from detection.datasets.types import Sample
 from detection.detectors.types import Detections
 from detection.evaluation.mistakes import PictureMistakes
-from generator.geometry import Box
-from generator.pictures import category_colours, draw_boxes
+from generator.dataset.pictures import category_colours, draw_boxes
+from generator.foundation.geometry import Box
 
 # Okabe and Ito 2008: told apart by colour-blind eyes as well.
 RIGHT, WRONG, MISSED = "#009E73", "#D55E00", "#56B4E9"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from detection.datasets.read import read_rgb
-from detection.datasets.types import DetectionSet
+from detection.datasets.types import DetectionDataset
 from detection.detectors.types import Detections, Detector
 
 # Pictures that are in memory at once.
@@ -13,7 +13,7 @@ _BATCH = 16
 
 
 def find_objects(
-    detector: Detector, data: DetectionSet, on_picture: Callable[[int], None] = lambda _: None
+    detector: Detector, data: DetectionDataset, on_picture: Callable[[int], None] = lambda _: None
 ) -> list[Detections]:
     """Find objects in every picture of a data set, in its order; `on_picture` is told how many are done.
 

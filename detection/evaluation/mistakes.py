@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from detection.coco_metrics import evaluate_pictures
-from detection.datasets.types import DetectionSet
+from detection.datasets.types import DetectionDataset
 from detection.detectors.types import Detections
 
 
@@ -50,7 +50,7 @@ class PictureMistakes:
         return len(self.wrong) + len(self.missed)
 
 
-def match_pictures(data: DetectionSet, found: Sequence[Detections]) -> list[Matches]:
+def match_pictures(data: DetectionDataset, found: Sequence[Detections]) -> list[Matches]:
     """Match what was found in each picture with its labels, as COCO does at IoU 0.50."""
     evaluation = evaluate_pictures(data, found, sizes=False)
     matches, first_label, first_box = [], 1, 1
@@ -71,7 +71,7 @@ def match_pictures(data: DetectionSet, found: Sequence[Detections]) -> list[Matc
 
 
 def best_working_point(
-    data: DetectionSet, found: Sequence[Detections], matches: Sequence[Matches]
+    data: DetectionDataset, found: Sequence[Detections], matches: Sequence[Matches]
 ) -> WorkingPoint | None:
     """The least score to ask for that gives the highest F1 on these pictures; None when nothing is right anywhere."""
     counted = [~match.ignored for match in matches]
@@ -97,7 +97,7 @@ def best_working_point(
 
 
 def find_mistakes(
-    data: DetectionSet, found: Sequence[Detections], matches: Sequence[Matches], *, min_score: float
+    data: DetectionDataset, found: Sequence[Detections], matches: Sequence[Matches], *, min_score: float
 ) -> list[PictureMistakes]:
     """Mistakes in each picture when only boxes from `min_score` on are taken; the picture with most of them first."""
     mistakes = []

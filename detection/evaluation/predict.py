@@ -24,9 +24,9 @@ from detection.evaluation.finding import confident
 from detection.segmenter.pictures import NamedPicture, find_masks
 from detection.segmenter.results import file_names
 from detection.work_folder import make_room, working_in
-from generator.errors import DatasetError, Fault
-from generator.storage import make_folder, write_bytes, write_json
-from generator.version import __version__
+from generator.foundation.errors import DatasetError, Fault
+from generator.foundation.storage import make_folder, write_bytes, write_json
+from generator.foundation.version import __version__
 
 KIND = "boxpaint prediction"
 DRAWN, DETECTIONS, PICTURES, ABOUT = "drawn", "detections.json", "pictures.json", "predict.json"

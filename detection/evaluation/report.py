@@ -19,7 +19,7 @@ from PIL import Image
 
 from detection.coco_metrics import SetScores, score_sets
 from detection.datasets.read import open_rgb
-from detection.datasets.types import DetectionSet
+from detection.datasets.types import DetectionDataset
 from detection.detectors.types import Detections
 from detection.evaluation.curves import draw_precision_recall
 from detection.evaluation.drawing import MISSED, RIGHT, WRONG, draw_mistakes
@@ -30,9 +30,9 @@ from detection.evaluation.mistakes import (
     find_mistakes,
     match_pictures,
 )
+from generator.foundation.storage import make_folder, write_bytes, write_json, write_text
+from generator.foundation.version import __version__
 from generator.report.environment import page_environment
-from generator.storage import make_folder, write_bytes, write_json, write_text
-from generator.version import __version__
 
 SCHEMA_VERSION = 1
 KIND = "boxpaint evaluation"
@@ -51,7 +51,7 @@ class Evaluation:
     mistakes: tuple[PictureMistakes, ...]
 
 
-def evaluate_found(data: DetectionSet, found: Sequence[Detections]) -> Evaluation:
+def evaluate_found(data: DetectionDataset, found: Sequence[Detections]) -> Evaluation:
     """Score what was found in each picture of a data set, and find its mistakes."""
     matches = match_pictures(data, found)
     point = best_working_point(data, found, matches)
@@ -65,7 +65,7 @@ def evaluate_found(data: DetectionSet, found: Sequence[Detections]) -> Evaluatio
 
 def write_evaluation(
     evaluation: Evaluation,
-    data: DetectionSet,
+    data: DetectionDataset,
     found: Sequence[Detections],
     folder: Path,
     *,
@@ -106,7 +106,7 @@ def write_evaluation(
     return folder / PAGE
 
 
-def _shown(mistakes: PictureMistakes, data: DetectionSet, found: Detections) -> dict[str, Any]:
+def _shown(mistakes: PictureMistakes, data: DetectionDataset, found: Detections) -> dict[str, Any]:
     sample = data.samples[mistakes.picture]
     drawn = draw_mistakes(open_rgb(sample.path), sample, found, mistakes, data.categories)
     return {

@@ -31,7 +31,7 @@ from detection.experiment.tables import (
 )
 from detection.experiment.value_curve import advice
 from detection.experiment.verdict import ARM_NAMES, points, share_sentence, verdict, with_images
-from generator.storage import write_text
+from generator.foundation.storage import write_text
 
 CARD, TRAININGS, SUMMARY, CURVES, FAILURES = "card.md", "card.csv", "summary.csv", "card.png", "failures.jpg"
 _SHOWN_FAILURES = 3

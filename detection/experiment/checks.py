@@ -7,8 +7,8 @@ import torch
 from detection.detectors.registry import make_detector
 from detection.experiment.config import ExperimentConfig
 from detection.experiment.jobs import plan_grid
-from generator.errors import BoxpaintError
-from generator.painting.device import choose_device
+from generator.foundation.device import choose_device
+from generator.foundation.errors import BoxpaintError
 
 
 def check_training(config: ExperimentConfig) -> torch.device:

@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 
 from detection.datasets.read import read_rgb
-from detection.datasets.types import DetectionSet, Sample
+from detection.datasets.types import DetectionDataset, Sample
 from detection.experiment.config import CopyPasteConfig
-from generator.seeds import derive_rng
-from generator.segmentation import decode_segmentation
-from generator.storage import atomic_writer
+from generator.foundation.seeds import derive_rng
+from generator.foundation.storage import atomic_writer
+from generator.labels.segmentation import decode_segmentation
 
 # GrabCut (Rother et al. 2004, https://doi.org/10.1145/1015706.1015720) sees this much around a box, of its longer side.
 _CONTEXT = 0.25
@@ -37,7 +37,7 @@ class CutOut:
     alpha: np.ndarray
 
 
-def paste_pictures(real: DetectionSet, settings: CopyPasteConfig, folder: Path, *, seed: int) -> DetectionSet:
+def paste_pictures(real: DetectionDataset, settings: CopyPasteConfig, folder: Path, *, seed: int) -> DetectionDataset:
     """Make pictures by pasting objects of `real` on its pictures; writes PNG files into `folder`.
 
     The label of a pasted object is its box, moved and scaled with it, so that it keeps the convention of whoever drew
@@ -59,7 +59,7 @@ def paste_pictures(real: DetectionSet, settings: CopyPasteConfig, folder: Path, 
             stream.write(cv2.imencode(".png", picture[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes())
         size_wh = base.width, base.height
         samples.append(Sample.of(path, size_wh, boxes, labels, not_exhaustive=base.not_exhaustive))
-    return DetectionSet(categories=real.categories, samples=tuple(samples))
+    return DetectionDataset(categories=real.categories, samples=tuple(samples))
 
 
 def cut_out(sample: Sample, picture: np.ndarray) -> list[CutOut]:

@@ -12,7 +12,7 @@ import torch
 from detection.datasets.categories import choose_categories, rename_categories
 from detection.datasets.near_duplicates import near_duplicate_groups
 from detection.datasets.read import read_detection_set
-from detection.datasets.types import DetectionSet
+from detection.datasets.types import DetectionDataset
 from detection.experiment.checks import check_numbers, check_training
 from detection.experiment.config import ExperimentConfig, RealConfig, SyntheticConfig
 from detection.experiment.jobs import Materials
@@ -22,11 +22,11 @@ from detection.importers.run import import_set
 from detection.importers.types import ImportOptions
 from detection.runs.folder import digests_of, read_used
 from generator.config import Config
-from generator.errors import BoxpaintError, DatasetError, Fault, RunMismatchError
+from generator.dataset.validation import find_annotation_files, read_annotations
+from generator.foundation.errors import BoxpaintError, DatasetError, Fault, RunMismatchError
+from generator.foundation.storage import sha256_of
 from generator.run import Listener, generate
-from generator.spec import load_spec
-from generator.storage import sha256_of
-from generator.validation import find_annotation_files, read_annotations
+from generator.spec.spec import load_spec
 
 IMPORTED, PAINTED = "real", "painted"
 
@@ -35,8 +35,8 @@ IMPORTED, PAINTED = "real", "painted"
 class RealPictures:
     """Real pictures to train with and to score on; `remarks` is what a reader of the scores must know of them."""
 
-    train: DetectionSet
-    test: DetectionSet
+    train: DetectionDataset
+    test: DetectionDataset
     remarks: tuple[str, ...]
 
 
@@ -93,11 +93,11 @@ def read_real(real: RealConfig, categories: tuple[str, ...], out: Path) -> RealP
         report = import_set(real.data, out / IMPORTED, ImportOptions(overwrite=True))
         folder, remarks = report.folder, _of_import(report)
 
-    def read(split: str) -> DetectionSet:
+    def read(split: str) -> DetectionDataset:
         data = rename_categories(read_detection_set(folder, split=split), real.rename)
         return choose_categories(data, categories, where=f"{folder}, split {split}", rename_with="real.rename")
 
-    train, test = reduce(DetectionSet.joined, map(read, real.train)), read(real.test)
+    train, test = reduce(DetectionDataset.joined, map(read, real.train)), read(real.test)
     train, leaks = _without_seen(train, test)
     for data, name in ((train, "training"), (test, "test")):
         missing = [category for category, count in data.counts().items() if not count]
@@ -108,7 +108,7 @@ def read_real(real: RealConfig, categories: tuple[str, ...], out: Path) -> RealP
     return RealPictures(train=train, test=test, remarks=(*remarks, *leaks))
 
 
-def read_painted(config: ExperimentConfig, out: Path, *, listener: Listener) -> DetectionSet:
+def read_painted(config: ExperimentConfig, out: Path, *, listener: Listener) -> DetectionDataset:
     """Read painted pictures, painted first where no data set is given; in an order of the seed's."""
     settings = config.synthetic
     folder = settings.data or _paint(settings, out / PAINTED, listener=listener)
@@ -146,7 +146,7 @@ def _of_import(report: ImportReport) -> list[str]:
     return lines
 
 
-def _without_seen(train: DetectionSet, test: DetectionSet) -> tuple[DetectionSet, list[str]]:
+def _without_seen(train: DetectionDataset, test: DetectionDataset) -> tuple[DetectionDataset, list[str]]:
     """Leave out training pictures that look like a test picture: the score would be of what was learnt by heart."""
     groups = near_duplicate_groups(sample.path for data in (test, train) for sample in data.samples)
     of_test = dict(zip(groups[: len(test)], test.samples, strict=True))

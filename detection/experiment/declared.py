@@ -9,8 +9,8 @@ from typing import Any
 
 from detection.experiment.config import ExperimentConfig
 from detection.experiment.job_folder import JOB
-from generator.errors import StorageError
-from generator.storage import translate_os_errors, write_json
+from generator.foundation.errors import StorageError
+from generator.foundation.storage import translate_os_errors, write_json
 
 EXPERIMENT = "experiment.json"
 # Of these the scores do not hang: speed, words, and where files lie. Other pictures are other trainings anyway.

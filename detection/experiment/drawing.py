@@ -10,13 +10,13 @@ import numpy as np
 from PIL import Image
 
 from detection.datasets.read import open_rgb
-from detection.datasets.types import DetectionSet, Sample
+from detection.datasets.types import DetectionDataset, Sample
 from detection.detectors.types import Detections
 from detection.evaluation.bootstrap import ResampledAp
 from detection.evaluation.drawing import draw_mistakes, pixel_box
 from detection.evaluation.mistakes import best_working_point, find_mistakes, match_pictures
-from generator.pictures import category_colours, draw_boxes, spread, tile
-from generator.storage import atomic_writer
+from generator.dataset.pictures import category_colours, draw_boxes, spread, tile
+from generator.foundation.storage import atomic_writer
 
 _QUALITY = 88
 # Where nothing is right anywhere, there is no best score to take boxes from.
@@ -34,7 +34,7 @@ class Failure:
     baseline_ap: float
 
 
-def write_sheet(path: Path, data: DetectionSet, *, most: int, columns: int, cell_width: int) -> None:
+def write_sheet(path: Path, data: DetectionDataset, *, most: int, columns: int, cell_width: int) -> None:
     """Write a JPEG of some pictures of a data set with their labels, spread over all of it. Raises StorageError."""
     colours = category_colours(data.categories)
     pictures = []
@@ -47,7 +47,7 @@ def write_sheet(path: Path, data: DetectionSet, *, most: int, columns: int, cell
 
 
 def worst_pictures(
-    data: DetectionSet, arm: Sequence[Sequence[Detections]], baseline: Sequence[Sequence[Detections]], *, most: int
+    data: DetectionDataset, arm: Sequence[Sequence[Detections]], baseline: Sequence[Sequence[Detections]], *, most: int
 ) -> list[Failure]:
     """Find where an arm loses most against another one, then where it is worst at all; `most` pictures of each.
 
@@ -74,7 +74,7 @@ def worst_pictures(
 
 def draw_failures(
     path: Path,
-    data: DetectionSet,
+    data: DetectionDataset,
     failures: Sequence[Failure],
     arm: Sequence[Detections],
     baseline: Sequence[Detections],
@@ -85,7 +85,9 @@ def draw_failures(
     _write_jpeg(path, tile(pictures, columns=2, cell_width=_CELL_PX))
 
 
-def _mistakes_drawn(data: DetectionSet, found: Sequence[Detections], failures: Sequence[Failure]) -> list[Image.Image]:
+def _mistakes_drawn(
+    data: DetectionDataset, found: Sequence[Detections], failures: Sequence[Failure]
+) -> list[Image.Image]:
     matches = match_pictures(data, found)
     point = best_working_point(data, found, matches)
     mistakes = find_mistakes(data, found, matches, min_score=point.min_score if point else _MIN_SCORE)
@@ -98,7 +100,7 @@ def _mistakes_drawn(data: DetectionSet, found: Sequence[Detections], failures: S
     return drawn
 
 
-def _of_pictures(data: DetectionSet, found: Sequence[Sequence[Detections]]) -> np.ndarray:
+def _of_pictures(data: DetectionDataset, found: Sequence[Sequence[Detections]]) -> np.ndarray:
     """AP on each picture alone (N,), mean over subsets; NaN where there is nothing to find."""
     alone = np.arange(len(data))[:, None]
     return np.stack([ResampledAp(data, each).ap_of(alone) for each in found]).mean(axis=0)

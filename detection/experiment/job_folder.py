@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from detection.detectors.types import Detections
-from generator.errors import StorageError
-from generator.storage import atomic_writer, make_folder, translate_os_errors, write_json
+from generator.foundation.errors import StorageError
+from generator.foundation.storage import atomic_writer, make_folder, translate_os_errors, write_json
 
 SCHEMA_VERSION = 1
 JOB, DETECTIONS, MODEL, CHECKPOINT, PASTED = "job.json", "detections.json", "model", "checkpoint", "pasted.jpg"

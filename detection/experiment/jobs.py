@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from detection.datasets.digest import digest_of_set
-from detection.datasets.types import DetectionSet
+from detection.datasets.types import DetectionDataset
 from detection.detectors.settings import FitSettings
 from detection.experiment.config import (
     BASELINE_ARMS,
@@ -21,7 +21,7 @@ from detection.experiment.config import (
     ValueCurveConfig,
 )
 from detection.experiment.subsets import choose_subset
-from generator.version import __version__
+from generator.foundation.version import __version__
 
 # To be raised when equal settings train otherwise than before: old results are then not taken for new ones.
 RECIPE = 2
@@ -78,10 +78,10 @@ class Materials:
     """Everything that jobs are made from; sent once to every process."""
 
     config: ExperimentConfig
-    train: DetectionSet
+    train: DetectionDataset
     """All real training pictures."""
-    test: DetectionSet
-    painted: DetectionSet | None
+    test: DetectionDataset
+    painted: DetectionDataset | None
     """In the order in which a value curve takes them."""
     digests: Mapping[str, str]
     """SHA-256 of every picture's file, by its path."""
@@ -93,19 +93,19 @@ class Materials:
     remarks: tuple[str, ...] = ()
     """What reading the pictures brought up, for terminal and card."""
 
-    def real_of(self, job: Job) -> DetectionSet | None:
+    def real_of(self, job: Job) -> DetectionDataset | None:
         """The real pictures that a job may see."""
         return choose_subset(self.train, self.config.seed, job.subset, job.number) if job.number else None
 
-    def measured_of(self, job: Job) -> DetectionSet | None:
+    def measured_of(self, job: Job) -> DetectionDataset | None:
         """The real pictures that the scale of a job's painted boxes is measured on."""
         return choose_subset(self.train, self.config.seed, job.subset, job.measured) if job.measured else None
 
-    def painted_of(self, job: Job) -> DetectionSet | None:
+    def painted_of(self, job: Job) -> DetectionDataset | None:
         """The painted pictures that a job may see, with the boxes that they came with."""
         return self.painted.choose(range(job.painted)) if self.painted is not None and job.painted else None
 
-    def data_digest(self, data: DetectionSet) -> str:
+    def data_digest(self, data: DetectionDataset) -> str:
         """First 16 hex digits of what identifies pictures and labels."""
         return digest_of_set(data, (self.digests[str(sample.path)] for sample in data.samples))[:16]
 

@@ -14,7 +14,7 @@ from detection.experiment.config import PAINTED_ARMS, Arm
 from detection.experiment.run import Outcome
 from detection.experiment.value_curve import ValueCurve
 from detection.experiment.verdict import ARM_NAMES, arm_name
-from generator.storage import atomic_writer
+from generator.foundation.storage import atomic_writer
 
 _STYLE: Any = {"text.parse_math": False, "font.size": 9}
 # Okabe and Ito 2008: told apart by colour-blind eyes as well.

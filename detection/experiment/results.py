@@ -13,7 +13,7 @@ from detection.experiment.config import Arm, ExperimentConfig
 from detection.experiment.job_folder import JobFolder
 from detection.experiment.jobs import Job, Materials
 from detection.experiment.statistics import Cell
-from generator.errors import StorageError
+from generator.foundation.errors import StorageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

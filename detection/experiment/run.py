@@ -31,10 +31,10 @@ from detection.experiment.statistics import Cell, Gain, best_of, gain_of, share_
 from detection.experiment.training import run_job
 from detection.experiment.value_curve import ValueCurve, curve_of
 from detection.intervals import Interval
-from generator.engines.processes import JobListener, Workers
-from generator.errors import RunMismatchError
+from generator.foundation.errors import RunMismatchError
+from generator.foundation.processes import JobListener, Workers
+from generator.foundation.storage import locked, translate_os_errors
 from generator.run import Listener
-from generator.storage import locked, translate_os_errors
 
 _JOBS = "jobs"
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from detection.datasets.types import DetectionSet
-from generator.seeds import derive_rng
+from detection.datasets.types import DetectionDataset
+from generator.foundation.seeds import derive_rng
 
-# Positions below the experiment's seed, see generator/seeds.py.
+# Positions below the experiment's seed, see generator/foundation/seeds.py.
 SUBSET, TRAINING, PAINTED_ORDER, PASTING, RESAMPLING = range(5)
 
 
-def subset_order(data: DetectionSet, seed: int, subset: int) -> list[int]:
+def subset_order(data: DetectionDataset, seed: int, subset: int) -> list[int]:
     """Positions of all pictures in the order in which subset number `subset` takes them.
 
     A shuffle; but pictures that bring a category which none before them shows come first, so that three pictures hold
@@ -29,14 +29,14 @@ def subset_order(data: DetectionSet, seed: int, subset: int) -> list[int]:
     return [*first, *(position for position in shuffled if position not in first)]
 
 
-def choose_subset(data: DetectionSet, seed: int, subset: int, number: int) -> DetectionSet:
+def choose_subset(data: DetectionDataset, seed: int, subset: int, number: int) -> DetectionDataset:
     """Subset `subset` of `number` pictures. Raises ValueError when there are not so many."""
     if number > len(data):
         raise ValueError(f"{number} of {len(data)} pictures")
     return data.choose(subset_order(data, seed, subset)[:number])
 
 
-def shuffle_painted(data: DetectionSet, seed: int, number: int) -> DetectionSet:
+def shuffle_painted(data: DetectionDataset, seed: int, number: int) -> DetectionDataset:
     """The first so many painted pictures by name, in an order of the seed's.
 
     By name, so that a folder that holds more gives what one that was painted with so many does; shuffled, since scenes

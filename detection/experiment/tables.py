@@ -12,7 +12,7 @@ from detection.experiment.run import Outcome
 from detection.experiment.statistics import Cell
 from detection.experiment.verdict import ARM_NAMES, arm_name, points, range_of, with_images
 from detection.intervals import Interval
-from generator.storage import write_text
+from generator.foundation.storage import write_text
 
 Rows = list[list[str]]
 _ABSENT = "–"

@@ -15,7 +15,7 @@ import torch
 from detection.calibration.boxes import BoxScale
 from detection.calibration.labels import with_boxes
 from detection.coco_metrics import score_sets
-from detection.datasets.types import DetectionSet
+from detection.datasets.types import DetectionDataset
 from detection.detectors.registry import load_detector, make_detector
 from detection.detectors.types import Detector, FitListener, FitResult, TrainingMix
 from detection.evaluation.bootstrap import ResampledAp, draw_resamples
@@ -26,8 +26,8 @@ from detection.experiment.drawing import write_sheet
 from detection.experiment.job_folder import CHECKPOINT, MODEL, PASTED, JobFolder
 from detection.experiment.jobs import Job, Materials
 from detection.experiment.subsets import PASTING, RESAMPLING, TRAINING
-from generator.seeds import derive_seed
-from generator.storage import make_folder, remove_leftovers
+from generator.foundation.seeds import derive_seed
+from generator.foundation.storage import make_folder, remove_leftovers
 
 _PASTED_PICTURES = "pictures"
 _LOSS_DIGITS = 5
@@ -129,7 +129,7 @@ def _mix(job: Job, materials: Materials, folder: JobFolder) -> tuple[TrainingMix
     return TrainingMix.of(prepared), scales
 
 
-def _pasted(job: Job, materials: Materials, real: DetectionSet, folder: JobFolder) -> DetectionSet:
+def _pasted(job: Job, materials: Materials, real: DetectionDataset, folder: JobFolder) -> DetectionDataset:
     """Make pictures with pasted objects, the same for all arms, and a sheet of some of them to look at."""
     config = materials.config
     seed = derive_seed(config.seed, PASTING, job.subset, job.number)

@@ -9,7 +9,7 @@ from typing import Any
 
 from detection.exporters.types import PictureSet
 from detection.exporters.work import Work
-from generator.storage import make_folder, write_json
+from generator.foundation.storage import make_folder, write_json
 
 OPENING = """
 from pycocotools.coco import COCO

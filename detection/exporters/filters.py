@@ -10,11 +10,11 @@ import numpy as np
 
 from detection.exporters.reading import with_category_ids
 from detection.exporters.types import Annotation, Category, ExportOptions, Picture, PictureSet
-from generator.balance import shared_out
-from generator.errors import DatasetError, Fault
-from generator.seeds import derive_rng
+from generator.foundation.errors import DatasetError, Fault
+from generator.foundation.seeds import derive_rng
+from generator.plan.balance import shared_out
 
-# Positions below the seed: generator/seeds.py.
+# Positions below the seed: generator/foundation/seeds.py.
 _SPREAD, _BALANCE = 0, 1
 
 

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from detection.work_folder import remove
-from generator.errors import RunMismatchError, StorageError
-from generator.run_identity import read_json
-from generator.storage import locked, make_folder, translate_os_errors
+from generator.dataset.identity import read_json
+from generator.foundation.errors import RunMismatchError, StorageError
+from generator.foundation.storage import locked, make_folder, translate_os_errors
 
 MARKER = "export.json"
 KIND = "boxpaint export"

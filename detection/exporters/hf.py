@@ -19,7 +19,7 @@ import yaml
 from detection.exporters.rows import json_of, rle_text
 from detection.exporters.types import Picture, PictureSet
 from detection.exporters.work import Work
-from generator.storage import translate_os_errors
+from generator.foundation.storage import translate_os_errors
 
 OPENING = """
 from datasets import load_dataset

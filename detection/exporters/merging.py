@@ -22,8 +22,8 @@ from detection.exporters.report import ExportReport
 from detection.exporters.run import write_export
 from detection.exporters.types import Category, ExportOptions, Picture, PictureSet
 from detection.exporters.work import OnPicture
-from generator.errors import BoxpaintError, DatasetError, Fault
-from generator.provenance import says_synthetic
+from generator.dataset.provenance import says_synthetic
+from generator.foundation.errors import BoxpaintError, DatasetError, Fault
 
 SYNTHETIC, REAL = "synthetic", "real"
 _SHOWN_GROUPS = 3

@@ -9,8 +9,8 @@ from PIL import Image, PngImagePlugin
 
 from detection.datasets.read import open_rgb
 from detection.exporters.types import Picture
-from generator.errors import DatasetError, Fault
-from generator.provenance import PNG_LEVEL
+from generator.dataset.provenance import PNG_LEVEL
+from generator.foundation.errors import DatasetError, Fault
 
 JPEG_QUALITY = 95
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from generator.exporters.coco import mask_to_polygons
-from generator.segmentation import decode_segmentation
+from generator.dataset.coco import mask_to_polygons
+from generator.labels.segmentation import decode_segmentation
 
 
 def polygons_of(segmentation: Any, size_hw: tuple[int, int]) -> list[np.ndarray]:

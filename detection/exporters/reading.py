@@ -13,8 +13,8 @@ from typing import Any
 from detection.datasets.picture_names import portable_path, unique_stems
 from detection.datasets.types import NOT_EXHAUSTIVE
 from detection.exporters.types import Annotation, Category, Picture, PictureSet
-from generator.errors import DatasetError, Fault
-from generator.validation import find_annotation_files, locate_picture, read_annotations
+from generator.dataset.validation import find_annotation_files, locate_picture, read_annotations
+from generator.foundation.errors import DatasetError, Fault
 
 LISTS = ("images", "annotations", "categories")
 # Of an image, in the manner of LVIS: categories that it is known not to show, and those not labelled throughout.

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from detection.exporters import coco, crops, hf, semantic, voc, webdataset, yolo, yolo_seg
 from detection.exporters.types import PictureSet
 from detection.exporters.work import Work
-from generator.errors import DatasetError, Fault
+from generator.foundation.errors import DatasetError, Fault
 
 
 class Exporter(NamedTuple):

@@ -15,8 +15,8 @@ from detection.exporters.registry import Exporter, find_exporter
 from detection.exporters.report import CARD, ExportReport, count_labels, render_card
 from detection.exporters.types import ExportOptions, PictureSet
 from detection.exporters.work import OnPicture, Work
-from generator.errors import DatasetError, Fault
-from generator.storage import write_json, write_text
+from generator.foundation.errors import DatasetError, Fault
+from generator.foundation.storage import write_json, write_text
 
 
 def export_set(

@@ -18,8 +18,8 @@ from PIL import Image
 
 from detection.exporters.types import Annotation, Picture, PictureSet
 from detection.exporters.work import Work
-from generator.errors import DatasetError, Fault
-from generator.segmentation import decode_segmentation
+from generator.foundation.errors import DatasetError, Fault
+from generator.labels.segmentation import decode_segmentation
 
 OPENING = """
 import numpy as np

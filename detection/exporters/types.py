@@ -1,4 +1,4 @@
-"""Labelled pictures on their way out: unlike a DetectionSet they keep ids, crowds, and every field of their file."""
+"""Labelled pictures on their way out: unlike a DetectionDataset they keep ids, crowds and every field of a file."""
 
 from __future__ import annotations
 

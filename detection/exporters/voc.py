@@ -19,7 +19,7 @@ from xml.etree import ElementTree
 from detection.exporters.pixels import JPEG_QUALITY, encode, open_picture
 from detection.exporters.types import Annotation, Picture, PictureSet
 from detection.exporters.work import Work
-from generator.storage import translate_os_errors
+from generator.foundation.storage import translate_os_errors
 
 OPENING = """
 from torchvision.datasets import VOCDetection

@@ -19,7 +19,7 @@ from detection.datasets.picture_names import unique_stems
 from detection.exporters.rows import json_of, table_of
 from detection.exporters.types import Picture, PictureSet
 from detection.exporters.work import Work
-from generator.storage import sha256_of, translate_os_errors
+from generator.foundation.storage import sha256_of, translate_os_errors
 
 OPENING = """
 import webdataset

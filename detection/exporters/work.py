@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from detection.exporters.types import ExportOptions, Picture
-from generator.storage import translate_os_errors
+from generator.foundation.storage import translate_os_errors
 
 OnPicture = Callable[[int, int], None]
 

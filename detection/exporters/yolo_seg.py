@@ -12,7 +12,7 @@ from detection.exporters import yolo
 from detection.exporters.polygons import join_parts, polygons_of
 from detection.exporters.types import Annotation, PictureSet
 from detection.exporters.work import Work
-from generator.errors import DatasetError, Fault
+from generator.foundation.errors import DatasetError, Fault
 
 OPENING = """
 from ultralytics import YOLO

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from detection.importers.mending import MendedObject
 from detection.importers.types import Case, ImportOptions, RawSet
-from generator.errors import DatasetError, Fault
-from generator.spec_rules import MAX_NAME
+from generator.foundation.errors import DatasetError, Fault
+from generator.spec.rules import MAX_NAME
 
 
 def find_categories(raw: RawSet, options: ImportOptions) -> tuple[str, ...]:

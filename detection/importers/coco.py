@@ -17,8 +17,8 @@ from detection.datasets.split_names import split_of_folders, split_of_name
 from detection.importers.files import SourceFiles, without_annotation
 from detection.importers.segmentations import box_around, nested_polygons
 from detection.importers.types import Case, RawObject, RawPicture, RawSet
-from generator.errors import DatasetError, Fault
-from generator.text import NotTextError, decode_text
+from generator.foundation.errors import DatasetError, Fault
+from generator.foundation.text import NotTextError, decode_text
 
 LOOKS_FOR = 'JSON files with "images", "annotations" and "categories"'
 _MARKS = (b'"images"', b'"annotations"', b'"categories"')

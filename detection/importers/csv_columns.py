@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from detection.importers.matching import PICTURE_SUFFIXES
-from generator.errors import ConfigError, Fault
-from generator.text import split_separator_line, strip_text
+from generator.foundation.errors import ConfigError, Fault
+from generator.foundation.text import split_separator_line, strip_text
 
 _SYNONYMS = {
     "image": (

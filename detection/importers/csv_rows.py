@@ -14,8 +14,8 @@ from detection.importers.files import SourceFiles, without_annotation
 from detection.importers.lists import apply_claims, claims_of_lists
 from detection.importers.matching import Match
 from detection.importers.types import Case, RawObject, RawPicture, RawSet
-from generator.errors import DatasetError, Fault
-from generator.text import NotTextError, decode_text
+from generator.foundation.errors import DatasetError, Fault
+from generator.foundation.text import NotTextError, decode_text
 
 LOOKS_FOR = "CSV files with columns such as filename, class, xmin, ymin, xmax, ymax"
 _SUFFIXES = (".csv", ".tsv")

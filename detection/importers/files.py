@@ -15,9 +15,9 @@ from detection.datasets.split_names import split_of_folders
 from detection.importers.archives import SUFFIX, Member, members_of
 from detection.importers.matching import Match, PictureNames, is_picture
 from detection.importers.types import Case, RawPicture
-from generator.errors import DatasetError, Fault
-from generator.storage import translate_os_errors
-from generator.text import as_utf8
+from generator.foundation.errors import DatasetError, Fault
+from generator.foundation.storage import translate_os_errors
+from generator.foundation.text import as_utf8
 
 # Masks have the names of their pictures; archives made on a Mac hold a twin of every file.
 _MASK_FOLDERS = ("segmentationclass", "segmentationobject", "masks", "mask")

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from detection.work_folder import remove, working_in
-from generator.errors import RunMismatchError
-from generator.storage import make_folder, translate_os_errors
+from generator.foundation.errors import RunMismatchError
+from generator.foundation.storage import make_folder, translate_os_errors
 
 REPORT = "import.json"
 _UNFINISHED = ".import.unfinished"

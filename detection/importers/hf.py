@@ -20,8 +20,8 @@ from detection.datasets.split_names import split_of_folders
 from detection.importers.files import SourceFiles, without_annotation
 from detection.importers.json_objects import read_objects, size_of, transposed
 from detection.importers.types import Case, RawPicture, RawSet
-from generator.errors import DatasetError, Fault
-from generator.text import NotTextError, decode_text
+from generator.foundation.errors import DatasetError, Fault
+from generator.foundation.text import NotTextError, decode_text
 
 LOOKS_FOR = "metadata.jsonl or metadata.parquet with file_name and objects"
 _NAMES = ("metadata.jsonl", "metadata.parquet")

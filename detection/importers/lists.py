@@ -12,7 +12,7 @@ from detection.datasets.split_names import rank_of_split, split_of_word
 from detection.importers.files import SourceFiles
 from detection.importers.matching import PICTURE_SUFFIXES, loose_stem
 from detection.importers.types import Case, RawPicture
-from generator.text import decode_text
+from generator.foundation.text import decode_text
 
 # VOC has a number behind a name, Keras boxes behind a path.
 _LABELLED = re.compile(rf"(.+?(?:{'|'.join(map(re.escape, PICTURE_SUFFIXES))}))\s.*|(\S+)\s+-?\d+$", re.IGNORECASE)

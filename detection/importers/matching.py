@@ -19,7 +19,7 @@ from urllib.parse import unquote
 from detection.datasets.picture_names import portable_path
 from detection.datasets.split_names import split_of_folders, split_of_name
 from detection.importers.types import Case
-from generator.references import SUFFIXES
+from generator.spec.references import SUFFIXES
 
 PICTURE_SUFFIXES = (*SUFFIXES, ".jfif", ".gif", ".jpe", ".j2k", ".pnm", ".dng", ".nef", ".cr2", ".arw", ".dcm")
 _LETTERS, _CAPITALS, _ADDRESS, _SUFFIX = range(1, 5)

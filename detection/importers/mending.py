@@ -13,7 +13,7 @@ from detection.importers.pictures import BroughtPicture
 from detection.importers.segmentations import mend_segmentation
 from detection.importers.types import Case, RawObject, RawPicture
 
-# Rounded numbers stick out by less (the tolerance of generator/validation.py): cut in silence.
+# Rounded numbers stick out by less (the tolerance of generator/dataset/validation.py): cut in silence.
 EDGE_TOLERANCE_PX = 0.5
 # A thinner box has no area left when it is written in thousandths of a pixel and read as float32.
 MIN_SIDE_PX = 0.1

@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from detection.datasets.near_duplicates import picture_hash
-from generator.decoding import DecodedPicture, UnsupportedPictureError, decode_picture
-from generator.storage import translate_os_errors
+from generator.foundation.decoding import DecodedPicture, UnsupportedPictureError, decode_picture
+from generator.foundation.storage import translate_os_errors
 
 _SUFFIXES = {"JPEG": (".jpg", ".jpeg"), "MPO": (".jpg", ".jpeg"), "PNG": (".png",)}
 _UNSUPPORTED = (".dng", ".nef", ".cr2", ".arw", ".dcm")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from detection.importers import coco, csv_rows, hf, voc, webdataset, yolo
 from detection.importers.files import SourceFiles
 from detection.importers.types import RawSet
-from generator.errors import DatasetError, Fault
+from generator.foundation.errors import DatasetError, Fault
 
 
 class Importer(NamedTuple):

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from detection.datasets.types import DetectionSet
+from detection.datasets.types import DetectionDataset
 from detection.importers.types import Case, Done, ImportOptions
-from generator.version import __version__
+from generator.foundation.version import __version__
 
 SCHEMA_VERSION = 1
 
@@ -38,7 +38,7 @@ class ImportReport:
     other_formats: Mapping[str, str]
     options: ImportOptions
     splits_are: str
-    splits: Mapping[str, DetectionSet]
+    splits: Mapping[str, DetectionDataset]
     pictures: Found
     objects: Found
     cases: tuple[Case, ...]

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from detection.datasets.picture_names import as_unicode, unique_stems
-from detection.datasets.types import DetectionSet, Sample
+from detection.datasets.types import DetectionDataset, Sample
 from detection.datasets.write import write_coco
 from detection.importers.categories import choose_objects, find_categories
 from detection.importers.claims import TWICE, choose_pictures, join_entries, lost_picture
@@ -25,9 +25,9 @@ from detection.importers.registry import find_formats, read_fullest
 from detection.importers.report import Found, ImportReport
 from detection.importers.splitting import compile_pattern, split_pictures
 from detection.importers.types import Case, ImportOptions, RawPicture, RawSet
-from generator.decoding import UnsupportedPictureError
-from generator.errors import DatasetError, Fault
-from generator.storage import write_json
+from generator.foundation.decoding import UnsupportedPictureError
+from generator.foundation.errors import DatasetError, Fault
+from generator.foundation.storage import write_json
 
 _THREADS = 8
 OnPicture = Callable[[int, int], None]
@@ -71,7 +71,7 @@ def import_set(
         if faults := _lost_files(files.root, raw, imported, cases):
             raise DatasetError(faults)
         objects, dropped = choose_objects([item.objects for item in imported], categories, options)
-        data = DetectionSet(
+        data = DetectionDataset(
             categories=categories,
             samples=tuple(
                 _sample(item, chosen, categories, options) for item, chosen in zip(imported, objects, strict=True)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from detection.importers.orientation import turn_mask
-from generator.record import encode_mask
-from generator.segmentation import decode_segmentation, distance_from_mask
+from generator.dataset.record import encode_mask
+from generator.labels.segmentation import decode_segmentation, distance_from_mask
 
 # Other people's polygons and sizes may be of any type.
 _BROKEN = (ValueError, TypeError, LookupError, OverflowError)

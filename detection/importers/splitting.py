@@ -9,17 +9,17 @@ import numpy as np
 
 from detection.datasets.near_duplicates import group_hashes, merge_groups
 from detection.datasets.splits import DEFAULT_SHARES, split_set
-from detection.datasets.types import DetectionSet
+from detection.datasets.types import DetectionDataset
 from detection.importers.types import Case, ImportOptions, RawPicture
-from generator.errors import ConfigError, DatasetError, Fault
+from generator.foundation.errors import ConfigError, DatasetError, Fault
 
 UNLISTED = "unlisted"
 _FIRST = ("train", "val", "test")
 
 
 def split_pictures(
-    data: DetectionSet, pictures: Sequence[RawPicture], hashes: np.ndarray, options: ImportOptions
-) -> tuple[dict[str, DetectionSet], str, list[Case]]:
+    data: DetectionDataset, pictures: Sequence[RawPicture], hashes: np.ndarray, options: ImportOptions
+) -> tuple[dict[str, DetectionDataset], str, list[Case]]:
     """Split `data`, whose pictures came from `pictures` and have `hashes`, (N, 128) bool.
 
     Returns the splits, where they come from, and cases. Splits of the source stay as they are, even where pictures on

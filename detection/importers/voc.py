@@ -19,7 +19,7 @@ from detection.importers.files import SourceFiles, without_annotation
 from detection.importers.lists import apply_claims, claims_of_list, find_lists
 from detection.importers.matching import Match, loose_stem
 from detection.importers.types import Case, RawObject, RawPicture, RawSet
-from generator.text import NotTextError, decode_text
+from generator.foundation.text import NotTextError, decode_text
 
 LOOKS_FOR = "XML files with <annotation>"
 _MARK = b"<annotation"

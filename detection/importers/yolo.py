@@ -22,8 +22,8 @@ from detection.importers.lists import Claim, apply_claims, claims_of_folder, cla
 from detection.importers.matching import Match
 from detection.importers.types import Case, RawPicture, RawSet
 from detection.importers.yolo_lines import looks_like_labels, read_lines
-from generator.errors import DatasetError, Fault
-from generator.text import NotTextError, decode_text, strip_text
+from generator.foundation.errors import DatasetError, Fault
+from generator.foundation.text import NotTextError, decode_text, strip_text
 
 LOOKS_FOR = "text files of numbers named as the pictures are (data.yaml, classes.txt or obj.names beside them)"
 _NOTHING = ("", "~")

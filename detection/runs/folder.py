@@ -24,10 +24,10 @@ from detection.detectors.model_folder import CARD
 from detection.detectors.types import Detector, FitResult
 from detection.runs.plot import draw_losses, losses_csv
 from detection.work_folder import remove
-from generator.errors import ModelNotFoundError, RunMismatchError, StorageError
-from generator.folder_kinds import add_kind, kind_of
-from generator.run_identity import compare, read_json
-from generator.storage import sha256_of, translate_os_errors, write_bytes, write_json
+from generator.dataset.identity import compare, read_json
+from generator.foundation.errors import ModelNotFoundError, RunMismatchError, StorageError
+from generator.foundation.folder_kinds import add_kind, kind_of
+from generator.foundation.storage import sha256_of, translate_os_errors, write_bytes, write_json
 
 SCHEMA_VERSION = 1
 KIND = "boxpaint detector run"

@@ -20,9 +20,9 @@ from detection.machine import describe_machine
 from detection.runs.folder import RUN, RunFolder, UsedPicture, digests_of, find_model, read_used, run_of
 from detection.runs.sources import Source, check_validation
 from detection.work_folder import working_in
-from generator.errors import BoxpaintError, StorageError
-from generator.run_identity import read_json
-from generator.version import __version__
+from generator.dataset.identity import read_json
+from generator.foundation.errors import BoxpaintError, StorageError
+from generator.foundation.version import __version__
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -14,10 +14,10 @@ from detection.datasets.categories import check_same_categories, choose_categori
 from detection.datasets.digest import digest_of_set
 from detection.datasets.read import read_detection_set
 from detection.datasets.split_names import split_of_name, splits_of_kind
-from detection.datasets.types import DetectionSet
-from generator.errors import BoxpaintError, DatasetError, Fault
-from generator.storage import sha256_of, translate_os_errors
-from generator.validation import find_annotation_files
+from detection.datasets.types import DetectionDataset
+from generator.dataset.validation import find_annotation_files
+from generator.foundation.errors import BoxpaintError, DatasetError, Fault
+from generator.foundation.storage import sha256_of, translate_os_errors
 
 Role = Literal["real", "synthetic", "trained", "validation", "scored"]
 _PREFIX = "instances_"
@@ -34,7 +34,7 @@ class Source:
     role: Role
     path: Path
     splits: tuple[str, ...]
-    data: DetectionSet
+    data: DetectionDataset
     boxes: str = "labelled"
     scales: Mapping[str, BoxScale] = field(default_factory=dict)
 
@@ -192,13 +192,13 @@ def _chosen(path: Path, known: Sequence[str], split: str | None, role: Role) -> 
     return tuple(chosen)
 
 
-def _joined(parts: Sequence[DetectionSet]) -> DetectionSet:
+def _joined(parts: Sequence[DetectionDataset]) -> DetectionDataset:
     """Put splits together that may list their categories in another order, or not all of them."""
     names = tuple(dict.fromkeys(name for part in parts for name in part.categories))
 
-    def widened(part: DetectionSet) -> DetectionSet:
+    def widened(part: DetectionDataset) -> DetectionDataset:
         missing = tuple(name for name in names if name not in part.categories)
-        whole = DetectionSet(categories=(*part.categories, *missing), samples=part.samples)
+        whole = DetectionDataset(categories=(*part.categories, *missing), samples=part.samples)
         return choose_categories(whole, names, where="")
 
-    return reduce(DetectionSet.joined, map(widened, parts))
+    return reduce(DetectionDataset.joined, map(widened, parts))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from detection.datasets.types import DetectionSet, Sample
-from generator.errors import DatasetError, Fault
-from generator.segmentation import decode_segmentation
-from generator.validation import MAX_FAULTS_OF_A_KIND
+from detection.datasets.types import DetectionDataset, Sample
+from generator.dataset.validation import MAX_FAULTS_OF_A_KIND
+from generator.foundation.errors import DatasetError, Fault
+from generator.labels.segmentation import decode_segmentation
 
 
-def check_masks(data: DetectionSet, *, where: str) -> None:
+def check_masks(data: DetectionDataset, *, where: str) -> None:
     """Check that every object of a data set, called `where`, has a mask that can be drawn.
 
     Raises DatasetError that names the objects without by picture and place.
@@ -21,7 +21,7 @@ def check_masks(data: DetectionSet, *, where: str) -> None:
         raise DatasetError(faults)
 
 
-def _faults(data: DetectionSet, where: str) -> Iterator[Fault]:
+def _faults(data: DetectionDataset, where: str) -> Iterator[Fault]:
     objects = [(sample, number) for sample in data.samples for number in range(len(sample.labels))]
     without = [_named(data, *each) for each in objects if not each[0].segmentations[each[1]]]
     if without:
@@ -39,7 +39,7 @@ def _faults(data: DetectionSet, where: str) -> Iterator[Fault]:
         yield Fault(file=where, column=name, expected=f"the mask cannot be used: {reason}")
 
 
-def _named(data: DetectionSet, sample: Sample, number: int) -> str:
+def _named(data: DetectionDataset, sample: Sample, number: int) -> str:
     x, y = sample.boxes_xyxy[number, :2]
     return f"{data.categories[sample.labels[number] - 1]} at x {x:.0f}, y {y:.0f} in {sample.path.name}"
 

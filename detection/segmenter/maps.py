@@ -6,7 +6,7 @@ import numpy as np
 
 from detection.datasets.types import Sample
 from detection.detectors.types import Detections
-from generator.segmentation import decode_segmentation
+from generator.labels.segmentation import decode_segmentation
 
 
 def front_object(masks: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from detection.detectors.types import Detections
 from detection.segmenter.maps import masks_of
-from generator.pictures import PALETTE, category_colours
+from generator.dataset.pictures import PALETTE, category_colours
 
 # Enough to see the colour, little enough to see the object through it.
 FILL_SHARE = 0.25

@@ -9,7 +9,7 @@ import numpy as np
 
 from detection.detectors.types import Detections
 from detection.segmenter.maps import masks_of
-from generator.record import RleRecord, decode_mask, encode_mask
+from generator.dataset.record import RleRecord, decode_mask, encode_mask
 
 
 class PackedDetections(Sequence[Detections]):

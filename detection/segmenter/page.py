@@ -17,10 +17,10 @@ from PIL import Image, ImageOps
 from detection.detectors.types import Detections
 from detection.segmenter.overlay import draw_overlay, legend
 from detection.segmenter.scores import MaskScores
-from generator.pictures import category_colours, spread, tile
+from generator.dataset.pictures import category_colours, spread, tile
+from generator.foundation.storage import atomic_writer, write_text
+from generator.foundation.version import __version__
 from generator.report.environment import page_environment
-from generator.storage import atomic_writer, write_text
-from generator.version import __version__
 
 SHEET, PAGE = "overlays.png", "index.html"
 SHEET_PICTURES, _PAIRS_IN_A_ROW, _CELL_PX = 12, 2, 420

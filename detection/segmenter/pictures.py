@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from detection.datasets.read import read_rgb
-from detection.datasets.types import DetectionSet
+from detection.datasets.types import DetectionDataset
 from detection.detectors.types import Detections, Predictor
-from generator.errors import DatasetError, Fault
-from generator.references import SUFFIXES
-from generator.storage import translate_os_errors
+from generator.foundation.errors import DatasetError, Fault
+from generator.foundation.storage import translate_os_errors
+from generator.spec.references import SUFFIXES
 
 # Pictures that are in memory at once, each with a mask for every object.
 _BATCH = 4
@@ -58,7 +58,7 @@ def find_pictures(source: Path, *, skip: Path | None = None) -> list[NamedPictur
     return visible
 
 
-def labelled_pictures(data: DetectionSet) -> list[NamedPicture]:
+def labelled_pictures(data: DetectionDataset) -> list[NamedPicture]:
     """The pictures of a data set (one or more), by name below the folder that holds them all."""
     # Without "..", which some sets have in their names: names of results are made of these.
     paths = [Path(os.path.normpath(Path.cwd() / sample.path)) for sample in data.samples]

@@ -27,9 +27,9 @@ from detection.datasets.picture_names import as_unicode
 from detection.detectors.types import Detections
 from detection.segmenter.maps import front_object, masks_of, semantic_map
 from detection.segmenter.overlay import draw_overlay, palette, with_legend
-from generator.record import encode_mask
-from generator.storage import make_folder, write_bytes, write_json
-from generator.version import __version__
+from generator.dataset.record import encode_mask
+from generator.foundation.storage import make_folder, write_bytes, write_json
+from generator.foundation.version import __version__
 
 OVERLAYS, INSTANCES, SEMANTIC = "overlays", "instances", "semantic"
 RESULTS, PICTURES = "instances.json", "pictures.json"

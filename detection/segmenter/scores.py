@@ -12,7 +12,7 @@ import torch
 from torchmetrics.classification import MulticlassJaccardIndex
 
 from detection.coco_metrics import SetScores, score_sets
-from detection.datasets.types import DetectionSet
+from detection.datasets.types import DetectionDataset
 from detection.detectors.types import Detections
 from detection.evaluation.finding import confident
 from detection.segmenter.maps import labelled_map, masks_of, semantic_map
@@ -55,7 +55,7 @@ class MaskScores:
         return {"instances": self.instances.to_json(), "semantic": self.semantic.to_json()}
 
 
-def score_masks(data: DetectionSet, found: Sequence[Detections], *, min_score: float = MIN_SCORE) -> MaskScores:
+def score_masks(data: DetectionDataset, found: Sequence[Detections], *, min_score: float = MIN_SCORE) -> MaskScores:
     """Score what was found in each picture of a data set, in its order, by masks.
 
     Raises ValueError when the numbers of pictures differ, or a mask is missing on either side.
@@ -65,7 +65,7 @@ def score_masks(data: DetectionSet, found: Sequence[Detections], *, min_score: f
     )
 
 
-def score_maps(data: DetectionSet, found: Sequence[Detections], *, min_score: float = MIN_SCORE) -> SemanticScores:
+def score_maps(data: DetectionDataset, found: Sequence[Detections], *, min_score: float = MIN_SCORE) -> SemanticScores:
     """Compare the semantic maps of labels and detections, by torchmetrics. Raises as `score_masks`.
 
     https://lightning.ai/docs/torchmetrics/stable/classification/jaccard_index.html

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from detection.datasets.types import DetectionSet
+from detection.datasets.types import DetectionDataset
 from detection.detectors.model_folder import read_card
 from detection.detectors.registry import DETECTORS, load_detector
 from detection.detectors.types import Detector
@@ -27,9 +27,9 @@ from detection.segmenter.pictures import NamedPicture, find_masks
 from detection.segmenter.results import INSTANCES, OVERLAYS, PICTURES, RESULTS, SEMANTIC, ResultFiles
 from detection.segmenter.scores import MaskScores, score_masks
 from detection.work_folder import make_room, working_in
-from generator.errors import DatasetError, Fault, ModelError
-from generator.storage import write_json
-from generator.version import __version__
+from generator.foundation.errors import DatasetError, Fault, ModelError
+from generator.foundation.storage import write_json
+from generator.foundation.version import __version__
 
 KIND = "boxpaint segmentation"
 ABOUT, SCORES = "segment.json", "mask_scores.json"
@@ -63,7 +63,7 @@ def segment(
     *,
     about: Mapping[str, Any],
     min_score: float,
-    labels: DetectionSet | None = None,
+    labels: DetectionDataset | None = None,
     overwrite: bool = False,
     on_picture: Callable[[int], None] = lambda _: None,
 ) -> Segmented:

@@ -26,9 +26,9 @@ from detection.segmenter.page import ContactSheet
 from detection.segmenter.pictures import find_masks, labelled_pictures
 from detection.segmenter.scores import MIN_SCORE, score_masks
 from detection.work_folder import remove, working_in
-from generator.errors import ModelError, StorageError
-from generator.run_identity import read_json
-from generator.storage import sha256_of, write_json
+from generator.dataset.identity import read_json
+from generator.foundation.errors import ModelError, StorageError
+from generator.foundation.storage import sha256_of, write_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

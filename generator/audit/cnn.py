@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from generator.audit.patches import Patches
-from generator.seeds import derive_seed
+from generator.foundation.seeds import derive_seed
 
 _STEPS, _BATCH, _RATE, _WARMUP = 300, 64, 2e-3, 20
 _WIDTHS = (24, 32, 48)

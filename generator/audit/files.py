@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from generator.errors import DatasetError, Fault
-from generator.storage import translate_os_errors
+from generator.foundation.errors import DatasetError, Fault
+from generator.foundation.storage import translate_os_errors
 
 AUDIT, AUDIT_PICTURE = "audit.json", "audit.png"
 MIN_PLACES = 20

@@ -18,14 +18,14 @@ from PIL import Image
 from generator.audit.files import AUDIT, AUDIT_PICTURE, Audit
 from generator.audit.places import Place, centres_of, draw_untouched, pair_with_decoys
 from generator.audit.probe import Probed, probe
-from generator.decoding import decode_rgb
-from generator.errors import DatasetError, Fault
-from generator.folder_kinds import add_kind
-from generator.geometry import Box
-from generator.pictures import spread, tile
-from generator.record import ObjectRecord, PaintRecord, SceneRecord, decode_mask, read_record
-from generator.seeds import derive_rng, derive_seed
-from generator.storage import atomic_writer, check_writable, list_folder, translate_os_errors, write_json
+from generator.dataset.pictures import spread, tile
+from generator.dataset.record import ObjectRecord, PaintRecord, SceneRecord, decode_mask, read_record
+from generator.foundation.decoding import decode_rgb
+from generator.foundation.errors import DatasetError, Fault
+from generator.foundation.folder_kinds import add_kind
+from generator.foundation.geometry import Box
+from generator.foundation.seeds import derive_rng, derive_seed
+from generator.foundation.storage import atomic_writer, check_writable, list_folder, translate_os_errors, write_json
 
 # Pixels around an object's mask that are hidden, too: its soft edge and its shadow.
 HIDDEN_BORDER_PX = 4

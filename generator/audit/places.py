@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from generator.geometry import Box, intersection_area
+from generator.foundation.geometry import Box, intersection_area
 
 TRIES = 60
 # What must lie outside each edge, to be compared with the inside.

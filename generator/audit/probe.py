@@ -23,7 +23,7 @@ from generator.audit.features import measure_places
 from generator.audit.files import MIN_PLACES, Auc, Finding
 from generator.audit.patches import Patches, cut_patches
 from generator.audit.places import Place
-from generator.seeds import derive_rng, derive_seed
+from generator.foundation.seeds import derive_rng, derive_seed
 
 FOLDS = 5
 RESAMPLES = 1000

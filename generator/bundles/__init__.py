@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from generator.errors import ConfigError, DomainError, Fault
-from generator.spec import Spec
+from generator.foundation.errors import ConfigError, DomainError, Fault
+from generator.spec.spec import Spec
 
 BUNDLES: dict[str, Path] = {
     "pocket": Path(__file__).parent / "pocket",

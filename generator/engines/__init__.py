@@ -9,7 +9,7 @@ from __future__ import annotations
 from generator.config import Config
 from generator.engines.chunk import ChunkListener
 from generator.engines.engine import Engine
-from generator.errors import ModelError
+from generator.foundation.errors import ModelError
 
 __all__ = ["ChunkListener", "Engine", "make_engine"]
 

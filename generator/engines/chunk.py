@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from generator.dataset import RunFolder
+from generator.dataset.folder import RunFolder
 from generator.painting.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
+    from generator.labels.verifying.verifier import Verifier
     from generator.painting.painter import Painter
-    from generator.verifying.verifier import Verifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +120,9 @@ class ChunkPainter:
 
     def _load(self) -> tuple[Painter, Verifier | None]:
         if self._models is None:
+            from generator.labels.verifying.verifier import Verifier
             from generator.painting.compiling import count_pictures
             from generator.painting.painter import Painter
-            from generator.verifying.verifier import Verifier
 
             plan = self.run.plan
             painter = Painter(

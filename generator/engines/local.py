@@ -7,9 +7,9 @@ from functools import partial
 
 from generator.config import Config
 from generator.engines.chunk import Chunk, ChunkListener, ChunkPainter, ChunkReport, Progress
-from generator.engines.processes import JobListener, Workers
+from generator.foundation.device import count_threads, count_workers, visible_gpus
+from generator.foundation.processes import JobListener, Workers
 from generator.painting.describe import describe_models
-from generator.painting.device import count_threads, count_workers, visible_gpus
 
 # Losses of a worker while one chunk is painted: more often than that it is the chunk, not chance.
 MAX_LOSSES = 2

@@ -17,9 +17,9 @@ from ray.exceptions import RayActorError, RayTaskError
 from generator.config import Config
 from generator.engines.chunk import Chunk, ChunkListener, ChunkPainter, ChunkReport
 from generator.engines.local import MAX_LOSSES
-from generator.errors import BoxpaintError, ModelError
+from generator.foundation.device import count_threads, workers_per_gpu
+from generator.foundation.errors import BoxpaintError, ModelError
 from generator.painting.describe import describe_models
-from generator.painting.device import count_threads, workers_per_gpu
 
 # Numbers of chunks and seconds are all that travels; Ray would set a third of the memory aside for it.
 _STORE_BYTES = 128 * 2**20

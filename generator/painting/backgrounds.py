@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from generator.checks.picture import picture_verdict
 from generator.config import Config
-from generator.errors import ModelError
+from generator.foundation.errors import ModelError
+from generator.foundation.seeds import derive_seed
+from generator.labels.checks.picture import picture_verdict
+from generator.labels.verifying.verifier import Verifier
 from generator.painting.jobs import BackgroundJob
 from generator.painting.painter import Painter
-from generator.plan import ScenePlan
-from generator.seeds import derive_seed
+from generator.plan.plan import ScenePlan
 from generator.types import Attempt, Verdict
-from generator.verifying.verifier import Verifier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

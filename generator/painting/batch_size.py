@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 
 from generator.config import Config
-from generator.loading import is_out_of_memory
-from generator.painting.device import free_cached_memory
+from generator.foundation.device import free_cached_memory
+from generator.foundation.loading import is_out_of_memory
 
 # On two CPU cores a larger batch gains nothing and padding costs more (docs/decisions/0002).
 CPU_BATCH, MPS_BATCH = 2, 4

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from generator.geometry import Box
+from generator.foundation.geometry import Box
 
 # Latents are an eighth of the picture: a mask that is not aligned to 8 px of the crop would be rounded by the model.
 LATENT_PX = 8

@@ -9,9 +9,9 @@ import cv2
 import torch
 
 from generator.config import Config
-from generator.loading import fingerprint
+from generator.foundation.device import choose_device, choose_dtype
+from generator.foundation.loading import fingerprint
 from generator.painting.batch_size import choose_batch_size
-from generator.painting.device import choose_device, choose_dtype
 
 
 def describe_models(config: Config, *, threads: int) -> dict[str, str]:

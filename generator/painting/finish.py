@@ -12,11 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from generator.config import Config
-from generator.errors import ModelError
+from generator.foundation.errors import ModelError
+from generator.foundation.seeds import derive_rng, derive_seed
 from generator.painting.jobs import RedrawJob
 from generator.painting.painter import Painter
-from generator.plan import ScenePlan
-from generator.seeds import derive_rng, derive_seed
+from generator.plan.plan import ScenePlan
 
 # Last positions below a scene's seed; those of the background's attempts end before.
 _REDRAW, _GRAIN = 1000, 1001

@@ -7,21 +7,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from generator.checks import run_checks
-from generator.checks.contrast import measure_contrast
-from generator.checks.evidence import Evidence
-from generator.checks.picture import picture_verdict
 from generator.config import Config
 from generator.config_sections import LabelConfig
-from generator.geometry import Box
+from generator.foundation.geometry import Box
+from generator.foundation.seeds import derive_rng, derive_seed
+from generator.labels.checks import run_checks
+from generator.labels.checks.contrast import measure_contrast
+from generator.labels.checks.evidence import Evidence
+from generator.labels.checks.picture import picture_verdict
+from generator.labels.verifying.verifier import Verifier, View
 from generator.painting.crop import to_native
 from generator.painting.easel import Turn, left_visible
 from generator.painting.jobs import InpaintJob, Painting
 from generator.painting.mask import native_mask
 from generator.painting.stitch import Stitched, stitch
-from generator.seeds import derive_rng, derive_seed
 from generator.types import Attempt, Verdict, label_from_mask
-from generator.verifying.verifier import Verifier, View
 
 # Last position below an object's attempt seed.
 _NOISE, _EDGE = 0, 1

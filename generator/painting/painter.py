@@ -13,11 +13,12 @@ import torch
 from generator.bundles import ModelRef
 from generator.config import Config
 from generator.config_sections import PaintingConfig
-from generator.errors import ModelError
-from generator.loading import is_out_of_memory
+from generator.foundation.device import choose_device, choose_dtype, free_cached_memory
+from generator.foundation.errors import ModelError
+from generator.foundation.loading import is_out_of_memory
+from generator.foundation.seeds import derive_seed
 from generator.painting.batch_size import choose_batch_size, fitting_batch, free_bytes, measured_peak
 from generator.painting.compiling import compile_unets, should_compile
-from generator.painting.device import choose_device, choose_dtype, free_cached_memory
 from generator.painting.diffusion import decode, denoise, encode, redraw, starting_noise
 from generator.painting.jobs import (
     BackgroundJob,
@@ -30,7 +31,6 @@ from generator.painting.jobs import (
 )
 from generator.painting.models import DiffusionModel, load_model, load_tiny_vae
 from generator.painting.prediction import Masking
-from generator.seeds import derive_seed
 
 Job = TypeVar("Job", bound=BackgroundJob)
 

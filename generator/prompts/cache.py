@@ -15,9 +15,9 @@ from typing import Any
 import platformdirs
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from generator.errors import StorageError
+from generator.foundation.errors import StorageError
+from generator.foundation.storage import make_folder, write_json
 from generator.prompts.book import BookRow
-from generator.storage import make_folder, write_json
 
 # How captions are written: part of the key, so that another setting is another cache.
 CAPTION_SETTINGS = {"num_beams": 3, "max_new_tokens": 30}

@@ -10,7 +10,7 @@ import torch
 from transformers import BlipForConditionalGeneration, BlipProcessor
 
 from generator.bundles import ModelRef
-from generator.loading import load_with_processor, pixel_values
+from generator.foundation.loading import load_with_processor, pixel_values
 from generator.prompts.cache import CAPTION_SETTINGS
 
 # Rows of every batch: short ones are filled up, because kernels differ in the last bit between shapes, so that the

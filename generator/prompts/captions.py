@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from generator.config import Config
-from generator.errors import Fault, SpecError
+from generator.foundation.errors import Fault, SpecError
 from generator.prompts.book import Caption, CaptionRow, Captions, RowKey, Skipped, background_key, class_key
 from generator.prompts.cache import CAPTION_SETTINGS, CaptionCache
 from generator.prompts.models import PromptModels
-from generator.references import content_hash, find_references, open_reference, reference_fault, sample
-from generator.spec import BackgroundSpec, ClassSpec, Spec
+from generator.spec.references import content_hash, find_references, open_reference, reference_fault, sample
+from generator.spec.spec import BackgroundSpec, ClassSpec, Spec
 
 # Pictures decoded at a time: a folder of large photos does not fit into memory.
 GROUP = 32

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from generator.spec import AttributeSpec
-from generator.spec_rules import BACKGROUNDS, EVERYTHING, OBJECTS
+from generator.spec.rules import BACKGROUNDS, EVERYTHING, OBJECTS
+from generator.spec.spec import AttributeSpec
 
 # An attribute is left out at times, so that no text needs to say everything.
 USE_SHARE = 0.75

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from generator.bundles import ModelRef
-from generator.clip import Clip
-from generator.loading import load_from, with_words
+from generator.foundation.clip import Clip
+from generator.foundation.loading import load_from, with_words
 
 
 class Embedder(Protocol):

@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from generator.bundles import ModelRef
-from generator.loading import load_from, with_words
+from generator.foundation.loading import load_from, with_words
 
 TOKENS_PER_WORD = 2
 

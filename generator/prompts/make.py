@@ -21,6 +21,8 @@ import numpy as np
 
 from generator.config import Config
 from generator.config_sections import PromptsConfig
+from generator.foundation.seeds import derive_rng, derive_seed
+from generator.foundation.storage import sha256_of
 from generator.prompts.book import (
     BookRow,
     Captions,
@@ -37,11 +39,9 @@ from generator.prompts.captions import caption_references
 from generator.prompts.compose import attributes_for, compose
 from generator.prompts.models import PromptModels
 from generator.prompts.rules import Limits, Rules, blocked_words, clean, rules_for_background, rules_for_class
-from generator.seeds import derive_rng, derive_seed
-from generator.spec import Spec
-from generator.storage import sha256_of
+from generator.spec.spec import Spec
 
-# Position of the book below the run's seed, beside the plan's (generator/plan.py).
+# Position of the book below the run's seed, beside the plan's (generator/plan/plan.py).
 BOOK = 2**32 - 2
 _ATTRIBUTES, _LINES, _CONTEXT = 0, 1, 2
 # Lines written in the first batch of a row, and in its largest: a batch takes as long as its longest line, whatever its

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from generator.bundles import ModelRef
 from generator.config import Config
-from generator.errors import ConfigError, Fault, ModelNotFoundError
+from generator.foundation.errors import ConfigError, Fault, ModelNotFoundError
 
 if TYPE_CHECKING:
     import torch
@@ -75,7 +75,7 @@ class PromptModels:
 
     def fingerprint(self, role: str) -> str:
         """What identifies the weights of a role; of a hub model that was never here only once it is loaded."""
-        from generator.loading import fingerprint
+        from generator.foundation.loading import fingerprint
 
         ref = self.ref(role)
         if ref.folder is None or role not in self._hashes:
@@ -96,6 +96,6 @@ class PromptModels:
 
     @cached_property
     def _device(self) -> torch.device:
-        from generator.painting.device import choose_device
+        from generator.foundation.device import choose_device
 
         return choose_device(self.config.device)

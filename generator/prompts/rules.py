@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from generator.prompts.phrases import find_phrases, holds
-from generator.spec import BackgroundSpec, ClassSpec, Spec
-from generator.spec_rules import category_name
+from generator.spec.rules import category_name
+from generator.spec.spec import BackgroundSpec, ClassSpec, Spec
 
 _BLOCKED_FILE = Path(__file__).parent / "blocked_words.txt"
 _OPPOSITES_FILE = Path(__file__).parent / "opposites.txt"

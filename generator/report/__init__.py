@@ -11,14 +11,14 @@ from typing import Any
 from PIL import Image
 
 from generator.audit.files import AUDIT_PICTURE, read_audit
-from generator.dataset import RunFolder
-from generator.pictures import category_colours, draw_record, spread, tile
-from generator.record import AttemptRecord, ObjectRecord, SceneRecord
+from generator.dataset.folder import RunFolder
+from generator.dataset.pictures import category_colours, draw_record, spread, tile
+from generator.dataset.record import AttemptRecord, ObjectRecord, SceneRecord
+from generator.foundation.storage import translate_os_errors, write_bytes, write_text
+from generator.foundation.version import __version__
 from generator.report.environment import page_environment
 from generator.report.plots import box_plots
 from generator.report.statistics import Collector, PromptCounter, Statistics
-from generator.storage import translate_os_errors, write_bytes, write_text
-from generator.version import __version__
 
 SHEET_SCENES, SHEET_COLUMNS, SHEET_CELL_PX = 24, 4, 420
 MAX_REJECTED_ROWS = 200

@@ -11,9 +11,9 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from generator.geometry import Box, box_iou
+from generator.dataset.record import ObjectRecord, SceneRecord
+from generator.foundation.geometry import Box, box_iou
 from generator.prompts.book import PromptBook
-from generator.record import ObjectRecord, SceneRecord
 
 # Sizes and places that are kept of a category, to be drawn; of more objects every second, every fourth ...
 MAX_POINTS = 20_000

@@ -7,7 +7,7 @@ import pytest
 
 from generator.audit.files import AUDIT, AUDIT_PICTURE
 from tests.boxpaint.terminal import Terminal
-from tests.generator.test_leak_gate import config, finished_run
+from tests.generator.audit.test_leak_gate import config, finished_run
 
 
 def test_the_command_keeps_an_audit_that_says_more(

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from boxpaint.batch import BatchConfig, run_batch
 from boxpaint.cli import app
-from generator.errors import ConfigError
+from generator.foundation.errors import ConfigError
 from generator.run import Listener
 from tests.boxpaint.commands import assert_help_is_light
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from detection.exporters.registry import EXPORTERS
-from generator.validation import validate_dataset
+from generator.dataset.validation import validate_dataset
 from tests.boxpaint.commands import assert_help_is_light
 from tests.boxpaint.terminal import Terminal
 from tests.detection.exporters.sets import without_masks, write_set

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from generator.validation import validate_dataset
+from generator.dataset.validation import validate_dataset
 from tests.boxpaint.commands import assert_help_is_light
 from tests.boxpaint.terminal import Terminal
 from tests.boxpaint.test_cli_export import HEAVY

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from boxpaint.cli import app
 from boxpaint.console import Table, console
-from generator.version import __version__
+from generator.foundation.version import __version__
 from tests.boxpaint.terminal import Terminal
 
 HEADINGS = ("class", "objects", "AP small", "AP medium", "seen in")

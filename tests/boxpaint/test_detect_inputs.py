@@ -10,10 +10,10 @@ from rich.console import Console
 
 from boxpaint.detect_inputs import Inputs, show_inputs
 from detection.calibration.scale import BoxScale
-from detection.datasets.types import DetectionSet, Sample
+from detection.datasets.types import DetectionDataset, Sample
 from detection.runs.sources import Source
 from generator.config_sections import OutputConfig
-from generator.provenance import encode_image, xmp_packet
+from generator.dataset.provenance import encode_image, xmp_packet
 
 
 def told(inputs: Inputs) -> str:
@@ -24,7 +24,7 @@ def told(inputs: Inputs) -> str:
 
 def test_what_could_not_be_measured_or_learnt_is_a_warning() -> None:
     sample = Sample.of(Path("a.png"), (9, 9), [[0, 0, 4, 4]], [1])
-    painted = DetectionSet(categories=("red", "blue"), samples=(sample,))
+    painted = DetectionDataset(categories=("red", "blue"), samples=(sample,))
     scales = {
         "red": BoxScale(factor=1.25, real_boxes=3, painted_boxes=4),
         "blue": BoxScale(factor=1, real_boxes=0, painted_boxes=0),
@@ -50,7 +50,9 @@ def test_pictures_that_do_not_label_a_class_and_painted_ones_among_real_ones_are
     Image.fromarray(picture).save(paths[0])
     paths[1].write_bytes(encode_image(picture, OutputConfig(), xmp=xmp_packet(tool="boxpaint", description="")))
     samples = [Sample.of(path, (9, 9), [[0, 0, 4, 4]], [1]) for path in paths]
-    data = DetectionSet(categories=("red",), samples=(samples[0], replace(samples[1], not_exhaustive=frozenset({1}))))
+    data = DetectionDataset(
+        categories=("red",), samples=(samples[0], replace(samples[1], not_exhaustive=frozenset({1})))
+    )
     source = Source(role="real", path=tmp_path, splits=("train",), data=data)
     words = told(Inputs(real=source, synthetic=None, validation=source))
     assert "warning: 1 of these pictures do not label red" in words

@@ -12,7 +12,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from boxpaint.interrupts import Commands, holds_run, resumable
-from generator.stopping import Stopped
+from generator.foundation.stopping import Stopped
 
 
 @pytest.mark.parametrize(

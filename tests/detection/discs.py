@@ -8,22 +8,24 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from detection.datasets.types import DetectionSet, Sample
+from detection.datasets.types import DetectionDataset, Sample
 from detection.datasets.write import write_coco
 from detection.detectors.types import Detections
-from generator.record import encode_mask
-from generator.seeds import derive_rng
+from generator.dataset.record import encode_mask
+from generator.foundation.seeds import derive_rng
 
 COLOURS = {"red": (210, 40, 40), "blue": (50, 70, 210)}
 SIZE_WH = (64, 48)
 
 
-def disc_set(folder: Path, count: int, seed: int, *, prefix: str = "disc") -> DetectionSet:
+def disc_set(folder: Path, count: int, seed: int, *, prefix: str = "disc") -> DetectionDataset:
     """Draw `count` pictures with a red disc, a blue one, or both, into folder/images, and write them as split train."""
     return disc_splits(folder, {"train": count}, seed, prefix=prefix)["train"]
 
 
-def disc_splits(folder: Path, counts: Mapping[str, int], seed: int, *, prefix: str = "disc") -> dict[str, DetectionSet]:
+def disc_splits(
+    folder: Path, counts: Mapping[str, int], seed: int, *, prefix: str = "disc"
+) -> dict[str, DetectionDataset]:
     """Draw pictures for several splits into folder/images and write folder/annotations; the same seed, the same set."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
     splits = {}
@@ -32,12 +34,12 @@ def disc_splits(folder: Path, counts: Mapping[str, int], seed: int, *, prefix: s
         for number in range(count):
             path = folder / "images" / f"{prefix}_{split}_{number:03d}.png"
             samples.append(_draw(path, number, derive_rng(seed, len(splits), number)))
-        splits[split] = DetectionSet(categories=tuple(COLOURS), samples=tuple(samples))
+        splits[split] = DetectionDataset(categories=tuple(COLOURS), samples=tuple(samples))
     write_coco(splits, folder, description="discs")
     return splits
 
 
-def found_as_labelled(data: DetectionSet, *, score: float = 1.0) -> list[Detections]:
+def found_as_labelled(data: DetectionDataset, *, score: float = 1.0) -> list[Detections]:
     """Answer as a detector that knows the labels would."""
     return [
         Detections(

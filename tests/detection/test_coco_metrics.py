@@ -13,10 +13,10 @@ from detection.coco_metrics import (
     score_detections,
     score_sets,
 )
-from detection.datasets.types import DetectionSet, Sample
+from detection.datasets.types import DetectionDataset, Sample
 from detection.datasets.write import write_coco
 from detection.detectors.types import Detections
-from generator.segmentation import decode_segmentation
+from generator.labels.segmentation import decode_segmentation
 from tests.detection.discs import disc_set, disc_splits, found_as_labelled
 
 
@@ -108,13 +108,13 @@ def test_no_labels_are_no_score(tmp_path: Path) -> None:
 
 
 @pytest.fixture()
-def squares() -> DetectionSet:
+def squares() -> DetectionDataset:
     """Two pictures of 200 x 200 px: 20 px squares of a, a 40 px and a 100 px square of b, nothing of c."""
     samples = (
         Sample.of(Path("1.png"), (200, 200), [[0, 0, 20, 20], [50, 50, 90, 90]], [1, 2]),
         Sample.of(Path("2.png"), (200, 200), [[30, 30, 50, 50], [90, 90, 190, 190]], [1, 2]),
     )
-    return DetectionSet(categories=("a", "b", "c"), samples=samples)
+    return DetectionDataset(categories=("a", "b", "c"), samples=samples)
 
 
 def answers(*of_pictures: list[tuple[list[float], int, float]]) -> list[Detections]:
@@ -128,7 +128,7 @@ def answers(*of_pictures: list[tuple[list[float], int, float]]) -> list[Detectio
     ]
 
 
-def test_scores_of_a_set_by_category_and_size(squares: DetectionSet) -> None:
+def test_scores_of_a_set_by_category_and_size(squares: DetectionDataset) -> None:
     # Of a, one of two is found and a wrong one is surer: precision 1/2 up to recall 1/2, 51 of 101 recall thresholds.
     # Of b, both are found, the small one with IoU 32 / 40 = 0.8: a hit at seven of ten thresholds (0.50 to 0.80).
     found = answers(
@@ -154,20 +154,20 @@ def test_scores_of_a_set_by_category_and_size(squares: DetectionSet) -> None:
     assert mean_average_precision(squares, found) == scores.ap
 
 
-def test_a_broken_mask_costs_its_area_and_not_the_scores_of_boxes(squares: DetectionSet) -> None:
+def test_a_broken_mask_costs_its_area_and_not_the_scores_of_boxes(squares: DetectionDataset) -> None:
     first, second = squares.samples
     torn = replace(first, segmentations=([[1.0, 2.0, 3.0, 4.0]], {"size": "none"}))
-    broken = DetectionSet(categories=squares.categories, samples=(torn, second))
+    broken = DetectionDataset(categories=squares.categories, samples=(torn, second))
     found = found_as_labelled(squares)
     assert score_sets(broken, found).to_json() == score_sets(squares, found).to_json()
     with pytest.raises(ValueError, match="three points or more"):
-        score_sets(DetectionSet(categories=squares.categories, samples=(torn,)), found[:1], iou_type="segm")
+        score_sets(DetectionDataset(categories=squares.categories, samples=(torn,)), found[:1], iou_type="segm")
 
 
 def test_the_101st_detection_of_a_picture_does_not_count(tmp_path: Path) -> None:
     # 100 wrong boxes, surer than the right one: of a picture with one label the best 100 are looked at, by both ways.
     sample = Sample.of(tmp_path / "images" / "1.png", (600, 20), [[0, 10, 4, 14]], [1])
-    data = DetectionSet(categories=("a",), samples=(sample,))
+    data = DetectionDataset(categories=("a",), samples=(sample,))
     (path,) = write_coco({"train": data}, tmp_path, description="one")
     wrong: list[tuple[list[float], int, float]] = [([5 * step, 0, 5 * step + 4, 4], 1, 0.9) for step in range(100)]
     for count, expected in ((99, 1 / 100), (100, 0.0)):
@@ -179,7 +179,7 @@ def test_the_101st_detection_of_a_picture_does_not_count(tmp_path: Path) -> None
         assert score_detections(path, results).ap == score_sets(data, [found]).ap == pytest.approx(expected)
 
 
-def test_curves_and_json(squares: DetectionSet) -> None:
+def test_curves_and_json(squares: DetectionDataset) -> None:
     found = answers([([0, 0, 20, 20], 1, 0.8)], [])
     scores = score_sets(squares, found)
     assert scores.precision.shape == (10, 101, 3)
@@ -193,9 +193,9 @@ def test_curves_and_json(squares: DetectionSet) -> None:
     assert data["categories"]["a"]["ap50"] == pytest.approx(51 / 101)
 
 
-def test_nothing_found_and_nothing_there(squares: DetectionSet) -> None:
+def test_nothing_found_and_nothing_there(squares: DetectionDataset) -> None:
     assert score_sets(squares, answers([], [])).ap == 0.0
-    empty = DetectionSet(categories=("a",), samples=(Sample.of(Path("1.png"), (9, 9), [], []),))
+    empty = DetectionDataset(categories=("a",), samples=(Sample.of(Path("1.png"), (9, 9), [], []),))
     assert math.isnan(score_sets(empty, answers([([0, 0, 4, 4], 1, 0.5)])).ap)
     assert math.isnan(mean_average_precision(empty, answers([])))
 
@@ -247,12 +247,14 @@ def test_masks(tmp_path: Path) -> None:
         for item, mask in zip(boxes, masks, strict=True)
     ]
     assert score_sets(data, filled, iou_type="segm").ap == pytest.approx(0.6)
-    bare = DetectionSet(categories=data.categories, samples=(Sample.of(Path("a.png"), (9, 9), [[0, 0, 4, 4]], [1]),))
+    bare = DetectionDataset(
+        categories=data.categories, samples=(Sample.of(Path("a.png"), (9, 9), [[0, 0, 4, 4]], [1]),)
+    )
     with pytest.raises(ValueError, match=r"a\.png: an object without a mask"):
         score_sets(bare, right[:1], iou_type="segm")
 
 
-def test_an_answer_for_each_picture_is_needed(squares: DetectionSet) -> None:
+def test_an_answer_for_each_picture_is_needed(squares: DetectionDataset) -> None:
     with pytest.raises(ValueError, match="detections of 1 pictures for a data set of 2"):
         score_sets(squares, answers([]))
 

@@ -14,9 +14,9 @@ from detection.exporters import folder as exporting
 from detection.runs import folder as runs
 from detection.segmenter import segment
 from generator.audit.leak import audit_folder
-from generator.errors import DatasetError, ModelNotFoundError
-from generator.folder_kinds import IMPORTED, KINDS, PAINTED, add_kind, kind_of
-from generator.validation import find_annotation_files
+from generator.dataset.validation import find_annotation_files
+from generator.foundation.errors import DatasetError, ModelNotFoundError
+from generator.foundation.folder_kinds import IMPORTED, KINDS, PAINTED, add_kind, kind_of
 
 # Kind -> the file that every folder of it holds, as the part that writes it says.
 MARKERS = {

@@ -20,8 +20,8 @@ from detection.optimisation import (
     read_checkpoint,
     save_checkpoint,
 )
-from generator.errors import BoxpaintError, ModelError
-from generator.stopping import Stopped
+from generator.foundation.errors import BoxpaintError, ModelError
+from generator.foundation.stopping import Stopped
 
 CPU = torch.device("cpu")
 

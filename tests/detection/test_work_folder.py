@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from detection.work_folder import make_room, remove, working_in
-from generator.errors import RunMismatchError, StorageError
+from generator.foundation.errors import RunMismatchError, StorageError
 
 ROOM = {"kind": "ours", "marker": "about.json", "last": "page.html", "names": ("about.json", "pictures", "page.html")}
 MARKER = json.dumps({"kind": "ours"})

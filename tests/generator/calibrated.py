@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from generator.calibration import ClassCalibration
 from generator.config import Config
-from generator.plan import Plan
-from generator.spec import BackgroundSpec, ClassSpec, Spec
+from generator.plan.plan import Plan
+from generator.spec.calibration import ClassCalibration
+from generator.spec.spec import BackgroundSpec, ClassSpec, Spec
 
 CANVAS_WH = (400, 100)  # the square root of its area is 200 px
 

@@ -12,15 +12,15 @@ import cv2
 import numpy as np
 
 from generator.config import Config
-from generator.dataset import RunFolder
+from generator.dataset.coco import export_coco
+from generator.dataset.folder import RunFolder
+from generator.dataset.record import SceneRecord, record_of
 from generator.engines import make_engine
-from generator.exporters import EXPORTERS
-from generator.geometry import Box
-from generator.plan import Placement, Plan, ScenePlan
+from generator.foundation.geometry import Box
+from generator.plan.plan import Placement, Plan, ScenePlan
 from generator.prompts.make import make_book
-from generator.record import SceneRecord, record_of
 from generator.report import write_report
-from generator.spec import Spec
+from generator.spec.spec import Spec
 from generator.types import Attempt, PaintedObject, Scene, Sighting, Verdict, label_from_mask
 
 
@@ -103,6 +103,6 @@ def draw_run(
         plan = run.plan.scene(index)
         numbers = {wish.object_index for wish in plan.placements if (index, wish.object_index) in dropped}
         run.write_scene(drawn_scene(plan, config.canvas_wh, dropped=numbers), batch_size=2)
-    EXPORTERS["coco"](run.records(), run.plan, run.folder)
+    export_coco(run.records(), run.plan, run.folder)
     write_report(run)
     return folder

@@ -17,15 +17,16 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-from generator import run, storage
+from generator import run
 from generator.config import Config
-from generator.dataset import Dataset
-from generator.errors import DomainError, ModelError, ModelNotFoundError, RunMismatchError, StorageError
-from generator.plan import Plan
-from generator.record import read_record
+from generator.dataset.folder import Dataset
+from generator.dataset.record import read_record
+from generator.dataset.validation import validate_dataset
+from generator.foundation import storage
+from generator.foundation.errors import DomainError, ModelError, ModelNotFoundError, RunMismatchError, StorageError
+from generator.plan.plan import Plan
 from generator.run import generate
-from generator.spec import Spec, load_spec
-from generator.validation import validate_dataset
+from generator.spec.spec import Spec, load_spec
 from tests.conftest import write_csv_files
 
 pytestmark = pytest.mark.slow

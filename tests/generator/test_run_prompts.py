@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from generator.config import Config
-from generator.errors import ModelError, PromptsError, RunMismatchError
-from generator.plan import Plan
+from generator.dataset.record import SceneRecord, read_record
+from generator.foundation.errors import ModelError, PromptsError, RunMismatchError
+from generator.plan.plan import Plan
 from generator.prompts.book import ENRICHED_FILE, BookRow, Enriched, PromptBook, Text, read_book, row_keys, write_book
-from generator.record import SceneRecord, read_record
 from generator.run import Listener, generate
-from generator.spec import Spec, load_spec
+from generator.spec.spec import Spec, load_spec
 
 pytestmark = pytest.mark.slow
 

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from generator.errors import BoxpaintError
+from generator.foundation.errors import BoxpaintError
 
 USER_ERROR = 2
 # Minutes of training for each part, on two CPU cores for the language models and those that look, on an H200 for the
@@ -90,7 +90,7 @@ def evaluate(
     device: DeviceOption = "auto",
 ) -> None:
     """Measure every part of a bundle on unseen photos and captions; the seed must be that of its training."""
-    from generator.painting.device import choose_device
+    from generator.foundation.device import choose_device
     from training.pocket.parts import PARTS, Sources, parts_in
 
     names = parts_in(bundle)
@@ -107,7 +107,7 @@ def evaluate(
 def _train(
     names: list[str], data: Path, captions: Path, out: Path, minutes: float | None, seed: int, device: str
 ) -> None:
-    from generator.painting.device import choose_device
+    from generator.foundation.device import choose_device
     from training.pocket.loop import Budget
     from training.pocket.parts import (
         Sources,

@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import load_file, save
 from torch.nn import functional
 
-from generator.seeds import derive_rng
-from generator.storage import write_bytes, write_json
+from generator.foundation.seeds import derive_rng
+from generator.foundation.storage import write_bytes, write_json
 from training.pocket.samples import Sample, SampleRecipe, draw_sample, measure_stain
 from training.pocket.smears import Smear
 from training.pocket.vae import encode, to_tensor

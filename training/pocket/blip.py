@@ -16,8 +16,8 @@ import torch
 from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration, BlipImageProcessor, BlipProcessor
 
 from detection.captioner.batches import caption_inputs
-from generator.painting.device import autocast
-from generator.seeds import derive_rng
+from generator.foundation.device import autocast
+from generator.foundation.seeds import derive_rng
 from training.pocket.crops import CELL_KINDS, Crop, held_out_crops, training_crop
 from training.pocket.grammar import name_cell
 from training.pocket.identity import identify

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor
 
-from generator.painting.device import autocast
-from generator.seeds import derive_rng
+from generator.foundation.device import autocast
+from generator.foundation.seeds import derive_rng
 from training.pocket.crops import Crop, held_out_crops, training_crop
 from training.pocket.grammar import (
     PLACES,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from generator.geometry import Box, square_around
+from generator.foundation.geometry import Box, square_around
 from training.pocket.smears import BACKGROUND, SCENE, Cell, Smear, cells_in_view, cut, empty_square
 
 SHARES = {"white blood cell": 0.28, "platelet": 0.28, "red blood cell": 0.2, BACKGROUND: 0.12, SCENE: 0.12}

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, GPT2Tokenizer
 
-from generator.painting.device import autocast
-from generator.seeds import derive_rng
+from generator.foundation.device import autocast
+from generator.foundation.seeds import derive_rng
 from training.pocket.identity import identify
 from training.pocket.loop import Budget, Player, fit
 from training.pocket.texts import OBJECT_KINDS, documents, domain_line, read_captions, split_captions

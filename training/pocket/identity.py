@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from generator.storage import sha256_of, translate_os_errors
+from generator.foundation.storage import sha256_of, translate_os_errors
 from training.pocket.smears import files_of
 
 if TYPE_CHECKING:

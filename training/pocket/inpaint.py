@@ -23,10 +23,10 @@ from diffusers import (
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from generator.bundles import ModelRef
-from generator.errors import BoxpaintError
-from generator.painting.device import autocast
+from generator.foundation.device import autocast
+from generator.foundation.errors import BoxpaintError
+from generator.foundation.seeds import derive_seed
 from generator.painting.models import load_model
-from generator.seeds import derive_seed
 from training.pocket.bank import Bank, fill_bank, load_bank, save_bank, stream_samples
 from training.pocket.identity import identify
 from training.pocket.loop import Budget, Player, checkpoint_file, fit, read_checkpoint

@@ -16,9 +16,9 @@ import torch
 from torch import nn
 
 from detection.optimisation import Checkpoints
-from generator.errors import BoxpaintError
-from generator.seeds import derive_rng, derive_seed
-from generator.storage import atomic_writer, make_folder, translate_os_errors
+from generator.foundation.errors import BoxpaintError
+from generator.foundation.seeds import derive_rng, derive_seed
+from generator.foundation.storage import atomic_writer, make_folder, translate_os_errors
 from training.pocket.identity import differences
 
 SECONDS_BETWEEN_LINES = 15.0

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from generator.errors import BoxpaintError
-from generator.storage import make_folder, write_json
+from generator.foundation.errors import BoxpaintError
+from generator.foundation.storage import make_folder, write_json
 from training.pocket import blip, clip, gpt2, inpaint, vae
 from training.pocket.bank import remove_bank
 from training.pocket.crops import CELL_KINDS

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from generator.geometry import Box, intersection_area
+from generator.foundation.geometry import Box, intersection_area
 from generator.painting.crop import LATENT_PX
 from training.pocket.grammar import empty_caption, object_caption, scene_caption
 from training.pocket.smears import STAINED, Cell, Smear, cells_in_view, cut, empty_square

@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 
 from generator.config import Config
+from generator.foundation.seeds import derive_seed
+from generator.foundation.storage import atomic_writer
 from generator.painting.jobs import BackgroundJob, InpaintJob
 from generator.painting.painter import Painter
-from generator.seeds import derive_seed
-from generator.storage import atomic_writer
 
 SCENES = (
     "a blood smear with many red blood cells, no white blood cells",

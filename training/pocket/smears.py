@@ -16,8 +16,8 @@ from xml.etree import ElementTree
 import cv2
 import numpy as np
 
-from generator.errors import BoxpaintError
-from generator.geometry import Box, intersection_area
+from generator.foundation.errors import BoxpaintError
+from generator.foundation.geometry import Box, intersection_area
 
 KINDS = {"WBC": "white blood cell", "Platelets": "platelet", "RBC": "red blood cell"}
 STAINED = ("white blood cell", "platelet")

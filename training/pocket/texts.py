@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from generator.errors import BoxpaintError
-from generator.seeds import derive_rng
+from generator.foundation.errors import BoxpaintError
+from generator.foundation.seeds import derive_rng
 from training.pocket.grammar import free_caption, scene_caption
 
 HELD_OUT_SHARE = 0.05

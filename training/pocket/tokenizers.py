@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import CLIPTokenizer
 
-from generator.seeds import derive_rng
+from generator.foundation.seeds import derive_rng
 from training.pocket.grammar import EMPTY, SIZES, TONES, name_cell
 from training.pocket.texts import OBJECT_KINDS, domain_line
 

@@ -19,8 +19,8 @@ from diffusers import AutoencoderKL
 from torch import nn
 from torch.nn import functional
 
-from generator.painting.device import autocast
-from generator.seeds import derive_rng
+from generator.foundation.device import autocast
+from generator.foundation.seeds import derive_rng
 from training.pocket.identity import identify
 from training.pocket.loop import Budget, Player, fit
 from training.pocket.samples import random_square

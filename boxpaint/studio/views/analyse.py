@@ -14,7 +14,7 @@ from boxpaint.studio.plain_text import plain
 from boxpaint.studio.uploads import read_photo
 from boxpaint.studio.views.parts import load_config, pick, show_error
 from boxpaint.studio.workspace import Workspace
-from generator.errors import BoxpaintError
+from generator.foundation.errors import BoxpaintError
 
 # Imported where they are needed: the page is there before torch is.
 if TYPE_CHECKING:

@@ -26,11 +26,11 @@ from boxpaint.studio.plain_text import plain
 from boxpaint.studio.views.parts import is_at_work, job_key, pick, show_error, show_picture
 from boxpaint.studio.workspace import Workspace
 from generator.audit.files import AUDIT_PICTURE, read_audit
-from generator.decoding import decode_rgb
-from generator.errors import BoxpaintError
-from generator.record import ObjectRecord, SceneRecord
+from generator.dataset.record import ObjectRecord, SceneRecord
+from generator.dataset.review import Choice, Decision, accepted_attempt, decide, read_review
+from generator.foundation.decoding import decode_rgb
+from generator.foundation.errors import BoxpaintError
 from generator.report.statistics import Collector
-from generator.review import Choice, Decision, accepted_attempt, decide, read_review
 
 _A_PAGE, _COLUMNS = 12, 3
 _COLOUR_NAMES = dict(zip(BOX_COLOURS, ("orange", "blue", "green", "yellow"), strict=True))

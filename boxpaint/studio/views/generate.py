@@ -17,12 +17,12 @@ from boxpaint.studio.scenario_cells import BACKGROUND, CLASSES
 from boxpaint.studio.views.parts import load_config, offer_stop, outcome_of, record_files, show_error, show_log
 from boxpaint.studio.workspace import Workspace
 from generator.config import Config
-from generator.errors import BoxpaintError
+from generator.dataset.record import read_record
+from generator.dataset.review import read_review
+from generator.foundation.errors import BoxpaintError
+from generator.foundation.seeds import MAX_SEED
 from generator.prompts.book import ENRICHED_FILE
-from generator.record import read_record
-from generator.review import read_review
-from generator.seeds import MAX_SEED
-from generator.spec import Spec, find_table, load_spec
+from generator.spec.spec import Spec, find_table, load_spec
 
 _JOB = "generate"
 _NEWEST, _COLUMNS = 8, 4

@@ -14,9 +14,9 @@ from boxpaint.studio.jobs import JobState
 from boxpaint.studio.plain_text import plain
 from boxpaint.studio.workspace import Found, Kind, Workspace
 from generator.config import Config
-from generator.decoding import decode_rgb
-from generator.errors import BoxpaintError, FaultsError
-from generator.stopping import SIGNALS
+from generator.foundation.decoding import decode_rgb
+from generator.foundation.errors import BoxpaintError, FaultsError
+from generator.foundation.stopping import SIGNALS
 
 CONFIG = "config.yaml"
 _KEY_LETTERS = 16

@@ -11,7 +11,7 @@ import streamlit as st
 from boxpaint.studio.plain_text import plain
 from boxpaint.studio.views.parts import pick, show_picture
 from boxpaint.studio.workspace import Found, Workspace
-from generator.storage import translate_os_errors
+from generator.foundation.storage import translate_os_errors
 
 _PICTURES = {
     "experiment": ("card.png", "failures.jpg"),

@@ -17,8 +17,8 @@ from boxpaint.studio.uploads import MAX_MEGABYTES, read_photo
 from detection.classifier.model_folder import save_classifier
 from detection.classifier.models import build_classifier
 from detection.detectors.types import Detections
-from generator.errors import BoxpaintError, ModelNotFoundError
-from generator.geometry import Box
+from generator.foundation.errors import BoxpaintError, ModelNotFoundError
+from generator.foundation.geometry import Box
 
 CLASSES = ("white blood cell", "platelet")
 

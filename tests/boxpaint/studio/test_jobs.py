@@ -10,7 +10,7 @@ import pytest
 from boxpaint.studio import jobs
 from boxpaint.studio.jobs import JobState
 from boxpaint.studio.workspace import Workspace
-from generator.errors import BoxpaintError
+from generator.foundation.errors import BoxpaintError
 
 pytestmark = pytest.mark.slow
 

@@ -18,7 +18,7 @@ from boxpaint.studio import jobs
 from boxpaint.studio.jobs import JobFile
 from boxpaint.studio.views.parts import job_key
 from boxpaint.studio.workspace import Workspace
-from generator.review import REVIEW, Decision, decide
+from generator.dataset.review import REVIEW, Decision, decide
 from tests.boxpaint.studio.conftest import save_detector_run
 
 HOSTILE = "<script>alert(1)</script> ![x](http://example.com/x.png)"
@@ -30,7 +30,7 @@ def script(page: str) -> None:
 
     from boxpaint.studio.views.parts import show_error
     from boxpaint.studio.workspace import Workspace
-    from generator.errors import BoxpaintError
+    from generator.foundation.errors import BoxpaintError
 
     try:
         importlib.import_module(f"boxpaint.studio.views.{page}").show(Workspace(Path.cwd()))

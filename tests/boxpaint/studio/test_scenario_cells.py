@@ -22,8 +22,8 @@ from boxpaint.studio.scenario_cells import (
     write_cells,
 )
 from boxpaint.studio.workspace import Workspace
-from generator.errors import BoxpaintError, SpecError
-from generator.spec import load_spec
+from generator.foundation.errors import BoxpaintError, SpecError
+from generator.spec.spec import load_spec
 
 CANVAS_WH = (96, 64)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from boxpaint.studio.workspace import Workspace
-from generator.errors import BoxpaintError
+from generator.foundation.errors import BoxpaintError
 from tests.boxpaint.studio.conftest import save_detector_run
 
 

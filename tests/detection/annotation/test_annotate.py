@@ -12,7 +12,7 @@ from detection.annotation.annotate import annotate_pictures
 from detection.detectors.types import Detections
 from detection.exporters.registry import EXPORTERS
 from detection.segmenter.pictures import find_pictures
-from generator.validation import validate_dataset
+from generator.dataset.validation import validate_dataset
 
 
 class Corners:

@@ -9,8 +9,8 @@ import pytest
 
 from detection.annotation.proposers import ChosenClasses, WordProposer
 from detection.detectors.types import Detections
-from generator.errors import DatasetError
-from generator.geometry import Box
+from generator.foundation.errors import DatasetError
+from generator.foundation.geometry import Box
 
 PICTURE = np.zeros((60, 80, 3), np.uint8)
 

@@ -16,8 +16,8 @@ from detection.calibration.classes import measure_classes
 from detection.calibration.labels import with_boxes
 from detection.calibration.ruler import Ruler
 from detection.calibration.scale import measure_scales
-from detection.datasets.types import DetectionSet, Sample
-from generator.calibration import ClassCalibration, read_calibration, write_calibration
+from detection.datasets.types import DetectionDataset, Sample
+from generator.spec.calibration import ClassCalibration, read_calibration, write_calibration
 
 # Discs and spots are painted and real. Of the others something is missing: a ghost was never painted; of a shade
 # nobody knows which boxes were asked for; of real moons there is but a half, at the border.
@@ -60,7 +60,7 @@ def around(x: float, y: float, side: float, aspect: float = 1.0) -> Box:
     return x - half_w, y - half_h, x + half_w, y + half_h
 
 
-def painted_set(folder: Path) -> DetectionSet:
+def painted_set(folder: Path) -> DetectionDataset:
     """Pictures with a disc and another thing each; an earlier calibration made their labels 1.1 times the tight box."""
     folder.mkdir()
     rng = np.random.default_rng(1)
@@ -83,10 +83,10 @@ def painted_set(folder: Path) -> DetectionSet:
     draw(path, PAINTED_WH, [(DISC, 0, 0, 20)])
     tight, asked = np.array([[0, 0, 10, 10]]), np.array([[0, 0, 90, 90]])
     cut = Sample.of(path, PAINTED_WH, tight, [DISC], requested_xyxy=asked, tight_xyxy=tight)
-    return DetectionSet(categories=NAMES, samples=(*samples, cut))
+    return DetectionDataset(categories=NAMES, samples=(*samples, cut))
 
 
-def real_set(folder: Path) -> DetectionSet:
+def real_set(folder: Path) -> DetectionDataset:
     """Ten whole discs and a spot in boxes 1.2 times their size, ghosts, a shade; and what a border cuts."""
     folder.mkdir()
     samples = []
@@ -103,11 +103,11 @@ def real_set(folder: Path) -> DetectionSet:
     draw(path, REAL_WH, [(DISC, 0, 64, 80), (DISC, 100, 128, 80), (MOON, 200, 64, 40)])
     boxes = [(0, 30, 48, 98), (40, 90, 160, 128), (176, 40, 200, 88)]
     samples.append(Sample.of(path, REAL_WH, boxes, [DISC, DISC, MOON]))
-    return DetectionSet(categories=NAMES, samples=tuple(samples))
+    return DetectionDataset(categories=NAMES, samples=tuple(samples))
 
 
 @pytest.fixture(scope="module")
-def sets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[DetectionSet, DetectionSet]]:
+def sets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[DetectionDataset, DetectionDataset]]:
     """Real pictures and painted ones; rulers are trained for a third of their time, which is enough for discs."""
     folder = tmp_path_factory.mktemp("sets")
     with pytest.MonkeyPatch.context() as patch:
@@ -115,13 +115,13 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[DetectionSe
         yield real_set(folder / "real"), painted_set(folder / "painted")
 
 
-def measured(real: DetectionSet, painted: DetectionSet) -> dict[str, ClassCalibration]:
+def measured(real: DetectionDataset, painted: DetectionDataset) -> dict[str, ClassCalibration]:
     readings = measure_scales(real, tight_boxes(painted))
     return measure_classes(real, painted, {name: reading.scale for name, reading in readings.items()})
 
 
 @pytest.fixture(scope="module")
-def found(sets: tuple[DetectionSet, DetectionSet]) -> dict[str, ClassCalibration]:
+def found(sets: tuple[DetectionDataset, DetectionDataset]) -> dict[str, ClassCalibration]:
     return measured(*sets)
 
 
@@ -194,7 +194,9 @@ def test_what_was_measured_survives_its_file(found: dict[str, ClassCalibration],
     assert read_calibration(path, NAMES) == found
 
 
-def test_without_real_pictures_or_painted_ones_nothing_is_measured(sets: tuple[DetectionSet, DetectionSet]) -> None:
+def test_without_real_pictures_or_painted_ones_nothing_is_measured(
+    sets: tuple[DetectionDataset, DetectionDataset],
+) -> None:
     real, painted = sets
     assert measured(real.choose([]), painted) == {}
     assert measured(real, painted.choose([])) == {}
@@ -204,13 +206,13 @@ def test_without_real_pictures_or_painted_ones_nothing_is_measured(sets: tuple[D
 
 
 @pytest.fixture
-def painted(tmp_path: Path) -> DetectionSet:
+def painted(tmp_path: Path) -> DetectionDataset:
     """One picture: all is known of the first object, of the second only its label, of the third not what was asked."""
     labelled = [[8, 18, 32, 42], [0, 0, 20, 10], [50, 50, 70, 70]]
     tight = np.array([[10, 20, 30, 40], UNKNOWN, [52, 52, 68, 68]])
     asked = np.array([[-5, 10, 45, 90], UNKNOWN, UNKNOWN])
     sample = Sample.of(tmp_path / "a.png", (100, 80), labelled, [1, 2, 1], requested_xyxy=asked, tight_xyxy=tight)
-    return DetectionSet(categories=("disc", "spot"), samples=(sample,))
+    return DetectionDataset(categories=("disc", "spot"), samples=(sample,))
 
 
 @pytest.mark.parametrize(
@@ -225,7 +227,7 @@ def painted(tmp_path: Path) -> DetectionSet:
     ],
 )
 def test_each_mode_gives_its_boxes_and_the_label_where_one_is_unknown(
-    painted: DetectionSet, mode: BoxMode, expected: list[list[float]]
+    painted: DetectionDataset, mode: BoxMode, expected: list[list[float]]
 ) -> None:
     changed, scales = with_boxes(painted, mode, None)
     (before,), (after,) = painted.samples, changed.samples
@@ -238,7 +240,7 @@ def test_each_mode_gives_its_boxes_and_the_label_where_one_is_unknown(
 
 
 @pytest.mark.parametrize("mode", ["labelled", "tight", "requested"])
-def test_only_calibrated_boxes_are_measured_on_real_pictures(painted: DetectionSet, mode: BoxMode) -> None:
+def test_only_calibrated_boxes_are_measured_on_real_pictures(painted: DetectionDataset, mode: BoxMode) -> None:
     # This picture is not there: who looked at it would fail.
     alone, _ = with_boxes(painted, mode, None)
     beside, scales = with_boxes(painted, mode, painted)
@@ -246,13 +248,13 @@ def test_only_calibrated_boxes_are_measured_on_real_pictures(painted: DetectionS
     assert scales == {}
 
 
-def test_a_tight_set_is_tight_already(painted: DetectionSet) -> None:
+def test_a_tight_set_is_tight_already(painted: DetectionDataset) -> None:
     once = tight_boxes(painted)
     np.testing.assert_array_equal(tight_boxes(once).samples[0].boxes_xyxy, once.samples[0].boxes_xyxy)
 
 
 def test_calibrated_boxes_stay_tight_where_real_pictures_hold_no_object(
-    sets: tuple[DetectionSet, DetectionSet],
+    sets: tuple[DetectionDataset, DetectionDataset],
 ) -> None:
     real, painted = sets
     chosen = painted.choose([0])

@@ -13,20 +13,20 @@ from detection.calibration.boxes import BoxScale
 from detection.calibration.overlay import write_overlay
 from detection.calibration.ruler import Measured, Ruler
 from detection.calibration.scale import judge, measure_scales
-from detection.datasets.types import DetectionSet, Sample
+from detection.datasets.types import DetectionDataset, Sample
 
 pytestmark = pytest.mark.slow
 
 NAMES = ("disc", "spot")
 
-MakeSet = Callable[..., DetectionSet]
+MakeSet = Callable[..., DetectionDataset]
 
 
 @pytest.fixture
 def make_set(tmp_path: Path) -> MakeSet:
     """Discs and spots of many sizes, in boxes `loose` times as wide and high as themselves."""
 
-    def make(name: str, *, loose: float, count: int, seed: int) -> DetectionSet:
+    def make(name: str, *, loose: float, count: int, seed: int) -> DetectionDataset:
         folder = tmp_path / name
         folder.mkdir()
         rng = np.random.default_rng(seed)
@@ -44,7 +44,7 @@ def make_set(tmp_path: Path) -> MakeSet:
             path = folder / f"{number}.png"
             Image.fromarray(picture).save(path)
             samples.append(Sample.of(path, (160, 96), boxes, [1, 2]))
-        return DetectionSet(categories=NAMES, samples=tuple(samples))
+        return DetectionDataset(categories=NAMES, samples=tuple(samples))
 
     return make
 
@@ -100,5 +100,5 @@ def test_boxes_over_estimated_ones_that_scatter_are_not_trusted(ratios: list[flo
 
 def test_nothing_real_leaves_the_labels(make_set: MakeSet) -> None:
     painted = make_set("painted", loose=1.0, count=1, seed=1)
-    empty = DetectionSet(categories=NAMES, samples=())
+    empty = DetectionDataset(categories=NAMES, samples=())
     assert measure_scales(empty, painted)["disc"].scale == BoxScale(factor=1.0, real_boxes=0, painted_boxes=1)

@@ -8,17 +8,17 @@ from PIL import Image
 
 from detection.calibration.ruler import Ruler
 from detection.calibration.windows import WINDOW_PX, Patch, cut_patches, cut_window, vary
-from detection.datasets.types import DetectionSet, Sample
+from detection.datasets.types import DetectionDataset, Sample
 
 
-def _set(folder: Path, boxes: list[list[float]]) -> DetectionSet:
+def _set(folder: Path, boxes: list[list[float]]) -> DetectionDataset:
     """One picture, black, with white boxes."""
     picture = np.zeros((100, 140, 3), np.uint8)
     for x_min, y_min, x_max, y_max in boxes:
         picture[int(y_min) : int(y_max), int(x_min) : int(x_max)] = 255
     path = folder / "a.png"
     Image.fromarray(picture).save(path)
-    return DetectionSet(categories=("box",), samples=(Sample.of(path, (140, 100), boxes, [1] * len(boxes)),))
+    return DetectionDataset(categories=("box",), samples=(Sample.of(path, (140, 100), boxes, [1] * len(boxes)),))
 
 
 @pytest.mark.parametrize("scale", [1.2, 2.0, 3.5])

@@ -9,7 +9,7 @@ import pytest
 
 from boxpaint.cli_train import captioner
 from detection.captioner.settings import CaptionerSettings, EpochLoss, best_epoch, is_over
-from generator.errors import BoxpaintError
+from generator.foundation.errors import BoxpaintError
 
 
 @pytest.mark.parametrize(

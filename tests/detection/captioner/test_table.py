@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detection.captioner.table import CaptionTable, read_caption_table
-from generator.errors import BoxpaintError, DatasetError
+from generator.foundation.errors import BoxpaintError, DatasetError
 
 NAMES = ("1000_a.jpg", "1001_b.jpg", "1002_c.jpg")
 DOG, CAT, COW = "a dog runs", "a cat, asleep", "a cow"

@@ -21,9 +21,9 @@ from detection.captioner.split import split_pictures
 from detection.captioner.table import read_caption_table
 from detection.captioner.train import fine_tune
 from generator.bundles import ModelRef
-from generator.errors import BoxpaintError, DatasetError, ModelNotFoundError, RunMismatchError
+from generator.foundation.errors import BoxpaintError, DatasetError, ModelNotFoundError, RunMismatchError
+from generator.foundation.stopping import Stopped
 from generator.prompts.captioner import Captioner
-from generator.stopping import Stopped
 
 pytestmark = pytest.mark.slow
 

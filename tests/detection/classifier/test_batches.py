@@ -10,7 +10,7 @@ from detection.classifier.batches import Batches, fixed_views
 from detection.classifier.crops import Crops, cut_crops
 from detection.classifier.settings import ClassifierSettings
 from detection.datasets.read import read_detection_set
-from generator.errors import BoxpaintError
+from generator.foundation.errors import BoxpaintError
 
 SIDE_PX = 16
 

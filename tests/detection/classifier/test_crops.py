@@ -10,21 +10,21 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from detection.classifier.crops import BACKGROUND, cut_crops, fixed_view
-from detection.datasets.types import DetectionSet, Sample
-from generator.errors import DatasetError
-from generator.geometry import Box, intersection_area, square_around
+from detection.datasets.types import DetectionDataset, Sample
+from generator.foundation.errors import DatasetError
+from generator.foundation.geometry import Box, intersection_area, square_around
 from generator.painting.crop import resize
 
 SIZE_WH = (80, 60)
 
 
-def picture(folder: Path, boxes: list[list[float]], labels: list[int], **options: object) -> DetectionSet:
+def picture(folder: Path, boxes: list[list[float]], labels: list[int], **options: object) -> DetectionDataset:
     """A picture in which red is the column and green the row of a pixel."""
     rows, columns = np.mgrid[: SIZE_WH[1], : SIZE_WH[0]].astype(np.uint8)
     path = folder / "picture.png"
     Image.fromarray(np.stack([columns, rows, np.zeros_like(rows)], axis=2)).save(path)
     sample = Sample.of(path, SIZE_WH, boxes, labels, **options)  # type: ignore[arg-type]
-    return DetectionSet(categories=("cell", "platelet"), samples=(sample,))
+    return DetectionDataset(categories=("cell", "platelet"), samples=(sample,))
 
 
 def test_a_crop_shows_the_object_and_its_margin(tmp_path: Path) -> None:
@@ -114,6 +114,6 @@ def test_faults_of_the_data_are_said(tmp_path: Path) -> None:
     Image.new("RGB", (60, 80)).save(data.samples[0].path)
     with pytest.raises(DatasetError, match=r"picture\.png: found '60 x 80'.*for 80 x 60 px"):
         cut_crops(data, margin=0, side_px=8)
-    named = DetectionSet(categories=("cell", BACKGROUND), samples=data.samples)
+    named = DetectionDataset(categories=("cell", BACKGROUND), samples=data.samples)
     with pytest.raises(DatasetError, match="--no-background"):
         cut_crops(named, margin=0, side_px=8, background_seed=0)

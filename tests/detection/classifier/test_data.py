@@ -9,7 +9,7 @@ import pytest
 from detection.classifier.crops import BACKGROUND
 from detection.classifier.data import Sources, choose_subset, read_data
 from detection.classifier.settings import ClassifierSettings
-from generator.errors import DatasetError
+from generator.foundation.errors import DatasetError
 from tests.detection.discs import disc_splits
 
 PLAIN = ClassifierSettings(background=False)

@@ -9,7 +9,7 @@ import torch
 
 from detection.classifier import export
 from detection.classifier.models import build_classifier
-from generator.errors import ModelError
+from generator.foundation.errors import ModelError
 
 pytestmark = pytest.mark.slow
 

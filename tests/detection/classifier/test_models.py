@@ -9,7 +9,7 @@ from torchvision.models import resnet18
 
 from detection.classifier.model_folder import load_classifier, save_classifier
 from detection.classifier.models import MODELS, Classifier, build_classifier, find_weights, spec_of
-from generator.errors import BoxpaintError, ModelError, ModelNotFoundError
+from generator.foundation.errors import BoxpaintError, ModelError, ModelNotFoundError
 
 CLASSES = ("cell", "platelet", "background")
 

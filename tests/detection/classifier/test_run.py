@@ -13,7 +13,7 @@ from detection.classifier.jobs import HISTORY
 from detection.classifier.model_folder import load_classifier
 from detection.classifier.run import best_outcome, compare_classifiers
 from detection.classifier.settings import Arm, ClassifierSettings, Listener
-from generator.errors import BoxpaintError, RunMismatchError, StorageError
+from generator.foundation.errors import BoxpaintError, RunMismatchError, StorageError
 
 pytestmark = pytest.mark.slow
 

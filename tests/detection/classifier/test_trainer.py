@@ -14,8 +14,8 @@ from detection.classifier.models import Classifier, build_classifier
 from detection.classifier.settings import ClassifierSettings
 from detection.classifier.trainer import History, predict, train
 from detection.datasets.read import read_detection_set
-from generator.errors import BoxpaintError, ModelError
-from generator.stopping import Stopped
+from generator.foundation.errors import BoxpaintError, ModelError
+from generator.foundation.stopping import Stopped
 
 pytestmark = pytest.mark.slow
 

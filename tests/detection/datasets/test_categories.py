@@ -3,18 +3,18 @@ from pathlib import Path
 import pytest
 
 from detection.datasets.categories import check_same_categories, choose_categories, rename_categories
-from detection.datasets.types import DetectionSet, Sample
-from generator.errors import BoxpaintError, DatasetError
+from detection.datasets.types import DetectionDataset, Sample
+from generator.foundation.errors import BoxpaintError, DatasetError
 
 
 @pytest.fixture()
-def cells() -> DetectionSet:
+def cells() -> DetectionDataset:
     boxes = [[0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10]]
     sample = Sample.of(Path("a.png"), (99, 99), boxes, [1, 2, 3], ["first", "second", "third"])
-    return DetectionSet(categories=("RBC", "wbc", "Platelets"), samples=(sample,))
+    return DetectionDataset(categories=("RBC", "wbc", "Platelets"), samples=(sample,))
 
 
-def test_chosen_categories_take_the_wanted_names_and_order(cells: DetectionSet) -> None:
+def test_chosen_categories_take_the_wanted_names_and_order(cells: DetectionDataset) -> None:
     chosen = choose_categories(cells, ("Platelets", "WBC"), where="x")
     assert chosen.categories == ("Platelets", "WBC")
     (sample,) = chosen.samples
@@ -33,18 +33,18 @@ def test_chosen_categories_take_the_wanted_names_and_order(cells: DetectionSet) 
 )
 def test_what_does_not_fit_names_both_lists(names: tuple[str, ...], wanted: tuple[str, ...], words: list[str]) -> None:
     with pytest.raises(DatasetError) as caught:
-        choose_categories(DetectionSet(categories=names, samples=()), wanted, where="discs")
+        choose_categories(DetectionDataset(categories=names, samples=()), wanted, where="discs")
     for word in ("discs", *words):
         assert word in str(caught.value)
 
 
 def test_a_name_in_the_right_case_goes_before_one_in_another() -> None:
     sample = Sample.of(Path("a.png"), (9, 9), [[0, 0, 4, 4], [0, 0, 5, 5]], [1, 2])
-    both = DetectionSet(categories=("wbc", "WBC"), samples=(sample,))
+    both = DetectionDataset(categories=("wbc", "WBC"), samples=(sample,))
     assert choose_categories(both, ("WBC",), where="x").samples[0].boxes_xyxy.tolist() == [[0, 0, 5, 5]]
 
 
-def test_renaming_may_join_two_categories(cells: DetectionSet) -> None:
+def test_renaming_may_join_two_categories(cells: DetectionDataset) -> None:
     renamed = rename_categories(cells, {"rbc": "cell", "WBC": "cell", "nothing": "x"})
     assert renamed.categories == ("cell", "Platelets")
     assert renamed.samples[0].labels.tolist() == [1, 1, 2]
@@ -52,8 +52,8 @@ def test_renaming_may_join_two_categories(cells: DetectionSet) -> None:
 
 
 def test_the_same_categories_in_any_order_and_case() -> None:
-    def named(*names: str) -> DetectionSet:
-        return DetectionSet(categories=names, samples=())
+    def named(*names: str) -> DetectionDataset:
+        return DetectionDataset(categories=names, samples=())
 
     check_same_categories({"real": named("a", "B"), "painted": named("b", "A")})
     with pytest.raises(BoxpaintError) as caught:

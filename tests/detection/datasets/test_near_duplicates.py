@@ -17,7 +17,7 @@ from detection.datasets.near_duplicates import (
     near_duplicate_groups,
     picture_hash,
 )
-from generator.errors import DatasetError
+from generator.foundation.errors import DatasetError
 
 BCCD = Path(__file__).parents[3].parent / "shared" / "data" / "bccd"
 

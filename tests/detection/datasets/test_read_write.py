@@ -12,13 +12,13 @@ from PIL import Image
 from detection.datasets.categories import choose_categories, rename_categories
 from detection.datasets.digest import digest_of_set
 from detection.datasets.read import open_rgb, read_detection_set, read_rgb
-from detection.datasets.types import DetectionSet, Sample
+from detection.datasets.types import DetectionDataset, Sample
 from detection.datasets.write import write_coco
-from generator.errors import DatasetError
-from generator.validation import validate_dataset
+from generator.dataset.validation import validate_dataset
+from generator.foundation.errors import DatasetError
 
 
-def make_set(folder: Path) -> dict[str, DetectionSet]:
+def make_set(folder: Path) -> dict[str, DetectionDataset]:
     (folder / "images" / "sub").mkdir(parents=True)
     for name in ("a.png", "sub/b.png", "c.png"):
         Image.new("RGB", (40, 30), "red").save(folder / "images" / name)
@@ -33,8 +33,8 @@ def make_set(folder: Path) -> dict[str, DetectionSet]:
     b = Sample.of(folder / "images" / "sub" / "b.png", (40, 30), [[1, 1, 2, 2]], [2])
     c = Sample.of(folder / "images" / "c.png", (40, 30), [], [])
     return {
-        "train": DetectionSet(categories=("cat", "dog"), samples=(a, b)),
-        "val": DetectionSet(categories=("cat", "dog"), samples=(c,)),
+        "train": DetectionDataset(categories=("cat", "dog"), samples=(a, b)),
+        "val": DetectionDataset(categories=("cat", "dog"), samples=(c,)),
     }
 
 

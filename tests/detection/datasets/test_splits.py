@@ -8,24 +8,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detection.datasets.splits import parse_shares, split_set
-from detection.datasets.types import DetectionSet, Sample
-from generator.errors import ConfigError, DatasetError
+from detection.datasets.types import DetectionDataset, Sample
+from generator.foundation.errors import ConfigError, DatasetError
 
 
-def make_set(labels: list[list[int]], categories: int = 3) -> DetectionSet:
+def make_set(labels: list[list[int]], categories: int = 3) -> DetectionDataset:
     """A picture for each list: objects of these categories."""
     samples = tuple(
         Sample.of(Path(f"{number}.png"), (10, 10), [[0, 0, 5, 5]] * len(found), found)
         for number, found in enumerate(labels)
     )
-    return DetectionSet(categories=tuple("abcdef"[:categories]), samples=samples)
+    return DetectionDataset(categories=tuple("abcdef"[:categories]), samples=samples)
 
 
-def names(data: DetectionSet) -> list[int]:
+def names(data: DetectionDataset) -> list[int]:
     return [int(sample.path.stem) for sample in data.samples]
 
 
-def presence(data: DetectionSet) -> list[int]:
+def presence(data: DetectionDataset) -> list[int]:
     """Pictures with each category, then those without any."""
     found = [sum(number in sample.labels for sample in data.samples) for number in range(1, len(data.categories) + 1)]
     return [*found, sum(len(sample.labels) == 0 for sample in data.samples)]

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from detection.datasets.types import DetectionSet, Sample
+from detection.datasets.types import DetectionDataset, Sample
 from detection.detectors.registry import DETECTORS, load_detector, make_detector
 from detection.detectors.settings import FitSettings, ModelOptions
 from detection.detectors.torchvision_detector import TorchvisionDetector
 from detection.detectors.types import Detections, FitListener, TrainingMix
-from generator.errors import ModelError
+from generator.foundation.errors import ModelError
 from tests.detection.discs import COLOURS, disc_set
 
 pytestmark = pytest.mark.slow
@@ -37,7 +37,7 @@ def mix(tmp_path_factory: pytest.TempPathFactory) -> TrainingMix:
     """Two sets, one of them with a picture that holds nothing."""
     discs = disc_set(tmp_path_factory.mktemp("discs"), 3, seed=1)
     blank = Sample.of(discs.samples[0].path, (discs.samples[0].width, discs.samples[0].height), [], [])
-    other = DetectionSet(categories=discs.categories, samples=(blank, discs.samples[2]))
+    other = DetectionDataset(categories=discs.categories, samples=(blank, discs.samples[2]))
     return TrainingMix(sets=(discs.choose([0, 1]), other), shares=(0.5, 0.5))
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from detection.datasets.types import Sample
 from detection.detectors.pictures import PictureStore, read_picture, resize
-from generator.errors import DatasetError
+from generator.foundation.errors import DatasetError
 
 
 @pytest.fixture()

@@ -13,7 +13,7 @@ from detection.detectors.architectures import ARCHITECTURES
 from detection.detectors.registry import make_detector
 from detection.detectors.settings import ModelOptions
 from detection.detectors.torchvision_detector import TorchvisionDetector
-from generator.errors import ModelError, ModelNotFoundError
+from generator.foundation.errors import ModelError, ModelNotFoundError
 
 CPU = torch.device("cpu")
 INPUT_WH = (64, 48)

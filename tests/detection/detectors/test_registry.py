@@ -12,7 +12,7 @@ import torch
 from detection.detectors.architectures import ARCHITECTURES
 from detection.detectors.registry import DETECTORS, load_detector, make_detector
 from detection.detectors.settings import ModelOptions
-from generator.errors import ModelError, ModelNotFoundError
+from generator.foundation.errors import ModelError, ModelNotFoundError
 
 CPU = torch.device("cpu")
 SMALL = ModelOptions(input_wh=(64, 48))

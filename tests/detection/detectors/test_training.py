@@ -13,13 +13,13 @@ import torch
 
 from detection.coco_metrics import mean_average_precision
 from detection.datasets.read import read_rgb
-from detection.datasets.types import DetectionSet, Sample
+from detection.datasets.types import DetectionDataset, Sample
 from detection.detectors.registry import make_detector
 from detection.detectors.settings import FitSettings, ModelOptions
 from detection.detectors.torchvision_detector import TorchvisionDetector
 from detection.detectors.types import FitListener, TrainingMix
-from generator.errors import BoxpaintError, DatasetError, ModelError
-from generator.stopping import Stopped
+from generator.foundation.errors import BoxpaintError, DatasetError, ModelError
+from generator.foundation.stopping import Stopped
 from tests.detection.discs import COLOURS, disc_set
 
 pytestmark = pytest.mark.slow
@@ -51,7 +51,7 @@ class Watcher(FitListener):
 
 
 @pytest.fixture(scope="module")
-def discs(tmp_path_factory: pytest.TempPathFactory) -> DetectionSet:
+def discs(tmp_path_factory: pytest.TempPathFactory) -> DetectionDataset:
     return disc_set(tmp_path_factory.mktemp("discs"), 6, seed=2)
 
 
@@ -69,7 +69,7 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> set
     return {name for name, value in first.items() if torch.equal(value, second[name])}
 
 
-def test_learns_four_pictures_by_heart(discs: DetectionSet) -> None:
+def test_learns_four_pictures_by_heart(discs: DetectionDataset) -> None:
     four = discs.choose(range(4))
     detector = make(input_wh=(128, 96))
     settings = FitSettings(steps=80, batch_size=4, learning_rate=4e-3, warmup_steps=10, augment="none")
@@ -79,7 +79,7 @@ def test_learns_four_pictures_by_heart(discs: DetectionSet) -> None:
     assert result.losses[-1] < 0.5 * result.losses[0]
 
 
-def test_masks_are_learnt_too(discs: DetectionSet) -> None:
+def test_masks_are_learnt_too(discs: DetectionDataset) -> None:
     one = discs.choose([2])
     detector = make(input_wh=(128, 96), name="mask_rcnn_small")
     settings = FitSettings(steps=60, batch_size=1, learning_rate=4e-3, warmup_steps=10, augment="none")
@@ -88,7 +88,7 @@ def test_masks_are_learnt_too(discs: DetectionSet) -> None:
     assert mean_average_precision(one, found, iou_type="segm") > 0.5
 
 
-def test_the_best_weights_are_kept_and_patience_ends_it(discs: DetectionSet) -> None:
+def test_the_best_weights_are_kept_and_patience_ends_it(discs: DetectionDataset) -> None:
     detector, watcher = make(), Watcher()
     settings = BRIEF.model_copy(update={"steps": 50, "patience": 2, "learning_rate": 1e-9})
     result = detector.fit(TrainingMix.of(discs), settings, seed=0, validation=discs, listener=watcher)
@@ -100,7 +100,7 @@ def test_the_best_weights_are_kept_and_patience_ends_it(discs: DetectionSet) -> 
     assert int(detector.model.state_dict()["backbone.body.stem.1.num_batches_tracked"]) == 1
 
 
-def test_resumed_after_a_validation_keeps_the_best_weights_of_before(discs: DetectionSet, tmp_path: Path) -> None:
+def test_resumed_after_a_validation_keeps_the_best_weights_of_before(discs: DetectionDataset, tmp_path: Path) -> None:
     mix = TrainingMix.of(discs)
     straight, stopped, watcher = make(), make(), Watcher()
     result = straight.fit(mix, BRIEF, seed=3, validation=discs)
@@ -119,7 +119,7 @@ def test_resumed_after_a_validation_keeps_the_best_weights_of_before(discs: Dete
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_sigterm_keeps_the_step_in_hand(discs: DetectionSet, tmp_path: Path, workers: int) -> None:
+def test_sigterm_keeps_the_step_in_hand(discs: DetectionDataset, tmp_path: Path, workers: int) -> None:
     mix, settings = TrainingMix.of(discs), BRIEF.model_copy(update={"checkpoint_every": 100, "workers": workers})
     straight, stopped, watcher = make(), make(), Watcher()
     result = straight.fit(mix, BRIEF, seed=3)
@@ -130,7 +130,7 @@ def test_sigterm_keeps_the_step_in_hand(discs: DetectionSet, tmp_path: Path, wor
     assert same(weights_of(straight), weights_of(stopped)) == set(weights_of(straight))
 
 
-def test_a_kill_that_reaches_the_reading_processes_leaves_the_step_in_hand_its_batch(discs: DetectionSet) -> None:
+def test_a_kill_that_reaches_the_reading_processes_leaves_the_step_in_hand_its_batch(discs: DetectionDataset) -> None:
     class Ending(FitListener):
         def on_step(self, step: int, loss: float) -> None:
             for child in psutil.Process().children() if step == 1 else ():
@@ -141,7 +141,7 @@ def test_a_kill_that_reaches_the_reading_processes_leaves_the_step_in_hand_its_b
     assert result == make().fit(mix, BRIEF, seed=3)
 
 
-def test_a_stopped_training_leaves_the_weights_as_they_were(discs: DetectionSet) -> None:
+def test_a_stopped_training_leaves_the_weights_as_they_were(discs: DetectionDataset) -> None:
     detector = make()
     before = weights_of(detector)
     with pytest.raises(KeyboardInterrupt):
@@ -158,7 +158,7 @@ def test_a_stopped_training_leaves_the_weights_as_they_were(discs: DetectionSet)
     ],
 )
 def test_a_checkpoint_of_another_training_is_refused(
-    discs: DetectionSet, tmp_path: Path, settings: dict[str, int], seed: int, pictures: int, differs: str
+    discs: DetectionDataset, tmp_path: Path, settings: dict[str, int], seed: int, pictures: int, differs: str
 ) -> None:
     make().fit(TrainingMix.of(discs), BRIEF, seed=0, checkpoint=tmp_path)
     with pytest.raises(BoxpaintError, match=rf"is of another training \(it differs in {differs}\)"):
@@ -170,7 +170,7 @@ def test_a_checkpoint_of_another_training_is_refused(
         )
 
 
-def test_a_data_set_may_move_while_its_training_is_stopped(discs: DetectionSet, tmp_path: Path) -> None:
+def test_a_data_set_may_move_while_its_training_is_stopped(discs: DetectionDataset, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         make().fit(TrainingMix.of(discs), BRIEF, seed=0, checkpoint=tmp_path / "c", listener=Watcher(stop_after=3))
     moved = disc_set(tmp_path / "moved", 6, seed=2)
@@ -179,14 +179,14 @@ def test_a_data_set_may_move_while_its_training_is_stopped(discs: DetectionSet, 
     assert watcher.started == (4, 2)
 
 
-def test_a_checkpoint_begun_from_other_weights_is_refused(discs: DetectionSet, tmp_path: Path) -> None:
+def test_a_checkpoint_begun_from_other_weights_is_refused(discs: DetectionDataset, tmp_path: Path) -> None:
     detector = make()
     detector.fit(TrainingMix.of(discs), BRIEF, seed=0, checkpoint=tmp_path)
     with pytest.raises(BoxpaintError, match="it differs in weights"):
         detector.fit(TrainingMix.of(discs), BRIEF, seed=0, checkpoint=tmp_path)
 
 
-def test_processes_and_checkpoints_change_nothing(discs: DetectionSet, tmp_path: Path) -> None:
+def test_processes_and_checkpoints_change_nothing(discs: DetectionDataset, tmp_path: Path) -> None:
     alone, helped = make(), make()
     alone.fit(TrainingMix.of(discs), BRIEF, seed=0)
     helped.fit(TrainingMix.of(discs), BRIEF.model_copy(update={"workers": 2}), seed=0, checkpoint=tmp_path)
@@ -194,14 +194,14 @@ def test_processes_and_checkpoints_change_nothing(discs: DetectionSet, tmp_path:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_picture_that_cannot_be_read_is_named(discs: DetectionSet, tmp_path: Path, workers: int) -> None:
+def test_a_picture_that_cannot_be_read_is_named(discs: DetectionDataset, tmp_path: Path, workers: int) -> None:
     (tmp_path / "torn.png").write_bytes(b"\x89PNG")
-    torn = DetectionSet(categories=discs.categories, samples=(Sample.of(tmp_path / "torn.png", (64, 48), [], []),))
+    torn = DetectionDataset(categories=discs.categories, samples=(Sample.of(tmp_path / "torn.png", (64, 48), [], []),))
     with pytest.raises(DatasetError, match=r"torn\.png"):
         make().fit(TrainingMix.of(torn), BRIEF.model_copy(update={"workers": workers}), seed=0)
 
 
-def test_a_frozen_backbone_keeps_weights_and_statistics(discs: DetectionSet) -> None:
+def test_a_frozen_backbone_keeps_weights_and_statistics(discs: DetectionDataset) -> None:
     detector = make()
     before = weights_of(detector)
     detector.fit(TrainingMix.of(discs), BRIEF.model_copy(update={"freeze_backbone": True}), seed=0)
@@ -212,7 +212,7 @@ def test_a_frozen_backbone_keeps_weights_and_statistics(discs: DetectionSet) -> 
 
 
 @pytest.mark.parametrize("with_validation", [False, True])
-def test_a_share_of_the_first_weights_is_kept(discs: DetectionSet, *, with_validation: bool) -> None:
+def test_a_share_of_the_first_weights_is_kept(discs: DetectionDataset, *, with_validation: bool) -> None:
     validation = discs if with_validation else None
     plain, careful = make(), make()
     before = weights_of(careful)
@@ -225,7 +225,7 @@ def test_a_share_of_the_first_weights_is_kept(discs: DetectionSet, *, with_valid
         torch.testing.assert_close(found[name], expected, msg=name)
 
 
-def test_a_stopped_training_remembers_the_weights_it_began_with(discs: DetectionSet, tmp_path: Path) -> None:
+def test_a_stopped_training_remembers_the_weights_it_began_with(discs: DetectionDataset, tmp_path: Path) -> None:
     settings = BRIEF.model_copy(update={"start_share": 0.5})
     whole, stopped = make(), make()
     whole.fit(TrainingMix.of(discs), settings, seed=0)
@@ -235,15 +235,15 @@ def test_a_stopped_training_remembers_the_weights_it_began_with(discs: Detection
     assert same(weights_of(whole), weights_of(stopped)) == set(weights_of(whole))
 
 
-def test_a_broken_down_training_is_a_model_error(discs: DetectionSet) -> None:
+def test_a_broken_down_training_is_a_model_error(discs: DetectionDataset) -> None:
     detector = make()
     detector.model.get_parameter("head.classification_head.cls_logits.bias").data.fill_(float("nan"))
     with pytest.raises(ModelError, match=r"the loss became nan: .*try a --learning-rate below 0\.001"):
         detector.fit(TrainingMix.of(discs), BRIEF, seed=0)
 
 
-def test_sets_of_other_categories_or_without_objects_are_refused(discs: DetectionSet) -> None:
-    other = DetectionSet(categories=("cell",), samples=discs.samples)
+def test_sets_of_other_categories_or_without_objects_are_refused(discs: DetectionDataset) -> None:
+    other = DetectionDataset(categories=("cell",), samples=discs.samples)
     with pytest.raises(ModelError, match="the detector finds red, blue, but the data set holds cell"):
         make().fit(TrainingMix.of(other), BRIEF, seed=0)
     blank = discs.choose([])
@@ -251,9 +251,9 @@ def test_sets_of_other_categories_or_without_objects_are_refused(discs: Detectio
         make().fit(TrainingMix.of(discs), BRIEF, seed=0, validation=blank)
 
 
-def test_the_loss_does_not_see_boxes_without_an_area(discs: DetectionSet) -> None:
+def test_the_loss_does_not_see_boxes_without_an_area(discs: DetectionDataset) -> None:
     sample = discs.samples[0]
     thin = Sample.of(sample.path, (64, 48), [[3, 3, 3, 9], [5, 5, 20, 20]], [1, 1])
-    data = DetectionSet(categories=discs.categories, samples=(thin,))
+    data = DetectionDataset(categories=discs.categories, samples=(thin,))
     result = make().fit(TrainingMix.of(data), BRIEF.model_copy(update={"augment": "none"}), seed=0)
     assert np.all(np.isfinite(result.losses))

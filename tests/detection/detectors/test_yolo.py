@@ -12,7 +12,7 @@ import torch
 
 from detection.coco_metrics import mean_average_precision
 from detection.datasets.read import read_rgb
-from detection.datasets.types import DetectionSet, Sample
+from detection.datasets.types import DetectionDataset, Sample
 from detection.detectors.registry import load_detector
 from detection.detectors.settings import FitSettings
 from detection.detectors.types import FitListener, TrainingMix
@@ -37,19 +37,19 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def discs(tmp_path_factory: pytest.TempPathFactory) -> DetectionSet:
+def discs(tmp_path_factory: pytest.TempPathFactory) -> DetectionDataset:
     return disc_set(tmp_path_factory.mktemp("discs"), 8, seed=1)
 
 
 @pytest.fixture(scope="module")
-def mix(discs: DetectionSet) -> TrainingMix:
+def mix(discs: DetectionDataset) -> TrainingMix:
     blank = Sample.of(discs.samples[0].path, (discs.samples[0].width, discs.samples[0].height), [], [])
-    other = DetectionSet(categories=CATEGORIES, samples=(blank, discs.samples[2]))
+    other = DetectionDataset(categories=CATEGORIES, samples=(blank, discs.samples[2]))
     return TrainingMix(sets=(discs.choose([0, 1]), other), shares=(0.5, 0.5))
 
 
 def test_stopped_and_resumed_gives_the_weights_of_an_undisturbed_training(
-    mix: TrainingMix, discs: DetectionSet, tiny: str, tmp_path: Path
+    mix: TrainingMix, discs: DetectionDataset, tiny: str, tmp_path: Path
 ) -> None:
     straight, stopped = make(tiny), make(tiny)
     result = straight.fit(mix, SETTINGS, seed=5, validation=discs)
@@ -94,7 +94,7 @@ def test_saved_and_loaded_answers_alike_on_pictures_of_any_size(variant: str, ti
         assert found.masks is None
 
 
-def test_learns_two_pictures(discs: DetectionSet, tiny: str) -> None:
+def test_learns_two_pictures(discs: DetectionDataset, tiny: str) -> None:
     detector = make(tiny)
     chosen = discs.choose([2, 5])  # with a disc of each category
     settings = FitSettings(steps=200, batch_size=2, learning_rate=2e-2, warmup_steps=10, augment="none")

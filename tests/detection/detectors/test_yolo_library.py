@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from generator.errors import ModelError
+from generator.foundation.errors import ModelError
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +29,7 @@ _LOOK = """
 import os, socket, sys, warnings
 import cv2, numpy, torch, torchvision
 from PIL import Image
-import generator.errors
+import generator.foundation.errors
 
 def refuse(*_):
     sys.exit("it asks the network")

@@ -15,7 +15,7 @@ import torch
 
 from detection.detectors import yolo_weights
 from detection.detectors.registry import load_detector
-from generator.errors import ModelError, ModelNotFoundError
+from generator.foundation.errors import ModelError, ModelNotFoundError
 from tests.detection.detectors.test_contract import assert_equal_answers, assert_equal_weights, odd_pictures
 from tests.detection.detectors.tiny_yolo import CATEGORIES, CPU, head_of, make, write_pt, write_tiny
 

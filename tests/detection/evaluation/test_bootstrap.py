@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from detection.coco_metrics import score_sets
-from detection.datasets.types import DetectionSet, Sample
+from detection.datasets.types import DetectionDataset, Sample
 from detection.detectors.types import Detections
 from detection.evaluation.bootstrap import ResampledAp, draw_resamples
 
 
-def scattered(pictures: int, seed: int) -> tuple[DetectionSet, list[Detections]]:
+def scattered(pictures: int, seed: int) -> tuple[DetectionDataset, list[Detections]]:
     """Random boxes of three categories (the last is rare), most of them found, shifted, among wrong ones."""
     rng = np.random.default_rng(seed)
     samples, found = [], []
@@ -24,7 +24,7 @@ def scattered(pictures: int, seed: int) -> tuple[DetectionSet, list[Detections]]
         moved = boxes[kept] + rng.normal(0, 4, (len(kept), 4))
         scores = rng.uniform(0, 1, len(kept)).astype(np.float32)
         found.append(Detections(boxes_xyxy=moved.astype(np.float32), labels=labels[kept], scores=scores))
-    return DetectionSet(categories=("a", "b", "c"), samples=tuple(samples)), found
+    return DetectionDataset(categories=("a", "b", "c"), samples=tuple(samples)), found
 
 
 @pytest.mark.parametrize(("seed", "unlabelled"), [(0, ()), (1, ()), (2, ()), (2, (1, 2))])
@@ -62,7 +62,7 @@ def test_worked_by_hand() -> None:
         Detections(boxes_xyxy=right, labels=one, scores=np.array([0.5], np.float32)),
         Detections(boxes_xyxy=wrong, labels=one, scores=np.array([0.9], np.float32)),
     ]
-    resampled = ResampledAp(DetectionSet(categories=("a",), samples=samples), found)
+    resampled = ResampledAp(DetectionDataset(categories=("a",), samples=samples), found)
     # Both: precision 1/2 up to recall 1/2, 51 of 101 thresholds. Picture 0 twice and picture 1 once: two of three found
     # behind one wrong box, precision 2/3 up to recall 2/3, 67 thresholds.
     assert resampled.ap_of(np.array([[0, 1], [0, 0], [1, 1]])) == pytest.approx([0.5 * 51 / 101, 1.0, 0.0])
@@ -77,7 +77,7 @@ def test_nothing_to_find_and_nothing_found() -> None:
         Sample.of(Path("0.png"), (100, 100), [[0, 0, 50, 50]], [1]),
         Sample.of(Path("1.png"), (100, 100), [], []),
     )
-    resampled = ResampledAp(DetectionSet(categories=("a", "b"), samples=samples), [nothing, nothing])
+    resampled = ResampledAp(DetectionDataset(categories=("a", "b"), samples=samples), [nothing, nothing])
     assert resampled.ap_of(np.array([[0, 1], [0, 0]])).tolist() == [0.0, 0.0]
     assert np.isnan(resampled.ap_of(np.array([[1, 1]]))).all()
     assert resampled.ap_of(np.zeros((0, 2), int)).shape == (0,)

@@ -10,7 +10,7 @@ from pycocotools.coco import COCO
 from detection.detectors.types import Detections
 from detection.evaluation.predict import predict_pictures
 from detection.segmenter.pictures import find_pictures
-from generator.errors import DatasetError, RunMismatchError
+from generator.foundation.errors import DatasetError, RunMismatchError
 
 
 class Corners:

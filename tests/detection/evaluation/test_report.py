@@ -5,20 +5,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detection.datasets.types import DetectionSet, Sample
+from detection.datasets.types import DetectionDataset, Sample
 from detection.detectors.types import Detections
 from detection.evaluation.drawing import MISSED, RIGHT, WRONG, draw_found, draw_mistakes, pixel_box
 from detection.evaluation.finding import find_objects
 from detection.evaluation.mistakes import PictureMistakes
 from detection.evaluation.report import evaluate_found, write_evaluation
-from generator.errors import DatasetError
+from generator.foundation.errors import DatasetError
 from tests.detection.discs import disc_set, found_as_labelled
 
 
 class Knowing:
     """Answers with the labels of pictures that it was shown before."""
 
-    def __init__(self, data: DetectionSet):
+    def __init__(self, data: DetectionDataset):
         self.categories = data.categories
         self._answers = {
             np.asarray(Image.open(sample.path)).tobytes(): answer
@@ -53,7 +53,7 @@ def test_a_picture_of_another_size_than_its_labels_is_not_scored(tmp_path: Path)
 
 def test_files_of_an_evaluation(tmp_path: Path) -> None:
     data = disc_set(tmp_path, 6, seed=2)
-    renamed = DetectionSet(categories=("red", "<blue> & $x$"), samples=data.samples)
+    renamed = DetectionDataset(categories=("red", "<blue> & $x$"), samples=data.samples)
     found = found_as_labelled(renamed, score=0.8)
     nothing = Detections(
         boxes_xyxy=np.zeros((0, 4), np.float32), labels=np.zeros(0, np.int64), scores=np.zeros(0, np.float32)
@@ -81,7 +81,7 @@ def test_files_of_an_evaluation(tmp_path: Path) -> None:
 
 def test_without_a_label_or_a_right_box(tmp_path: Path) -> None:
     Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
-    data = DetectionSet(categories=("red",), samples=(Sample.of(tmp_path / "a.png", (40, 30), [], []),))
+    data = DetectionDataset(categories=("red",), samples=(Sample.of(tmp_path / "a.png", (40, 30), [], []),))
     found = [
         Detections(
             boxes_xyxy=np.array([[1, 1, 9, 9]], np.float32),

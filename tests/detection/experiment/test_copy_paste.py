@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from detection.datasets.read import read_rgb
-from detection.datasets.types import DetectionSet, Sample
+from detection.datasets.types import DetectionDataset, Sample
 from detection.experiment.config import CopyPasteConfig
 from detection.experiment.copy_paste import cut_out, paste_pictures
 
@@ -26,10 +26,10 @@ def picture(folder: Path, name: str, discs: list[tuple[int, int, int]], wh: tupl
     return Sample.of(path, wh, np.clip(np.array(boxes).reshape(-1, 4), 0, [*wh, *wh]), [1] * len(discs))
 
 
-def real(folder: Path) -> DetectionSet:
+def real(folder: Path) -> DetectionDataset:
     folder.mkdir(exist_ok=True)
     samples = picture(folder, "a.png", [(30, 40, 10)]), picture(folder, "b.png", [(70, 20, 6), (20, 60, 8)])
-    return DetectionSet(categories=("disc", "never seen"), samples=samples)
+    return DetectionDataset(categories=("disc", "never seen"), samples=samples)
 
 
 def test_an_object_is_cut_along_its_own_edge(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_pictures_without_objects_stay_as_they_are(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    empty = DetectionSet(categories=("disc",), samples=(picture(tmp_path, "a.png", []),))
+    empty = DetectionDataset(categories=("disc",), samples=(picture(tmp_path, "a.png", []),))
     (sample,) = paste_pictures(empty, CopyPasteConfig(num_images=1), tmp_path / "out", seed=0).samples
     assert sample.boxes_xyxy.shape == (0, 4)
     np.testing.assert_array_equal(read_rgb(sample.path), read_rgb(tmp_path / "a.png"))

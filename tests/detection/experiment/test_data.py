@@ -11,7 +11,7 @@ from PIL import Image
 
 from detection.experiment.config import ExperimentConfig, RealConfig
 from detection.experiment.data import gather, read_real
-from generator.errors import BoxpaintError, DatasetError, RunMismatchError
+from generator.foundation.errors import BoxpaintError, DatasetError, RunMismatchError
 from generator.run import Listener
 from tests.detection.experiment.conftest import write_experiment
 

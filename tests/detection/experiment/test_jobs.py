@@ -13,9 +13,9 @@ from detection.detectors.registry import make_detector
 from detection.experiment.config import ExperimentConfig, ValueCurveConfig
 from detection.experiment.data import gather
 from detection.experiment.jobs import Job, Materials, job_of, plan_grid, plan_point, with_starts
-from generator.errors import DatasetError
+from generator.foundation.errors import DatasetError
+from generator.foundation.storage import sha256_of
 from generator.run import Listener
-from generator.storage import sha256_of
 from tests.detection.experiment.conftest import settings, write_experiment
 
 

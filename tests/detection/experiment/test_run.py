@@ -12,7 +12,7 @@ from detection.experiment.card import write_card
 from detection.experiment.config import ExperimentConfig
 from detection.experiment.jobs import Job
 from detection.experiment.run import ExperimentListener, Outcome, run_experiment
-from generator.errors import BoxpaintError, RunMismatchError
+from generator.foundation.errors import BoxpaintError, RunMismatchError
 from tests.detection.experiment.conftest import write_experiment
 
 pytestmark = pytest.mark.slow

@@ -4,20 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from detection.datasets.types import DetectionSet, Sample
+from detection.datasets.types import DetectionDataset, Sample
 from detection.experiment.subsets import choose_subset, shuffle_painted, subset_order
 
 
-def pictures(*labels: tuple[int, ...]) -> DetectionSet:
+def pictures(*labels: tuple[int, ...]) -> DetectionDataset:
     """Pictures named 0, 1, ... with objects of these labels."""
     samples = [
         Sample.of(Path(f"{number:03}.png"), (8, 8), [[0, 0, 4, 4]] * len(each), list(each))
         for number, each in enumerate(labels)
     ]
-    return DetectionSet(categories=("a", "b", "c"), samples=tuple(samples))
+    return DetectionDataset(categories=("a", "b", "c"), samples=tuple(samples))
 
 
-def names(data: DetectionSet) -> list[str]:
+def names(data: DetectionDataset) -> list[str]:
     return [sample.path.stem for sample in data.samples]
 
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from generator.storage import write_json
+from generator.foundation.storage import write_json
 from tests.detection.importers.sources import SIZE, draw, encode, write
 
 NAMES = ("house cat", "weißer Hund")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from detection.exporters.run import export_set
 from detection.exporters.types import ExportOptions
-from generator.validation import validate_dataset
+from generator.dataset.validation import validate_dataset
 from tests.detection.exporters.sets import write_set
 
 

@@ -11,7 +11,7 @@ import pytest
 from detection.exporters.registry import EXPORTERS, find_exporter
 from detection.exporters.run import export_set
 from detection.exporters.types import ExportOptions
-from generator.errors import DatasetError, RunMismatchError, StorageError
+from generator.foundation.errors import DatasetError, RunMismatchError, StorageError
 from tests.detection.exporters.sets import NAMES, files_below, without_masks, write_set
 
 FORMATS = sorted(EXPORTERS)

@@ -12,7 +12,7 @@ from detection.exporters.crops import crop_of
 from detection.exporters.names import folder_names
 from detection.exporters.run import export_set
 from detection.exporters.types import Category, ExportOptions
-from generator.errors import DatasetError
+from generator.foundation.errors import DatasetError
 from tests.detection.exporters.sets import NAMES, write_set
 from tests.detection.importers.sources import draw
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from detection.exporters.filters import _pick_even, apply_filters, shares_of
 from detection.exporters.reading import read_picture_set
 from detection.exporters.types import Annotation, Category, ExportOptions, Picture, PictureSet
-from generator.errors import DatasetError
+from generator.foundation.errors import DatasetError
 from tests.detection.exporters.sets import NAMES, write_set
 
 

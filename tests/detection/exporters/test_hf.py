@@ -10,8 +10,8 @@ import yaml
 
 from detection.exporters.run import export_set
 from detection.exporters.types import ExportOptions
-from generator.record import RleRecord, decode_mask
-from generator.segmentation import decode_segmentation
+from generator.dataset.record import RleRecord, decode_mask
+from generator.labels.segmentation import decode_segmentation
 from tests.detection.exporters.sets import NAMES, PARTS, RUNS, write_set
 from tests.detection.importers.sources import draw, encode, write
 

@@ -11,8 +11,8 @@ import pytest
 from detection.exporters.merging import join_sets, merge_sets, unique_ids
 from detection.exporters.reading import read_picture_set
 from detection.exporters.types import ExportOptions
-from generator.errors import BoxpaintError, DatasetError, RunMismatchError
-from generator.validation import validate_dataset
+from generator.dataset.validation import validate_dataset
+from generator.foundation.errors import BoxpaintError, DatasetError, RunMismatchError
 from tests.detection.exporters.sets import NAMES, label, write_set
 from tests.detection.importers.sources import coco_json, draw, encode, write
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from detection.exporters.run import export_set
 from detection.exporters.voc import pixels_of
-from generator.segmentation import decode_segmentation
-from generator.storage import write_json
+from generator.foundation.storage import write_json
+from generator.labels.segmentation import decode_segmentation
 from tests.detection.exporters.sets import NAMES, PARTS, RUNS, SQUARE, label, write_set
 from tests.detection.importers.sources import draw, encode, run, write
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from detection.exporters.run import export_set
 from detection.exporters.semantic import VOID, voc_palette
-from generator.errors import DatasetError
+from generator.foundation.errors import DatasetError
 from tests.detection.exporters.sets import NAMES, label, write_set
 
 

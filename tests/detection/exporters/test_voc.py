@@ -11,7 +11,7 @@ from PIL import Image
 
 from detection.exporters.run import export_set
 from detection.exporters.voc import ROOT, pixels_of
-from generator.provenance import says_synthetic, xmp_packet
+from generator.dataset.provenance import says_synthetic, xmp_packet
 from tests.detection.exporters.sets import NAMES, write_set
 
 

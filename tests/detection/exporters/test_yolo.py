@@ -17,8 +17,8 @@ from detection.exporters.run import export_set
 from detection.exporters.types import Annotation, Category
 from detection.exporters.yolo import box_line
 from detection.exporters.yolo_seg import polygon_line
-from generator.errors import DatasetError
-from generator.segmentation import decode_segmentation
+from generator.foundation.errors import DatasetError
+from generator.labels.segmentation import decode_segmentation
 from tests.detection.exporters.sets import NAMES, PARTS, RUNS, SQUARE, write_set
 
 CATEGORY = Category(id=1, name="cat", content={})

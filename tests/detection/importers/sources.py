@@ -14,7 +14,7 @@ from PIL import Image
 from detection.importers.report import ImportReport
 from detection.importers.run import import_set
 from detection.importers.types import ImportOptions
-from generator.validation import validate_dataset
+from generator.dataset.validation import validate_dataset
 
 SIZE = (40, 30)
 Box = tuple[Any, Any, Any, Any]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from generator.errors import DatasetError
+from generator.foundation.errors import DatasetError
 from tests.detection.importers.sources import coco_json, run, voc_xml, write, write_pictures
 
 BOX = {"category_id": 1, "bbox": [4, 5, 10, 20]}

@@ -9,7 +9,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from detection.datasets.read import read_detection_set
-from generator.errors import DatasetError
+from generator.foundation.errors import DatasetError
 from tests.detection.importers.sources import coco_json, run, write, write_pictures
 
 BOX = {"image_id": 1, "category_id": 1, "bbox": [4, 5, 10, 20]}

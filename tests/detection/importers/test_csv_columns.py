@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from generator.errors import BoxpaintError
+from generator.foundation.errors import BoxpaintError
 from tests.detection.importers.sources import run, write, write_pictures
 
 ROWS = [("cat", [1, 2, 30, 20])], [("dog", [3, 4, 20, 20])]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from generator.errors import DatasetError
+from generator.foundation.errors import DatasetError
 from tests.detection.importers.sources import run, write, write_pictures
 
 CARD = """---

@@ -12,8 +12,8 @@ from detection.importers import run as run_module
 from detection.importers.registry import IMPORTERS
 from detection.importers.run import import_set
 from detection.importers.types import ImportOptions
-from generator.errors import BoxpaintError, ConfigError, DatasetError, RunMismatchError, StorageError
-from generator.storage import locked
+from generator.foundation.errors import BoxpaintError, ConfigError, DatasetError, RunMismatchError, StorageError
+from generator.foundation.storage import locked
 from tests.detection.importers.sources import coco_json, draw, encode, run, voc_xml, write, write_pictures
 
 PETS = {"a": "cat", "b": "cat", "c": "dog", "d": "dog", "e": "cat", "f": "dog"}

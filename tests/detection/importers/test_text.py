@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from generator.errors import DatasetError
+from generator.foundation.errors import DatasetError
 from tests.detection.importers.sources import coco_json, run, voc_xml, write, write_pictures
 
 BOX = (1, 2, 30, 20)

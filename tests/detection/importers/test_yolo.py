@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detection.importers.yolo_lines import looks_like_labels, read_lines
-from generator.errors import DatasetError
+from generator.foundation.errors import DatasetError
 from tests.detection.importers.sources import run, write, write_pictures
 
 # 40 x 30 px: centre (10, 15), 20 x 10 px.

@@ -4,7 +4,7 @@ import pytest
 
 from detection.detectors.settings import FitSettings, ModelOptions
 from detection.runs.config import TrainConfig, read_config, read_refine_config, read_train_config
-from generator.errors import ConfigError
+from generator.foundation.errors import ConfigError
 
 
 def test_options_win_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) -> None:

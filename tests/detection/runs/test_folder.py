@@ -7,7 +7,7 @@ from detection.detectors.types import FitResult
 from detection.runs.folder import RunFolder, UsedPicture, find_model, read_used
 from detection.runs.plot import losses_csv
 from detection.work_folder import working_in
-from generator.errors import ModelNotFoundError, RunMismatchError, StorageError
+from generator.foundation.errors import ModelNotFoundError, RunMismatchError, StorageError
 
 IDENTITY = {
     "detector": "small",

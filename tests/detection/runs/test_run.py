@@ -11,7 +11,7 @@ from detection.detectors.types import FitListener
 from detection.runs.folder import read_used
 from detection.runs.run import RunPlan, StartingRun, refine_run, train_run
 from detection.runs.sources import default_validation, read_source
-from generator.errors import BoxpaintError, DatasetError, ModelNotFoundError, RunMismatchError, StorageError
+from generator.foundation.errors import BoxpaintError, DatasetError, ModelNotFoundError, RunMismatchError, StorageError
 from tests.detection.discs import disc_splits
 
 CPU = torch.device("cpu")

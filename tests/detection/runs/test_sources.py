@@ -14,7 +14,7 @@ from detection.runs.sources import (
     match_sources,
     read_source,
 )
-from generator.errors import BoxpaintError, DatasetError
+from generator.foundation.errors import BoxpaintError, DatasetError
 from tests.detection.discs import disc_splits
 
 

@@ -6,19 +6,19 @@ from typing import Any
 
 import pytest
 
-from detection.datasets.types import DetectionSet
+from detection.datasets.types import DetectionDataset
 from detection.segmenter.labels import check_masks
-from generator.errors import DatasetError
+from generator.foundation.errors import DatasetError
 from tests.detection.discs import disc_set
 
 
 @pytest.fixture()
-def discs(tmp_path: Path) -> DetectionSet:
+def discs(tmp_path: Path) -> DetectionDataset:
     """Six pictures, eight discs."""
     return disc_set(tmp_path, 6, seed=0)
 
 
-def with_mask(discs: DetectionSet, segmentation: Any) -> DetectionSet:
+def with_mask(discs: DetectionDataset, segmentation: Any) -> DetectionDataset:
     """Give the first object another mask."""
     first = discs.samples[0]
     return replace(
@@ -26,7 +26,7 @@ def with_mask(discs: DetectionSet, segmentation: Any) -> DetectionSet:
     )
 
 
-def test_masks_everywhere_are_fine(discs: DetectionSet) -> None:
+def test_masks_everywhere_are_fine(discs: DetectionDataset) -> None:
     check_masks(discs, where="discs")
     check_masks(discs.choose([]), where="nothing")
 
@@ -41,7 +41,7 @@ def test_masks_everywhere_are_fine(discs: DetectionSet) -> None:
         ("rubbish", "the mask cannot be used: it is neither polygons nor"),
     ],
 )
-def test_a_mask_that_cannot_be_used_is_named(discs: DetectionSet, segmentation: Any, words: str) -> None:
+def test_a_mask_that_cannot_be_used_is_named(discs: DetectionDataset, segmentation: Any, words: str) -> None:
     with pytest.raises(DatasetError) as error:
         check_masks(with_mask(discs, segmentation), where="discs:train")
     x, y = discs.samples[0].boxes_xyxy[0, :2]
@@ -50,7 +50,7 @@ def test_a_mask_that_cannot_be_used_is_named(discs: DetectionSet, segmentation: 
     assert str(error.value).startswith("discs:train: column ")
 
 
-def test_a_long_list_is_cut(discs: DetectionSet) -> None:
+def test_a_long_list_is_cut(discs: DetectionDataset) -> None:
     bare = with_mask(discs, None).samples[0]
     with pytest.raises(DatasetError, match=r"30 of 30 objects .*disc_train_000\.png; and 10 more$"):
         check_masks(replace(discs, samples=(bare,) * 30), where="discs")

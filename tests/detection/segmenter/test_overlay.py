@@ -6,7 +6,7 @@ from PIL import Image
 
 from detection.segmenter.overlay import counts_of, draw_overlay, legend, line_px, palette, with_legend
 from detection.segmenter.results import semantic_picture
-from generator.pictures import PALETTE
+from generator.dataset.pictures import PALETTE
 from tests.detection.segmenter.drawn import found, nothing
 
 GREY = np.full((60, 80, 3), 128, np.uint8)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detection.datasets.types import DetectionSet, Sample
+from detection.datasets.types import DetectionDataset, Sample
 from detection.segmenter.pictures import find_masks, find_pictures, is_data_set, labelled_pictures
-from generator.errors import DatasetError
+from generator.foundation.errors import DatasetError
 from tests.detection.discs import disc_set
 from tests.detection.segmenter.drawn import ColourDetector
 
@@ -62,14 +62,14 @@ def test_a_data_set_is_told_from_a_folder_of_pictures(tmp_path: Path) -> None:
 
 def test_names_of_labelled_pictures_are_below_what_holds_them_all(tmp_path: Path) -> None:
     paths = [tmp_path / "images" / "train" / "a.png", tmp_path / "images" / "val" / "a.png"]
-    data = DetectionSet(categories=("cell",), samples=tuple(Sample.of(path, (8, 6), [], []) for path in paths))
+    data = DetectionDataset(categories=("cell",), samples=tuple(Sample.of(path, (8, 6), [], []) for path in paths))
     assert [each.name for each in labelled_pictures(data)] == ["train/a.png", "val/a.png"]
     assert [each.name for each in labelled_pictures(data.choose([1]))] == ["a.png"]
     assert labelled_pictures(data)[0].size_wh == (8, 6)
     # Names of results are made of these: none may lead out of their folder.
     outside = Sample.of(tmp_path / "ds" / "images" / ".." / ".." / "photos" / "b.png", (8, 6), [], [])
     inside = Sample.of(tmp_path / "ds" / "images" / "a.png", (8, 6), [], [])
-    both = DetectionSet(categories=("cell",), samples=(inside, outside))
+    both = DetectionDataset(categories=("cell",), samples=(inside, outside))
     assert [each.name for each in labelled_pictures(both)] == ["ds/images/a.png", "photos/b.png"]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from detection.datasets.types import DetectionSet, Sample
+from detection.datasets.types import DetectionDataset, Sample
 from detection.segmenter.scores import score_maps, score_masks
 from tests.detection.segmenter.drawn import found, mask, nothing
 
@@ -16,7 +16,7 @@ HALF_CELL = mask("##..", "##..", "....", "....")
 NEAR_DOT = mask("....", "....", "...#", "....")
 
 
-def one_picture(categories: tuple[str, ...] = ("cell", "dot")) -> DetectionSet:
+def one_picture(categories: tuple[str, ...] = ("cell", "dot")) -> DetectionDataset:
     sample = Sample.of(
         Path("a.png"),
         (4, 4),
@@ -24,7 +24,7 @@ def one_picture(categories: tuple[str, ...] = ("cell", "dot")) -> DetectionSet:
         [1, 2],
         [[[0, 0, 2, 0, 2, 4, 0, 4]], [[3, 3, 4, 3, 4, 4, 3, 4]]],
     )
-    return DetectionSet(categories=categories, samples=(sample,))
+    return DetectionDataset(categories=categories, samples=(sample,))
 
 
 def test_all_right_is_one() -> None:

@@ -10,12 +10,12 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from detection.coco_metrics import score_detections
-from detection.datasets.types import DetectionSet
+from detection.datasets.types import DetectionDataset
 from detection.segmenter.pictures import find_pictures, labelled_pictures
 from detection.segmenter.results import file_names
 from detection.segmenter.segment import Segmented, segment
-from generator.errors import DatasetError, RunMismatchError
-from generator.segmentation import decode_segmentation
+from generator.foundation.errors import DatasetError, RunMismatchError
+from generator.labels.segmentation import decode_segmentation
 from tests.detection.discs import disc_set
 from tests.detection.segmenter.drawn import ColourDetector
 
@@ -23,12 +23,12 @@ ABOUT = {"run": "runs/a <b>", "source": "discs"}
 
 
 @pytest.fixture()
-def discs(tmp_path: Path) -> DetectionSet:
+def discs(tmp_path: Path) -> DetectionDataset:
     """Three pictures: a red disc, a blue one, both."""
     return disc_set(tmp_path / "discs", 3, seed=0)
 
 
-def run(discs: DetectionSet, out: Path, **options: Any) -> Segmented:
+def run(discs: DetectionDataset, out: Path, **options: Any) -> Segmented:
     return segment(
         ColourDetector(),
         labelled_pictures(discs),
@@ -42,7 +42,7 @@ def pixels(path: Path) -> np.ndarray:
         return np.asarray(picture)
 
 
-def test_masks_that_are_right_score_one(discs: DetectionSet, tmp_path: Path) -> None:
+def test_masks_that_are_right_score_one(discs: DetectionDataset, tmp_path: Path) -> None:
     told: list[int] = []
     result = run(discs, tmp_path / "out", on_picture=told.append)
     assert result.scores is not None
@@ -54,7 +54,7 @@ def test_masks_that_are_right_score_one(discs: DetectionSet, tmp_path: Path) -> 
     assert written == result.scores.to_json()
 
 
-def test_the_files_agree_with_each_other_and_with_pycocotools(discs: DetectionSet, tmp_path: Path) -> None:
+def test_the_files_agree_with_each_other_and_with_pycocotools(discs: DetectionDataset, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run(discs, out)
     objects = json.loads((out / "instances.json").read_text())
@@ -74,7 +74,7 @@ def test_the_files_agree_with_each_other_and_with_pycocotools(discs: DetectionSe
     assert score_detections(truth, objects, iou_type="segm").ap == pytest.approx(1)
 
 
-def test_only_what_is_sure_is_written_but_all_is_scored(discs: DetectionSet, tmp_path: Path) -> None:
+def test_only_what_is_sure_is_written_but_all_is_scored(discs: DetectionDataset, tmp_path: Path) -> None:
     result = run(discs, tmp_path / "out", min_score=0.5)  # blue discs have a score of 0.4
     assert result.counts == {"red": 2, "blue": 0}
     assert {item["category_id"] for item in json.loads((tmp_path / "out" / "instances.json").read_text())} == {1}
@@ -84,7 +84,7 @@ def test_only_what_is_sure_is_written_but_all_is_scored(discs: DetectionSet, tmp
     assert result.scores.semantic.of_category["blue"] == 0
 
 
-def test_the_page_shows_every_overlay_and_escapes_names(discs: DetectionSet, tmp_path: Path) -> None:
+def test_the_page_shows_every_overlay_and_escapes_names(discs: DetectionDataset, tmp_path: Path) -> None:
     result = run(discs, tmp_path / "out")
     page = result.page.read_text()
     assert "runs/a &lt;b&gt;" in page and "<b>" not in page
@@ -95,7 +95,7 @@ def test_the_page_shows_every_overlay_and_escapes_names(discs: DetectionSet, tmp
         assert sheet.width == 4 * 424 + 4
 
 
-def test_pictures_without_labels_give_no_scores(discs: DetectionSet, tmp_path: Path) -> None:
+def test_pictures_without_labels_give_no_scores(discs: DetectionDataset, tmp_path: Path) -> None:
     folder = discs.samples[0].path.parent
     (folder / "torn.png").write_bytes(b"no picture")
     result = segment(ColourDetector(), find_pictures(folder), tmp_path / "out", about=ABOUT, min_score=0.5)
@@ -112,7 +112,7 @@ def test_without_one_good_picture_nothing_is_finished(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "instances.json").exists()
 
 
-def test_results_are_replaced_only_when_asked(discs: DetectionSet, tmp_path: Path) -> None:
+def test_results_are_replaced_only_when_asked(discs: DetectionDataset, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run(discs, out)
     before = (out / "instances.json").read_bytes()
@@ -125,7 +125,7 @@ def test_results_are_replaced_only_when_asked(discs: DetectionSet, tmp_path: Pat
     assert (out / "mine.txt").read_text() == "kept"
 
 
-def test_what_was_stopped_is_begun_again(discs: DetectionSet, tmp_path: Path) -> None:
+def test_what_was_stopped_is_begun_again(discs: DetectionDataset, tmp_path: Path) -> None:
     out = tmp_path / "out"
 
     def stop(done: int) -> None:
@@ -138,7 +138,7 @@ def test_what_was_stopped_is_begun_again(discs: DetectionSet, tmp_path: Path) ->
     assert run(discs, out).pictures == 3
 
 
-def test_a_folder_of_others_is_left_alone(discs: DetectionSet, tmp_path: Path) -> None:
+def test_a_folder_of_others_is_left_alone(discs: DetectionDataset, tmp_path: Path) -> None:
     (tmp_path / "out" / "overlays").mkdir(parents=True)
     with pytest.raises(RunMismatchError, match=r"holds something else \(overlays\); choose another"):
         run(discs, tmp_path / "out", overwrite=True)

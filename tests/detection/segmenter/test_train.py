@@ -13,7 +13,7 @@ from detection.detectors.types import FitListener
 from detection.runs.run import RunPlan
 from detection.runs.sources import Source, match_sources, read_source
 from detection.segmenter.train import SegmenterResult, train_segmenter
-from generator.errors import DatasetError
+from generator.foundation.errors import DatasetError
 from tests.detection.discs import disc_splits
 
 pytestmark = pytest.mark.slow

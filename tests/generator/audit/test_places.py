@@ -5,7 +5,7 @@ import pytest
 
 from generator.audit.patches import PATCH_PX, cut_patches
 from generator.audit.places import MARGIN_PX, Place, centres_of, draw_untouched, pair_with_decoys
-from generator.geometry import Box, intersection_area
+from generator.foundation.geometry import Box, intersection_area
 
 ANYWHERE = {"": np.random.default_rng(0).uniform(0, 1, (400, 2))}
 PICTURE = np.arange(120 * 160 * 3, dtype=np.uint32).reshape(120, 160, 3).astype(np.uint8)

@@ -12,7 +12,7 @@ import pytest
 from generator.audit import cnn
 from generator.audit.places import Place, centres_of, draw_untouched
 from generator.audit.probe import probe
-from generator.geometry import Box
+from generator.foundation.geometry import Box
 
 pytestmark = pytest.mark.slow
 

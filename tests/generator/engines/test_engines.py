@@ -10,12 +10,12 @@ import psutil
 import pytest
 
 from generator.config import Config
+from generator.dataset.validation import validate_dataset
 from generator.engines import make_engine
 from generator.engines.local import LocalEngine
-from generator.errors import BoxpaintError, ConfigError
+from generator.foundation.errors import BoxpaintError, ConfigError
 from generator.run import Listener, generate
-from generator.spec import Spec, load_spec
-from generator.validation import validate_dataset
+from generator.spec.spec import Spec, load_spec
 from tests.conftest import write_csv_files
 
 pytestmark = pytest.mark.slow

@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 
 from generator.config import Config
-from generator.geometry import Box
+from generator.foundation.geometry import Box
+from generator.labels.verifying.verifier import Stray, Verifier, View
 from generator.painting.jobs import InpaintJob, Painting
 from generator.painting.painter import Painter
-from generator.plan import Placement, ScenePlan
+from generator.plan.plan import Placement, ScenePlan
 from generator.types import Sighting
-from generator.verifying.verifier import Stray, Verifier, View
 
 SCENE_PROMPT, OBJECT_PROMPT = "a blood smear with many red blood cells", "a large purple white blood cell"
 

@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from generator.config import Config
-from generator.errors import ModelError
+from generator.foundation.errors import ModelError
+from generator.foundation.seeds import derive_seed
+from generator.labels.verifying.verifier import Verifier
 from generator.painting import painter as painter_module
 from generator.painting.backgrounds import Background, paint_backgrounds
 from generator.painting.chunk import paint_chunk
@@ -19,8 +21,6 @@ from generator.painting.jobs import BackgroundJob
 from generator.painting.models import DiffusionModel
 from generator.painting.painter import Painter
 from generator.painting.stopwatch import Stopwatch
-from generator.seeds import derive_seed
-from generator.verifying.verifier import Verifier
 from tests.generator.painting.stand_ins import ToldVerifier, config_with, in_turn, scene
 
 MAX_STRAY = 0.9

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator.geometry import Box
+from generator.foundation.geometry import Box
 from generator.painting.crop import CropFrame, frame_around, resize, to_canvas, to_native
 
 POCKET = {"native_px": 256, "size_multiple": 32, "box_share": 0.4, "mask_padding": 0.12}

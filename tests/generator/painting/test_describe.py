@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from generator.config import Config
-from generator.errors import ModelError
+from generator.foundation.errors import ModelError
 from generator.painting.describe import describe_models
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from generator.config import Config
-from generator.geometry import Box
+from generator.foundation.geometry import Box
 from generator.painting.backgrounds import Background
 from generator.painting.easel import Easel, Turn, next_turns
 from generator.painting.painter import Painter

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from generator.config import Config
-from generator.errors import ModelError
+from generator.foundation.errors import ModelError
+from generator.foundation.seeds import derive_seed
 from generator.painting import painter as painter_module
 from generator.painting.diffusion import REDRAW_STEPS, decode, redraw, starting_noise
 from generator.painting.finish import add_grain, finish_pictures
@@ -20,7 +21,6 @@ from generator.painting.jobs import Painting, RedrawJob
 from generator.painting.models import DiffusionModel
 from generator.painting.painter import Painter
 from generator.painting.prediction import Masking
-from generator.seeds import derive_seed
 from tests.generator.painting.stand_ins import scene
 
 # 100 x 70 is no multiple of 16: drawn over as 112 x 80, and cut.

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from generator.config import Config
-from generator.geometry import Box
+from generator.dataset.review import Rejected
+from generator.foundation.geometry import Box
+from generator.foundation.seeds import derive_seed
+from generator.labels.verifying.verifier import Verifier
 from generator.painting.chunk import paint_chunk
 from generator.painting.jobs import InpaintJob, Painting
 from generator.painting.painter import Painter
 from generator.painting.stopwatch import Stopwatch
-from generator.plan import Placement, ScenePlan
-from generator.review import Rejected
-from generator.seeds import derive_seed
+from generator.plan.plan import Placement, ScenePlan
 from generator.types import Attempt, PaintedObject, Scene
-from generator.verifying.verifier import Verifier
 from tests.generator.painting.stand_ins import (
     DiscPainter,
     ToldVerifier,

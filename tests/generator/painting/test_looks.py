@@ -7,16 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from generator.checks.contrast import measure_contrast
 from generator.config import Config
-from generator.geometry import Box
+from generator.foundation.geometry import Box
+from generator.labels.checks.contrast import measure_contrast
+from generator.labels.verifying.verifier import Verifier
 from generator.painting.chunk import paint_chunk
 from generator.painting.jobs import Painting, RedrawJob
 from generator.painting.painter import Painter
 from generator.painting.stopwatch import Stopwatch
-from generator.plan import Placement
+from generator.plan.plan import Placement
 from generator.types import Scene
-from generator.verifying.verifier import Verifier
 from tests.generator.painting.stand_ins import DiscPainter, ToldVerifier, config_with, in_turn, place, scene
 
 MIDDLE = Box.from_xywh(34, 18, 28, 28)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator.geometry import Box
+from generator.foundation.geometry import Box
 from generator.painting.crop import CropFrame, frame_around
 from generator.painting.mask import CORNER_ROUNDING, MIN_SOFTNESS_PX, WOBBLE, blend_weights, native_mask
 

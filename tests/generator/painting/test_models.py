@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from generator.bundles import ModelRef
-from generator.errors import ModelError, ModelNotFoundError
-from generator.loading import fingerprint, is_out_of_memory
-from generator.painting.device import choose_device, choose_dtype
+from generator.foundation.device import choose_device, choose_dtype
+from generator.foundation.errors import ModelError, ModelNotFoundError
+from generator.foundation.loading import fingerprint, is_out_of_memory
 from generator.painting.models import load_model
 
 CPU = torch.device("cpu")

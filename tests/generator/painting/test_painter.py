@@ -7,7 +7,7 @@ import torch
 from diffusers import AutoencoderTiny
 
 from generator.config import Config
-from generator.errors import ModelError
+from generator.foundation.errors import ModelError
 from generator.painting import painter as painter_module
 from generator.painting.jobs import BackgroundJob, InpaintJob
 from generator.painting.painter import Painter

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from generator.errors import PromptsError, StorageError
+from generator.foundation.errors import PromptsError, StorageError
 from generator.prompts.book import (
     CAPTIONS_FILE,
     ENRICHED_FILE,
@@ -25,7 +25,7 @@ from generator.prompts.book import (
     read_captions,
     write_book,
 )
-from generator.spec import BackgroundSpec, ClassSpec, Spec
+from generator.spec.spec import BackgroundSpec, ClassSpec, Spec
 
 SPEC = Spec(
     backgrounds=(BackgroundSpec(prompt="a green field", num_imgs=3),),

@@ -7,15 +7,15 @@ import huggingface_hub.constants
 import pytest
 
 from generator.config import Config
-from generator.errors import ConfigError, SpecError
-from generator.loading import fingerprint
+from generator.foundation.errors import ConfigError, SpecError
+from generator.foundation.loading import fingerprint
 from generator.prompts.book import PromptBook, Skipped, read_book, write_book
 from generator.prompts.cache import CAPTION_SETTINGS, CaptionCache
 from generator.prompts.captions import caption_references
 from generator.prompts.make import make_book
 from generator.prompts.models import PromptModels
-from generator.references import Reference, content_hash
-from generator.spec import BackgroundSpec, ClassSpec, Spec
+from generator.spec.references import Reference, content_hash
+from generator.spec.spec import BackgroundSpec, ClassSpec, Spec
 
 ConfigOf = Callable[..., Config]
 Photo = Callable[..., Path]

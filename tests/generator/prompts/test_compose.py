@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from generator.prompts.compose import attributes_for, compose
-from generator.spec import AttributeSpec
+from generator.spec.spec import AttributeSpec
 
 
 def attribute(name: str, text: str, applies_to: str = "") -> AttributeSpec:

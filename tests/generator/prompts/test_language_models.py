@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from generator.bundles import ModelRef, load_card
-from generator.clip import Clip
 from generator.config import Config
-from generator.errors import ConfigError, ModelError, ModelNotFoundError
-from generator.loading import fingerprint
+from generator.foundation.clip import Clip
+from generator.foundation.errors import ConfigError, ModelError, ModelNotFoundError
+from generator.foundation.loading import fingerprint
 from generator.prompts.captioner import BATCH_SIZE, Captioner
 from generator.prompts.embedder import SentenceEmbedder, load_embedder
 from generator.prompts.enricher import Enricher, Sampling

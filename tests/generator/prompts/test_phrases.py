@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from generator.prompts.phrases import find_phrases
 from generator.prompts.rules import class_phrases, clean
-from generator.spec import ClassSpec
+from generator.spec.spec import ClassSpec
 
 PROPERTY = settings(max_examples=300, deadline=None, derandomize=True, database=None)
 

@@ -13,7 +13,7 @@ from generator.prompts.rules import (
     rules_for_background,
     rules_for_class,
 )
-from generator.spec import BackgroundSpec, ClassSpec, Spec
+from generator.spec.spec import BackgroundSpec, ClassSpec, Spec
 
 PROPERTY = settings(max_examples=300, deadline=None, derandomize=True, database=None)
 

@@ -11,15 +11,15 @@ import pytest
 from PIL import Image
 
 from generator.config import Config
-from generator.dataset import RunFolder
-from generator.geometry import Box
-from generator.pictures import category_colours
-from generator.plan import Placement, Plan, ScenePlan, Unplaced
-from generator.record import SceneRecord
+from generator.dataset.folder import RunFolder
+from generator.dataset.pictures import category_colours
+from generator.dataset.record import SceneRecord
+from generator.foundation.geometry import Box
+from generator.plan.plan import Placement, Plan, ScenePlan, Unplaced
 from generator.report import write_report
 from generator.report.plots import box_plots
 from generator.report.statistics import Collector, Statistics
-from generator.spec import BackgroundSpec, ClassSpec, Spec
+from generator.spec.spec import BackgroundSpec, ClassSpec, Spec
 from generator.types import Attempt, PaintedObject, Scene, Verdict, label_from_mask
 
 EVIL = "<script>alert('x')</script>"

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from generator.bundles import BUNDLES
-from generator.errors import BoxpaintError
+from generator.foundation.errors import BoxpaintError
 from training.pocket import gpt2, parts
 from training.pocket.__main__ import MINUTES, app
 

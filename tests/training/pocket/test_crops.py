@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from generator.geometry import Box, square_around
+from generator.foundation.geometry import Box, square_around
 from training.pocket.clip import Saying
 from training.pocket.crops import SHARES, Crop, held_out_crops, training_crop
 from training.pocket.smears import BACKGROUND, SCENE, measure_limits, read_smears, with_attributes

@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import nn
 
-from generator.errors import BoxpaintError
-from generator.stopping import Stopped
+from generator.foundation.errors import BoxpaintError
+from generator.foundation.stopping import Stopped
 from tests.training.pocket.test_training import GPT2, INPAINT, VAE
 from training.pocket import gpt2, inpaint, vae
 from training.pocket.identity import differences, identify

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from generator.geometry import Box
+from generator.foundation.geometry import Box
 from training.pocket.samples import (
     MAX_STAIN,
     SampleRecipe,

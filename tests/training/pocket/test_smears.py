@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from generator.errors import BoxpaintError
-from generator.geometry import Box
+from generator.foundation.errors import BoxpaintError
+from generator.foundation.geometry import Box
 from training.pocket.smears import (
     Cell,
     Smear,

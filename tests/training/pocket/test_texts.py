@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from generator.errors import BoxpaintError
+from generator.foundation.errors import BoxpaintError
 from training.pocket.texts import documents, read_captions, split_captions
 from training.pocket.tokenizers import clip_tokenizer
 

@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from generator.bundles import ModelRef
-from generator.errors import BoxpaintError
+from generator.foundation.errors import BoxpaintError
 from generator.painting.models import load_model
 from training.pocket import blip, clip, gpt2, inpaint, vae
 from training.pocket.loop import Budget

@@ -1,0 +1,1 @@
+"""The run folder: pictures, records, reviews, COCO."""

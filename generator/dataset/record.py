@@ -1,0 +1,228 @@
+"""The one JSON file beside each picture that says how it was made: read by exporters, the report, a resume and people.
+
+Boxes are [x_min, y_min, x_max, y_max] in pixels, half-open; masks are COCO run-length encodings of the whole canvas.
+Nothing in it depends on when or how fast the picture was painted.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from generator.foundation.errors import DatasetError, Fault
+from generator.foundation.geometry import scaled_about_centre
+from generator.types import Attempt, PaintedObject, Scene
+
+SCHEMA_VERSION = 2
+
+BoxXyxy = tuple[int, int, int, int]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class VerdictRecord(_Part):
+    """What one check said."""
+
+    check: str
+    passed: bool
+    score: float
+    reason: str
+
+
+class AttemptRecord(_Part):
+    """One try: its seed and its verdicts."""
+
+    number: int
+    seed: int
+    verdicts: tuple[VerdictRecord, ...]
+
+
+class RleRecord(_Part):
+    """COCO's compressed run-length encoding; `size` is [height, width]."""
+
+    size: tuple[int, int]
+    counts: str
+
+
+class PaintRecord(_Part):
+    """One box that was painted in: the wish, the crop that the model saw, the region that it repainted, the attempts.
+
+    `dropped`: why the picture was left as it was, empty where it was not.
+    """
+
+    object_index: int
+    category: str
+    prompt: str
+    negative_prompt: str
+    blender: str
+    seed: int
+    requested_box: BoxXyxy
+    crop: BoxXyxy
+    region: BoxXyxy
+    attempts: tuple[AttemptRecord, ...]
+    dropped: str
+
+
+class ObjectRecord(PaintRecord):
+    """One object, and what was really painted of it (None: dropped).
+
+    `painted_box` is tight around the mask; the label's box has `label_scale` times its sides. What the verifier saw in
+    the finished picture, where there is one: `verified_score`, the probability of the class (0 to 1), and, where it has
+    boxes, `verified_box` and its `verified_box_score`.
+    """
+
+    painted_box: BoxXyxy | None
+    label_scale: float
+    mask: RleRecord | None
+    visible_share: float | None
+    verified_score: float | None
+    verified_box: BoxXyxy | None
+    verified_box_score: float | None
+
+    def label_xyxy(self, size_wh: tuple[int, int]) -> tuple[float, float, float, float] | None:
+        """Box of the label in a picture of this size: the painted one, scaled about its centre, cut to the picture."""
+        if self.painted_box is None:
+            return None
+        return scaled_about_centre(self.painted_box, self.label_scale, size_wh)
+
+
+class UnplacedRecord(_Part):
+    """An object for which there was no room."""
+
+    object_index: int
+    category: str
+    size_wh: tuple[int, int]
+    reason: str
+
+
+class BackgroundRecord(_Part):
+    """How the scene behind the objects was painted; `taken` is the number of the attempt that was used."""
+
+    prompt: str
+    negative_prompt: str
+    seed: int
+    attempts: tuple[AttemptRecord, ...]
+    taken: int
+
+
+class SceneRecord(_Part):
+    """Everything needed to repeat one picture, together with run.json."""
+
+    schema_version: int
+    index: int
+    split: str
+    file_name: str
+    width: int
+    height: int
+    sha256: str
+    batch_size: int
+    background: BackgroundRecord
+    objects: tuple[ObjectRecord, ...]
+    decoys: tuple[PaintRecord, ...]
+    unplaced: tuple[UnplacedRecord, ...]
+
+
+def record_of(scene: Scene, *, file_name: str, sha256: str, batch_size: int) -> SceneRecord:
+    """Describe a finished scene whose picture has been written."""
+    height, width = scene.image.shape[:2]
+    return SceneRecord(
+        schema_version=SCHEMA_VERSION,
+        index=scene.plan.index,
+        split=scene.plan.split,
+        file_name=file_name,
+        width=width,
+        height=height,
+        sha256=sha256,
+        batch_size=batch_size,
+        background=BackgroundRecord(
+            prompt=scene.plan.prompt,
+            negative_prompt=scene.plan.negative_prompt,
+            seed=scene.plan.seed,
+            attempts=tuple(_attempt(attempt) for attempt in scene.background_attempts),
+            taken=scene.background_taken,
+        ),
+        objects=tuple(_object(item, (width, height)) for item in scene.objects),
+        decoys=tuple(PaintRecord(**_painted(item)) for item in scene.decoys),
+        unplaced=tuple(
+            UnplacedRecord(
+                object_index=item.object_index, category=item.category, size_wh=item.size_wh, reason=item.reason
+            )
+            for item in scene.plan.unplaced
+        ),
+    )
+
+
+def read_record(path: Path) -> SceneRecord:
+    """Read a record; raises DatasetError when it is not one."""
+    try:
+        return SceneRecord.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise DatasetError([Fault(file=str(path), expected=f"cannot be read: {error.strerror}")]) from None
+    except ValidationError as error:
+        item = error.errors()[0]
+        where = ".".join(str(part) for part in item["loc"])
+        expected = f"{item['msg']}; delete this file, and the same `boxpaint generate` paints its scene again"
+        raise DatasetError([Fault(file=str(path), column=where or None, expected=expected)]) from None
+
+
+def encode_mask(mask: np.ndarray) -> RleRecord:
+    """Encode a mask (HW bool)."""
+    encoded = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+    height, width = encoded["size"]
+    return RleRecord(size=(int(height), int(width)), counts=encoded["counts"].decode("ascii"))
+
+
+def decode_mask(rle: RleRecord) -> np.ndarray:
+    """Decode to HW bool."""
+    decoded: np.ndarray = coco_mask.decode({"size": list(rle.size), "counts": rle.counts.encode("ascii")})
+    return decoded.astype(bool)
+
+
+def _attempt(attempt: Attempt) -> AttemptRecord:
+    verdicts = tuple(
+        VerdictRecord(check=item.check, passed=item.passed, score=item.score, reason=item.reason)
+        for item in attempt.verdicts
+    )
+    return AttemptRecord(number=attempt.number, seed=attempt.seed, verdicts=verdicts)
+
+
+def _object(item: PaintedObject, canvas_wh: tuple[int, int]) -> ObjectRecord:
+    label, sighting = item.label, item.sighting
+    mask = None
+    if label is not None:
+        canvas = np.zeros((canvas_wh[1], canvas_wh[0]), bool)
+        canvas[label.painted_box.slices] = label.mask
+        mask = encode_mask(canvas)
+    return ObjectRecord(
+        **_painted(item),
+        painted_box=label.painted_box.xyxy if label else None,
+        label_scale=item.placement.label_scale,
+        mask=mask,
+        visible_share=label.visible_share if label else None,
+        verified_score=round(sighting.score, 4) if sighting else None,
+        verified_box=sighting.box.xyxy if sighting and sighting.box else None,
+        verified_box_score=round(sighting.box_score, 4) if sighting and sighting.box else None,
+    )
+
+
+def _painted(item: PaintedObject) -> dict[str, Any]:
+    placement = item.placement
+    return {
+        "object_index": placement.object_index,
+        "category": placement.category,
+        "prompt": placement.prompt,
+        "negative_prompt": placement.negative_prompt,
+        "blender": placement.blender,
+        "seed": placement.seed,
+        "requested_box": placement.box.xyxy,
+        "crop": item.crop.xyxy,
+        "region": item.region.xyxy,
+        "attempts": tuple(_attempt(attempt) for attempt in item.attempts),
+        "dropped": item.dropped,
+    }

@@ -1,0 +1,1 @@
+"""What was painted: boxes, masks, and the verdicts on them."""

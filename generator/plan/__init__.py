@@ -1,0 +1,1 @@
+"""Every scene, box and seed, before there is a pixel."""

@@ -1,0 +1,305 @@
+"""COCO: fields, ids, and polygons that pycocotools draws back to the very same pixels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from generator.config import Config
+from generator.dataset.coco import export_coco, mask_to_polygons
+from generator.dataset.record import SceneRecord
+from generator.foundation.errors import DatasetError
+from generator.labels.labelling import fill_holes
+from generator.plan.plan import Plan
+from generator.spec.spec import BackgroundSpec, ClassSpec, Spec
+from tests.generator.records import painted_object, record_of_objects
+
+CANVAS_WH = (96, 64)
+SPEC = Spec(
+    backgrounds=(BackgroundSpec(prompt="a smear", num_imgs=20),),
+    classes=(
+        ClassSpec(prompt="a white cell", name="white cell", min_appear=1, max_appear=2, supercategory="cell"),
+        ClassSpec(prompt="a platelet", name="platelet", min_appear=0, max_appear=3),
+        ClassSpec(prompt="a large white cell", name="white cell", min_appear=0, max_appear=1),
+    ),
+)
+
+
+def plan_of(segmentation: str = "polygon") -> Plan:
+    return Plan(
+        spec=SPEC,
+        config=Config(
+            canvas={"width": CANVAS_WH[0], "height": CANVAS_WH[1]}, output={"segmentation": segmentation}, seed=3
+        ),
+    )
+
+
+def record(index: int, split: str, objects: Iterable[tuple[str, np.ndarray | None]]) -> SceneRecord:
+    """Record of a scene with one object for each (category, canvas mask); None is a dropped one."""
+    items = [
+        painted_object(number, category, mask, canvas_wh=CANVAS_WH) for number, (category, mask) in enumerate(objects)
+    ]
+    return record_of_objects(items, canvas_wh=CANVAS_WH, index=index, split=split)
+
+
+def ellipse(x: int, y: int, rx: int, ry: int) -> np.ndarray:
+    return cv2.ellipse(np.zeros(CANVAS_WH[::-1], np.uint8), (x, y), (rx, ry), 20, 0, 360, 1, -1).astype(bool)
+
+
+@pytest.fixture
+def records() -> list[SceneRecord]:
+    cut = ellipse(40, 30, 20, 14) & ~ellipse(40, 30, 3, 20)  # two parts: something lies across it
+    return [
+        record(0, "train", [("white cell", ellipse(30, 30, 20, 12)), ("platelet", ellipse(80, 20, 5, 4))]),
+        record(1, "train", [("platelet", None), ("platelet", ellipse(10, 50, 4, 4)), ("white cell", cut)]),
+        record(4, "train", []),
+        record(7, "val", [("white cell", ellipse(0, 0, 20, 12))]),
+    ]
+
+
+def read(folder: Path, split: str = "train") -> dict[str, Any]:
+    return json.loads((folder / "annotations" / f"instances_{split}.json").read_bytes())
+
+
+def test_exporters_write_files_below_the_folder_the_same_each_time(records: list[SceneRecord], tmp_path: Path) -> None:
+    paths = export_coco(records, plan_of(), tmp_path)
+    assert paths
+    assert all(path.is_file() and path.is_relative_to(tmp_path) for path in paths)
+    first = [path.read_bytes() for path in paths]
+    assert export_coco(iter(records), plan_of(), tmp_path) == paths, "an iterator will do"
+    assert [path.read_bytes() for path in paths] == first
+
+
+def test_exporters_take_no_records_at_all(tmp_path: Path) -> None:
+    assert export_coco([], plan_of(), tmp_path)
+
+
+@pytest.mark.parametrize("segmentation", ["polygon", "rle"])
+def test_what_is_written_bit_by_bit_is_what_json_dumps_writes(
+    records: list[SceneRecord], segmentation: str, tmp_path: Path
+) -> None:
+    for number, some in enumerate([records, [], records[:1]]):
+        for path in export_coco(some, plan_of(segmentation), tmp_path / str(number)):
+            text = path.read_text(encoding="utf-8")
+            assert text == json.dumps(json.loads(text), ensure_ascii=False, allow_nan=False) + "\n"
+        assert {each.name for each in path.parent.iterdir()} == {"instances_train.json", "instances_val.json"}
+
+
+def test_records_are_read_while_the_file_is_written_and_a_bad_one_leaves_the_old_files(
+    records: list[SceneRecord], tmp_path: Path
+) -> None:
+    paths = export_coco(records, plan_of(), tmp_path)
+    before = [path.read_bytes() for path in paths]
+
+    def failing() -> Iterable[SceneRecord]:
+        yield records[0]
+        raise DatasetError([])
+
+    with pytest.raises(DatasetError):
+        export_coco(failing(), plan_of(), tmp_path)
+    assert [path.read_bytes() for path in paths] == before
+    assert len(list(paths[0].parent.iterdir())) == 2
+
+
+# --- fields and ids ----------------------------------------------------------------------------------------------
+
+
+def test_ids_start_at_one_and_come_from_the_plan(records: list[SceneRecord], tmp_path: Path) -> None:
+    export_coco(records, plan_of(), tmp_path)
+    content = read(tmp_path)
+    # Six objects at most in a scene: scene 0 has the ids 1 to 6, scene 1 the ids 7 to 12, of which 7 was dropped.
+    assert [(item["id"], item["image_id"]) for item in content["annotations"]] == [(1, 1), (2, 1), (8, 2), (9, 2)]
+    assert [item["id"] for item in content["images"]] == [1, 2, 5]
+    assert [(item["id"], item["image_id"]) for item in read(tmp_path, "val")["annotations"]] == [(43, 8)]
+
+
+def test_categories_are_those_of_the_spec_in_both_splits(records: list[SceneRecord], tmp_path: Path) -> None:
+    export_coco(records, plan_of(), tmp_path)
+    expected = [
+        {"id": 1, "name": "white cell", "supercategory": "cell"},
+        {"id": 2, "name": "platelet", "supercategory": "platelet"},
+    ]
+    assert read(tmp_path)["categories"] == read(tmp_path, "val")["categories"] == expected
+
+
+@pytest.mark.parametrize("segmentation", ["polygon", "rle"])
+def test_every_required_field_is_a_plain_number_or_text(
+    records: list[SceneRecord], tmp_path: Path, segmentation: str
+) -> None:
+    export_coco(records, plan_of(segmentation), tmp_path)
+    content = read(tmp_path)
+    assert {"info", "licenses", "images", "annotations", "categories"} <= content.keys()
+    for image in content["images"]:
+        assert {key: type(image[key]) for key in ("id", "width", "height", "license", "file_name")} == {
+            **dict.fromkeys(("id", "width", "height", "license"), int),
+            "file_name": str,
+        }
+        assert (image["width"], image["height"]) == CANVAS_WH
+        assert image["license"] in [item["id"] for item in content["licenses"]]
+    for item in content["annotations"]:
+        assert {type(item[key]) for key in ("id", "image_id", "category_id", "area", "iscrowd")} == {int}
+        assert item["iscrowd"] == 0
+        assert item["area"] > 0
+        for box in (item["bbox"], item["requested_bbox"]):
+            assert [type(value) for value in box] == [int] * 4
+        assert item["requested_bbox"] == [4, 6, 20, 10]
+        assert item["visible_share"] == 1.0
+
+
+@pytest.mark.parametrize("segmentation", ["polygon", "rle"])
+def test_boxes_are_tight_and_areas_are_those_of_the_masks(
+    records: list[SceneRecord], tmp_path: Path, segmentation: str
+) -> None:
+    export_coco(records, plan_of(segmentation), tmp_path)
+    coco = COCO(tmp_path / "annotations" / "instances_train.json")
+    assert len(coco.anns) == 4
+    for item in coco.anns.values():
+        mask = coco.annToMask(item)
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        tight = [columns[0], rows[0], columns[-1] + 1 - columns[0], rows[-1] + 1 - rows[0]]
+        assert item["bbox"] == tight
+        assert item["area"] == mask.sum()
+
+
+def test_the_mask_comes_back_as_it_was_painted(tmp_path: Path) -> None:
+    whole = ellipse(40, 30, 20, 14)
+    ring = whole & ~ellipse(40, 30, 8, 6)
+    for segmentation, expected in (("rle", ring), ("polygon", whole)):  # polygons cannot say a hole
+        export_coco([record(0, "train", [("platelet", ring)])], plan_of(segmentation), tmp_path)
+        coco = COCO(tmp_path / "annotations" / "instances_train.json")
+        assert np.array_equal(coco.annToMask(coco.anns[1]).astype(bool), expected)
+        assert coco.anns[1]["area"] == expected.sum()
+
+
+def test_info_says_where_it_came_from(records: list[SceneRecord], tmp_path: Path) -> None:
+    plan = plan_of()
+    export_coco(records, plan, tmp_path)
+    info = read(tmp_path)["info"]
+    assert (info["bundle"], info["seed"], info["spec"]) == ("pocket", 3, plan.spec.digest)
+
+
+def test_parts_merge_by_concatenation(records: list[SceneRecord], tmp_path: Path) -> None:
+    export_coco(records, plan_of(), tmp_path / "all")
+    for name, part in (("a", records[:1]), ("b", records[1:])):
+        export_coco(part, plan_of(), tmp_path / name)
+    whole, a, b = (read(tmp_path / name) for name in ("all", "a", "b"))
+    for key in ("images", "annotations"):
+        assert a[key] + b[key] == whole[key]
+        ids = [item["id"] for item in whole[key]]
+        assert len(set(ids)) == len(ids)
+    assert a["categories"] == b["categories"] == whole["categories"]
+
+
+# --- pycocotools' own judgement ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("segmentation", ["polygon", "rle"])
+@pytest.mark.parametrize("iou_type", ["bbox", "segm"])
+def test_the_truth_against_itself_scores_one(
+    records: list[SceneRecord], tmp_path: Path, segmentation: str, iou_type: str
+) -> None:
+    export_coco(records, plan_of(segmentation), tmp_path)
+    coco = COCO(tmp_path / "annotations" / "instances_train.json")
+    results = [
+        {
+            "image_id": item["image_id"],
+            "category_id": item["category_id"],
+            "score": 0.9,
+            **({"bbox": item["bbox"]} if iou_type == "bbox" else {"segmentation": coco.annToRLE(item)}),
+        }
+        for item in coco.anns.values()
+    ]
+    evaluation = COCOeval(coco, coco.loadRes(results), iou_type)
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    assert evaluation.stats[0] == pytest.approx(1.0)
+
+
+def test_a_split_without_pictures_loads(records: list[SceneRecord], tmp_path: Path) -> None:
+    export_coco(records[:1], plan_of(), tmp_path)
+    coco = COCO(tmp_path / "annotations" / "instances_val.json")
+    assert (coco.getImgIds(), coco.getAnnIds()) == ([], [])
+
+
+# --- polygons ----------------------------------------------------------------------------------------------------
+
+
+def redraw(polygons: list[list[float]], shape_hw: tuple[int, int]) -> np.ndarray:
+    """As COCO.annToMask does it."""
+    if not polygons:
+        return np.zeros(shape_hw, bool)
+    return coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(polygons, *shape_hw))).astype(bool)
+
+
+def parse(*rows: str) -> np.ndarray:
+    return np.array([[mark == "#" for mark in row] for row in rows])
+
+
+@pytest.mark.parametrize(
+    ("mask", "polygons"),
+    [
+        (parse("...", "..."), []),
+        # One pixel is a square of side 1.
+        (parse("...", ".#."), [{(1, 1), (1, 2), (2, 1), (2, 2)}]),
+        (parse("###", "###"), [{(0, 0), (0, 2), (3, 0), (3, 2)}]),
+        (parse("#..", "##."), [{(0, 0), (1, 0), (1, 1), (2, 1), (2, 2), (0, 2)}]),
+        (parse("#.#"), [{(0, 0), (1, 0), (1, 1), (0, 1)}, {(2, 0), (3, 0), (3, 1), (2, 1)}]),
+    ],
+    ids=["empty", "one pixel", "full", "L", "two parts"],
+)
+def test_polygons_run_along_the_edges_of_pixels(mask: np.ndarray, polygons: list[set[tuple[int, int]]]) -> None:
+    traced = [list(zip(points[::2], points[1::2], strict=True)) for points in mask_to_polygons(mask)]
+    assert sorted(map(sorted, traced)) == sorted(map(sorted, polygons))
+    assert all(type(value) is float for points in traced for point in points for value in point)
+
+
+@settings(max_examples=500, deadline=None)
+@given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=14), elements=st.booleans()))
+@example(parse("#.", ".#"))
+@example(parse(".#", "#."))
+@example(parse("#..#", ".##.", ".##.", "#..#"))
+@example(parse(".#.", "#.#", ".#."))
+@example(parse("##.", "#.#", ".##"))
+def test_polygons_of_any_pixels_without_holes_are_exact(mask: np.ndarray) -> None:
+    mask = fill_holes(mask)
+    assert np.array_equal(redraw(mask_to_polygons(mask), mask.shape), mask)
+
+
+@pytest.mark.parametrize("shift_xy", [(0, 0), (1, 1), (2, 3), (7, 4), (60, 31)])
+def test_polygons_do_not_depend_on_where_on_the_canvas_a_mask_lies(shift_xy: tuple[int, int]) -> None:
+    x, y = shift_xy
+    small = np.random.default_rng(3).random((20, 24)) > 0.6
+    large = np.zeros((70, 100), bool)
+    large[y : y + 20, x : x + 24] = small
+    # findContours begins at the topmost part, and so does it after a shift.
+    expected = [[value + shift_xy[place % 2] for place, value in enumerate(one)] for one in mask_to_polygons(small)]
+    assert mask_to_polygons(large) == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), st.integers(20, 120), st.integers(20, 120), st.floats(2, 12), st.floats(0.2, 0.8))
+def test_polygons_of_blobs_are_exact(seed: int, width: int, height: int, scale: float, share: float) -> None:
+    noise = np.random.default_rng(seed).random((height, width), dtype=np.float32)
+    smooth = cv2.GaussianBlur(noise, (0, 0), scale)
+    mask = fill_holes(smooth > np.quantile(smooth, share))
+    assert np.array_equal(redraw(mask_to_polygons(mask), mask.shape), mask)
+
+
+def test_polygons_are_short() -> None:
+    # Points on straight edges are dropped: a rectangle has four corners whatever its size.
+    mask = np.zeros((500, 700), bool)
+    mask[20:480, 10:690] = True
+    assert [len(points) for points in mask_to_polygons(mask)] == [8]
