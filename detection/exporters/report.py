@@ -11,7 +11,7 @@ from typing import Any
 from detection.exporters.folder import KIND
 from detection.exporters.types import ExportOptions, PictureSet
 from generator.foundation.version import __version__
-from generator.report.environment import page_environment
+from generator.report import page_environment
 
 SCHEMA_VERSION = 1
 CARD = "README.md"

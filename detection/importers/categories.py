@@ -10,7 +10,7 @@ from dataclasses import replace
 from detection.importers.mending import MendedObject
 from detection.importers.types import Case, ImportOptions, RawSet
 from generator.foundation.errors import DatasetError, Fault
-from generator.spec.rules import MAX_NAME
+from generator.spec import MAX_NAME
 
 
 def find_categories(raw: RawSet, options: ImportOptions) -> tuple[str, ...]:
