@@ -27,11 +27,11 @@ from generator.foundation.seeds import MAX_SEED
 from generator.foundation.storage import make_folder, write_text
 from generator.foundation.typed_yaml import fill_model
 from generator.foundation.yaml_lines import read_yaml
-from generator.spec.spec import load_spec
+from generator.spec import load_spec
 
 if TYPE_CHECKING:
     from generator.run import Listener
-    from generator.spec.spec import Spec
+    from generator.spec import Spec
 
 SUMMARY = "summary.csv"
 COMPLETE, STOPPED, FAILED, WAITING = "complete", "stopped", "failed", "not begun"

@@ -71,7 +71,7 @@ def _init_from(real: str, folder: Path, bundle: str) -> None:
     from boxpaint.scenarios import canvas_area_px, check_free, config_with_canvas, write_files
     from detection.calibration.scenario import BACKGROUND_PROMPT, canvas_like, class_rows, tables
     from generator.foundation.storage import make_folder
-    from generator.spec.spec import load_spec
+    from generator.spec import load_spec
 
     check_free(folder, ("background.csv", "classes.csv", "config.yaml", "attributes.csv", "calibration.json"))
     area_px = canvas_area_px(bundle)

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from generator.foundation.errors import BoxpaintError
     from generator.foundation.geometry import Box
     from generator.foundation.version import __version__
-    from generator.plan.plan import Plan, ScenePlan
+    from generator.plan import Plan, ScenePlan
     from generator.run import Listener, generate
-    from generator.spec.spec import Spec, load_spec
+    from generator.spec import Spec, load_spec
 
 _HOMES = {
     "BoxpaintError": "generator.foundation.errors",
@@ -31,12 +31,12 @@ _HOMES = {
     "Config": "generator.config",
     "Dataset": "generator.dataset.folder",
     "Listener": "generator.run",
-    "Plan": "generator.plan.plan",
-    "ScenePlan": "generator.plan.plan",
-    "Spec": "generator.spec.spec",
+    "Plan": "generator.plan",
+    "ScenePlan": "generator.plan",
+    "Spec": "generator.spec",
     "__version__": "generator.foundation.version",
     "generate": "generator.run",
-    "load_spec": "generator.spec.spec",
+    "load_spec": "generator.spec",
     "validate_dataset": "generator.dataset.validation",
 }
 

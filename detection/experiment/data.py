@@ -24,7 +24,7 @@ from generator.dataset.validation import find_annotation_files, read_annotations
 from generator.foundation.errors import BoxpaintError, DatasetError, Fault, RunMismatchError
 from generator.foundation.storage import sha256_of
 from generator.run import Listener, generate
-from generator.spec.spec import load_spec
+from generator.spec import load_spec
 
 IMPORTED, PAINTED = "real", "painted"
 

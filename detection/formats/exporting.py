@@ -25,7 +25,7 @@ from generator.dataset.identity import read_json
 from generator.foundation.errors import DatasetError, Fault, RunMismatchError, StorageError
 from generator.foundation.storage import locked, make_folder, translate_os_errors, write_json, write_text
 from generator.foundation.version import __version__
-from generator.report.environment import page_environment
+from generator.report import page_environment
 
 
 def export_set(

@@ -36,7 +36,7 @@ from generator.foundation.decoding import UnsupportedPictureError
 from generator.foundation.errors import DatasetError, Fault, RunMismatchError
 from generator.foundation.storage import make_folder, translate_os_errors, write_json
 from generator.foundation.version import __version__
-from generator.spec.rules import MAX_NAME
+from generator.spec import MAX_NAME
 
 _THREADS = 8
 OnPicture = Callable[[int, int], None]

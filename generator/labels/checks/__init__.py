@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from generator.config_sections import LabelConfig
+from generator.config import LabelConfig
 from generator.labels.checks.changed_area import check_changed_area
 from generator.labels.checks.contrast import check_contrast
 from generator.labels.checks.covering import check_covering

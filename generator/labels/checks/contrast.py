@@ -8,7 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from generator.config_sections import LabelConfig
+from generator.config import LabelConfig
 from generator.labels.checks.evidence import Evidence
 from generator.types import Verdict
 

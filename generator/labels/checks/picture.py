@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from generator.config_sections import LabelConfig
+from generator.config import LabelConfig
 from generator.labels.checks.evidence import Evidence
 from generator.types import Verdict
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from generator.config_sections import LabelConfig
+from generator.config import LabelConfig
 from generator.foundation.geometry import box_iou
 from generator.labels.checks.evidence import Evidence
 from generator.types import Sighting, Verdict, label_from_mask, percent

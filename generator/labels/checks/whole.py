@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 
-from generator.config_sections import LabelConfig
+from generator.config import LabelConfig
 from generator.labels.checks.evidence import Evidence
 from generator.types import Verdict, label_from_mask, percent
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from generator.config_sections import LabelConfig
+from generator.config import LabelConfig
 from generator.foundation.geometry import Box
 from generator.labels.checks.evidence import Evidence
 from generator.types import Sighting

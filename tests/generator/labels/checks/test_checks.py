@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from generator.config_sections import LabelConfig
+from generator.config import LabelConfig
 from generator.foundation.geometry import Box
 from generator.labels.checks import CHECKS, Check, run_checks
 from tests.generator.labels.checks.crops import CLOSED, LIMITS, REGION, evidence, of, rectangle

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator.config_sections import LabelConfig
+from generator.config import LabelConfig
 from generator.labels.checks import CHECKS
 from generator.labels.checks.contrast import MOST, measure_contrast
 from tests.generator.labels.checks.crops import REGION, evidence, of, rectangle

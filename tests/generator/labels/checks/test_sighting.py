@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from generator.config_sections import LabelConfig
+from generator.config import LabelConfig
 from generator.foundation.geometry import Box
 from generator.labels.checks import CHECKS, SIGHTING_CHECKS, SightingCheck, run_checks
 from generator.types import Sighting
