@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from generator.foundation.errors import ConfigError, Fault
+from generator.foundation.errors import ConfigError, Fault, FaultsError
 from generator.foundation.text import NotTextError, decode_text
 
 _WORDS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:null")
@@ -50,6 +51,25 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], Lines]:
     lines = Lines()
     _note_lines(node, (), (), file, lines)
     return yaml.SafeLoader("").construct_document(node), lines
+
+
+def read_json(path: Path, error_type: type[FaultsError], *, absent: str = "there is no such file") -> tuple[Any, str]:
+    """Return the data of a JSON file and its text. Raises `error_type` with the line of what cannot be read."""
+    file = str(path)
+    try:
+        text = decode_text(path.read_bytes())
+        return json.loads(text), text
+    except FileNotFoundError:
+        fault = Fault(file=file, expected=absent)
+    except OSError as error:
+        fault = Fault(file=file, expected=f"cannot be read: {error.strerror}")
+    except NotTextError as error:
+        fault = error.fault(file)
+    except json.JSONDecodeError as error:
+        fault = Fault(file=file, line=error.lineno, expected=f"is not JSON: {error.msg}")
+    except (ValueError, RecursionError) as error:
+        fault = Fault(file=file, expected=f"is not JSON: {error}")
+    raise error_type([fault])
 
 
 def lines_of(text: str) -> Lines:

@@ -10,7 +10,7 @@ from generator.config import Config
 from generator.dataset.record import SceneRecord, read_record
 from generator.foundation.errors import ModelError, PromptsError, RunMismatchError
 from generator.plan import Plan
-from generator.prompts.book import ENRICHED_FILE, BookRow, Enriched, PromptBook, Text, read_book, row_keys, write_book
+from generator.prompts.book import ENRICHED_FILE, BookRow, Enriched, PromptBook, Text, read_book, write_book
 from generator.run import Listener, generate
 from generator.spec import Spec, load_spec
 
@@ -39,7 +39,7 @@ def book(spec: Spec) -> PromptBook:
             prompt=prompt,
             texts=tuple(Text(text=text) for text in (prompt, f"a photo of {prompt}", f"an image of {prompt}")),
         )
-        for table, name, prompt in row_keys(spec)
+        for table, name, prompt in dict.fromkeys(row.key for row in spec.rows)
     )
     return PromptBook(enriched=Enriched(schema_version=1, models={}, seed=0, parameters={}, rows=rows))
 
