@@ -79,12 +79,6 @@ class Config(Section):
     audit: AuditConfig = AuditConfig()
     models: ModelsConfig
 
-    @model_validator(mode="after")
-    def _compiles_whole_networks(self) -> Config:
-        if self.compile == "on" and self.painting.cache_every > 1:
-            raise ValueError("compile: on is of no use with painting.cache_every: leave one of them out")
-        return self
-
     @model_validator(mode="before")
     @classmethod
     def _fill_from_card(cls, data: Any) -> Any:
@@ -152,7 +146,7 @@ class Config(Section):
 
         Folders of models are left out as well: the weights in them are compared instead.
         """
-        data: dict[str, Any] = self.model_dump(mode="json", exclude=_INDIFFERENT)
+        data: dict[str, Any] = self.model_dump(mode="json", by_alias=True, exclude=_INDIFFERENT)
         for model in data["models"].values():
             if model is not None:
                 del model["folder"], model["allow_pickle"]

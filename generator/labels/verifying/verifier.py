@@ -102,8 +102,8 @@ class Verifier:
         """Pass when nothing that should be labelled is seen beside what is known; score is the surest stray's."""
         strays = self.find_strays(picture, within=within, known=known)
         score = round(strays[0].score, 4) if strays else 0.0
-        passed = score <= limits.max_stray
-        sure = f"{percent(score)}, above {percent(limits.max_stray)}"
+        passed = score <= limits.max_unlabelled
+        sure = f"{percent(score)}, above {percent(limits.max_unlabelled)}"
         reason = "" if passed else f"shows a {strays[0].category} that nobody asked for ({sure})"
         return Verdict(check="stray", passed=passed, score=score, reason=reason)
 

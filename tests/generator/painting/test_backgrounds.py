@@ -28,7 +28,7 @@ MAX_STRAY = 0.9
 
 @pytest.fixture()
 def config(tiny_config: dict[str, object]) -> Config:
-    return config_with(tiny_config, labels={"max_attempts": 3, "max_stray": MAX_STRAY})
+    return config_with(tiny_config, labels={"max_attempts": 3, "max_unlabelled": MAX_STRAY})
 
 
 @pytest.fixture(scope="module")

@@ -38,8 +38,8 @@ def config_of(tiny_config: Mapping[str, object], **labels: object) -> Config:
     """No finishing, so that the picture is what was stitched; of the checks of pixels nothing fails."""
     return config_with(
         tiny_config,
-        painting={"shared_history": 0, "grain": 0},
-        labels={"max_edge_contact": 1.0, "min_margin": 0.3, "max_stray": 0.9, **labels},
+        painting={"harmonize_strength": 0, "sensor_noise": 0},
+        labels={"max_edge_contact": 1.0, "min_margin": 0.3, "max_unlabelled": 0.9, **labels},
     )
 
 

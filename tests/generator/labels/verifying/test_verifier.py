@@ -372,9 +372,9 @@ def test_windows_that_only_meet_what_is_known_are_looked_at(verifier: Verifier) 
 def test_the_verdict_is_that_of_the_surest_stray(verifier: Verifier, strays: list[Stray]) -> None:
     surest = strays[0]
     score = round(surest.score, 4)
-    inclusive = verifier.stray_verdict(PICTURES["cell"], LabelConfig(max_stray=score))
+    inclusive = verifier.stray_verdict(PICTURES["cell"], LabelConfig(max_unlabelled=score))
     assert (inclusive.check, inclusive.passed, inclusive.reason) == ("stray", True, "")
-    below = verifier.stray_verdict(PICTURES["cell"], LabelConfig(max_stray=float(np.nextafter(score, 0))))
+    below = verifier.stray_verdict(PICTURES["cell"], LabelConfig(max_unlabelled=float(np.nextafter(score, 0))))
     assert not below.passed
     sure = f"{100 * score:.3g}%, above {100 * np.nextafter(score, 0):.3g}%"
     assert below.reason == f"shows a {surest.category} that nobody asked for ({sure})"
@@ -390,7 +390,7 @@ def test_a_background_must_show_nothing_that_should_be_labelled(verifier: Verifi
 
 def test_where_there_is_nothing_to_look_at_nothing_is_seen(verifier: Verifier) -> None:
     verdict = verifier.stray_verdict(
-        PICTURES["cell"], LabelConfig(max_stray=0.0), known=[Box.from_xywh(0, 0, *SMALL_WH)]
+        PICTURES["cell"], LabelConfig(max_unlabelled=0.0), known=[Box.from_xywh(0, 0, *SMALL_WH)]
     )
     assert (verdict.passed, verdict.score, verdict.reason) == (True, 0.0, "")
 
@@ -492,10 +492,10 @@ def test_a_detectors_strays_are_not_those_known(with_owl: Verifier, known: list[
     assert not found & set(known)
 
 
-@pytest.mark.parametrize(("max_stray", "passed"), [(0.26, False), (0.74, True)])
-def test_a_detectors_strays_are_judged_by_the_same_limit(with_owl: Verifier, max_stray: float, passed: bool) -> None:
+@pytest.mark.parametrize(("max_unlabelled", "passed"), [(0.26, False), (0.74, True)])
+def test_a_detectors_strays_are_judged_by_the_same_limit(with_owl: Verifier, max_unlabelled: float, passed: bool) -> None:
     # Sigmoids of cosines: 0.27 to 0.73.
-    verdict = with_owl.stray_verdict(WIDE, LabelConfig(max_stray=max_stray))
+    verdict = with_owl.stray_verdict(WIDE, LabelConfig(max_unlabelled=max_unlabelled))
     assert verdict.passed is passed
     assert verdict.score == round(with_owl.find_strays(WIDE)[0].score, 4)
 
