@@ -32,7 +32,8 @@ def finish_pictures(
     if config.painting.harmonize_strength > 0:
         pictures = _redrawn(pictures, scenes, painter, config)
     return [
-        add_grain(picture, config.painting.sensor_noise, scene.seed) for picture, scene in zip(pictures, scenes, strict=True)
+        add_grain(picture, config.painting.sensor_noise, scene.seed)
+        for picture, scene in zip(pictures, scenes, strict=True)
     ]
 
 

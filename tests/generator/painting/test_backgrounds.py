@@ -12,7 +12,7 @@ import torch
 from generator.config import Config
 from generator.foundation.errors import ModelError
 from generator.foundation.seeds import derive_seed
-from generator.labels.verifying.verifier import Verifier
+from generator.labels.verifier import Verifier
 from generator.painting import painter as painter_module
 from generator.painting.backgrounds import Background, paint_backgrounds
 from generator.painting.chunk import paint_chunk

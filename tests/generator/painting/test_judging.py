@@ -12,7 +12,7 @@ from generator.config import Config
 from generator.dataset.review import Rejected
 from generator.foundation.geometry import Box
 from generator.foundation.seeds import derive_seed
-from generator.labels.verifying.verifier import Verifier
+from generator.labels.verifier import Verifier
 from generator.painting.chunk import paint_chunk
 from generator.painting.jobs import InpaintJob, Painting
 from generator.painting.painter import Painter

@@ -1,15 +1,76 @@
+"""Checks of one attempt: rectangles in a crop of 40 x 40 px, verdicts worked by hand."""
+
 from __future__ import annotations
 
 import math
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from generator.config_sections import LabelConfig
 from generator.foundation.geometry import Box
-from generator.labels.checks import CHECKS, Check, run_checks
-from tests.generator.labels.checks.crops import CLOSED, LIMITS, REGION, evidence, of, rectangle
+from generator.labels.checks import (
+    CHECKS,
+    MOST_CONTRAST,
+    SIGHTING_CHECKS,
+    Check,
+    Evidence,
+    SightingCheck,
+    measure_contrast,
+    run_checks,
+)
+from generator.types import Sighting
+
+LIMITS = LabelConfig(min_area=0.08, max_edge_contact=0.12)
+CLOSED = (False, False, False, False)
+
+
+def rectangle(x_min: int, y_min: int, x_max: int, y_max: int) -> np.ndarray:
+    """A 40 x 40 crop with one rectangle (HW bool)."""
+    mask = np.zeros((40, 40), bool)
+    mask[y_min:y_max, x_min:x_max] = True
+    return mask
+
+
+REGION = rectangle(10, 10, 30, 30)
+BOX = Box.from_xywh(15, 15, 10, 10)
+
+
+def evidence(
+    mask: np.ndarray,
+    *,
+    kept: np.ndarray | None = None,
+    fault: str = "",
+    open_edges: tuple[bool, bool, bool, bool] = CLOSED,
+    region: np.ndarray = REGION,
+    sharpness: float = 1.0,
+    contrast: float = 0.0,
+    left_visible: float = 1.0,
+    sighting: Sighting | None = None,
+) -> Evidence:
+    return Evidence(
+        fault=fault,
+        region=region,
+        mask=mask,
+        kept=np.ones((40, 40), bool) if kept is None else kept,
+        box=BOX,
+        open_edges=open_edges,
+        sharpness=sharpness,
+        contrast=contrast,
+        left_visible=left_visible,
+        sighting=sighting,
+    )
+
+
+def of(*masks: np.ndarray) -> np.ndarray:
+    """Several rectangles in one mask."""
+    together: np.ndarray = np.logical_or.reduce(masks)
+    return together
+
 
 every_check = pytest.mark.parametrize(("name", "check"), CHECKS.items(), ids=CHECKS)
 
@@ -226,3 +287,216 @@ def test_the_limit_of_pieces_is_inclusive_and_sizes_count_the_gap_between_them()
     assert CHECKS["fragments"](evidence(pieces), LIMITS).passed
     # From row 12 to row 28 and 10 wide, of 10 x 10 asked for.
     assert CHECKS["size"](evidence(pieces), LIMITS).score == pytest.approx((160 / 100) ** 0.5, abs=1e-4)
+
+
+# How far an object stands out: of flat colours it is their distance, less what the surroundings vary.
+
+GREY, PURPLE, RED = (220, 220, 215), (130, 80, 200), (200, 150, 145)
+OBJECT = rectangle(16, 14, 26, 28)
+
+colours = st.tuples(*[st.integers(0, 255)] * 3)
+
+
+def painted(*parts: tuple[np.ndarray, tuple[int, int, int]], ground: tuple[int, int, int] = GREY) -> np.ndarray:
+    picture = np.full((40, 40, 3), ground, np.uint8)
+    for mask, colour in parts:
+        picture[mask] = colour
+    return picture
+
+
+def distance(one: tuple[int, int, int], other: tuple[int, int, int]) -> float:
+    a, b = (cv2.cvtColor(np.float32([[each]]) / 255, cv2.COLOR_RGB2LAB)[0, 0] for each in (one, other))
+    return float(np.linalg.norm(a - b))
+
+
+@settings(deadline=None, derandomize=True)
+@given(object_colour=colours, ground=colours)
+def test_of_flat_colours_it_is_their_distance(
+    object_colour: tuple[int, int, int], ground: tuple[int, int, int]
+) -> None:
+    picture = painted((OBJECT, object_colour), ground=ground)
+    assert measure_contrast(picture, OBJECT) == pytest.approx(distance(object_colour, ground), abs=1e-3)
+
+
+@settings(deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_it_is_no_less_than_nothing_and_alike_from_every_side(seed: int) -> None:
+    picture = np.random.default_rng(seed).integers(0, 256, (40, 40, 3), np.uint8)
+    contrast = measure_contrast(picture, OBJECT)
+    assert contrast >= 0
+    for turned in (lambda a: a[::-1], lambda a: a[:, ::-1], lambda a: np.swapaxes(a, 0, 1)):
+        assert measure_contrast(turned(picture), turned(OBJECT)) == pytest.approx(contrast, abs=1e-3)
+
+
+def test_what_its_surroundings_have_themselves_is_no_contrast() -> None:
+    neighbours = of(rectangle(8, 6, 15, 34), rectangle(27, 6, 34, 34))
+    alone = measure_contrast(painted((OBJECT, PURPLE)), OBJECT)
+    beside_red = measure_contrast(painted((neighbours, RED), (OBJECT, PURPLE)), OBJECT)
+    assert 0 < beside_red < alone - 20
+    assert measure_contrast(painted((neighbours, PURPLE), (OBJECT, PURPLE)), OBJECT) == 0
+
+
+def test_a_pale_rim_is_neither_object_nor_surroundings() -> None:
+    rim = rectangle(14, 12, 28, 30)
+    pale = painted((rim, (175, 150, 208)), (OBJECT, PURPLE))
+    assert measure_contrast(pale, OBJECT) == pytest.approx(distance(PURPLE, GREY), abs=1e-3)
+
+
+def test_of_nothing_there_is_none_and_what_fills_the_picture_has_the_most() -> None:
+    assert measure_contrast(painted(), rectangle(0, 0, 0, 0)) == 0
+    assert measure_contrast(painted(), np.ones((40, 40), bool)) == MOST_CONTRAST
+
+
+@pytest.mark.parametrize(
+    ("contrast", "score", "reason"),
+    [
+        (28.0, 28.0, ""),
+        (64.3, 64.3, ""),
+        # What would be written down as the limit is within it.
+        (27.99996, 28.0, ""),
+        (12.3, 12.3, "hardly stands out from what is around it: 12.3, below 28"),
+        (0.0, 0.0, "hardly stands out from what is around it: 0, below 28"),
+    ],
+)
+def test_contrast(contrast: float, score: float, reason: str) -> None:
+    verdict = CHECKS["contrast"](evidence(REGION, contrast=contrast), LabelConfig(min_contrast=28.0))
+    assert (verdict.score, verdict.reason, verdict.passed) == (score, reason, not reason)
+
+
+def test_unless_it_is_asked_for_nothing_has_to_stand_out() -> None:
+    assert CHECKS["contrast"](evidence(REGION), LabelConfig()).passed
+
+
+def test_what_just_misses_a_limit_does_not_look_like_it() -> None:
+    verdict = CHECKS["contrast"](evidence(REGION, contrast=27.96), LabelConfig(min_contrast=28.0))
+    assert verdict.reason == "hardly stands out from what is around it: 27.96, below 28"
+
+
+# What the verifier saw.
+
+every_sighting_check = pytest.mark.parametrize(
+    ("name", "check"), SIGHTING_CHECKS.items(), ids=[f"sighting: {name}" for name in SIGHTING_CHECKS]
+)
+SURE = Sighting(score=0.75, rival="", rival_score=0.25)
+
+
+@every_sighting_check
+@pytest.mark.parametrize("mask", [rectangle(0, 0, 0, 0), rectangle(15, 15, 25, 25), REGION], ids=["none", "box", "all"])
+@pytest.mark.parametrize(
+    "sighting",
+    [
+        SURE,
+        Sighting(score=0.0, rival="platelet", rival_score=1.0, box=Box.from_xywh(0, 0, 1, 1), box_score=0.5),
+        Sighting(score=0.5, rival="platelet", rival_score=0.5, box=BOX, box_score=0.5),
+    ],
+    ids=["sure", "sure of something else", "undecided"],
+)
+def test_every_check_of_a_sighting_gives_a_verdict_that_can_be_stored(
+    name: str, check: SightingCheck, mask: np.ndarray, sighting: Sighting
+) -> None:
+    verdict = check(evidence(mask, sighting=sighting), sighting, LIMITS)
+    assert verdict.check == name
+    assert (type(verdict.passed), type(verdict.score), type(verdict.reason)) == (bool, float, str)
+    assert -1 <= verdict.score <= 1
+    assert verdict.passed == (verdict.reason == ""), "a reason is given when, and only when, it failed"
+
+
+@pytest.mark.parametrize(
+    ("sighting", "score", "reason"),
+    [
+        pytest.param(Sighting(score=1.0, rival="", rival_score=0.0), 1.0, "", id="certain"),
+        pytest.param(SURE, 0.5, "", id="by as much as it must be"),
+        pytest.param(
+            Sighting(score=0.7, rival="platelet", rival_score=0.3),
+            0.4,
+            "looks like platelet (30%), and like what it should be 70%: a margin of 40%, below 50%",
+            id="by too little",
+        ),
+        pytest.param(
+            Sighting(score=0.25, rival="", rival_score=0.625),
+            -0.375,
+            "looks like nothing (62.5%), and like what it should be 25%: a margin of -37.5%, below 50%",
+            id="background",
+        ),
+        pytest.param(
+            Sighting(score=0.0, rival="white blood cell", rival_score=1.0),
+            -1.0,
+            "looks like white blood cell (100%), and like what it should be 0%: a margin of -100%, below 50%",
+            id="another class",
+        ),
+    ],
+)
+def test_relevance(sighting: Sighting, score: float, reason: str) -> None:
+    verdict = SIGHTING_CHECKS["relevance"](evidence(REGION), sighting, LabelConfig(min_margin=0.5))
+    assert (verdict.score, verdict.reason, verdict.passed) == (score, reason, not reason)
+
+
+def test_the_least_margin_lets_everything_pass() -> None:
+    other = Sighting(score=0.0, rival="platelet", rival_score=1.0)
+    assert SIGHTING_CHECKS["relevance"](evidence(REGION), other, LabelConfig(min_margin=-1.0)).passed
+
+
+@pytest.mark.parametrize(
+    ("box", "mask", "kept", "score", "reason"),
+    [
+        # The mask has a box of 10 x 10.
+        pytest.param(BOX, rectangle(15, 15, 25, 25), None, 1.0, "", id="the same"),
+        pytest.param(Box.from_xywh(15, 15, 10, 5), rectangle(15, 15, 25, 25), None, 0.5, "", id="half: just enough"),
+        pytest.param(
+            Box.from_xywh(15, 15, 5, 5),
+            rectangle(15, 15, 25, 25),
+            None,
+            0.25,
+            "the verifier's box agrees with an IoU of 0.25, below 0.5",
+            id="a quarter",
+        ),
+        # 50 shared pixels of 150.
+        pytest.param(
+            Box.from_xywh(20, 15, 10, 10),
+            rectangle(15, 15, 25, 25),
+            None,
+            0.3333,
+            "the verifier's box agrees with an IoU of 0.333, below 0.5",
+            id="moved by half",
+        ),
+        pytest.param(
+            Box.from_xywh(0, 0, 15, 15),
+            rectangle(15, 15, 25, 25),
+            None,
+            0.0,
+            "the verifier's box agrees with an IoU of 0, below 0.5",
+            id="elsewhere",
+        ),
+        pytest.param(None, rectangle(15, 15, 25, 25), None, 0.0, "", id="without a detector nothing speaks against it"),
+        # That nothing was painted is for changed_area to say.
+        pytest.param(BOX, rectangle(0, 0, 0, 0), None, 0.0, "", id="nothing painted"),
+        pytest.param(
+            Box.from_xywh(15, 15, 10, 5), REGION, rectangle(15, 15, 25, 20), 1.0, "", id="what the blend left"
+        ),
+        pytest.param(
+            BOX, of(rectangle(15, 15, 17, 17), rectangle(23, 23, 25, 25)), None, 1.0, "", id="around all parts"
+        ),
+    ],
+)
+def test_agreement(box: Box | None, mask: np.ndarray, kept: np.ndarray | None, score: float, reason: str) -> None:
+    sighting = replace(SURE, box=box, box_score=0.5)
+    verdict = SIGHTING_CHECKS["agreement"](evidence(mask, kept=kept), sighting, LabelConfig(min_agreement=0.5))
+    assert (verdict.score, verdict.reason, verdict.passed) == (score, reason, not reason)
+
+
+def test_without_a_verifier_nothing_is_said_of_what_it_would_see() -> None:
+    assert [verdict.check for verdict in run_checks(evidence(REGION), LIMITS)] == list(CHECKS)
+
+
+def test_the_checks_of_a_sighting_come_last() -> None:
+    sighting = Sighting(score=0.1, rival="platelet", rival_score=0.9, box=Box.from_xywh(0, 0, 4, 4), box_score=0.9)
+    verdicts = run_checks(evidence(rectangle(15, 15, 25, 25), sighting=sighting), LIMITS)
+    assert [verdict.check for verdict in verdicts] == [*CHECKS, *SIGHTING_CHECKS]
+    assert [verdict.check for verdict in verdicts if not verdict.passed] == ["relevance", "agreement"]
+    sound = run_checks(evidence(rectangle(15, 15, 25, 25), sighting=replace(SURE, box=BOX)), LIMITS)
+    assert all(verdict.passed for verdict in sound)
+
+
+def test_the_pixels_are_judged_alike_with_and_without_a_sighting() -> None:
+    without = run_checks(evidence(REGION), LIMITS)
+    assert run_checks(evidence(REGION, sighting=SURE), LIMITS)[: len(CHECKS)] == without

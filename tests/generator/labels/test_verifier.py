@@ -13,7 +13,7 @@ from generator.config import Config
 from generator.config_sections import LabelConfig
 from generator.foundation.errors import ModelNotFoundError
 from generator.foundation.geometry import Box, box_iou, intersection_area
-from generator.labels.verifying.verifier import Stray, Verifier, View
+from generator.labels.verifier import Unlabelled, Verifier, View
 from generator.spec.spec import Spec, load_spec
 from generator.types import Sighting
 from tests.conftest import REPOSITORY
@@ -240,27 +240,27 @@ def test_the_picture_is_left_as_it_is_and_may_be_read_only(verifier: Verifier) -
     picture = PICTURES["cell"].copy()
     picture.setflags(write=False)
     look(verifier, picture)
-    verifier.find_strays(picture, within=Box.from_xywh(0, 0, 60, 60))
+    verifier.find_unlabelled(picture, within=Box.from_xywh(0, 0, 60, 60))
     assert np.array_equal(picture, PICTURES["cell"])
 
 
 # Strays, in windows.
 
 
-def window_of(stray: Stray) -> Box:
+def window_of(stray: Unlabelled) -> Box:
     border = BORDER_PX[stray.category]
     box = stray.box
     return Box(x_min=box.x_min - border, y_min=box.y_min - border, x_max=box.x_max + border, y_max=box.y_max + border)
 
 
-def by_place(strays: list[Stray]) -> dict[tuple[str, Box], float]:
+def by_place(strays: list[Unlabelled]) -> dict[tuple[str, Box], float]:
     return {(stray.category, stray.box): stray.score for stray in strays}
 
 
 @pytest.fixture(scope="module")
-def strays(verifier: Verifier) -> list[Stray]:
+def strays(verifier: Verifier) -> list[Unlabelled]:
     """All windows of the picture with a cell."""
-    return verifier.find_strays(PICTURES["cell"])
+    return verifier.find_unlabelled(PICTURES["cell"])
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def strays(verifier: Verifier) -> list[Stray]:
     ],
 )
 def test_windows_cover_the_picture(verifier: Verifier, size_wh: tuple[int, int], cells: int, platelets: int) -> None:
-    found = verifier.find_strays(noise(*size_wh))
+    found = verifier.find_unlabelled(noise(*size_wh))
     named = [stray.category for stray in found]
     assert (named.count(WHITE_CELL), named.count(PLATELET)) == (cells, platelets)
     assert len(by_place(found)) == cells + platelets, "each window once"
@@ -285,27 +285,27 @@ def test_windows_cover_the_picture(verifier: Verifier, size_wh: tuple[int, int],
     assert all(0 <= stray.score <= 1 for stray in found)
 
 
-def test_every_window_has_the_size_of_its_class(strays: list[Stray]) -> None:
+def test_every_window_has_the_size_of_its_class(strays: list[Unlabelled]) -> None:
     for stray in strays:
         assert (window_of(stray).width, window_of(stray).height) == (WINDOW_PX[stray.category],) * 2
 
 
-def test_the_surest_comes_first(strays: list[Stray]) -> None:
+def test_the_surest_comes_first(strays: list[Unlabelled]) -> None:
     scores = [stray.score for stray in strays]
     assert scores == sorted(scores, reverse=True)
     assert scores[0] > scores[-1]
 
 
-def test_a_cell_that_nobody_asked_for_is_found_where_it_is(verifier: Verifier, strays: list[Stray]) -> None:
+def test_a_cell_that_nobody_asked_for_is_found_where_it_is(verifier: Verifier, strays: list[Unlabelled]) -> None:
     cells = [stray for stray in strays if stray.category == WHITE_CELL]
     assert cells[0].score > 0.9
     # The four windows lie within 33 px of each other, all around the cell.
     assert box_iou(cells[0].box, CELL) > 0.4
-    assert verifier.find_strays(PICTURES["smear"])[0].score < 0.1
+    assert verifier.find_unlabelled(PICTURES["smear"])[0].score < 0.1
 
 
-def test_equal_pictures_show_equal_strays(verifier: Verifier, strays: list[Stray]) -> None:
-    assert verifier.find_strays(PICTURES["cell"].copy()) == strays
+def test_equal_pictures_show_equal_strays(verifier: Verifier, strays: list[Unlabelled]) -> None:
+    assert verifier.find_unlabelled(PICTURES["cell"].copy()) == strays
 
 
 def is_centred_in(box: Box, within: Box) -> bool:
@@ -324,8 +324,10 @@ def is_centred_in(box: Box, within: Box) -> bool:
     ],
     ids=["all", "a part", "another part", "one pixel", "a corner without a middle"],
 )
-def test_only_windows_centred_in_a_part_are_looked_at(verifier: Verifier, strays: list[Stray], within: Box) -> None:
-    found = verifier.find_strays(PICTURES["cell"], within=within)
+def test_only_windows_centred_in_a_part_are_looked_at(
+    verifier: Verifier, strays: list[Unlabelled], within: Box
+) -> None:
+    found = verifier.find_unlabelled(PICTURES["cell"], within=within)
     expected = [stray for stray in strays if is_centred_in(stray.box, within)]
     assert by_place(found) == pytest.approx(by_place(expected), abs=1e-5)
     scores = [stray.score for stray in found]
@@ -334,7 +336,7 @@ def test_only_windows_centred_in_a_part_are_looked_at(verifier: Verifier, strays
 
 def test_the_first_window_is_centred_on_its_own_middle_pixel(verifier: Verifier) -> None:
     # 47 px from 0: the middle is pixel 23.
-    (stray,) = verifier.find_strays(PICTURES["cell"], within=Box.from_xywh(23, 23, 1, 1))
+    (stray,) = verifier.find_unlabelled(PICTURES["cell"], within=Box.from_xywh(23, 23, 1, 1))
     assert (stray.category, stray.box) == (PLATELET, Box(x_min=8, y_min=8, x_max=39, y_max=39))
 
 
@@ -350,9 +352,9 @@ def test_the_first_window_is_centred_on_its_own_middle_pixel(verifier: Verifier)
     ids=["the cell", "a corner", "two", "one pixel", "everything"],
 )
 def test_windows_that_touch_what_is_known_are_not_looked_at(
-    verifier: Verifier, strays: list[Stray], known: list[Box]
+    verifier: Verifier, strays: list[Unlabelled], known: list[Box]
 ) -> None:
-    found = verifier.find_strays(PICTURES["cell"], known=known)
+    found = verifier.find_unlabelled(PICTURES["cell"], known=known)
     assert not any(intersection_area(window_of(stray), box) for stray in found for box in known)
     expected = [stray for stray in strays if not any(intersection_area(window_of(stray), box) for box in known)]
     assert by_place(found) == pytest.approx(by_place(expected), abs=1e-5)
@@ -362,19 +364,19 @@ def test_windows_that_touch_what_is_known_are_not_looked_at(
 def test_windows_that_only_meet_what_is_known_are_looked_at(verifier: Verifier) -> None:
     # The first window ends before pixel 47.
     within, picture = Box.from_xywh(23, 23, 1, 1), PICTURES["cell"]
-    assert len(verifier.find_strays(picture, within=within, known=[Box.from_xywh(47, 0, 20, 100)])) == 1
-    assert verifier.find_strays(picture, within=within, known=[Box.from_xywh(46, 0, 20, 100)]) == []
+    assert len(verifier.find_unlabelled(picture, within=within, known=[Box.from_xywh(47, 0, 20, 100)])) == 1
+    assert verifier.find_unlabelled(picture, within=within, known=[Box.from_xywh(46, 0, 20, 100)]) == []
 
 
 # The verdict.
 
 
-def test_the_verdict_is_that_of_the_surest_stray(verifier: Verifier, strays: list[Stray]) -> None:
+def test_the_verdict_is_that_of_the_surest_stray(verifier: Verifier, strays: list[Unlabelled]) -> None:
     surest = strays[0]
     score = round(surest.score, 4)
-    inclusive = verifier.stray_verdict(PICTURES["cell"], LabelConfig(max_unlabelled=score))
+    inclusive = verifier.unlabelled_verdict(PICTURES["cell"], LabelConfig(max_unlabelled=score))
     assert (inclusive.check, inclusive.passed, inclusive.reason) == ("stray", True, "")
-    below = verifier.stray_verdict(PICTURES["cell"], LabelConfig(max_unlabelled=float(np.nextafter(score, 0))))
+    below = verifier.unlabelled_verdict(PICTURES["cell"], LabelConfig(max_unlabelled=float(np.nextafter(score, 0))))
     assert not below.passed
     sure = f"{100 * score:.3g}%, above {100 * np.nextafter(score, 0):.3g}%"
     assert below.reason == f"shows a {surest.category} that nobody asked for ({sure})"
@@ -383,13 +385,13 @@ def test_the_verdict_is_that_of_the_surest_stray(verifier: Verifier, strays: lis
 
 @pytest.mark.parametrize(("name", "passed"), [("cell", False), ("smear", True), ("ground", True)])
 def test_a_background_must_show_nothing_that_should_be_labelled(verifier: Verifier, name: str, passed: bool) -> None:
-    verdict = verifier.stray_verdict(PICTURES[name], LabelConfig())
+    verdict = verifier.unlabelled_verdict(PICTURES[name], LabelConfig())
     assert verdict.passed is passed
     assert (type(verdict.score), type(verdict.passed)) == (float, bool)
 
 
 def test_where_there_is_nothing_to_look_at_nothing_is_seen(verifier: Verifier) -> None:
-    verdict = verifier.stray_verdict(
+    verdict = verifier.unlabelled_verdict(
         PICTURES["cell"], LabelConfig(max_unlabelled=0.0), known=[Box.from_xywh(0, 0, *SMALL_WH)]
     )
     assert (verdict.passed, verdict.score, verdict.reason) == (True, 0.0, "")
@@ -398,9 +400,9 @@ def test_where_there_is_nothing_to_look_at_nothing_is_seen(verifier: Verifier) -
 def test_the_verdict_sees_no_further_than_asked(verifier: Verifier) -> None:
     # Only the last platelet's windows, from 161, keep off the cell, which ends at 160; their middle is 184.
     free = Box.from_xywh(184, 0, 24, 176)
-    verdict = verifier.stray_verdict(PICTURES["cell"], LabelConfig(), within=free, known=[CELL])
+    verdict = verifier.unlabelled_verdict(PICTURES["cell"], LabelConfig(), within=free, known=[CELL])
     assert verdict.passed
-    (surest, *_) = verifier.find_strays(PICTURES["cell"], within=free, known=[CELL])
+    (surest, *_) = verifier.find_unlabelled(PICTURES["cell"], within=free, known=[CELL])
     assert verdict.score == round(surest.score, 4)
 
 
@@ -433,7 +435,7 @@ def test_the_detectors_box_is_the_surest_of_those_near(
     if not seen:
         assert (sighting.box, sighting.box_score) == (None, 0.0)
         return
-    scores = {stray.box: stray.score for stray in with_owl.find_strays(WIDE) if stray.category == category}
+    scores = {stray.box: stray.score for stray in with_owl.find_unlabelled(WIDE) if stray.category == category}
     assert sighting.box == max(seen, key=lambda each: scores[each])
     assert sighting.box_score == pytest.approx(scores[sighting.box], abs=1e-6)
 
@@ -445,14 +447,14 @@ def test_a_detector_has_no_say_in_what_it_is(verifier: Verifier, with_owl: Verif
 
 
 def test_strays_come_from_the_detector(with_owl: Verifier) -> None:
-    found = with_owl.find_strays(WIDE)
+    found = with_owl.find_unlabelled(WIDE)
     for name in (WHITE_CELL, PLATELET):
         places = [stray.box for stray in found if stray.category == name]
         assert len(places) == len(PLACES)
         assert set(places) == set(PLACES)
     scores = [stray.score for stray in found]
     assert scores == sorted(scores, reverse=True)
-    assert with_owl.find_strays(WIDE) == found
+    assert with_owl.find_unlabelled(WIDE) == found
 
 
 @pytest.mark.parametrize(
@@ -467,7 +469,7 @@ def test_strays_come_from_the_detector(with_owl: Verifier) -> None:
     ],
 )
 def test_a_detectors_strays_are_centred_in_the_part(with_owl: Verifier, within: Box, seen: list[int]) -> None:
-    found = {stray.box for stray in with_owl.find_strays(WIDE, within=within)}
+    found = {stray.box for stray in with_owl.find_unlabelled(WIDE, within=within)}
     assert found == {PLACES[number] for number in seen}
 
 
@@ -487,17 +489,19 @@ def test_a_detectors_strays_are_centred_in_the_part(with_owl: Verifier, within: 
     ],
 )
 def test_a_detectors_strays_are_not_those_known(with_owl: Verifier, known: list[Box], left: int) -> None:
-    found = {stray.box for stray in with_owl.find_strays(WIDE, known=known)}
+    found = {stray.box for stray in with_owl.find_unlabelled(WIDE, known=known)}
     assert len(found) == left
     assert not found & set(known)
 
 
 @pytest.mark.parametrize(("max_unlabelled", "passed"), [(0.26, False), (0.74, True)])
-def test_a_detectors_strays_are_judged_by_the_same_limit(with_owl: Verifier, max_unlabelled: float, passed: bool) -> None:
+def test_a_detectors_strays_are_judged_by_the_same_limit(
+    with_owl: Verifier, max_unlabelled: float, passed: bool
+) -> None:
     # Sigmoids of cosines: 0.27 to 0.73.
-    verdict = with_owl.stray_verdict(WIDE, LabelConfig(max_unlabelled=max_unlabelled))
+    verdict = with_owl.unlabelled_verdict(WIDE, LabelConfig(max_unlabelled=max_unlabelled))
     assert verdict.passed is passed
-    assert verdict.score == round(with_owl.find_strays(WIDE)[0].score, 4)
+    assert verdict.score == round(with_owl.find_unlabelled(WIDE)[0].score, 4)
 
 
 # What it needs.

@@ -2,8 +2,8 @@
 
 *Relevance*: CLIP compares a crop with the prompts of every class and with those of the scenes (zero-shot
 classification, Radford et al. 2021, arXiv 2103.00020). *Place*: where the bundle has an open-vocabulary detector, its
-own box. *Strays*: objects of a class that nobody asked for and nobody would label, found by the detector, or by CLIP in
-windows of the size of each class.
+own box. *Unlabelled objects*: of a class that nobody asked for and nobody would label, found by the detector, or by
+CLIP in windows of the size of each class.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from generator.types import Sighting, Verdict, percent
 
 # How much of its surroundings a crop shows, as a share of the object's longer side.
 MARGIN = 0.25
-# Windows that look for strays move by this share of their side.
+# Windows that look for unlabelled objects move by this share of their side.
 STRIDE = 0.5
 # A detector's box that shares more of its area with a known object's is of that one.
 _KNOWN_SHARE = 0.1
@@ -43,7 +43,7 @@ class View:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stray:
+class Unlabelled:
     """An object where none was asked for."""
 
     category: str
@@ -57,7 +57,6 @@ class Verifier:
     def __init__(self, config: Config, spec: Spec):
         if config.models.clip is None:
             raise ValueError("a verifier needs models.clip")
-        self._config = config
         device = choose_device(config.device)
         self._clip = Clip("clip", config.models.clip, device=device, offline=config.offline)
         detector = config.models.detector
@@ -79,14 +78,16 @@ class Verifier:
         crops = [view.picture[_surroundings(view.box, view.picture).slices] for view in views]
         return [self._sighting(view, row) for view, row in zip(views, self._probabilities(crops), strict=True)]
 
-    def find_strays(self, picture: np.ndarray, *, within: Box | None = None, known: Sequence[Box] = ()) -> list[Stray]:
+    def find_unlabelled(
+        self, picture: np.ndarray, *, within: Box | None = None, known: Sequence[Box] = ()
+    ) -> list[Unlabelled]:
         """Find objects of any class in a picture, or around the middle of its part `within`, beside those `known`.
 
         The surest first. Without a detector every window is named, however unlikely: the score says how sure it is.
         """
         if self._owl is not None:
             found = [
-                Stray(category=name, box=box, score=score)
+                Unlabelled(category=name, box=box, score=score)
                 for name in self.categories
                 for box, score in self._owl.find(picture, self._prompts[name])
                 if _is_centred_in(box, within)
@@ -96,15 +97,15 @@ class Verifier:
             found = list(self._scan(picture, within, known))
         return sorted(found, key=lambda each: -each.score)
 
-    def stray_verdict(
+    def unlabelled_verdict(
         self, picture: np.ndarray, limits: LabelConfig, *, within: Box | None = None, known: Sequence[Box] = ()
     ) -> Verdict:
-        """Pass when nothing that should be labelled is seen beside what is known; score is the surest stray's."""
-        strays = self.find_strays(picture, within=within, known=known)
-        score = round(strays[0].score, 4) if strays else 0.0
+        """Pass when nothing that should be labelled is seen beside what is known; score is the surest one's."""
+        found = self.find_unlabelled(picture, within=within, known=known)
+        score = round(found[0].score, 4) if found else 0.0
         passed = score <= limits.max_unlabelled
         sure = f"{percent(score)}, above {percent(limits.max_unlabelled)}"
-        reason = "" if passed else f"shows a {strays[0].category} that nobody asked for ({sure})"
+        reason = "" if passed else f"shows a {found[0].category} that nobody asked for ({sure})"
         return Verdict(check="stray", passed=passed, score=score, reason=reason)
 
     def _sighting(self, view: View, probabilities: Mapping[str, float]) -> Sighting:
@@ -122,7 +123,7 @@ class Verifier:
             box_score=box_score,
         )
 
-    def _scan(self, picture: np.ndarray, within: Box | None, known: Sequence[Box]) -> Iterator[Stray]:
+    def _scan(self, picture: np.ndarray, within: Box | None, known: Sequence[Box]) -> Iterator[Unlabelled]:
         height, width = picture.shape[:2]
         for name in self.categories:
             side = min(round(self._sides_px[name] * (1 + 2 * MARGIN)), width, height)
@@ -134,7 +135,7 @@ class Verifier:
             ]
             crops = [picture[box.slices] for box in windows]
             for box, probabilities in zip(windows, self._probabilities(crops), strict=True):
-                yield Stray(category=name, box=_inner(box), score=probabilities[name])
+                yield Unlabelled(category=name, box=_inner(box), score=probabilities[name])
 
     def _probabilities(self, crops: Sequence[np.ndarray]) -> list[dict[str, float]]:
         """Of each class, and of the background (""): softmax over the best text of each."""
