@@ -26,8 +26,8 @@ from detection.experiment.run import run_experiment
 from detection.experiment.statistics import Cell
 from generator.config import Config
 from generator.run import generate
+from generator.spec import Spec, load_spec
 from generator.spec.calibration import DECILES, ClassCalibration
-from generator.spec.spec import Spec, load_spec
 
 EXPERIMENT = Path(__file__).parents[1] / "configs/experiments/bccd.yaml"
 

@@ -36,8 +36,8 @@ from generator.painting.jobs import BackgroundJob, InpaintJob
 from generator.painting.mask import native_mask
 from generator.painting.painter import Painter
 from generator.painting.stitch import repainted_region, stitch
-from generator.plan.plan import Placement, Plan, ScenePlan
-from generator.spec.spec import load_spec
+from generator.plan import Placement, Plan, ScenePlan
+from generator.spec import load_spec
 
 BATCH_SCENES = 8
 JPEG_QUALITY = 85

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from generator.foundation.geometry import Box, box_of_mask
-from generator.plan.plan import Placement, ScenePlan
+from generator.plan import Placement, ScenePlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from generator.dataset.record import ObjectRecord, SceneRecord, decode_mask
 from generator.foundation.geometry import Box, box_of_mask
 from generator.foundation.storage import atomic_writer, make_folder
 from generator.foundation.version import __version__
-from generator.plan.plan import Plan
+from generator.plan import Plan
 
 SPLITS = ("train", "val")
 # Contours are traced on a mask blown up this many times, so that they run along the edges of pixels, not through

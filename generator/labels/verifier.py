@@ -13,14 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from generator.config import Config
-from generator.config_sections import LabelConfig
-from generator.foundation.clip import Clip
+from generator.config import Config, LabelConfig
 from generator.foundation.device import choose_device
 from generator.foundation.geometry import Box, box_iou, intersection_area, square_around
-from generator.foundation.owl import Owl
+from generator.foundation.vision_language import Clip, Owl
 from generator.plan.placing import usual_side_px
-from generator.spec.spec import Spec
+from generator.spec import Spec
 from generator.types import Sighting, Verdict, percent
 
 # How much of its surroundings a crop shows, as a share of the object's longer side.

@@ -14,7 +14,7 @@ from generator.labels.checks import picture_verdict
 from generator.labels.verifier import Verifier
 from generator.painting.jobs import BackgroundJob
 from generator.painting.painter import Painter
-from generator.plan.plan import ScenePlan
+from generator.plan import ScenePlan
 from generator.types import Attempt, Verdict
 
 

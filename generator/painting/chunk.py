@@ -21,7 +21,7 @@ from generator.painting.judging import Judged, job_of, judge, stitched_in
 from generator.painting.looks import as_finished, finish_easels
 from generator.painting.painter import Painter
 from generator.painting.stopwatch import Stopwatch
-from generator.plan.plan import ScenePlan
+from generator.plan import ScenePlan
 from generator.types import PaintedObject, Scene, label_from_mask
 
 OnObject = Callable[[int], None]

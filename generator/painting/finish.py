@@ -16,7 +16,7 @@ from generator.foundation.errors import ModelError
 from generator.foundation.seeds import derive_rng, derive_seed
 from generator.painting.jobs import RedrawJob
 from generator.painting.painter import Painter
-from generator.plan.plan import ScenePlan
+from generator.plan import ScenePlan
 
 # Last positions below a scene's seed; those of the background's attempts end before.
 _REDRAW, _GRAIN = 1000, 1001

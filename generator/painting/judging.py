@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from generator.config import Config
-from generator.config_sections import LabelConfig
+from generator.config import Config, LabelConfig
 from generator.foundation.geometry import Box
 from generator.foundation.seeds import derive_rng, derive_seed
 from generator.labels.checks import Evidence, measure_contrast, picture_verdict, run_checks

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from generator.config_sections import PaintingConfig
+from generator.config import PaintingConfig
 from generator.painting.models import DiffusionModel
 
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from generator.bundles import BUNDLES, load_card
 from generator.config import Config
 from generator.foundation.errors import ConfigError
-from generator.spec.spec import BackgroundSpec, ClassSpec, Spec
+from generator.spec import BackgroundSpec, ClassSpec, Spec
 
 CARD = """
 name: toy

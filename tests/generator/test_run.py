@@ -24,9 +24,9 @@ from generator.dataset.record import read_record
 from generator.dataset.validation import validate_dataset
 from generator.foundation import storage
 from generator.foundation.errors import DomainError, ModelError, ModelNotFoundError, RunMismatchError, StorageError
-from generator.plan.plan import Plan
+from generator.plan import Plan
 from generator.run import generate
-from generator.spec.spec import Spec, load_spec
+from generator.spec import Spec, load_spec
 from tests.conftest import write_csv_files
 
 pytestmark = pytest.mark.slow

@@ -30,8 +30,8 @@ from generator.dataset.review import Decision, decide
 from generator.foundation.errors import BoxpaintError, DatasetError, RunMismatchError
 from generator.painting.backgrounds import paint_backgrounds
 from generator.painting.painter import Painter
-from generator.plan.plan import Plan
-from generator.spec.spec import load_spec
+from generator.plan import Plan
+from generator.spec import load_spec
 from tests.boxpaint.studio.conftest import DROPPED_OBJECT, SCENES
 from tests.generator.painting.stand_ins import ToldVerifier, in_turn
 

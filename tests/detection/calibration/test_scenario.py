@@ -10,7 +10,7 @@ import pytest
 
 from detection.calibration.scenario import ClassRow, canvas_like, class_rows, tables
 from detection.runs.sources import read_source
-from generator.spec.spec import load_spec
+from generator.spec import load_spec
 from tests.detection.exporters.sets import label
 from tests.detection.importers.sources import coco_json, draw, encode, write
 

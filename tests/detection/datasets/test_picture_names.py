@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from detection.datasets.picture_names import file_name, portable_path, unique_stems
+from detection.datasets.names import file_name, portable_path, unique_stems
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from detection.exporters.run import export_set
-from detection.exporters.types import ExportOptions
+from detection.formats.exporting import export_set
+from detection.formats.target import ExportOptions
 from generator.dataset.validation import validate_dataset
 from tests.detection.exporters.sets import write_set
 

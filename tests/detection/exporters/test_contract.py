@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from detection.exporters.registry import EXPORTERS, find_exporter
-from detection.exporters.run import export_set
-from detection.exporters.types import ExportOptions
+from detection.formats.exporting import export_set
+from detection.formats.registry import WRITERS, find_format
+from detection.formats.target import ExportOptions
 from generator.foundation.errors import DatasetError, RunMismatchError, StorageError
 from tests.detection.exporters.sets import NAMES, files_below, without_masks, write_set
 
-FORMATS = sorted(EXPORTERS)
+FORMATS = sorted(WRITERS)
 # All but these lay the pictures as they are; a picture that is a JPEG already is linked by voc, too.
 MADE = {"webdataset", "crops"}
 
@@ -91,7 +91,7 @@ def test_pictures_without_an_object(form: str, tmp_path: Path) -> None:
     for path in (source / "annotations").iterdir():
         content = json.loads(path.read_bytes())
         path.write_text(json.dumps({**content, "annotations": []}))
-    if find_exporter(form).needs == "pictures":
+    if WRITERS[form].needs == "pictures":
         assert export_set(source, tmp_path / "out", form).pictures == {"train": 3, "val": 1}
     else:
         with pytest.raises(DatasetError, match="holds no object"):
@@ -102,7 +102,7 @@ def test_pictures_without_an_object(form: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", FORMATS)
 def test_labels_without_a_mask(form: str, tmp_path: Path) -> None:
     source = without_masks(write_set(tmp_path / "pets"))
-    if find_exporter(form).needs == "masks":
+    if WRITERS[form].needs == "masks":
         with pytest.raises(DatasetError, match="none of its 5 labels has a mask"):
             export_set(source, tmp_path / "out", form)
         assert sorted(path.name for path in tmp_path.iterdir()) == ["pets"]
@@ -146,8 +146,8 @@ def test_an_empty_folder_is_a_place(tmp_path: Path) -> None:
 
 
 def test_an_unknown_format_names_the_nearest() -> None:
-    with pytest.raises(DatasetError, match=r"did you mean 'yolo'\? known: coco, yolo"):
-        find_exporter("yolov8")
+    with pytest.raises(DatasetError, match=r"did you mean 'yolo'\? known: coco, hf"):
+        find_format("yolov8", WRITERS)
 
 
 def test_what_a_killed_export_left_is_no_obstacle(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detection.exporters.crops import crop_of
-from detection.exporters.names import folder_names
-from detection.exporters.run import export_set
-from detection.exporters.types import Category, ExportOptions
+from detection.datasets.picture_set import Category
+from detection.formats.crops import crop_of, folder_names
+from detection.formats.exporting import export_set
+from detection.formats.target import ExportOptions
 from generator.foundation.errors import DatasetError
 from tests.detection.exporters.sets import NAMES, write_set
 from tests.detection.importers.sources import draw

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detection.exporters.filters import _pick_even, apply_filters, shares_of
-from detection.exporters.reading import read_picture_set
-from detection.exporters.types import Annotation, Category, ExportOptions, Picture, PictureSet
+from detection.datasets.picture_set import Annotation, Category, Picture, PictureSet, read_picture_set
+from detection.formats.filters import _pick_even, apply_filters, shares_of
+from detection.formats.target import ExportOptions
 from generator.foundation.errors import DatasetError
 from tests.detection.exporters.sets import NAMES, write_set
 

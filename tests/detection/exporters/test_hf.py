@@ -8,8 +8,8 @@ from pathlib import Path
 import polars
 import yaml
 
-from detection.exporters.run import export_set
-from detection.exporters.types import ExportOptions
+from detection.formats.exporting import export_set
+from detection.formats.target import ExportOptions
 from generator.dataset.record import RleRecord, decode_mask
 from generator.labels.segmentation import decode_segmentation
 from tests.detection.exporters.sets import NAMES, PARTS, RUNS, write_set

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from detection.exporters.merging import join_sets, merge_sets, unique_ids
-from detection.exporters.reading import read_picture_set
-from detection.exporters.types import ExportOptions
+from detection.datasets.picture_set import read_picture_set
+from detection.formats.merging import join_sets, merge_sets, unique_ids
+from detection.formats.target import ExportOptions
 from generator.dataset.validation import validate_dataset
 from generator.foundation.errors import BoxpaintError, DatasetError, RunMismatchError
 from tests.detection.exporters.sets import NAMES, label, write_set

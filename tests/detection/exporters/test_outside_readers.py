@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detection.exporters.run import export_set
+from detection.formats.exporting import export_set
 from tests.detection.exporters.sets import NAMES, write_set
 
 

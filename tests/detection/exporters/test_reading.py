@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from detection.exporters.reading import read_picture_set
+from detection.datasets.picture_set import read_picture_set
 from generator.foundation.errors import DatasetError
 from tests.detection.exporters.sets import NAMES, label, write_set
 from tests.detection.importers.sources import coco_json, draw, encode, write

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detection.exporters.run import export_set
-from detection.exporters.voc import pixels_of
+from detection.formats.exporting import export_set
+from detection.formats.voc import pixels_of
 from generator.foundation.storage import write_json
 from generator.labels.segmentation import decode_segmentation
 from tests.detection.exporters.sets import NAMES, PARTS, RUNS, SQUARE, label, write_set

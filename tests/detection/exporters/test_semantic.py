@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detection.exporters.run import export_set
-from detection.exporters.semantic import VOID, voc_palette
+from detection.formats.exporting import export_set
+from detection.formats.semantic import VOID, voc_palette
 from generator.foundation.errors import DatasetError
 from tests.detection.exporters.sets import NAMES, label, write_set
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detection.exporters.run import export_set
-from detection.exporters.voc import ROOT, pixels_of
+from detection.formats.exporting import export_set
+from detection.formats.voc import ROOT, pixels_of
 from generator.dataset.provenance import says_synthetic, xmp_packet
 from tests.detection.exporters.sets import NAMES, write_set
 

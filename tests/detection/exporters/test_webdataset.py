@@ -10,8 +10,8 @@ from pathlib import Path
 
 import polars
 
-from detection.exporters.run import export_set
-from detection.exporters.types import ExportOptions
+from detection.formats.exporting import export_set
+from detection.formats.target import ExportOptions
 from tests.detection.exporters.sets import NAMES, PARTS, files_below, write_set
 
 

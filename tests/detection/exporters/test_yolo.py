@@ -11,12 +11,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detection.datasets.picture_set import Annotation, Category
 from detection.detectors.yolo_library import DEFAULT_CFG  # before ultralytics, which it keeps from changing the process
-from detection.exporters.polygons import join_parts, polygons_of
-from detection.exporters.run import export_set
-from detection.exporters.types import Annotation, Category
-from detection.exporters.yolo import box_line
-from detection.exporters.yolo_seg import polygon_line
+from detection.formats.exporting import export_set
+from detection.formats.yolo import box_line, join_parts, polygon_line, polygons_of
 from generator.foundation.errors import DatasetError
 from generator.labels.segmentation import decode_segmentation
 from tests.detection.exporters.sets import NAMES, PARTS, RUNS, SQUARE, write_set

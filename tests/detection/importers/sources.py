@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from detection.importers.report import ImportReport
-from detection.importers.run import import_set
-from detection.importers.types import ImportOptions
+from detection.formats.importing import ImportOptions, ImportReport, import_set
 from generator.dataset.validation import validate_dataset
 
 SIZE = (40, 30)

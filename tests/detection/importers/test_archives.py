@@ -8,8 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from detection.importers.archives import members_of
-from detection.importers.files import SourceFiles
+from detection.formats.source import SourceFiles, members_of
 from tests.detection.importers.sources import write
 
 

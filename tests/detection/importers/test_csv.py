@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detection.importers.csv_columns import read_box_table
+from detection.formats.csv_boxes import read_box_table
 from tests.detection.importers.sources import draw, encode, run, write, write_pictures
 
 HEADER = "filename,width,height,class,xmin,ymin,xmax,ymax\n"

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from detection.importers.matching import PictureNames
+from detection.formats.matching import PictureNames
 from tests.detection.importers.sources import coco_json, run, write, write_pictures
 
 NFD = unicodedata.normalize("NFD", "café.jpg")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from detection.importers.orientation import find_frame, turn_mask, turn_points
+from detection.formats.mending import find_frame, turn_mask, turn_points
 from tests.detection.importers.sources import coco_json, encode, run, voc_xml, write
 
 STORED = (40, 30)

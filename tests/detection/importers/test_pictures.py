@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detection.importers.pictures import bring_picture
+from detection.formats.pictures import bring_picture
 from tests.detection.importers.sources import SIZE, draw, encode
 
 SOUND = {

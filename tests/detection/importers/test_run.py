@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from detection.datasets.read import read_detection_set
-from detection.importers import run as run_module
-from detection.importers.registry import IMPORTERS
-from detection.importers.run import import_set
-from detection.importers.types import ImportOptions
+from detection.formats import importing as run_module
+from detection.formats.importing import ImportOptions, import_set
+from detection.formats.registry import READERS
 from generator.foundation.errors import BoxpaintError, ConfigError, DatasetError, RunMismatchError, StorageError
 from generator.foundation.storage import locked
 from tests.detection.importers.sources import coco_json, draw, encode, run, voc_xml, write, write_pictures
@@ -119,7 +118,7 @@ def test_one_annotation_file_may_be_named(pets: Path) -> None:
 
 
 def test_the_set_of_formats_is_whole() -> None:
-    assert list(IMPORTERS) == ["coco", "hf", "webdataset", "voc", "yolo", "csv"]
+    assert list(READERS) == ["coco", "hf", "webdataset", "voc", "yolo", "csv"]
 
 
 def near_twin(seed: int) -> bytes:

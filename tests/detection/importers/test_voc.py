@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from detection.importers.files import SourceFiles
-from detection.importers.voc import read
+from detection.formats.source import SourceFiles
+from detection.formats.voc import read
 from tests.detection.importers.sources import run, voc_xml, write, write_pictures
 
 CAT = ("cat", (4, 5, 14, 25))

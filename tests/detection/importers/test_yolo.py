@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detection.importers.yolo_lines import looks_like_labels, read_lines
+from detection.formats.yolo import looks_like_labels, read_lines
 from generator.foundation.errors import DatasetError
 from tests.detection.importers.sources import run, write, write_pictures
 

@@ -22,8 +22,8 @@ from generator.config import Config
 from generator.dataset.coco import export_coco, mask_to_polygons
 from generator.dataset.record import SceneRecord
 from generator.foundation.errors import DatasetError
-from generator.plan.plan import Plan
-from generator.spec.spec import BackgroundSpec, ClassSpec, Spec
+from generator.plan import Plan
+from generator.spec import BackgroundSpec, ClassSpec, Spec
 from tests.generator.records import painted_object, record_of_objects
 
 CANVAS_WH = (96, 64)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator.config_sections import LabelConfig
+from generator.config import LabelConfig
 from generator.foundation.geometry import Box
 from generator.labels.checks import (
     CHECKS,

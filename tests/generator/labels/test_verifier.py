@@ -9,12 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
-from generator.config import Config
-from generator.config_sections import LabelConfig
+from generator.config import Config, LabelConfig
 from generator.foundation.errors import ModelNotFoundError
 from generator.foundation.geometry import Box, box_iou, intersection_area
 from generator.labels.verifier import Unlabelled, Verifier, View
-from generator.spec.spec import Spec, load_spec
+from generator.spec import Spec, load_spec
 from generator.types import Sighting
 from tests.conftest import REPOSITORY
 from tests.generator.tiny_owl import save_tiny_owl

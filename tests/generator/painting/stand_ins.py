@@ -15,7 +15,7 @@ from generator.foundation.geometry import Box
 from generator.labels.verifier import Unlabelled, Verifier, View
 from generator.painting.jobs import InpaintJob, Painting
 from generator.painting.painter import Painter
-from generator.plan.plan import Placement, ScenePlan
+from generator.plan import Placement, ScenePlan
 from generator.types import Sighting
 
 SCENE_PROMPT, OBJECT_PROMPT = "a blood smear with many red blood cells", "a large purple white blood cell"

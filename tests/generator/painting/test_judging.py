@@ -17,7 +17,7 @@ from generator.painting.chunk import paint_chunk
 from generator.painting.jobs import InpaintJob, Painting
 from generator.painting.painter import Painter
 from generator.painting.stopwatch import Stopwatch
-from generator.plan.plan import Placement, ScenePlan
+from generator.plan import Placement, ScenePlan
 from generator.types import Attempt, PaintedObject, Scene
 from tests.generator.painting.stand_ins import (
     DiscPainter,

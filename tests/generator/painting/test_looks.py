@@ -15,7 +15,7 @@ from generator.painting.chunk import paint_chunk
 from generator.painting.jobs import Painting, RedrawJob
 from generator.painting.painter import Painter
 from generator.painting.stopwatch import Stopwatch
-from generator.plan.plan import Placement
+from generator.plan import Placement
 from generator.types import Scene
 from tests.generator.painting.stand_ins import DiscPainter, ToldVerifier, config_with, in_turn, place, scene
 
