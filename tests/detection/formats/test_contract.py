@@ -12,7 +12,7 @@ from detection.formats.exporting import export_set
 from detection.formats.registry import WRITERS, find_format
 from detection.formats.target import ExportOptions
 from generator.foundation.errors import DatasetError, RunMismatchError, StorageError
-from tests.detection.exporters.sets import NAMES, files_below, without_masks, write_set
+from tests.detection.formats.sets import NAMES, files_below, without_masks, write_set
 
 FORMATS = sorted(WRITERS)
 # All but these lay the pictures as they are; a picture that is a JPEG already is linked by voc, too.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from generator.foundation.storage import write_json
-from tests.detection.importers.sources import SIZE, draw, encode, write
+from tests.detection.formats.sources import SIZE, draw, encode, write
 
 NAMES = ("house cat", "weißer Hund")
 # Two squares; 10 x 10 px from (4, 5) without its middle, as run lengths down the columns of 40 x 30 px.

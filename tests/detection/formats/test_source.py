@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from detection.formats.source import SourceFiles, members_of
-from tests.detection.importers.sources import write
+from tests.detection.formats.sources import write
 
 
 def tar_of(files: dict[str, bytes]) -> bytes:

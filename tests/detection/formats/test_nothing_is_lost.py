@@ -20,8 +20,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.detection.importers.sources import SIZE, coco_json, draw, encode, run, voc_xml, write
-from tests.detection.importers.test_archives import tar_of
+from tests.detection.formats.sources import SIZE, coco_json, draw, encode, run, voc_xml, write
+from tests.detection.formats.test_source import tar_of
 
 Box = tuple[float, float, float, float]
 

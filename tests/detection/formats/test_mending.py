@@ -1,5 +1,7 @@
 """Boxes and masks turn with their pictures; the frame they were drawn in is found."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from detection.formats.mending import find_frame, turn_mask, turn_points
-from tests.detection.importers.sources import coco_json, encode, run, voc_xml, write
+from tests.detection.formats.sources import coco_json, encode, run, voc_xml, write
 
 STORED = (40, 30)
 

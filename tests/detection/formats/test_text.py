@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from generator.foundation.errors import DatasetError
-from tests.detection.importers.sources import coco_json, run, voc_xml, write, write_pictures
+from tests.detection.formats.sources import coco_json, run, voc_xml, write, write_pictures
 
 BOX = (1, 2, 30, 20)
 LINE = "{} 0.5 0.5 0.5 0.5\n"

@@ -1,5 +1,7 @@
 """Pictures: copied byte for byte where they are sound, written anew where not, refused where they are torn."""
 
+from __future__ import annotations
+
 import io
 import struct
 import zlib
@@ -11,7 +13,7 @@ import pytest
 from PIL import Image
 
 from detection.formats.pictures import bring_picture
-from tests.detection.importers.sources import SIZE, draw, encode
+from tests.detection.formats.sources import SIZE, draw, encode
 
 SOUND = {
     "RGB JPEG": ("a.jpg", encode(draw(1))),

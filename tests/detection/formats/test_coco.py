@@ -1,4 +1,8 @@
-"""COCO and its look-alikes, faults included."""
+"""COCO and its look-alikes, faults included.
+
+COCO out is what came in: ids, fields, crowds, what stands beside the lists; names are flat."""
+
+from __future__ import annotations
 
 import json
 from pathlib import Path
@@ -9,8 +13,12 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from detection.datasets.read import read_detection_set
+from detection.formats.exporting import export_set
+from detection.formats.target import ExportOptions
+from generator.dataset.validation import validate_dataset
 from generator.foundation.errors import DatasetError
-from tests.detection.importers.sources import coco_json, run, write, write_pictures
+from tests.detection.formats.sets import write_set
+from tests.detection.formats.sources import coco_json, run, write, write_pictures
 
 BOX = {"image_id": 1, "category_id": 1, "bbox": [4, 5, 10, 20]}
 
@@ -308,3 +316,22 @@ def test_what_a_picture_does_not_label_is_kept_by_the_new_names(tmp_path: Path) 
     write(tmp_path / "s" / "set.json", coco_json(images, [{**BOX, "id": 1}, {**BOX, "id": 2, "image_id": 2}]))
     run(tmp_path / "s", shares={"all": 1.0}, rename={"dog": "hound"})
     assert read_detection_set(tmp_path / "s.imported").unlabelled() == {"hound": 1}
+
+
+def test_everything_stays(tmp_path: Path) -> None:
+    source = write_set(tmp_path / "pets")
+    export_set(source, tmp_path / "out", "coco")
+    for split in ("train", "val"):
+        before, after = (
+            json.loads((folder / "annotations" / f"instances_{split}.json").read_bytes())
+            for folder in (source, tmp_path / "out")
+        )
+        assert after == before
+    assert not validate_dataset(tmp_path / "out").faults
+
+
+def test_what_is_chosen_keeps_its_ids(tmp_path: Path) -> None:
+    export_set(write_set(tmp_path / "pets"), tmp_path / "out", "coco", ExportOptions(classes=("weißer Hund",)))
+    content = json.loads((tmp_path / "out" / "annotations" / "instances_train.json").read_bytes())
+    assert [(item["id"], item["category_id"]) for item in content["annotations"]] == [(12, 5), (13, 5)]
+    assert [item["id"] for item in content["categories"]] == [5]

@@ -13,7 +13,7 @@ from PIL import Image
 from detection.formats.exporting import export_set
 from detection.formats.semantic import VOID, voc_palette
 from generator.foundation.errors import DatasetError
-from tests.detection.exporters.sets import NAMES, label, write_set
+from tests.detection.formats.sets import NAMES, label, write_set
 
 
 def test_maps_and_legend(tmp_path: Path) -> None:

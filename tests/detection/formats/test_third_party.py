@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import supervision
 
-from tests.detection.importers.sources import run
+from tests.detection.formats.sources import run
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from detection.formats.exporting import export_set
-from tests.detection.exporters.sets import NAMES, write_set
+from tests.detection.formats.sets import NAMES, write_set
 
 
 def exported(folder: Path, form: str) -> Path:

@@ -1,5 +1,7 @@
 """Names of pictures: below their folder, and unique in one."""
 
+from __future__ import annotations
+
 from pathlib import PurePosixPath
 
 import pytest

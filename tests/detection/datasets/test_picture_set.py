@@ -10,8 +10,8 @@ import pytest
 
 from detection.datasets.picture_set import read_picture_set
 from generator.foundation.errors import DatasetError
-from tests.detection.exporters.sets import NAMES, label, write_set
-from tests.detection.importers.sources import coco_json, draw, encode, write
+from tests.detection.formats.sets import NAMES, label, write_set
+from tests.detection.formats.sources import coco_json, draw, encode, write
 
 
 def test_ids_fields_and_splits_stay(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from detection.formats.merging import join_sets, merge_sets, unique_ids
 from detection.formats.target import ExportOptions
 from generator.dataset.validation import validate_dataset
 from generator.foundation.errors import BoxpaintError, DatasetError, RunMismatchError
-from tests.detection.exporters.sets import NAMES, label, write_set
-from tests.detection.importers.sources import coco_json, draw, encode, write
+from tests.detection.formats.sets import NAMES, label, write_set
+from tests.detection.formats.sources import coco_json, draw, encode, write
 
 
 def other_set(folder: Path) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from detection.formats.matching import PictureNames
-from tests.detection.importers.sources import coco_json, run, write, write_pictures
+from tests.detection.formats.sources import coco_json, run, write, write_pictures
 
 NFD = unicodedata.normalize("NFD", "café.jpg")
 BOX = {"category_id": 1, "bbox": [4, 5, 10, 20]}

@@ -13,8 +13,8 @@ from detection.formats.crops import crop_of, folder_names
 from detection.formats.exporting import export_set
 from detection.formats.target import ExportOptions
 from generator.foundation.errors import DatasetError
-from tests.detection.exporters.sets import NAMES, write_set
-from tests.detection.importers.sources import draw
+from tests.detection.formats.sets import NAMES, write_set
+from tests.detection.formats.sources import draw
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from detection.formats.exporting import export_set
 from detection.formats.voc import pixels_of
 from generator.foundation.storage import write_json
 from generator.labels.segmentation import decode_segmentation
-from tests.detection.exporters.sets import NAMES, PARTS, RUNS, SQUARE, label, write_set
-from tests.detection.importers.sources import draw, encode, run, write
+from tests.detection.formats.sets import NAMES, PARTS, RUNS, SQUARE, label, write_set
+from tests.detection.formats.sources import draw, encode, run, write
 
 SIZE = (64, 48)
 SPLITS = ("train", "val", "test")

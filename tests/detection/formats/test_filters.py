@@ -14,7 +14,7 @@ from detection.datasets.picture_set import Annotation, Category, Picture, Pictur
 from detection.formats.filters import _pick_even, apply_filters, shares_of
 from detection.formats.target import ExportOptions
 from generator.foundation.errors import DatasetError
-from tests.detection.exporters.sets import NAMES, write_set
+from tests.detection.formats.sets import NAMES, write_set
 
 
 def made_set(counts: dict[str, list[tuple[int, int]]]) -> PictureSet:
