@@ -38,6 +38,7 @@ KINDS: dict[str, tuple[str, str]] = {
     "boxpaint export": ("an export", "its README.md says what opens it, and boxpaint import reads what holds boxes"),
 }
 _MARKERS = ("run.json", "model.json", "scores.json", "predict.json", "segment.json", "export.json")
+_MOST_READ_BYTES = 5_000_000
 _OWN_FILES = {"experiment.json": "experiment", "import.json": IMPORTED, "enriched.json": "prompt book"}
 
 
@@ -64,7 +65,9 @@ def add_kind(message: str, folder: Path) -> str:
 
 def _read(path: Path) -> dict[str, object]:
     try:
+        if path.stat().st_size > _MOST_READ_BYTES:
+            return {}
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
