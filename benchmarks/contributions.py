@@ -46,7 +46,7 @@ class Variant:
 
 
 EVEN = tuple(np.linspace(0, 1, DECILES).tolist())
-SEAMS = {"painting": {"blend": "feather", "shared_history": 0, "grain": 0}}
+SEAMS = {"painting": {"blend": "feather", "harmonize_strength": 0, "sensor_noise": 0}}
 DECOYS = {"placement": {"decoys": 0}}
 VERIFIER = {"labels": {"verify": False}}
 WHOLE = "all of it"

@@ -131,7 +131,7 @@ def _real_source(real: str, folder: Path) -> Source:
     """Read a data set in COCO form; what is in another one is imported into the folder first, as real/."""
     from boxpaint.cli_import import run_import
     from boxpaint.scenarios import check_free
-    from detection.importers.types import ImportOptions
+    from detection.formats.importing import ImportOptions
     from detection.runs.sources import read_source
 
     try:

@@ -1,12 +1,6 @@
-"""boxpaint's generator: two CSV files in, an annotated data set out.
+"""boxpaint's generator: two CSV files in, an annotated data set out. `boxpaint` hands on the public names below.
 
-    from generator import Config, generate, load_spec
-
-    config = Config.load("configs/pocket.yaml")
-    spec = load_spec("background.csv", "classes.csv", canvas_wh=config.canvas_wh)
-    dataset = generate(spec, config, out="dataset")
-
-Importing this package loads neither torch nor pandas; the names below are fetched when first used (PEP 562).
+Importing this package loads neither torch nor pandas: a name is fetched when it is first used (PEP 562).
 """
 
 from __future__ import annotations

@@ -17,9 +17,7 @@ from detection.experiment.checks import check_numbers, check_training
 from detection.experiment.config import ExperimentConfig, RealConfig, SyntheticConfig
 from detection.experiment.jobs import Materials
 from detection.experiment.subsets import shuffle_painted
-from detection.importers.report import ImportReport
-from detection.importers.run import import_set
-from detection.importers.types import ImportOptions
+from detection.formats.importing import ImportOptions, ImportReport, import_set
 from detection.runs.folder import digests_of, read_used
 from generator.config import Config
 from generator.dataset.validation import find_annotation_files, read_annotations

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from detection.datasets.digest import digest_of_set
-from detection.datasets.types import DetectionDataset
+from detection.datasets.types import DetectionDataset, digest_of_set
 from detection.detectors.settings import FitSettings
 from detection.experiment.config import (
     BASELINE_ARMS,

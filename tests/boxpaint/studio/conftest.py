@@ -31,11 +31,11 @@ def save_detector_run(folder: Path) -> Path:
     import torch
 
     from detection.detectors.registry import make_detector
-    from detection.runs.folder import KIND
+    from generator.foundation.run_folder import DETECTOR_RUN
 
     detector = make_detector("retinanet_small", ["white blood cell", "platelet"], seed=0, device=torch.device("cpu"))
     detector.save(folder / "model")
-    (folder / "run.json").write_text(json.dumps({"kind": KIND, "schema_version": 1}))
+    (folder / "run.json").write_text(json.dumps(DETECTOR_RUN.head))
     (folder / "losses.csv").write_text("step,loss,ap\n1,2.5,\n2,1.5,0.1\n")
     return folder
 

@@ -323,7 +323,7 @@ def test_a_training_shows_its_curves(workspace: Workspace, open_page: Open) -> N
 def test_an_experiment_shows_its_sentences_as_text(workspace: Workspace, open_page: Open) -> None:
     folder = workspace.folder / "proof"
     folder.mkdir()
-    (folder / "experiment.json").write_text("{}")
+    (folder / "experiment.json").write_text('{"real": {}, "categories": []}')
     (folder / "summary.csv").write_text("arm,real_images,ap_mean\nreal,3,0.4\n")
     (folder / "card.md").write_text(f"No gain. {HOSTILE}\n\n![curves](card.png)\n\n## Table\n")
     assert texts(open_page("proof")) == ["experiment in proof", f"No gain. {HOSTILE}"]
