@@ -15,12 +15,12 @@ from generator.engines import make_engine
 from generator.engines.chunk import Chunk, ChunkListener, ChunkPainter, ChunkReport, Progress
 from generator.foundation.errors import BoxpaintError, LeakError, StorageError
 from generator.foundation.storage import locked
-from generator.plan.plan import Plan
+from generator.plan import Plan
 from generator.prompts.book import BookRow, PromptBook, read_book
 from generator.prompts.make import RowProgress, make_book
 from generator.report import write_report
 from generator.report.statistics import Statistics
-from generator.spec.spec import Spec
+from generator.spec import Spec
 from generator.weights import check_run
 
 # Annotations are written again after a chunk unless that would take more than this share of the time.

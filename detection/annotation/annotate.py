@@ -8,15 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from detection.annotation.outline import outline
-from detection.datasets.picture_names import portable_path, unique_stems
+from detection.datasets.names import portable_path, unique_stems
+from detection.datasets.picture_set import Annotation, Category, Picture, PictureSet
 from detection.datasets.write import annotation
 from detection.detectors.types import Detections, Predictor
 from detection.evaluation.finding import confident
-from detection.exporters.folder import check_folder
-from detection.exporters.registry import find_exporter
-from detection.exporters.report import ExportReport
-from detection.exporters.run import write_export
-from detection.exporters.types import Annotation, Category, ExportOptions, Picture, PictureSet
+from detection.formats.exporting import ExportReport, check_folder, write_export
+from detection.formats.registry import WRITERS, find_format
+from detection.formats.target import ExportOptions
 from detection.segmenter.pictures import NamedPicture, find_masks
 from generator.dataset.coco import mask_to_polygons
 from generator.foundation.errors import DatasetError, Fault
@@ -43,7 +42,7 @@ def annotate_pictures(
     in the box. A picture that cannot be read is left out and noted. Raises DatasetError when none can be read,
     RunMismatchError when `out` is taken, ModelError, StorageError; `out` appears whole at the very end.
     """
-    find_exporter(form)
+    find_format(form, WRITERS)
     check_folder(out, overwrite=overwrite, sources=tuple(dict.fromkeys(each.path.parent for each in pictures)))
     unreadable: dict[str, str] = {}
     categories = tuple(

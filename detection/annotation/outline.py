@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from scipy.ndimage import binary_fill_holes
 
-from generator.labels.labelling import fill_holes, largest_parts
+from generator.labels.labelling import largest_parts
 
 # What lies around the box, as a share of its longer side, tells GrabCut what is not the object.
 _AROUND = 0.5
@@ -36,7 +37,7 @@ def outline(picture: np.ndarray, box_xyxy: np.ndarray) -> np.ndarray | None:
     if not found.any():
         return None
     mask = np.zeros((height, width), bool)
-    mask[top : top + part.shape[0], left : left + part.shape[1]] = fill_holes(largest_parts(found))
+    mask[top : top + part.shape[0], left : left + part.shape[1]] = binary_fill_holes(largest_parts(found))
     return mask
 
 

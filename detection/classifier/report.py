@@ -17,7 +17,7 @@ from detection.classifier.settings import Arm
 from detection.proof.statistics import Interval
 from generator.foundation.storage import write_bytes, write_text
 from generator.foundation.version import __version__
-from generator.report.environment import page_environment
+from generator.report import page_environment
 
 HTML, MARKDOWN = "report.html", "report.md"
 CONFUSIONS, CURVES, GAINS = "confusion.png", "curves.png", "gains.png"

@@ -32,7 +32,7 @@ from detection.evaluation.mistakes import (
 )
 from generator.foundation.storage import make_folder, write_bytes, write_json, write_text
 from generator.foundation.version import __version__
-from generator.report.environment import page_environment
+from generator.report import page_environment
 
 SCHEMA_VERSION = 1
 KIND = "boxpaint evaluation"

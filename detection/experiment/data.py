@@ -17,9 +17,7 @@ from detection.datasets.types import DetectionDataset
 from detection.detectors.registry import make_detector
 from detection.experiment.config import ExperimentConfig, RealConfig, SyntheticConfig
 from detection.experiment.jobs import Materials, plan_grid, shuffle_painted
-from detection.importers.report import ImportReport
-from detection.importers.run import import_set
-from detection.importers.types import ImportOptions
+from detection.formats.importing import ImportOptions, ImportReport, import_set
 from detection.runs.folder import digests_of, read_used
 from generator.config import Config
 from generator.dataset.validation import find_annotation_files, read_annotations
@@ -27,7 +25,7 @@ from generator.foundation.device import choose_device
 from generator.foundation.errors import BoxpaintError, DatasetError, Fault, RunMismatchError
 from generator.foundation.storage import sha256_of
 from generator.run import Listener, generate
-from generator.spec.spec import load_spec
+from generator.spec import load_spec
 
 IMPORTED, PAINTED = "real", "painted"
 

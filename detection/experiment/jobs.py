@@ -10,8 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from detection.datasets.digest import digest_of_set
-from detection.datasets.types import DetectionDataset
+from detection.datasets.types import DetectionDataset, digest_of_set
 from detection.detectors.settings import FitSettings
 from detection.experiment.config import (
     ARMS,

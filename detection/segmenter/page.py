@@ -20,7 +20,7 @@ from detection.segmenter.scores import MaskScores
 from generator.dataset.pictures import category_colours, spread, tile
 from generator.foundation.storage import atomic_writer, write_text
 from generator.foundation.version import __version__
-from generator.report.environment import page_environment
+from generator.report import page_environment
 
 SHEET, PAGE = "overlays.png", "index.html"
 SHEET_PICTURES, _PAIRS_IN_A_ROW, _CELL_PX = 12, 2, 420

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from detection.datasets.picture_names import as_unicode
+from detection.datasets.names import as_unicode
 from detection.detectors.types import Detections
 from detection.segmenter.maps import front_object, masks_of, semantic_map
 from detection.segmenter.overlay import draw_overlay, palette, with_legend

@@ -2,7 +2,7 @@
 
 run.json                 spec, config, seed and versions: a second run into the folder must agree with it
 prompts/                 the prompt book: enriched.json, and captions.json where there were reference photos
-plan.jsonl               every planned scene; of more than 10,000, as far as painting has come, see manifest.py
+plan.jsonl               every planned scene; of more than 10,000, as far as painting has come
 images/000000.png        the pictures
 records/000000.json      how each was made; written after its picture, so a record means a finished scene
 annotations/             COCO, made from the records
@@ -37,8 +37,7 @@ from generator.foundation.storage import (
     write_json,
 )
 from generator.foundation.version import __version__
-from generator.plan.manifest import extend_plan
-from generator.plan.plan import Plan
+from generator.plan import Plan, extend_plan
 from generator.prompts.book import ENRICHED_FILE, PromptBook, read_book, write_book
 from generator.types import Scene
 

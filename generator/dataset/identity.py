@@ -10,7 +10,7 @@ from typing import Any
 
 from generator.foundation.errors import StorageError
 from generator.foundation.version import __version__
-from generator.plan.plan import Plan
+from generator.plan import Plan
 
 RUN_SCHEMA_VERSION = 2
 _BEGIN_AGAIN = "what was begun here cannot go on: begin again with --overwrite, or with another --out"

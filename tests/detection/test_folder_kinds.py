@@ -10,7 +10,7 @@ from detection.classifier import model_folder as classifier
 from detection.classifier import run as comparison
 from detection.detectors import model_folder as detector
 from detection.evaluation import predict, report
-from detection.exporters import folder as exporting
+from detection.formats import exporting as exporting
 from detection.runs import folder as runs
 from detection.segmenter import segment
 from generator.audit.leak import audit_folder

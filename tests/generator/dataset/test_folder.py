@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from generator import plan as plans
 from generator.config import Config
 from generator.dataset.folder import Dataset, RunFolder
 from generator.dataset.record import decode_mask
 from generator.foundation.errors import BoxpaintError, DatasetError, RunMismatchError, StorageError
-from generator.plan import manifest
-from generator.plan.plan import Plan, ScenePlan
-from generator.spec.spec import BackgroundSpec, ClassSpec, Spec
+from generator.plan import Plan, ScenePlan
+from generator.spec import BackgroundSpec, ClassSpec, Spec
 from generator.types import Scene
 from tests.generator.records import drawn_scene
 
@@ -159,8 +159,8 @@ def test_scenes_beyond_six_digits_are_found(tmp_path: Path) -> None:
 
 
 def test_the_plan_goes_on_as_scenes_are_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manifest, "AHEAD", 4)
-    monkeypatch.setattr(manifest, "STEP", 2)
+    monkeypatch.setattr(plans, "AHEAD", 4)
+    monkeypatch.setattr(plans, "STEP", 2)
 
     def planned() -> int:
         return len((tmp_path / "plan.jsonl").read_bytes().splitlines())
