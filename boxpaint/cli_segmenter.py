@@ -106,10 +106,10 @@ def segmenter(
     )
     check_patience(chosen.patience, inputs)
     show_inputs(inputs, console)
-    from detection.runs.folder import is_begun
     from detection.runs.run import RunPlan
     from detection.segmenter.train import train_segmenter
     from generator.foundation.device import choose_device
+    from generator.foundation.run_folder import DETECTOR_RUN
 
     plan = RunPlan(
         detector=chosen.detector,
@@ -121,7 +121,7 @@ def segmenter(
         validation=inputs.validation,
     )
     where = choose_device(device)
-    with resumable(console, out, is_begun, overwrite=overwrite), FitProgress(console) as progress:
+    with resumable(console, out, DETECTOR_RUN.is_begun, overwrite=overwrite), FitProgress(console) as progress:
         result = train_segmenter(
             plan, out, device=where, command=command_line(), overwrite=overwrite, listener=progress
         )

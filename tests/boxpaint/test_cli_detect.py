@@ -200,7 +200,7 @@ MISTAKES = [
     (["train", "detector", "--real", "real", "--detector", "moon"], ["'moon'", "retinanet_small", "faster_rcnn"]),
     (["train", "detector", "--real", "real", "--device", "toaster"], ["toaster", "device: auto"]),
     (["train", "detector", "--real", "real", "--config", "none.yaml"], ["none.yaml", "no such file"]),
-    (["train", "detector", "--real", "real", "--out", "real"], ["real is not the folder of a detector's training"]),
+    (["train", "detector", "--real", "real", "--out", "real"], ["real is not a training of a detector"]),
     (["train", "detector", "--synthetic", "painted", "--patience", "2"], ["--patience", "--validation"]),
     (["train", "detector", "--synthetic", "painted", "--boxes", "calibrated"], ["--boxes calibrated", "--real"]),
     (["train", "detector", "--synthetic", "painted", "--boxes", "round"], ["round", "requested"]),

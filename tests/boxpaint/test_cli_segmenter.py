@@ -172,7 +172,7 @@ def test_pictures_that_cannot_be_read_are_named(workplace: Workplace, tmp_path: 
         (["--data", "DISCS:other"], ["there is no split 'other'"]),
         (["--data", "DISCS", "--no-validation", "--validation", "DISCS:val"], ["exclude each other"]),
         (["--data", "DISCS", "--device", "moon"], ["moon"]),
-        (["--data", "DISCS", "--out", "DISCS"], ["is not the folder of a detector's training"]),
+        (["--data", "DISCS", "--out", "DISCS"], ["is not a training of a detector"]),
     ],
 )
 def test_a_mistake_in_a_training_is_one_message_and_exit_code_2(
