@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from detection.intervals import Interval, paired_interval
+from detection.proof.statistics import Interval, difference
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,8 @@ def test_one_training_has_no_interval() -> None:
 
 
 def test_both_kinds_of_luck_are_in_the_error() -> None:
-    differences, drawn = np.array([0.1, 0.2, 0.3]), np.array([0.18, 0.2, 0.22])
-    found = paired_interval(differences, drawn)
+    first, second, drawn = np.array([0.2, 0.4, 0.6]), np.array([0.1, 0.2, 0.3]), np.array([0.18, 0.2, 0.22])
+    # Differences of .1, .2 and .3: their variance is .01, that over drawings .0004
+    found = difference(first, second, drawn, np.zeros(3))
     assert found.value == pytest.approx(0.2)
     assert found.error == pytest.approx(math.sqrt(0.02**2 + 0.1**2 / 3))

@@ -60,15 +60,27 @@ class Interval:
         return float(student_t.ppf((1 + self.confidence) / 2, self.subsets - 1)) * self.error
 
 
-def paired_interval(differences: np.ndarray, drawn: np.ndarray) -> Interval:
-    """Interval of the mean of `differences` (S,) between two arms, whose means over S on each drawing differ by `drawn`
-    (B,)."""
-    value = float(differences.mean())
-    of_trainings = variance(differences) / len(differences)
-    return Interval(value=value, error=math.sqrt(variance(drawn) + of_trainings), subsets=len(differences))
+def difference(first: np.ndarray, second: np.ndarray, drawn: np.ndarray, other_drawn: np.ndarray) -> Interval:
+    """Mean of `first` (S,) less that of `second` (T,); their means on each drawing of the test pictures are (B,).
+
+    Equally many trainings are pairs: number k of both saw the same real pictures. Else s^2 / S is the sum of both
+    arms' own, and S the smaller number.
+    """
+    if len(first) == len(second):
+        value, of_trainings = float((first - second).mean()), _variance(first - second) / len(first)
+    else:
+        value = float(first.mean() - second.mean())
+        of_trainings = _variance(first) / len(first) + _variance(second) / len(second)
+    error = math.sqrt(_variance(drawn - other_drawn) + of_trainings)
+    return Interval(value=value, error=error, subsets=min(len(first), len(second)))
 
 
-def variance(values: np.ndarray) -> float:
+def spread(values: np.ndarray) -> float:
+    """Standard deviation over trainings (S,); NaN for a single one."""
+    return float(values.std(ddof=1)) if len(values) > 1 else float("nan")
+
+
+def _variance(values: np.ndarray) -> float:
     """Of the numbers among `values`; NaN for fewer than two."""
     known = values[np.isfinite(values)]
     return float(known.var(ddof=1)) if len(known) > 1 else float("nan")
