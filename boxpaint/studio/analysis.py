@@ -15,18 +15,15 @@ import torch
 from PIL import Image
 
 from boxpaint.studio.limits import MAX_OBJECTS
-from detection.annotation.outline import outline
 from detection.classifier.cases import heated
 from detection.classifier.grad_cam import grad_cam
 from detection.classifier.model_folder import ModelCard, load_classifier
 from detection.classifier.models import Classifier
 from detection.classifier.trainer import to_tensor
 from detection.detectors.types import Detections, Predictor
-from detection.evaluation.drawing import draw_found, pixel_box
-from detection.evaluation.finding import confident
-from detection.segmenter.maps import front_object, masks_of, semantic_map
-from detection.segmenter.overlay import draw_overlay, with_legend
-from detection.segmenter.results import ResultFiles, semantic_picture
+from detection.inference.drawing import draw_found, draw_overlay, pixel_box, semantic_picture, with_legend
+from detection.inference.results import ResultFiles
+from detection.masks import front_object, masks_of, outline, semantic_map
 from generator.config import Config
 from generator.foundation.errors import ModelNotFoundError
 from generator.foundation.geometry import Box, square_around
@@ -97,19 +94,10 @@ def analyse(photo: np.ndarray, detector: Predictor, *, min_score: float) -> Anal
     """Find objects with a score of `min_score` or better, the MAX_OBJECTS surest. Raises ModelError."""
     with _ONE_AT_A_TIME:
         (answer,) = detector.predict([photo])
-    found = _surest(confident(answer, min_score))
+    found = answer.confident(min_score).choose(slice(MAX_OBJECTS))
     if found.masks is None:
         found = replace(found, masks=_outlined(photo, found))
     return Analysis(photo=photo, categories=tuple(detector.categories), found=found)
-
-
-def _surest(found: Detections) -> Detections:
-    return Detections(
-        boxes_xyxy=found.boxes_xyxy[:MAX_OBJECTS],
-        labels=found.labels[:MAX_OBJECTS],
-        scores=found.scores[:MAX_OBJECTS],
-        masks=found.masks[:MAX_OBJECTS] if found.masks is not None else None,
-    )
 
 
 def _outlined(photo: np.ndarray, found: Detections) -> np.ndarray:

@@ -13,8 +13,9 @@ from detection.datasets.read import open_rgb
 from detection.datasets.types import DetectionDataset, Sample
 from detection.detectors.types import Detections
 from detection.evaluation.bootstrap import ResampledAp
-from detection.evaluation.drawing import draw_mistakes, pixel_box
 from detection.evaluation.mistakes import best_working_point, find_mistakes, match_pictures
+from detection.inference.drawing import pixel_box
+from detection.inference.report import draw_mistakes
 from generator.dataset.pictures import category_colours, draw_boxes, spread, tile
 from generator.foundation.storage import atomic_writer
 

@@ -19,13 +19,13 @@ from detection.datasets.types import DetectionDataset
 from detection.detectors.registry import load_detector, make_detector
 from detection.detectors.types import Detector, FitListener, FitResult, TrainingMix
 from detection.evaluation.bootstrap import ResampledAp, draw_resamples
-from detection.evaluation.finding import find_objects
 from detection.experiment.config import PASTING_ARMS
 from detection.experiment.copy_paste import paste_pictures
 from detection.experiment.drawing import write_sheet
 from detection.experiment.job_folder import CHECKPOINT, MODEL, PASTED, JobFolder
 from detection.experiment.jobs import Job, Materials
 from detection.experiment.subsets import PASTING, RESAMPLING, TRAINING
+from detection.inference.finding import find_objects
 from generator.foundation.seeds import derive_seed
 from generator.foundation.storage import make_folder, remove_leftovers
 

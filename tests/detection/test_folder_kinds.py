@@ -9,10 +9,9 @@ from detection.captioner import folder as captioner
 from detection.classifier import model_folder as classifier
 from detection.classifier import run as comparison
 from detection.detectors import model_folder as detector
-from detection.evaluation import predict, report
 from detection.exporters import folder as exporting
+from detection.inference import report, results
 from detection.runs import folder as runs
-from detection.segmenter import segment
 from generator.audit.leak import audit_folder
 from generator.dataset.validation import find_annotation_files
 from generator.foundation.errors import DatasetError, ModelNotFoundError
@@ -26,8 +25,8 @@ MARKERS = {
     classifier.KIND: classifier.CARD,
     captioner.KIND: captioner.SCORES,
     report.KIND: report.SCORES,
-    predict.KIND: predict.ABOUT,
-    segment.KIND: segment.ABOUT,
+    results.PREDICTION: results.PREDICT,
+    results.SEGMENTATION: results.SEGMENT,
     exporting.KIND: exporting.MARKER,
 }
 OWN_FILES = {"experiment": "experiment.json", "imported data set": "import.json", "prompt book": "enriched.json"}

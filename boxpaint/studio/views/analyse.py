@@ -67,7 +67,7 @@ def _show_found(
     photo: np.ndarray, detector_run: Path | None, classifier_run: Path | None, min_score: float, text: str
 ) -> None:
     from boxpaint.studio.analysis import MOST_LOOKED_AT, analyse, look_at, result_zip
-    from detection.evaluation.drawing import pixel_box
+    from detection.inference.drawing import pixel_box
 
     boxes = []
     if detector_run is not None:
