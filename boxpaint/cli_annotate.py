@@ -80,7 +80,7 @@ def _of_bundle(config: Path | None, names: tuple[str, ...], device: str) -> tupl
     from detection.inference.finding import WordPredictor
     from generator.config import Config
     from generator.foundation.device import choose_device
-    from generator.foundation.owl import Owl
+    from generator.foundation.vision_language import Owl
 
     if not names:
         raise BoxpaintError("--classes: say what to look for, such as --classes zebra,lion; or name a run with --from")

@@ -109,10 +109,10 @@ def segmenter(
     )
     check_patience(chosen.patience, inputs)
     show_inputs(inputs, console)
-    from detection.runs.folder import is_begun
     from detection.runs.run import RunPlan
     from detection.runs.segmenter import train_segmenter
     from generator.foundation.device import choose_device
+    from generator.foundation.run_folder import DETECTOR_RUN
 
     plan = RunPlan(
         detector=chosen.detector,
@@ -124,7 +124,7 @@ def segmenter(
         validation=inputs.validation,
     )
     where = choose_device(device)
-    with resumable(console, out, is_begun, overwrite=overwrite), FitProgress(console) as progress:
+    with resumable(console, out, DETECTOR_RUN.is_begun, overwrite=overwrite), FitProgress(console) as progress:
         result = train_segmenter(
             plan, out, device=where, command=command_line(), overwrite=overwrite, listener=progress
         )
@@ -150,7 +150,7 @@ def segment(
 ) -> None:
     """Outline the objects of pictures: overlays, instance and semantic masks; scores where SRC has masks."""
     from detection.inference.finding import find_pictures, is_data_set, labelled_pictures
-    from detection.inference.results import PAGE, SEGMENT, find_and_write
+    from detection.inference.results import PAGE, find_and_write
     from generator.foundation.device import choose_device
 
     detector = _load_segmenter(run, choose_device(device))
@@ -173,7 +173,7 @@ def segment(
             overwrite=overwrite,
             on_picture=lambda done: bar.move("pictures", done, len(pictures)),
         )
-    show_unreadable(console, result.unreadable, out / SEGMENT)
+    show_unreadable(console, result.unreadable, out / "segment.json")
     if result.scores is not None:
         console.print(mask_table(result.scores.to_json()))
     counts = ", ".join(f"{count} {name}" for name, count in result.objects.items())

@@ -71,7 +71,7 @@ def _init_from(real: str, folder: Path, bundle: str) -> None:
     from boxpaint.scenarios import canvas_area_px, check_free, config_with_canvas, write_files
     from detection.calibration.scenario import BACKGROUND_PROMPT, canvas_like, class_rows, tables
     from generator.foundation.storage import make_folder
-    from generator.spec.spec import load_spec
+    from generator.spec import load_spec
 
     check_free(folder, ("background.csv", "classes.csv", "config.yaml", "attributes.csv", "calibration.json"))
     area_px = canvas_area_px(bundle)
@@ -131,7 +131,7 @@ def _real_source(real: str, folder: Path) -> Source:
     """Read a data set in COCO form; what is in another one is imported into the folder first, as real/."""
     from boxpaint.cli_import import run_import
     from boxpaint.scenarios import check_free
-    from detection.importers.types import ImportOptions
+    from detection.formats.importing import ImportOptions
     from detection.runs.sources import read_source
 
     try:

@@ -8,13 +8,14 @@ from typing import Any, overload
 
 import cv2
 import numpy as np
+from scipy.ndimage import binary_fill_holes
 
 from detection.datasets.types import DetectionDataset, Sample
 from detection.detectors.types import Detections
 from generator.dataset.record import RleRecord, decode_mask, encode_mask
 from generator.dataset.validation import MAX_FAULTS_OF_A_KIND
 from generator.foundation.errors import DatasetError, Fault
-from generator.labels.labelling import fill_holes, largest_parts
+from generator.labels.labelling import largest_parts
 from generator.labels.segmentation import decode_segmentation
 
 # What lies around a box, as a share of its longer side, tells GrabCut what is not the object.
@@ -123,7 +124,7 @@ def outline(picture: np.ndarray, box_xyxy: np.ndarray) -> np.ndarray | None:
     if not found.any():
         return None
     mask = np.zeros(picture.shape[:2], bool)
-    mask[top : top + part.shape[0], left : left + part.shape[1]] = fill_holes(largest_parts(found))
+    mask[top : top + part.shape[0], left : left + part.shape[1]] = binary_fill_holes(largest_parts(found))
     return mask
 
 

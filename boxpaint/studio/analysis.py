@@ -149,8 +149,8 @@ def caption(photo: np.ndarray, captioner_run: Path | None, config: Config) -> st
     """Say what a photo shows: by a captioner that was trained here, or by the bundle's. Raises ModelError."""
     from generator.bundles import ModelRef
     from generator.foundation.device import choose_device
-    from generator.prompts.captioner import Captioner
-    from generator.prompts.models import PromptModels
+    from generator.prompts.models import Captioner
+    from generator.prompts.sources import PromptModels
 
     if captioner_run is not None:
         ref = ModelRef(folder=str(captioner_run / "model"))

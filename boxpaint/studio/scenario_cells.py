@@ -17,10 +17,9 @@ from filelock import FileLock
 from generator.foundation.errors import BoxpaintError, FaultsError, SpecError
 from generator.foundation.storage import translate_os_errors, write_bytes
 from generator.foundation.tables import read_table
+from generator.spec import BACKGROUND_COLUMNS, CLASS_COLUMNS, DECIMAL_COLUMNS, Spec, find_table, load_spec
 from generator.spec.calibration import CALIBRATION
 from generator.spec.references import COCO_PREFIX, find_references
-from generator.spec.rules import BACKGROUND_COLUMNS, CLASS_COLUMNS, DECIMAL_COLUMNS
-from generator.spec.spec import Spec, find_table, load_spec
 
 BACKGROUND, CLASSES = "background.csv", "classes.csv"
 COLUMNS: Mapping[str, Mapping[str, bool]] = {BACKGROUND: BACKGROUND_COLUMNS, CLASSES: CLASS_COLUMNS}

@@ -26,8 +26,8 @@ from detection.optimisation import Checkpoints
 from generator.bundles import ModelRef
 from generator.dataset.pictures import spread
 from generator.foundation.errors import BoxpaintError, DatasetError, Fault
-from generator.foundation.loading import fingerprint
-from generator.prompts.captioner import BATCH_SIZE, Captioner
+from generator.prompts.models import BATCH_SIZE, Captioner
+from generator.weights import fingerprint
 
 # Pictures that are captioned before and after; with beam search, a picture takes a second or two on a CPU.
 MAX_SCORED_PICTURES = 1000

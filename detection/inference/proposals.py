@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from detection.datasets.picture_names import portable_path, unique_stems
+from detection.datasets.names import portable_path, unique_stems
+from detection.datasets.picture_set import Annotation, Category, Picture, PictureSet
 from detection.datasets.write import annotation
 from detection.detectors.types import Detections, Predictor
-from detection.exporters.folder import check_folder
-from detection.exporters.registry import find_exporter
-from detection.exporters.report import ExportReport
-from detection.exporters.run import write_export
-from detection.exporters.types import Annotation, Category, ExportOptions, Picture, PictureSet
+from detection.formats.exporting import ExportReport, check_folder, write_export
+from detection.formats.registry import WRITERS, find_format
+from detection.formats.target import ExportOptions
 from detection.inference.finding import NamedPicture, find_each
 from detection.masks import outline
 from generator.dataset.coco import mask_to_polygons
@@ -41,7 +40,7 @@ def annotate_pictures(
     in the box. A picture that cannot be read is left out and noted. Raises DatasetError when none can be read,
     RunMismatchError when `out` is taken, ModelError, StorageError; `out` appears whole at the very end.
     """
-    find_exporter(form)
+    find_format(form, WRITERS)
     check_folder(out, overwrite=overwrite, sources=tuple(dict.fromkeys(each.path.parent for each in pictures)))
     categories = tuple(
         Category(id=number, name=name, content={"id": number, "name": name, "supercategory": name})

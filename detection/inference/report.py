@@ -32,13 +32,12 @@ from detection.evaluation.mistakes import (
 )
 from detection.inference.drawing import enlarged, named_boxes, pixel_box
 from generator.dataset.pictures import draw_boxes
-from generator.foundation.storage import make_folder, write_bytes, write_json, write_text
+from generator.foundation.run_folder import EVALUATION
+from generator.foundation.storage import write_bytes, write_text
 from generator.foundation.version import __version__
-from generator.report.environment import page_environment
+from generator.report import page_environment
 
-SCHEMA_VERSION = 1
-KIND = "boxpaint evaluation"
-SCORES, CURVES, PAGE = NAMES = "scores.json", "pr_curves.png", "report.html"
+CURVES, PAGE = "pr_curves.png", "report.html"
 # Okabe and Ito 2008: told apart by colour-blind eyes as well.
 RIGHT, WRONG, MISSED = "#009E73", "#D55E00", "#56B4E9"
 # Where nothing is right anywhere, there is no best score to take boxes from.
@@ -82,11 +81,8 @@ def write_evaluation(
 
     `worst` is how many pictures with mistakes are shown. Raises StorageError.
     """
-    make_folder(folder)
     point = evaluation.working_point
     content = {
-        "schema_version": SCHEMA_VERSION,
-        "kind": KIND,
         "boxpaint": __version__,
         **about,
         "scores": evaluation.scores.to_json(),
@@ -110,7 +106,7 @@ def write_evaluation(
         )
     )
     # scores.json says whose folder it is.
-    write_json(folder / SCORES, content)
+    EVALUATION.begin(folder, content)
     write_bytes(folder / CURVES, curves)
     write_text(folder / PAGE, page)
     return folder / PAGE

@@ -34,25 +34,23 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from detection.datasets.picture_names import as_unicode
+from detection.datasets.names import as_unicode
 from detection.datasets.types import DetectionDataset
 from detection.detectors.types import Detections, Predictor
 from detection.evaluation.mask_scores import MaskScores, score_masks
 from detection.inference.drawing import ContactSheet, draw_found, draw_overlay, semantic_picture, with_legend
 from detection.inference.finding import NamedPicture, find_each
 from detection.masks import PackedDetections, front_object, masks_of, semantic_map
-from detection.work_folder import make_room, working_in
 from generator.dataset.pictures import category_colours
 from generator.dataset.record import encode_mask
+from generator.foundation.run_folder import PREDICTION, SEGMENTATION, working_in
 from generator.foundation.storage import make_folder, write_bytes, write_json, write_text
 from generator.foundation.version import __version__
-from generator.report.environment import page_environment
+from generator.report import page_environment
 
-PREDICTION, SEGMENTATION = "boxpaint prediction", "boxpaint segmentation"
-PREDICT, DRAWN, DETECTIONS = "predict.json", "drawn", "detections.json"
-SEGMENT, OVERLAYS, INSTANCES, SEMANTIC, OBJECTS = "segment.json", "overlays", "instances", "semantic", "instances.json"
+DRAWN, DETECTIONS, PICTURES = "drawn", "detections.json", "pictures.json"
+OVERLAYS, INSTANCES, SEMANTIC, OBJECTS = "overlays", "instances", "semantic", "instances.json"
 SHEET, PAGE, SCORES = "overlays.png", "index.html", "mask_scores.json"
-PICTURES = "pictures.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,22 +91,17 @@ def find_and_write(
     DatasetError when none can be read, RunMismatchError when `out` holds other files, or results and not `overwrite`,
     StorageError, and ModelError.
     """
-    if with_masks:
-        kind, marker, last = SEGMENTATION, SEGMENT, OBJECTS
-        names: tuple[str, ...] = (marker, OVERLAYS, INSTANCES, SEMANTIC, PICTURES, SHEET, PAGE, SCORES, last)
-    else:
-        kind, marker, last = PREDICTION, PREDICT, DETECTIONS
-        names = (marker, DRAWN, PICTURES, last)
+    kind = SEGMENTATION if with_masks else PREDICTION
+    head = {"boxpaint": __version__, **about, "min_score": min_score}
     with working_in(out):
-        make_room(out, kind=kind, marker=marker, last=last, names=names, overwrite=overwrite)
-        head = {"kind": kind, "boxpaint": __version__, **about, "min_score": min_score}
+        kind.make_room(out, overwrite=overwrite)
         files = ResultFiles(out, detector.categories, [picture.name for picture in pictures], with_masks=with_masks)
         sheet = ContactSheet(detector.categories, len(pictures))
         packed = PackedDetections()
         unreadable: dict[str, str] = {}
         for picture, pixels, answer in find_each(detector, pictures, unreadable, with_masks=with_masks):
             if not files.shown:
-                write_json(out / marker, head)
+                kind.begin(out, head)
             if labels is not None:
                 packed.append(answer)
             found = answer.confident(min_score)
@@ -124,7 +117,7 @@ def find_and_write(
             page = _render_page(about, files.shown, detector.categories, min_score=min_score, scores=scores)
             write_text(out / PAGE, page)
         objects = {name: sum(each.counts[name] for each in files.shown) for name in detector.categories}
-        write_json(out / marker, {**head, "pictures": len(files.shown), "objects": objects, "unreadable": unreadable})
+        kind.begin(out, {**head, "pictures": len(files.shown), "objects": objects, "unreadable": unreadable})
         files.finish()
     return Results(pictures=len(files.shown), objects=objects, unreadable=unreadable, scores=scores)
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,23 +22,15 @@ from typing import Any
 from detection.detectors.model_folder import CARD
 from detection.detectors.types import Detector, FitResult
 from detection.runs.plot import draw_losses, losses_csv
-from detection.work_folder import remove
-from generator.dataset.identity import compare, read_json
 from generator.foundation.errors import ModelNotFoundError, RunMismatchError, StorageError
-from generator.foundation.folder_kinds import add_kind, kind_of
-from generator.foundation.storage import sha256_of, translate_os_errors, write_bytes, write_json
+from generator.foundation.run_folder import CLASSIFIER, DETECTOR_RUN, add_kind, kind_of
+from generator.foundation.storage import read_json, remove, sha256_of, translate_os_errors, write_bytes, write_json
 
-SCHEMA_VERSION = 1
-KIND = "boxpaint detector run"
 RUN, DATA, CHECKPOINT, MODEL = "run.json", "data.csv", "checkpoint", "model"
 LOSSES, PLOT, SCORES = "losses.csv", "loss.png", "scores.json"
 MASK_SCORES, OVERLAYS = "mask_scores.json", "overlays.png"
 # Not `.part`, which are files that any run removes.
 _UNFINISHED_MODEL = ".model.unfinished"
-# run.json is last: until it is gone, the folder is known as ours.
-_ALL = (_UNFINISHED_MODEL, SCORES, MASK_SCORES, OVERLAYS, MODEL, CHECKPOINT, LOSSES, PLOT, DATA, RUN)
-# How a training is stored and where its data lies, not what comes out of it.
-_WITHOUT_EFFECT = {"path", "workers", "checkpoint_every", "download"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +47,7 @@ class RunFolder:
 
     def __init__(self, path: Path, identity: Mapping[str, Any]):
         self.path = path
-        self.identity: dict[str, Any] = json.loads(json.dumps(identity))  # as it is read back: no tuples
+        self.identity = identity
 
     @property
     def checkpoint(self) -> Path:
@@ -66,50 +57,20 @@ class RunFolder:
     def check(self, *, overwrite: bool) -> dict[str, Any] | None:
         """Look whose folder it is; returns scores.json when the same run is finished, None when it is not.
 
-        Raises RunMismatchError when it holds something else, or another run and not `overwrite`; StorageError.
+        Raises what `FolderKind.check` does, and RunMismatchError where the model of a finished run is missing.
         """
-        with translate_os_errors(self.path):
-            names = {path.name for path in self.path.iterdir()} if self.path.exists() else set()
-        visible = sorted(name for name in names if not name.startswith("."))
-        if RUN not in names:
-            # A kill may have come between the checkpoint's folder, still empty, and run.json.
-            with translate_os_errors(self.checkpoint):
-                if not visible or (visible == [CHECKPOINT] and not any(self.checkpoint.iterdir())):
-                    return None
-            raise RunMismatchError(self._not_ours(visible))
-        try:
-            before = read_json(self.path / RUN)
-        except StorageError:
-            if overwrite and {*visible} <= {*_ALL}:
-                return None
-            raise
-        if before.get("kind") != KIND:
-            raise RunMismatchError(self._not_ours(visible))
-        if overwrite:
-            return None
-        differences = self._differences(before)
-        if differences:
-            raise RunMismatchError(
-                f"{self.path} was started with other settings or data; use another --out, or --overwrite to start "
-                "again. The differences:",
-                differences,
-            )
-        if SCORES not in names:
+        if not DETECTOR_RUN.check(self.path, self.identity, overwrite=overwrite):
             return None
         if not (self.path / MODEL / CARD).is_file():
             raise RunMismatchError(f"{self.path / MODEL} is damaged: {CARD} is missing; --overwrite starts again")
         return read_json(self.path / SCORES)
 
-    def clear(self) -> None:
-        """Remove what a run leaves; other files stay."""
-        for name in _ALL:
-            remove(self.path / name)
-
     def begin(self, about: Mapping[str, Any], used: Iterable[UsedPicture]) -> None:
-        """Write data.csv and run.json, with `about` for people to read, unless they are there. Raises StorageError."""
+        """Write run.json, with `about` for people to read, and data.csv, unless they are there. Raises StorageError."""
         if not (self.path / RUN).exists():
+            DETECTOR_RUN.begin(self.path, {**about, **self.identity})
+        if not (self.path / DATA).exists():
             write_bytes(self.path / DATA, _to_csv(used))
-            write_json(self.path / RUN, {"schema_version": SCHEMA_VERSION, "kind": KIND, **about, **self.identity})
 
     def finish(self, detector: Detector, result: FitResult, scores: Mapping[str, Any]) -> None:
         """Write the model, the losses and, last, scores.json. Raises StorageError."""
@@ -121,45 +82,22 @@ class RunFolder:
             part.rename(place)
         write_bytes(self.path / LOSSES, losses_csv(result))
         write_bytes(self.path / PLOT, draw_losses(result))
-        write_json(self.path / SCORES, {"schema_version": SCHEMA_VERSION, **scores})
+        write_json(self.path / SCORES, {"schema_version": DETECTOR_RUN.version, **scores})
         self.remove_checkpoint()
 
     def remove_checkpoint(self) -> None:
         """Remove what only an unfinished run needs. Raises StorageError."""
         remove(self.checkpoint)
 
-    def is_begun(self) -> bool:
-        """Whether a step was trained."""
-        return (self.path / RUN).exists()
-
-    def _differences(self, before: Mapping[str, Any]) -> list[str]:
-        version = before.get("schema_version")
-        if version != SCHEMA_VERSION:
-            return [f"another version of boxpaint wrote it (schema_version {version}, this one: {SCHEMA_VERSION})"]
-        return [
-            line
-            for key, value in self.identity.items()
-            for line in compare(key, _deciding(before.get(key)), _deciding(value))
-        ]
-
-    def _not_ours(self, visible: Iterable[str]) -> str:
-        what = ", ".join([*visible][:3])
-        return f"{self.path} is not the folder of a detector's training: it holds {what}; choose another with --out"
-
-
-def is_begun(path: Path) -> bool:
-    """Whether a training is there that the same command goes on with, or whose results it takes."""
-    return (path / SCORES).is_file() or any((path / CHECKPOINT).glob("*.pt"))
-
 
 def find_model(path: Path) -> Path:
     """The folder of the saved detector: `path` itself, or model/ of a finished run. Raises ModelNotFoundError."""
     for folder in (path / MODEL, path):
-        if (folder / CARD).is_file() and kind_of(folder) != "boxpaint classifier":
+        if (folder / CARD).is_file() and kind_of(folder) != CLASSIFIER:
             return folder
     kind = kind_of(path)
-    if kind == KIND:
-        does = "goes on with it" if is_begun(path) else "starts it anew"
+    if kind == DETECTOR_RUN:
+        does = "goes on with it" if DETECTOR_RUN.is_begun(path) else "starts it anew"
         raise ModelNotFoundError(f"{path}: this training is unfinished; the command that began it {does}")
     found = "no trained detector is there" if path.exists() else "no trained detector is there, nor any such folder"
     advice = "; give the --out folder of `boxpaint train detector` or `train segmenter`" if kind is None else ""
@@ -201,10 +139,3 @@ def _to_csv(used: Iterable[UsedPicture]) -> bytes:
     writer.writerow(("role", "picture", "sha256"))
     writer.writerows((item.role, item.picture, item.sha256) for item in used)
     return buffer.getvalue().encode("utf-8", errors="surrogateescape")
-
-
-def _deciding(value: Any) -> Any:
-    """What decides the numbers of a run."""
-    if isinstance(value, dict):
-        return {key: _deciding(item) for key, item in value.items() if key not in _WITHOUT_EFFECT}
-    return [_deciding(item) for item in value] if isinstance(value, list) else value

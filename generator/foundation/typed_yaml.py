@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import difflib
+import warnings
 from collections.abc import Mapping
 from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AliasChoices, BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from generator.foundation.errors import ConfigError, Fault
 from generator.foundation.yaml_lines import Lines
@@ -19,10 +21,12 @@ def fill_model(model: type[Model], data: Mapping[str, Any], *, file: str, lines:
     """Make a model of what `read_yaml` returned. Raises ConfigError with every fault at its line.
 
     A key that nobody knows is refused with the nearest right one. Where text is needed, `yes`, `1.0` and `2024-01-01`
-    are the text that was written.
+    are the text that was written. An old name of a key (an alias) is read, and a FutureWarning says the new one.
     """
     try:
-        return model.model_validate(data)
+        filled = model.model_validate(data)
+        _warn_of_old_names(model, data, file, lines)
+        return filled
     except ValidationError as error:
         written = _as_written(data, error, lines)
         if written is not None:
@@ -30,6 +34,25 @@ def fill_model(model: type[Model], data: Mapping[str, Any], *, file: str, lines:
         faults = [_to_fault(model, file, item, lines) for item in error.errors()]
         # A value that fits neither of two types gives an error for each: the first says it.
         raise ConfigError({(fault.line, fault.column): fault for fault in reversed(faults)}.values()) from None
+
+
+def _warn_of_old_names(
+    model: type[BaseModel], data: Mapping[str, Any], file: str, lines: Lines, where: tuple[str | int, ...] = ()
+) -> None:
+    for name, field in model.model_fields.items():
+        inner, value = _model_of(field.annotation), data.get(name)
+        if inner is not None and isinstance(value, Mapping):
+            _warn_of_old_names(inner, value, file, lines, (*where, name))
+        for old in _old_names(field):
+            if old in data and (*where, old) in lines:
+                dotted = ".".join(map(str, (*where, old)))
+                said = f"{dotted} is now called {name}; the old name is read for one more release"
+                warnings.warn_explicit(said, FutureWarning, file, lines[*where, old] or 1)
+
+
+def _old_names(field: FieldInfo) -> list[str]:
+    choices = field.validation_alias.choices if isinstance(field.validation_alias, AliasChoices) else []
+    return [str(each) for each in choices[1:]]
 
 
 def _as_written(data: Mapping[str, Any], error: ValidationError, lines: Lines) -> dict[str, Any] | None:
@@ -68,14 +91,15 @@ def _named_path(root: type[BaseModel], item: Any) -> tuple[str | int, ...]:
     """Keep of pydantic's location what the user wrote: keys and positions, not the members of a union."""
     path: list[str | int] = []
     model: type[BaseModel] | None = root
-    for part in item["loc"]:
-        field = model.model_fields.get(str(part)) if model is not None else None
+    unknown = item["loc"][-1:] if item["type"] == "extra_forbidden" else ()
+    for part in item["loc"][: len(item["loc"]) - len(unknown)]:
+        fields = model.model_fields if model is not None else {}
+        field = fields.get(str(part)) or next((each for each in fields.values() if part in _old_names(each)), None)
         if field is not None:
             model = _model_of(field.annotation)
             path.append(part)
         elif isinstance(part, int):
             path.append(part)
-    unknown = [item["loc"][-1]] if item["type"] == "extra_forbidden" else []
     return (*path, *unknown)
 
 

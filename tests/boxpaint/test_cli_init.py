@@ -9,8 +9,8 @@ import pytest
 from generator.bundles import BUNDLES, load_card
 from generator.config import Config
 from tests.boxpaint.terminal import Terminal
-from tests.detection.exporters.sets import NAMES, write_set
-from tests.detection.importers.sources import draw, encode, write
+from tests.detection.formats.sets import NAMES, write_set
+from tests.detection.formats.sources import draw, encode, write
 
 
 @pytest.fixture

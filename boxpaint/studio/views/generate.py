@@ -22,7 +22,7 @@ from generator.dataset.review import read_review
 from generator.foundation.errors import BoxpaintError
 from generator.foundation.seeds import MAX_SEED
 from generator.prompts.book import ENRICHED_FILE
-from generator.spec.spec import Spec, find_table, load_spec
+from generator.spec import Spec, find_table, load_spec
 
 _JOB = "generate"
 _NEWEST, _COLUMNS = 8, 4

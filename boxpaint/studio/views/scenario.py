@@ -23,9 +23,9 @@ from boxpaint.studio.workspace import Workspace
 from generator.config import Config
 from generator.dataset.pictures import preview_plan
 from generator.foundation.errors import BoxpaintError, DomainError
-from generator.plan.plan import Plan
+from generator.plan import Plan
 from generator.prompts.book import ENRICHED_FILE, PromptBook, read_book
-from generator.spec.spec import Spec, find_table
+from generator.spec import Spec, find_table
 
 _SHOWN_SCENES, _COLUMNS = 12, 4
 _SHOWN_LETTERS = 30

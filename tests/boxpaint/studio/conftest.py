@@ -11,7 +11,7 @@ import yaml
 
 from boxpaint.studio.workspace import Workspace
 from generator.config import Config
-from generator.spec.spec import load_spec
+from generator.spec import load_spec
 from tests.conftest import write_csv_files
 from tests.generator.records import draw_run
 

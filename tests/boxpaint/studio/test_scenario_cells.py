@@ -23,7 +23,7 @@ from boxpaint.studio.scenario_cells import (
 )
 from boxpaint.studio.workspace import Workspace
 from generator.foundation.errors import BoxpaintError, SpecError
-from generator.spec.spec import load_spec
+from generator.spec import load_spec
 
 CANVAS_WH = (96, 64)
 

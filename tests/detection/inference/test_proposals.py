@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detection.exporters.registry import EXPORTERS
+from detection.formats.registry import WRITERS
 from detection.inference.finding import find_pictures
 from detection.inference.proposals import annotate_pictures
 from generator.dataset.validation import validate_dataset
@@ -42,7 +42,7 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("form", EXPORTERS)
+@pytest.mark.parametrize("form", WRITERS)
 def test_names_that_are_not_unicode(source: Path, tmp_path: Path, form: str) -> None:
     out = tmp_path / "out"
     report = annotate_pictures(
