@@ -7,7 +7,7 @@ checkpoint/          while it trains, to go on from; gone when finished
 model/               the detector, as `Detector.save` writes it
 losses.csv, loss.png loss of every step and AP on the validation pictures
 scores.json          scores of the kept weights on the validation pictures; written last: finished
-mask_scores.json, overlays.png   of a segmenter, see segmenter/train.py
+mask_scores.json, overlays.png   of a segmenter, see segmenter.py
 """
 
 from __future__ import annotations
