@@ -30,7 +30,7 @@ DIFFERENT_PICTURES, OBJECTS = 100, 3
 CATEGORIES = ("red", "green", "blue")
 _MEASURED = """
 import json, resource, sys, time
-from detection.exporters.run import export_set
+from detection.formats.exporting import export_set
 start, cpu = time.perf_counter(), time.process_time()
 export_set(*sys.argv[1:])
 found = {"seconds": time.perf_counter() - start, "cpu_s": time.process_time() - cpu}

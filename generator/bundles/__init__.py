@@ -15,8 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from generator.foundation.errors import ConfigError, DomainError, Fault
-from generator.foundation.typed_yaml import faults_of
-from generator.foundation.yaml_lines import Lines
+from generator.foundation.typed_yaml import Lines, faults_of
 
 if TYPE_CHECKING:
     from generator.spec import Spec

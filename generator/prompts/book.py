@@ -19,8 +19,7 @@ from pydantic_core import PydanticSerializationError
 
 from generator.foundation.errors import Fault, PromptsError, StorageError
 from generator.foundation.storage import make_folder, translate_os_errors, write_bytes
-from generator.foundation.typed_yaml import faults_of
-from generator.foundation.yaml_lines import lines_of, read_json
+from generator.foundation.typed_yaml import faults_of, lines_of, read_json_text
 from generator.spec import RowKey, Spec
 
 CAPTIONS_FILE, ENRICHED_FILE = "captions.json", "enriched.json"
@@ -223,7 +222,7 @@ def write_book(book: PromptBook, folder: Path, *, overwrite: bool = False) -> li
 
 def _read_page(path: Path, kind: type[Page]) -> Page:
     file = str(path)
-    data, text = read_json(path, PromptsError, absent="there is no such file; boxpaint prompts makes it")
+    data, text = read_json_text(path, PromptsError, absent="there is no such file; boxpaint prompts makes it")
     try:
         page = kind.model_validate(data)
         page.model_dump_json()

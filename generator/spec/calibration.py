@@ -22,8 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from generator.foundation.errors import Fault, SpecError
 from generator.foundation.storage import write_json
-from generator.foundation.typed_yaml import faults_of
-from generator.foundation.yaml_lines import lines_of, read_json
+from generator.foundation.typed_yaml import faults_of, lines_of, read_json_text
 
 CALIBRATION = "calibration.json"
 DECILES = 11
@@ -115,7 +114,7 @@ class _File(_Part):
 
 def read_calibration(path: Path, names: Iterable[str]) -> dict[str, ClassCalibration]:
     """Read calibration.json of a scenario whose classes are `names`. Raises SpecError naming what is wrong."""
-    data, text = read_json(path, SpecError)
+    data, text = read_json_text(path, SpecError)
     try:
         found = _File.model_validate(data).classes
     except ValidationError as error:

@@ -11,7 +11,7 @@ from detection.formats.registry import WRITERS
 from generator.dataset.validation import validate_dataset
 from tests.boxpaint.commands import assert_help_is_light
 from tests.boxpaint.terminal import Terminal
-from tests.detection.exporters.sets import without_masks, write_set
+from tests.detection.formats.sets import without_masks, write_set
 
 HEAVY = {"torch", "transformers", "pandas", "polars", "imagehash", "scipy", "PIL", "cv2"}
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.boxpaint.commands import assert_help_is_light
 from tests.boxpaint.terminal import Terminal
-from tests.detection.importers.sources import voc_xml, write, write_pictures
+from tests.detection.formats.sources import voc_xml, write, write_pictures
 
 
 @pytest.fixture()
