@@ -85,7 +85,7 @@ def faults_of(model: type[BaseModel], error: ValidationError, *, file: str, line
 
 
 def read_json_text(path: Path, error: type[FaultsError], *, absent: str = "there is no such file") -> tuple[Any, str]:
-    """Return the data of a JSON file and its text. Raises `raised` with the line of what cannot be read."""
+    """Return the data of a JSON file and its text. Raises `error` with the line of what cannot be read."""
     file = str(path)
     try:
         text = decode_text(path.read_bytes())
@@ -100,7 +100,7 @@ def read_json_text(path: Path, error: type[FaultsError], *, absent: str = "there
         fault = Fault(file=file, line=cause.lineno, expected=f"is not JSON: {cause.msg}")
     except (ValueError, RecursionError) as cause:
         fault = Fault(file=file, expected=f"is not JSON: {cause}")
-    raise raised([fault])
+    raise error([fault])
 
 
 def lines_of(text: str) -> Lines:
