@@ -23,14 +23,14 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from detection.exporters.registry import EXPORTERS
+from detection.formats.registry import WRITERS
 from generator.foundation.storage import write_json
 
 DIFFERENT_PICTURES, OBJECTS = 100, 3
 CATEGORIES = ("red", "green", "blue")
 _MEASURED = """
 import json, resource, sys, time
-from detection.exporters.run import export_set
+from detection.formats.exporting import export_set
 start, cpu = time.perf_counter(), time.process_time()
 export_set(*sys.argv[1:])
 found = {"seconds": time.perf_counter() - start, "cpu_s": time.process_time() - cpu}
@@ -76,7 +76,7 @@ def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=10_000)
-    parser.add_argument("--formats", default=",".join(EXPORTERS))
+    parser.add_argument("--formats", default=",".join(WRITERS))
     parser.add_argument("--side", type=int, default=512)
     parser.add_argument("--folder", type=Path, help="where to work (default: the temporary folder)")
     arguments = parser.parse_args()

@@ -24,12 +24,12 @@ from scipy.linalg import sqrtm
 from detection.datasets.read import open_rgb
 from generator.config import Config
 from generator.dataset.folder import RunFolder
-from generator.foundation.clip import Clip
 from generator.foundation.geometry import Box, square_around
-from generator.plan.plan import Plan
+from generator.foundation.vision_language import Clip
+from generator.plan import Plan
 from generator.prompts.book import read_book
 from generator.run import generate
-from generator.spec.spec import load_spec
+from generator.spec import load_spec
 
 PAINTING_STAGES = ("backgrounds", "objects", "finishing")
 FIRST, AGAIN = "as it is", "as it is, another seed"
@@ -38,8 +38,6 @@ ROWS: dict[str, dict[str, Any]] = {
     AGAIN: {"seed": 1},
     "six steps for eight": {"painting": {"steps": 6}},
     "four steps for eight": {"painting": {"steps": 4}},
-    "deep features kept for one step": {"painting": {"cache_every": 2}},
-    "deep features kept for two steps": {"painting": {"cache_every": 3}},
     "without guidance": {"painting": {"guidance_scale": 1.0}},
 }
 

@@ -62,7 +62,7 @@ def main() -> None:
 def _paint(scenes: int, workers: int, out: Path, *, quick: bool) -> dict[str, float]:
     from generator.config import Config
     from generator.run import generate
-    from generator.spec.spec import load_spec
+    from generator.spec import load_spec
 
     keys: dict[str, Any] = {"workers": workers, "prompts": {"enrich": "none"}, "audit": {"scenes": 0}}
     if quick:

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from generator.dataset.record import SceneRecord
-    from generator.plan.plan import Plan
+    from generator.plan import Plan
 
 ROOT = Path(__file__).parent.parent
 PAINTER = {"device": "none: benchmarks.scale"}
@@ -101,9 +101,9 @@ def timed(step: Callable[[], Figures | None]) -> Figures:
 def plan_of(scenes: int) -> Plan:
     """Plan of the default scenario with so many scenes."""
     from generator.config import Config
+    from generator.plan import Plan
     from generator.plan.balance import shared_out
-    from generator.plan.plan import Plan
-    from generator.spec.spec import load_spec
+    from generator.spec import load_spec
 
     config = Config()
     spec = load_spec(ROOT / "background.csv", ROOT / "classes.csv", canvas_wh=config.canvas_wh)
@@ -135,7 +135,7 @@ def _random_scenes(scenes: int, _folder: Path) -> Figures:
 
 
 def _write_plan(scenes: int, folder: Path) -> Figures:
-    from generator.plan.manifest import write_plan
+    from generator.plan import write_plan
 
     path, plan = folder / "whole.jsonl", plan_of(scenes)
     return {**timed(lambda: _none(write_plan(plan, path))), "MB": path.stat().st_size / 1e6}

@@ -22,15 +22,15 @@ from rich.table import Table
 
 from generator import Config, Plan, load_spec
 from generator.dataset.pictures import tile
-from generator.foundation.clip import Clip
 from generator.foundation.geometry import square_around
 from generator.foundation.storage import make_folder
+from generator.foundation.vision_language import Clip
 from generator.painting.chunk import paint_chunk
 from generator.painting.painter import Painter
 from generator.painting.stopwatch import Stopwatch
 from generator.prompts.book import PromptBook
 from generator.prompts.make import make_book
-from generator.spec.spec import Spec
+from generator.spec import Spec
 
 MARGIN = 0.25
 SIDE_PX = 112

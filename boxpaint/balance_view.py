@@ -13,7 +13,7 @@ from boxpaint.detect_inputs import parse_counts, parse_renames
 from generator.foundation.errors import BoxpaintError
 
 if TYPE_CHECKING:
-    from generator.spec.spec import Spec
+    from generator.spec import Spec
 
 BalanceOption = Annotated[
     str | None,

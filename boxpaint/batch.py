@@ -25,13 +25,12 @@ from generator.dataset.validation import find_annotation_files, read_annotations
 from generator.foundation.errors import BoxpaintError, DatasetError, Fault, FaultsError, RunMismatchError
 from generator.foundation.seeds import MAX_SEED
 from generator.foundation.storage import make_folder, write_text
-from generator.foundation.typed_yaml import fill_model
-from generator.foundation.yaml_lines import read_yaml
-from generator.spec.spec import load_spec
+from generator.foundation.typed_yaml import fill_model, read_yaml
+from generator.spec import load_spec
 
 if TYPE_CHECKING:
     from generator.run import Listener
-    from generator.spec.spec import Spec
+    from generator.spec import Spec
 
 SUMMARY = "summary.csv"
 COMPLETE, STOPPED, FAILED, WAITING = "complete", "stopped", "failed", "not begun"
@@ -44,10 +43,10 @@ def _is_folder_name(name: str) -> str:
 
 
 def _is_format(name: str) -> str:
-    from detection.exporters.registry import EXPORTERS
+    from detection.formats.registry import WRITERS
 
-    if name not in EXPORTERS:
-        raise ValueError(f"no format of boxpaint export; known: {', '.join(EXPORTERS)}")
+    if name not in WRITERS:
+        raise ValueError(f"no format of boxpaint export; known: {', '.join(WRITERS)}")
     return name
 
 
@@ -181,8 +180,8 @@ def _read_all(batch: BatchConfig) -> list[_Ready]:
 
 
 def _make(each: _Ready, out: Path, listener: Listener, should_stop: Callable[[], bool]) -> BatchResult:
-    from detection.exporters.run import export_set
-    from detection.exporters.types import ExportOptions
+    from detection.formats.exporting import export_set
+    from detection.formats.target import ExportOptions
     from generator.run import generate
 
     item, folder = each.item, out / each.item.name

@@ -32,7 +32,7 @@ from generator.foundation.stopping import StopRequest
 
 if TYPE_CHECKING:
     from generator.config import Config
-    from generator.spec.spec import Spec
+    from generator.spec import Spec
 
 app = typer.Typer(
     name="boxpaint",
@@ -126,8 +126,7 @@ def plan(
     """
     from generator.dataset.pictures import preview_plan
     from generator.foundation.storage import atomic_writer, make_folder
-    from generator.plan.manifest import write_plan
-    from generator.plan.plan import Plan
+    from generator.plan import Plan, write_plan
     from generator.prompts.book import read_book
 
     settings, spec = _load(background, classes, attributes, config, seed)
@@ -277,7 +276,7 @@ def _load(
 ) -> tuple[Config, Spec]:
     """Read the config first (it gives the canvas), then the CSV files against it; `overrides` are its keys."""
     from generator.config import Config
-    from generator.spec.spec import load_spec
+    from generator.spec import load_spec
 
     if config is None and Path("config.yaml").is_file():
         config = Path("config.yaml")

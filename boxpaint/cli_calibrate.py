@@ -54,8 +54,8 @@ def calibrate(
     from detection.runs.sources import match_sources, read_source
     from generator.foundation.folder_kinds import PAINTED, add_kind, kind_of
     from generator.foundation.storage import check_writable
+    from generator.spec import class_names
     from generator.spec.calibration import CALIBRATION, read_calibration, write_calibration
-    from generator.spec.spec import class_names
 
     if kind_of(folder) != PAINTED:
         expected = add_kind("is no run folder of `boxpaint generate`", folder)

@@ -17,8 +17,8 @@ from generator.foundation.errors import BoxpaintError
 from generator.foundation.seeds import MAX_SEED
 
 if TYPE_CHECKING:
-    from detection.exporters.report import ExportReport
-    from detection.exporters.work import OnPicture
+    from detection.formats.exporting import ExportReport
+    from detection.formats.target import OnPicture
 
 CopyOption = Annotated[
     bool, typer.Option("--copy", help="Copy pictures (default: hard links where possible; they take no space).")
@@ -56,8 +56,8 @@ def export(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Write a data set as other programs read it; splits and ids stay."""
-    from detection.exporters.run import export_set
-    from detection.exporters.types import ExportOptions
+    from detection.formats.exporting import export_set
+    from detection.formats.target import ExportOptions
 
     for option, value, needed in (("--margin", margin, "crops"), ("--shard-size", shard_size, "webdataset")):
         if value is not None and form != needed:

@@ -15,8 +15,7 @@ from boxpaint.interrupts import end
 from generator.foundation.seeds import MAX_SEED
 
 if TYPE_CHECKING:
-    from detection.importers.report import ImportReport
-    from detection.importers.types import ImportOptions
+    from detection.formats.importing import ImportOptions, ImportReport
 
 _SHOWN_EXAMPLE = 110
 
@@ -71,7 +70,7 @@ def import_command(
     Near-duplicates stay on one side of the splits that are made; in splits of the source they are listed.
     """
     from detection.datasets.splits import parse_shares
-    from detection.importers.types import ImportOptions
+    from detection.formats.importing import ImportOptions
 
     first: Literal[0, 1] | None = None if first_pixel is None else 1 if first_pixel else 0
     options = ImportOptions(
@@ -90,7 +89,7 @@ def import_command(
 
 def run_import(source: Path, out: Path, options: ImportOptions) -> None:
     """Import with a bar, and say what came of it. Raises BoxpaintError."""
-    from detection.importers.run import import_set
+    from detection.formats.importing import import_set
 
     columns = (TextColumn("reading pictures"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:

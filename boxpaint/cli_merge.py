@@ -14,7 +14,7 @@ from boxpaint.detect_inputs import parse_renames
 from generator.foundation.errors import BoxpaintError
 
 if TYPE_CHECKING:
-    from detection.exporters.report import ExportReport
+    from detection.formats.exporting import ExportReport
 
 
 def merge(
@@ -34,8 +34,8 @@ def merge(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Make one data set of several; classes are matched by name, and each picture says if it is synthetic."""
-    from detection.exporters.merging import merge_sets
-    from detection.exporters.types import ExportOptions
+    from detection.formats.merging import merge_sets
+    from detection.formats.target import ExportOptions
 
     if len(folders) < 2:
         raise BoxpaintError(f"merge what with {folders[0]}? Name two data sets or more")

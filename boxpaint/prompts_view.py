@@ -12,7 +12,7 @@ from boxpaint.console import Table
 from generator.config import Config
 from generator.prompts.book import BookRow, Captions, PromptBook
 from generator.prompts.make import RowProgress, make_book
-from generator.spec.spec import Spec
+from generator.spec import Spec
 
 
 def make_and_show(

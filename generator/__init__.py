@@ -1,12 +1,6 @@
-"""boxpaint's generator: two CSV files in, an annotated data set out.
+"""boxpaint's generator: two CSV files in, an annotated data set out. `boxpaint` hands on the public names below.
 
-    from generator import Config, generate, load_spec
-
-    config = Config.load("configs/pocket.yaml")
-    spec = load_spec("background.csv", "classes.csv", canvas_wh=config.canvas_wh)
-    dataset = generate(spec, config, out="dataset")
-
-Importing this package loads neither torch nor pandas; the names below are fetched when first used (PEP 562).
+Importing this package loads neither torch nor pandas: a name is fetched when it is first used (PEP 562).
 """
 
 from __future__ import annotations
@@ -21,9 +15,9 @@ if TYPE_CHECKING:
     from generator.foundation.errors import BoxpaintError
     from generator.foundation.geometry import Box
     from generator.foundation.version import __version__
-    from generator.plan.plan import Plan, ScenePlan
+    from generator.plan import Plan, ScenePlan
     from generator.run import Listener, generate
-    from generator.spec.spec import Spec, load_spec
+    from generator.spec import Spec, load_spec
 
 _HOMES = {
     "BoxpaintError": "generator.foundation.errors",
@@ -31,12 +25,12 @@ _HOMES = {
     "Config": "generator.config",
     "Dataset": "generator.dataset.folder",
     "Listener": "generator.run",
-    "Plan": "generator.plan.plan",
-    "ScenePlan": "generator.plan.plan",
-    "Spec": "generator.spec.spec",
+    "Plan": "generator.plan",
+    "ScenePlan": "generator.plan",
+    "Spec": "generator.spec",
     "__version__": "generator.foundation.version",
     "generate": "generator.run",
-    "load_spec": "generator.spec.spec",
+    "load_spec": "generator.spec",
     "validate_dataset": "generator.dataset.validation",
 }
 

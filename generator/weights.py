@@ -13,8 +13,9 @@ from pathlib import Path
 from generator.bundles import BUNDLES, ModelRef, load_card
 from generator.config import Config
 from generator.foundation.errors import DomainError, ModelNotFoundError
-from generator.prompts.models import PromptModels
-from generator.spec.spec import Spec
+from generator.foundation.storage import sha256_of
+from generator.prompts.sources import PromptModels
+from generator.spec import Spec
 
 # What from_pretrained loads: not the checkpoints of other programs and the safety checkers that lie beside.
 _WEIGHTS = re.compile(
@@ -54,6 +55,17 @@ def local_fault(ref: ModelRef) -> str | None:
         return None
     files = (str(path.relative_to(folder)) for pattern in ("*", "*/*") for path in folder.glob(pattern))
     return weights_fault(ref, files)
+
+
+def fingerprint(ref: ModelRef) -> str:
+    """What identifies a model's weights: the commit of a hub snapshot, or a hash over a folder's weight files.
+
+    Read after loading; a hub model that is not in the cache gives its wished revision.
+    """
+    if ref.folder:
+        return "sha256:" + "+".join(sha256_of(file)[:12] for file in ref.weight_files())
+    snapshot = ref.hub_snapshot()
+    return f"commit:{snapshot.name}" if snapshot else f"revision:{ref.revision}"
 
 
 def check_models(refs: Mapping[str, ModelRef], *, offline: bool, advice: str = "", trust_cache: bool = True) -> None:

@@ -16,7 +16,7 @@ from detection.datasets.read import read_rgb
 from detection.datasets.types import DetectionDataset
 from generator.foundation.errors import BoxpaintError
 from generator.foundation.seeds import derive_rng
-from generator.plan.ground import Ground
+from generator.plan.placing import Ground
 from generator.spec.calibration import DECILES, ClassCalibration
 
 # A few boxes scatter too little or too much by chance: as if so many more had the usual spread of sizes and shapes.

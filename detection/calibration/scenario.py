@@ -17,8 +17,8 @@ from detection.datasets.read import read_detection_set
 from detection.datasets.types import DetectionDataset
 from detection.runs.sources import Source
 from generator.dataset.validation import find_annotation_files
+from generator.spec import BACKGROUND_COLUMNS, CLASS_COLUMNS, MAX_APPEAR, MIN_SIDE_PX, SIZE_COLUMNS
 from generator.spec.references import COCO_PREFIX, reference_fault
-from generator.spec.rules import BACKGROUND_COLUMNS, CLASS_COLUMNS, MAX_APPEAR, MIN_SIDE_PX, SIZE_COLUMNS
 
 BACKGROUND_PROMPT, BACKGROUND_PICTURES = "a photo of an empty scene", 100
 # Of counts and sizes the middle eight tenths, of places nearly all: the tails of a few boxes say nothing.

@@ -24,8 +24,8 @@ from detection.work_folder import remove
 from generator.bundles import ModelRef
 from generator.dataset.pictures import spread
 from generator.foundation.errors import BoxpaintError
-from generator.foundation.loading import fingerprint
-from generator.prompts.captioner import BATCH_SIZE, Captioner
+from generator.prompts.models import BATCH_SIZE, Captioner
+from generator.weights import fingerprint
 
 # Pictures that are captioned before and after; with beam search, a picture takes a second or two on a CPU.
 MAX_SCORED_PICTURES = 1000

@@ -13,9 +13,9 @@ import numpy as np
 from detection.classifier.crops import BACKGROUND, Crops, cut_crops
 from detection.classifier.settings import ClassifierSettings
 from detection.datasets.categories import choose_categories, rename_categories
+from detection.datasets.names import splits_of_kind
 from detection.datasets.near_duplicates import near_duplicate_groups
 from detection.datasets.read import read_detection_set
-from detection.datasets.split_names import splits_of_kind
 from detection.datasets.splits import split_set
 from detection.datasets.types import DetectionDataset
 from generator.dataset.validation import find_annotation_files

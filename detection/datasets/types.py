@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -123,3 +125,19 @@ class DetectionDataset:
         """Pictures in which a category is not, or not all, labelled; only categories of which there are any."""
         found = Counter(label for sample in self.samples for label in sample.not_exhaustive)
         return {name: found[number] for number, name in enumerate(self.categories, start=1) if found[number]}
+
+
+def digest_of_set(data: DetectionDataset, pictures: Iterable[str]) -> str:
+    """SHA-256, in hex, over categories, pictures and labels in their order; where the files lie does not count.
+
+    `pictures`: a digest of each picture's file.
+    """
+    digest = hashlib.sha256(json.dumps(data.categories).encode())
+    for sample, picture in zip(data.samples, pictures, strict=True):
+        digest.update(picture.encode())
+        for array in (sample.boxes_xyxy, sample.labels, sample.requested_xyxy, sample.tight_xyxy):
+            digest.update(array.tobytes())
+        digest.update(json.dumps(sample.segmentations).encode())
+        if sample.not_exhaustive:  # else it is what it was before there were any
+            digest.update(json.dumps(sorted(sample.not_exhaustive)).encode())
+    return digest.hexdigest()

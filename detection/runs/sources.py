@@ -11,10 +11,9 @@ from typing import Any, Literal
 from detection.calibration.boxes import BoxMode, BoxScale
 from detection.calibration.labels import with_boxes
 from detection.datasets.categories import check_same_categories, choose_categories, rename_categories
-from detection.datasets.digest import digest_of_set
+from detection.datasets.names import split_of_name, splits_of_kind
 from detection.datasets.read import read_detection_set
-from detection.datasets.split_names import split_of_name, splits_of_kind
-from detection.datasets.types import DetectionDataset
+from detection.datasets.types import DetectionDataset, digest_of_set
 from generator.dataset.validation import find_annotation_files
 from generator.foundation.errors import BoxpaintError, DatasetError, Fault
 from generator.foundation.storage import sha256_of, translate_os_errors

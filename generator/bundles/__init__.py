@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from generator.foundation.errors import ConfigError, DomainError, Fault
-from generator.spec.spec import Spec
+from generator.spec import Spec
 
 BUNDLES: dict[str, Path] = {
     "pocket": Path(__file__).parent / "pocket",

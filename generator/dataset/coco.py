@@ -17,13 +17,13 @@ from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
+from scipy.ndimage import binary_fill_holes
 
 from generator.dataset.record import ObjectRecord, SceneRecord, decode_mask
-from generator.foundation.geometry import Box
+from generator.foundation.geometry import Box, box_of_mask
 from generator.foundation.storage import atomic_writer, make_folder
 from generator.foundation.version import __version__
-from generator.labels.labelling import fill_holes
-from generator.plan.plan import Plan
+from generator.plan import Plan
 
 SPLITS = ("train", "val")
 # Contours are traced on a mask blown up this many times, so that they run along the edges of pixels, not through
@@ -118,14 +118,14 @@ def _window(mask: np.ndarray) -> tuple[slice, slice]:
 
     From even pixels on, so that halves are rounded as they are on the canvas.
     """
-    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    if not len(rows):
+    box = box_of_mask(mask)
+    if box is None:
         return slice(0, 1), slice(0, 1)
-    return _padded(rows), _padded(columns)
+    return _padded(box.y_min, box.y_max), _padded(box.x_min, box.x_max)
 
 
-def _padded(places: np.ndarray) -> slice:
-    return slice(max(0, int(places[0]) // 2 * 2 - 2), int(places[-1]) + 3)
+def _padded(low: int, high: int) -> slice:
+    return slice(max(0, low // 2 * 2 - 2), high + 2)
 
 
 def _without_straight_points(points: np.ndarray) -> np.ndarray:
@@ -151,7 +151,7 @@ def _annotation(item: ObjectRecord, record: SceneRecord, plan: Plan, category_id
     if plan.config.output.segmentation == "rle":
         segmentation = {"size": list(item.mask.size), "counts": item.mask.counts}
     else:
-        mask = fill_holes(mask)  # what a smaller object covers in the middle; polygons cannot say it
+        mask = binary_fill_holes(mask)  # what a smaller object covers in the middle; polygons cannot say it
         segmentation = _trace(mask, (columns.start, rows.start))
     return {
         "id": record.index * plan.max_objects + item.object_index + 1,

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from generator.dataset.record import SceneRecord
 from generator.foundation.errors import DatasetError, Fault
 from generator.foundation.geometry import Box
-from generator.plan.plan import ScenePlan
+from generator.plan import ScenePlan
 
 # Okabe and Ito 2008: told apart by colour-blind eyes as well; black left out, yellow first.
 PALETTE = ("#F0E442", "#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#0072B2", "#FFFFFF")

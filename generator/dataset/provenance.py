@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from generator.config_sections import OutputConfig
+from generator.config import OutputConfig
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 # zlib level 1: three times as fast as Pillow's default for a tenth more bytes.

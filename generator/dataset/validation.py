@@ -17,7 +17,7 @@ from generator.foundation.errors import DatasetError, Fault
 from generator.foundation.folder_kinds import IMPORTED, PAINTED, add_kind, kind_of
 from generator.foundation.storage import sha256_of
 from generator.labels.segmentation import decode_segmentation, distance_from_mask
-from generator.spec.rules import MAX_NAME
+from generator.spec import MAX_NAME
 
 _REQUIRED = {
     "images": ("id", "file_name", "width", "height"),

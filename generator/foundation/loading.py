@@ -19,7 +19,6 @@ from safetensors import SafetensorError
 
 from generator.bundles import ModelRef
 from generator.foundation.errors import ModelError, ModelNotFoundError
-from generator.foundation.storage import sha256_of
 from generator.weights import check_models, local_fault
 
 Model = TypeVar("Model")
@@ -144,17 +143,6 @@ def with_words(tokenizer: Any) -> Any:
     if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
         raise ValueError("the files of its tokenizer are missing")
     return tokenizer
-
-
-def fingerprint(ref: ModelRef) -> str:
-    """What identifies a model's weights: the commit of a hub snapshot, or a hash over a folder's weight files.
-
-    Read after loading; a hub model that is not in the cache gives its wished revision.
-    """
-    if ref.folder:
-        return "sha256:" + "+".join(sha256_of(file)[:12] for file in ref.weight_files())
-    snapshot = ref.hub_snapshot()
-    return f"commit:{snapshot.name}" if snapshot else f"revision:{ref.revision}"
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -14,14 +14,14 @@ import numpy as np
 
 from generator.config import Config
 from generator.dataset.review import Rejected
-from generator.labels.verifying.verifier import Verifier, View
+from generator.labels.verifier import Verifier, View
 from generator.painting.backgrounds import paint_backgrounds
 from generator.painting.easel import Easel, Turn, next_turns, visible_masks
 from generator.painting.judging import Judged, job_of, judge, stitched_in
 from generator.painting.looks import as_finished, finish_easels
 from generator.painting.painter import Painter
 from generator.painting.stopwatch import Stopwatch
-from generator.plan.plan import ScenePlan
+from generator.plan import ScenePlan
 from generator.types import PaintedObject, Scene, label_from_mask
 
 OnObject = Callable[[int], None]

@@ -12,8 +12,8 @@ import torch
 
 from generator.config import Config
 from generator.foundation.loading import is_out_of_memory
+from generator.plan import Plan
 from generator.plan.balance import usual_count
-from generator.plan.plan import Plan
 
 # Compiling takes one to two minutes a UNet, and at 512 px takes about a third off the 0.17 s that an object costs on an
 # H200 (258 against 420 TFLOP/s): below so many pictures it is not paid back.
@@ -30,7 +30,7 @@ def should_compile(config: Config, device: torch.device, pictures: int) -> bool:
     """Decide by the length of the whole plan, not by what is left of it: a run that goes on paints the same bytes."""
     if config.compile != "auto":
         return config.compile == "on"
-    return device.type == "cuda" and config.painting.cache_every == 1 and pictures >= WORTH_PICTURES
+    return device.type == "cuda" and pictures >= WORTH_PICTURES
 
 
 def compile_unets(

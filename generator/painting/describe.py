@@ -10,8 +10,8 @@ import torch
 
 from generator.config import Config
 from generator.foundation.device import choose_device, choose_dtype
-from generator.foundation.loading import fingerprint
 from generator.painting.batch_size import choose_batch_size
+from generator.weights import fingerprint
 
 
 def describe_models(config: Config, *, threads: int) -> dict[str, str]:

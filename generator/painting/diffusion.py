@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from generator.config_sections import PaintingConfig
+from generator.config import PaintingConfig
 from generator.painting.models import DiffusionModel
 from generator.painting.prediction import Masking, Predictor
 

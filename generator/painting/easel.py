@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from generator.config import Config
-from generator.config_sections import LabelConfig
+from generator.config import Config, LabelConfig
 from generator.dataset.review import Rejected
 from generator.foundation.geometry import Box, intersection_area
 from generator.painting.backgrounds import Background
 from generator.painting.crop import CropFrame, frame_around
 from generator.painting.painter import Painter
-from generator.plan.plan import Placement, ScenePlan
+from generator.plan import Placement, ScenePlan
 from generator.types import Attempt, PaintedObject
 
 

@@ -11,8 +11,7 @@ import numpy as np
 import torch
 
 from generator.bundles import ModelRef
-from generator.config import Config
-from generator.config_sections import PaintingConfig
+from generator.config import Config, PaintingConfig
 from generator.foundation.device import choose_device, choose_dtype, free_cached_memory
 from generator.foundation.errors import ModelError
 from generator.foundation.loading import is_out_of_memory

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from generator.config_sections import PaintingConfig
-from generator.labels.checks.evidence import Evidence
+from generator.config import PaintingConfig
+from generator.labels.checks import Evidence
 from generator.labels.labelling import find_painted
 from generator.painting.blenders import BLENDERS
 from generator.painting.colour import match_to_ring
 from generator.painting.crop import CropFrame, to_canvas
 from generator.painting.mask import blend_weights
-from generator.plan.plan import Placement
+from generator.plan import Placement
 
 # Softness of the blend as a share of the border around the box: it fades in the border's outer part, off the object.
 SOFTNESS = 0.6

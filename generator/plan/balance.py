@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from generator.foundation.errors import BoxpaintError
-from generator.spec.spec import ClassSpec, Spec
+from generator.spec import ClassSpec, Spec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

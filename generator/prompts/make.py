@@ -19,8 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from generator.config import Config
-from generator.config_sections import PromptsConfig
+from generator.config import Config, PromptsConfig
 from generator.foundation.seeds import derive_rng, derive_seed
 from generator.foundation.storage import sha256_of
 from generator.prompts.book import (
@@ -35,13 +34,11 @@ from generator.prompts.book import (
     key_position,
 )
 from generator.prompts.cache import MadeRow, keep_row, read_row
-from generator.prompts.captions import caption_references
-from generator.prompts.compose import attributes_for, compose
-from generator.prompts.models import PromptModels
 from generator.prompts.rules import Limits, Rules, blocked_words, clean, rules_for_background, rules_for_class
-from generator.spec.spec import Spec
+from generator.prompts.sources import PromptModels, attributes_for, caption_references, compose
+from generator.spec import Spec
 
-# Position of the book below the run's seed, beside the plan's (generator/plan/plan.py).
+# Position of the book below the run's seed, beside the plan's (generator/plan).
 BOOK = 2**32 - 2
 _ATTRIBUTES, _LINES, _CONTEXT = 0, 1, 2
 # Lines written in the first batch of a row, and in its largest: a batch takes as long as its longest line, whatever its
@@ -254,7 +251,7 @@ def _sources(wish: _Wish, spec: Spec, config: Config, models: PromptModels) -> d
 
 def _written(wish: _Wish, config: Config, models: PromptModels) -> Iterator[str]:
     """Yield endless lines of GPT-2: half go on from a seed text, half begin afresh below some of them."""
-    from generator.prompts.enricher import Sampling
+    from generator.prompts.models import Sampling
 
     settings = config.prompts
     sampling = Sampling(

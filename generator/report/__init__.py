@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jinja2
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from PIL import Image
 
 from generator.audit.files import AUDIT_PICTURE, read_audit
@@ -16,8 +21,6 @@ from generator.dataset.pictures import category_colours, draw_record, spread, ti
 from generator.dataset.record import AttemptRecord, ObjectRecord, SceneRecord
 from generator.foundation.storage import translate_os_errors, write_bytes, write_text
 from generator.foundation.version import __version__
-from generator.report.environment import page_environment
-from generator.report.plots import box_plots
 from generator.report.statistics import Collector, PromptCounter, Statistics
 
 SHEET_SCENES, SHEET_COLUMNS, SHEET_CELL_PX = 24, 4, 420
@@ -130,3 +133,98 @@ def _seconds_per_stage(run: RunFolder) -> list[tuple[str, float]]:
         for stage, spent in line["seconds"].items():
             seconds[stage] = seconds.get(stage, 0.0) + spent
     return sorted(seconds.items(), key=lambda item: -item[1])
+
+
+# Fixed, so that the same data set gives the same page.
+_STYLE: Any = {"svg.hashsalt": "boxpaint", "svg.fonttype": "none", "text.parse_math": False, "font.size": 9}
+_DARK = "#1b1b1f"
+MAX_VECTOR_POINTS = 2000
+
+
+def box_plots(statistics: Statistics, canvas_wh: tuple[int, int], colours: Mapping[str, str]) -> str:
+    """Draw counts, sizes and positions of the labels side by side; returns one SVG element."""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(12, 3.6), layout="constrained", facecolor=_DARK)
+        counts, sizes, places = figure.subplots(1, 3)
+        _plot_counts(counts, statistics, colours)
+        _plot_sizes(sizes, statistics, colours)
+        _plot_places(places, statistics, colours, canvas_wh)
+        for axes in (counts, sizes, places):
+            _darken(axes)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _plot_counts(axes: Axes, statistics: Statistics, colours: Mapping[str, str]) -> None:
+    names = [category.name for category in statistics.categories]
+    train = [category.train for category in statistics.categories]
+    axes.barh(names, train, color=[colours[name] for name in names])
+    axes.barh(names, [c.val for c in statistics.categories], left=train, color="#888888", label="val")
+    axes.invert_yaxis()
+    axes.set_title("Labels per class (grey: validation)")
+
+
+def _plot_sizes(axes: Axes, statistics: Statistics, colours: Mapping[str, str]) -> None:
+    for category in statistics.categories:
+        if category.painted_wh:
+            widths, heights = zip(*category.painted_wh, strict=True)
+            _scatter(axes, widths, heights, colours[category.name])
+    axes.set_title("Size of the boxes")
+    axes.set_xlabel("width, px")
+    axes.set_ylabel("height, px")
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
+
+
+def _plot_places(axes: Axes, statistics: Statistics, colours: Mapping[str, str], canvas_wh: tuple[int, int]) -> None:
+    for category in statistics.categories:
+        if category.centres:
+            x, y = zip(*category.centres, strict=True)
+            _scatter(axes, x, y, colours[category.name])
+    axes.set_xlim(0, canvas_wh[0])
+    axes.set_ylim(canvas_wh[1], 0)
+    axes.set_aspect("equal")
+    axes.set_title("Centres of the boxes")
+
+
+def _scatter(axes: Axes, x: Sequence[float], y: Sequence[float], colour: str) -> None:
+    # Past some thousand points a bitmap inside the SVG is smaller, and no eye sees the difference.
+    axes.scatter(x, y, s=12, alpha=0.7, color=colour, rasterized=len(x) > MAX_VECTOR_POINTS)
+
+
+def _darken(axes: Axes) -> None:
+    axes.set_facecolor("#26262b")
+    axes.tick_params(colors="#c8c8cc")
+    for text in (axes.title, axes.xaxis.label, axes.yaxis.label):
+        text.set_color("#e4e4e8")
+    for spine in axes.spines.values():
+        spine.set_color("#4a4a50")
+
+
+_MARKUP = re.compile(r"[|<\[`]")
+
+
+def page_environment(package: str) -> jinja2.Environment:
+    """Make an environment for the folder templates/ of a package; HTML is escaped, other text is not.
+
+    Filters: `figure` shows a number with three digits, NaN as a dash; `cell` is for a table of Markdown.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader(package),
+        # Prompts and names of files and classes are the user's text: never taken for HTML.
+        autoescape=lambda name: name is not None and ".html" in name,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["figure"] = lambda value: f"{value:.3f}" if value == value else "–"
+    environment.filters["cell"] = _markdown_cell
+    return environment
+
+
+def _markdown_cell(text: str) -> str:
+    """Keep a text from breaking out of its table cell, and from being read as a tag, a link or a picture."""
+    return _MARKUP.sub(r"\\\g<0>", " ".join(text.split()))

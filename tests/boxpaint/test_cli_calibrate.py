@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from generator.spec import load_spec
 from generator.spec.calibration import write_calibration
-from generator.spec.spec import load_spec
 from tests.boxpaint.commands import assert_help_is_light
 from tests.boxpaint.terminal import Terminal
 from tests.detection.discs import SIZE_WH, disc_splits

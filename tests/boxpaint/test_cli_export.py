@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from detection.exporters.registry import EXPORTERS
+from detection.formats.registry import WRITERS
 from generator.dataset.validation import validate_dataset
 from tests.boxpaint.commands import assert_help_is_light
 from tests.boxpaint.terminal import Terminal
-from tests.detection.exporters.sets import without_masks, write_set
+from tests.detection.formats.sets import without_masks, write_set
 
 HEAVY = {"torch", "transformers", "pandas", "polars", "imagehash", "scipy", "PIL", "cv2"}
 
@@ -28,7 +28,7 @@ def test_help_loads_no_heavy_package() -> None:
     assert_help_is_light("export", heavy=HEAVY)
 
 
-@pytest.mark.parametrize("form", EXPORTERS)
+@pytest.mark.parametrize("form", WRITERS)
 def test_every_format(form: str, terminal: Terminal) -> None:
     code, out, errors = terminal.boxpaint("export", "pets", "--format", form, "--out", "out")
     assert code == 0, errors
@@ -95,7 +95,7 @@ def test_stopped_in_the_middle_it_leaves_nothing(terminal: Terminal) -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    terminal.monkeypatch.setattr("detection.exporters.work.Work.lay", stop)
+    terminal.monkeypatch.setattr("detection.formats.target.Work.lay", stop)
     code, out, _ = terminal.boxpaint("export", "pets", "--format", "yolo", "--out", "out")
     assert code == 130
     assert "stopped; out is as it was" in out

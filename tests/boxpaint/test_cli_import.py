@@ -7,7 +7,7 @@ import pytest
 
 from tests.boxpaint.commands import assert_help_is_light
 from tests.boxpaint.terminal import Terminal
-from tests.detection.importers.sources import voc_xml, write, write_pictures
+from tests.detection.formats.sources import voc_xml, write, write_pictures
 
 
 @pytest.fixture()
@@ -106,7 +106,7 @@ def test_stopped_in_the_middle_it_leaves_nothing(workplace: Path, terminal: Term
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    terminal.monkeypatch.setattr("detection.importers.run.mend_objects", stop)
+    terminal.monkeypatch.setattr("detection.formats.importing.mend_objects", stop)
     code, out, _ = terminal.boxpaint("import", "pets", "--out", "real")
     assert code == 130
     assert "stopped; real is as it was" in out

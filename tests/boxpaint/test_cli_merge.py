@@ -10,7 +10,7 @@ from generator.dataset.validation import validate_dataset
 from tests.boxpaint.commands import assert_help_is_light
 from tests.boxpaint.terminal import Terminal
 from tests.boxpaint.test_cli_export import HEAVY
-from tests.detection.exporters.sets import write_set
+from tests.detection.formats.sets import write_set
 
 
 @pytest.fixture()

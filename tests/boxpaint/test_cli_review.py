@@ -21,7 +21,7 @@ from generator.config import Config
 from generator.dataset.record import SceneRecord, read_record
 from generator.dataset.review import REVIEW
 from generator.run import generate
-from generator.spec.spec import Spec, load_spec
+from generator.spec import Spec, load_spec
 from tests.boxpaint.commands import ENVIRONMENT
 from tests.generator.records import draw_run
 

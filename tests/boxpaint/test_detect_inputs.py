@@ -12,7 +12,7 @@ from boxpaint.detect_inputs import Inputs, show_inputs
 from detection.calibration.scale import BoxScale
 from detection.datasets.types import DetectionDataset, Sample
 from detection.runs.sources import Source
-from generator.config_sections import OutputConfig
+from generator.config import OutputConfig
 from generator.dataset.provenance import encode_image, xmp_packet
 
 

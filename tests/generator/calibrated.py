@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from generator.config import Config
-from generator.plan.plan import Plan
+from generator.plan import Plan
+from generator.spec import BackgroundSpec, ClassSpec, Spec
 from generator.spec.calibration import ClassCalibration
-from generator.spec.spec import BackgroundSpec, ClassSpec, Spec
 
 CANVAS_WH = (400, 100)  # the square root of its area is 200 px
 

@@ -17,10 +17,10 @@ from generator.dataset.folder import RunFolder
 from generator.dataset.record import SceneRecord, record_of
 from generator.engines import make_engine
 from generator.foundation.geometry import Box
-from generator.plan.plan import Placement, Plan, ScenePlan
+from generator.plan import Placement, Plan, ScenePlan
 from generator.prompts.make import make_book
 from generator.report import write_report
-from generator.spec.spec import Spec
+from generator.spec import Spec
 from generator.types import Attempt, PaintedObject, Scene, Sighting, Verdict, label_from_mask
 
 

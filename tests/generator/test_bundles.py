@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from generator.bundles import BUNDLES, CARD_FILE, BundleCard, ModelRef, load_card
 from generator.config import Config
 from generator.foundation.errors import ConfigError, DomainError
-from generator.spec.spec import BackgroundSpec, ClassSpec, Spec, load_spec
+from generator.spec import BackgroundSpec, ClassSpec, Spec, load_spec
 
 ROOT = Path(__file__).parents[2]
 CARD = {

@@ -9,10 +9,10 @@ import pytest
 from generator.config import Config
 from generator.dataset.record import SceneRecord, read_record
 from generator.foundation.errors import ModelError, PromptsError, RunMismatchError
-from generator.plan.plan import Plan
+from generator.plan import Plan
 from generator.prompts.book import ENRICHED_FILE, BookRow, Enriched, PromptBook, Text, read_book, row_keys, write_book
 from generator.run import Listener, generate
-from generator.spec.spec import Spec, load_spec
+from generator.spec import Spec, load_spec
 
 pytestmark = pytest.mark.slow
 

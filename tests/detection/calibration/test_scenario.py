@@ -10,9 +10,9 @@ import pytest
 
 from detection.calibration.scenario import ClassRow, canvas_like, class_rows, tables
 from detection.runs.sources import read_source
-from generator.spec.spec import load_spec
-from tests.detection.exporters.sets import label
-from tests.detection.importers.sources import coco_json, draw, encode, write
+from generator.spec import load_spec
+from tests.detection.formats.sets import label
+from tests.detection.formats.sources import coco_json, draw, encode, write
 
 CANVAS = (400, 200)
 SIZE_WH = (40, 30)

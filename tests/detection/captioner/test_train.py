@@ -23,7 +23,7 @@ from detection.captioner.train import fine_tune
 from generator.bundles import ModelRef
 from generator.foundation.errors import BoxpaintError, DatasetError, ModelNotFoundError, RunMismatchError
 from generator.foundation.stopping import Stopped
-from generator.prompts.captioner import Captioner
+from generator.prompts.models import Captioner
 
 pytestmark = pytest.mark.slow
 

@@ -10,9 +10,8 @@ import pytest
 from PIL import Image
 
 from detection.datasets.categories import choose_categories, rename_categories
-from detection.datasets.digest import digest_of_set
 from detection.datasets.read import open_rgb, read_detection_set, read_rgb
-from detection.datasets.types import DetectionDataset, Sample
+from detection.datasets.types import DetectionDataset, Sample, digest_of_set
 from detection.datasets.write import write_coco
 from generator.dataset.validation import validate_dataset
 from generator.foundation.errors import DatasetError

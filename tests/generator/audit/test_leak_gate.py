@@ -14,12 +14,11 @@ from generator.config import Config
 from generator.dataset.folder import RunFolder
 from generator.foundation.errors import DatasetError, LeakError
 from generator.foundation.geometry import Box
-from generator.plan.plan import Placement, Plan
+from generator.plan import Placement, Plan
 from generator.prompts.book import PromptBook
 from generator.prompts.make import make_book
 from generator.run import Listener, generate
-from generator.spec.rules import Length
-from generator.spec.spec import BackgroundSpec, ClassSpec, Spec
+from generator.spec import BackgroundSpec, ClassSpec, Length, Spec
 from generator.types import PaintedObject, Scene
 
 pytestmark = pytest.mark.slow

@@ -12,9 +12,9 @@ import pytest
 from generator.config import Config
 from generator.dataset.folder import RunFolder
 from generator.foundation.errors import PromptsError, RunMismatchError
-from generator.plan.plan import Plan
+from generator.plan import Plan
 from generator.prompts.book import CAPTIONS_FILE, ENRICHED_FILE, BookRow, Captions, Enriched, PromptBook, Text
-from generator.spec.spec import BackgroundSpec, ClassSpec, Spec
+from generator.spec import BackgroundSpec, ClassSpec, Spec
 from generator.types import Scene
 
 PAINTER = {"device": "cpu", "torch": "2.12"}

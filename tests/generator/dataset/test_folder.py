@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from generator import plan as plans
 from generator.config import Config
 from generator.dataset.folder import Dataset, RunFolder
 from generator.dataset.record import decode_mask
 from generator.foundation.errors import BoxpaintError, DatasetError, RunMismatchError, StorageError
-from generator.plan import manifest
-from generator.plan.plan import Plan, ScenePlan
-from generator.spec.spec import BackgroundSpec, ClassSpec, Spec
+from generator.plan import Plan, ScenePlan
+from generator.spec import BackgroundSpec, ClassSpec, Spec
 from generator.types import Scene
 from tests.generator.records import drawn_scene
 
@@ -159,8 +159,8 @@ def test_scenes_beyond_six_digits_are_found(tmp_path: Path) -> None:
 
 
 def test_the_plan_goes_on_as_scenes_are_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manifest, "AHEAD", 4)
-    monkeypatch.setattr(manifest, "STEP", 2)
+    monkeypatch.setattr(plans, "AHEAD", 4)
+    monkeypatch.setattr(plans, "STEP", 2)
 
     def planned() -> int:
         return len((tmp_path / "plan.jsonl").read_bytes().splitlines())
@@ -289,7 +289,7 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("mine")
     before = contents(tmp_path)
-    with pytest.raises(RunMismatchError, match="not a boxpaint run folder") as raised:
+    with pytest.raises(RunMismatchError, match="is not a painted data set") as raised:
         RunFolder.open(tmp_path, plan_of(), overwrite=overwrite)
     assert "--out" in str(raised.value)
     assert contents(tmp_path) == before
@@ -301,7 +301,7 @@ def test_a_folder_with_somebody_elses_run_json_is_left_alone(tmp_path: Path) -> 
     (tmp_path / "run.json").write_text('{"wandb": 1}')
     before = contents(tmp_path)
     for overwrite in (False, True):
-        with pytest.raises(RunMismatchError, match="not a boxpaint run folder"):
+        with pytest.raises(RunMismatchError, match="is not a painted data set"):
             RunFolder.open(tmp_path, plan_of(), overwrite=overwrite)
     assert contents(tmp_path) == before
 

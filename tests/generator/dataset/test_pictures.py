@@ -10,7 +10,7 @@ from generator.dataset.pictures import PALETTE, category_colours, draw_boxes, dr
 from generator.dataset.record import BackgroundRecord, ObjectRecord, SceneRecord
 from generator.foundation.errors import DatasetError
 from generator.foundation.geometry import Box
-from generator.plan.plan import Placement, ScenePlan
+from generator.plan import Placement, ScenePlan
 
 YELLOW, BLUE = (0xF0, 0xE4, 0x42), (0x56, 0xB4, 0xE9)
 

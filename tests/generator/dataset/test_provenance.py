@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from generator.config_sections import OutputConfig
+from generator.config import OutputConfig
 from generator.dataset.provenance import SOURCE_TYPE, encode_image, says_synthetic, xmp_packet
 
 PNG, JPG = OutputConfig(image_format="png"), OutputConfig(image_format="jpg")

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from generator.dataset.record import SceneRecord, decode_mask, encode_mask, read_record, record_of
 from generator.foundation.errors import DatasetError
 from generator.foundation.geometry import Box
-from generator.plan.plan import Placement, ScenePlan, Unplaced
+from generator.plan import Placement, ScenePlan, Unplaced
 from generator.types import Attempt, PaintedObject, Scene, Verdict, label_from_mask
 
 CANVAS_HW = (60, 80)

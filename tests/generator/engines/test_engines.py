@@ -15,7 +15,7 @@ from generator.engines import make_engine
 from generator.engines.local import LocalEngine
 from generator.foundation.errors import BoxpaintError, ConfigError
 from generator.run import Listener, generate
-from generator.spec.spec import Spec, load_spec
+from generator.spec import Spec, load_spec
 from tests.conftest import write_csv_files
 
 pytestmark = pytest.mark.slow

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from generator.config import Config
-from generator.foundation.clip import Clip
+from generator.foundation.vision_language import Clip
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ import torch
 from generator.bundles import ModelRef
 from generator.foundation.errors import ModelError, ModelNotFoundError
 from generator.foundation.geometry import Box
-from generator.foundation.loading import fingerprint
-from generator.foundation.owl import MIN_SCORE, Owl
+from generator.foundation.vision_language import MIN_SCORE, Owl
+from generator.weights import fingerprint
 from tests.generator.tiny_owl import save_tiny_owl
 
 TEXTS = ("a platelet", "a white blood cell", "a red blood cell")

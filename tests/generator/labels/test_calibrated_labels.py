@@ -14,8 +14,8 @@ from PIL import Image
 from generator.dataset.coco import export_coco
 from generator.dataset.record import SceneRecord, read_record
 from generator.dataset.validation import validate_dataset
-from generator.plan.plan import Plan
-from generator.spec.spec import ClassSpec
+from generator.plan import Plan
+from generator.spec import ClassSpec
 from tests.generator.calibrated import PLATELET, plan_of
 from tests.generator.records import painted_object, record_of_objects
 

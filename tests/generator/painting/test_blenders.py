@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from generator.config_sections import BlenderName
+from generator.config import BlenderName
 from generator.painting.blenders import BLENDERS, Blender
-from generator.plan.plan import BLENDERS_IN_MIX
+from generator.plan import BLENDERS_IN_MIX
 
 SIZES_HW = [(8, 8), (20, 20), (33, 47), (64, 96)]
 

@@ -11,8 +11,8 @@ from torch import nn
 
 from generator.config import Config
 from generator.painting.compiling import WORTH_PICTURES, compile_unets, count_pictures, should_compile
-from generator.plan.plan import Plan
-from generator.spec.spec import load_spec
+from generator.plan import Plan
+from generator.spec import load_spec
 
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
 
@@ -23,7 +23,6 @@ CUDA, CPU = torch.device("cuda"), torch.device("cpu")
         ({}, CUDA, WORTH_PICTURES, True),
         ({}, CUDA, WORTH_PICTURES - 1, False),
         ({}, CPU, 10 * WORTH_PICTURES, False),
-        ({"painting": {"cache_every": 2}}, CUDA, WORTH_PICTURES, False),
         ({"compile": "on"}, CPU, 1, True),
         ({"compile": "off"}, CUDA, WORTH_PICTURES, False),
     ],

@@ -8,8 +8,7 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from generator.bundles import ModelRef
-from generator.config import Config
-from generator.config_sections import PaintingConfig
+from generator.config import Config, PaintingConfig
 from generator.painting.diffusion import decode, denoise, encode, starting_noise
 from generator.painting.models import DiffusionModel, guidance_embedding, load_model
 from generator.painting.prediction import Masking

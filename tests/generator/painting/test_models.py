@@ -7,8 +7,9 @@ import torch
 from generator.bundles import ModelRef
 from generator.foundation.device import choose_device, choose_dtype
 from generator.foundation.errors import ModelError, ModelNotFoundError
-from generator.foundation.loading import fingerprint, is_out_of_memory
+from generator.foundation.loading import is_out_of_memory
 from generator.painting.models import load_model
+from generator.weights import fingerprint
 
 CPU = torch.device("cpu")
 

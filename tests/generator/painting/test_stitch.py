@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
-from generator.config_sections import PaintingConfig
+from generator.config import PaintingConfig
 from generator.foundation.geometry import Box
 from generator.painting.blenders import BLENDERS
 from generator.painting.crop import CropFrame, frame_around, to_native
 from generator.painting.stitch import Stitched, stitch
-from generator.plan.plan import Placement
+from generator.plan import Placement
 
 CANVAS_WH = (208, 160)
 every_blender = pytest.mark.parametrize("blender", BLENDERS)

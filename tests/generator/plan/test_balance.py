@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from generator.config import Config
 from generator.foundation.errors import BoxpaintError
+from generator.plan import Plan
 from generator.plan.balance import balance, shared_out
-from generator.plan.plan import Plan
-from generator.spec.rules import Length
-from generator.spec.spec import BackgroundSpec, ClassSpec, Spec
+from generator.spec import BackgroundSpec, ClassSpec, Length, Spec
 
 LEAST, MOST = Length(value=16, is_share=False), Length(value=20, is_share=False)
 SMALL = (LEAST, LEAST, MOST, MOST)

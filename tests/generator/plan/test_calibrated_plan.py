@@ -15,11 +15,9 @@ from hypothesis import strategies as st
 
 from generator.foundation.errors import SpecError
 from generator.foundation.geometry import Box, overlap_share
-from generator.plan.manifest import write_plan
-from generator.plan.plan import Plan, ScenePlan
+from generator.plan import Plan, ScenePlan, write_plan
+from generator.spec import MIN_SIDE_PX, ClassSpec, Length, Spec, load_spec
 from generator.spec.calibration import CALIBRATION, ClassCalibration, write_calibration
-from generator.spec.rules import MIN_SIDE_PX, Length
-from generator.spec.spec import ClassSpec, Spec, load_spec
 from tests.generator.calibrated import CANVAS_WH, PLATELET, config_of, plan_of
 
 PROPERTY = settings(max_examples=200, deadline=None, derandomize=True, database=None)

@@ -9,9 +9,8 @@ import pytest
 
 from generator.config import Config
 from generator.foundation.geometry import overlap_share
-from generator.plan.plan import Plan
-from generator.spec.rules import Length
-from generator.spec.spec import BackgroundSpec, ClassSpec, Spec
+from generator.plan import Plan
+from generator.spec import BackgroundSpec, ClassSpec, Length, Spec
 
 
 def percent(least: float, most: float) -> tuple[Length, Length, Length, Length]:

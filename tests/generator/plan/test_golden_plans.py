@@ -15,9 +15,8 @@ import numpy as np
 import pytest
 
 from generator.config import Config
-from generator.plan.manifest import write_plan
-from generator.plan.plan import Plan, ScenePlan
-from generator.spec.spec import load_spec
+from generator.plan import Plan, ScenePlan, write_plan
+from generator.spec import load_spec
 
 ROOT = Path(__file__).parents[3]
 LARGE_SEED = 2**62 + 7

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator.plan.ground import Ground
+from generator.plan.placing import Ground
 
 PROPERTY = settings(max_examples=100, deadline=None, derandomize=True, database=None)
 

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from generator import plan as manifest
 from generator.config import Config
-from generator.plan import manifest
-from generator.plan.manifest import count_planned, extend_plan, write_plan
-from generator.plan.plan import Plan
-from generator.spec.spec import BackgroundSpec, ClassSpec, Spec
+from generator.plan import Plan, count_planned, extend_plan, write_plan
+from generator.spec import BackgroundSpec, ClassSpec, Spec
 
 
 @pytest.fixture(autouse=True)

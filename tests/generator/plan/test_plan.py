@@ -12,11 +12,9 @@ from hypothesis import strategies as st
 from generator.config import Config
 from generator.foundation.errors import StorageError
 from generator.foundation.geometry import overlap_share
-from generator.plan.manifest import write_plan
+from generator.plan import BLENDERS_IN_MIX, Plan, ScenePlan, write_plan
 from generator.plan.placing import LONG_SIDE_SHARES, aspect_size_px, draw_size
-from generator.plan.plan import BLENDERS_IN_MIX, Plan, ScenePlan
-from generator.spec.rules import MIN_SIDE_PX, Length
-from generator.spec.spec import BackgroundSpec, ClassSpec, Spec, load_spec
+from generator.spec import MIN_SIDE_PX, BackgroundSpec, ClassSpec, Length, Spec, load_spec
 
 ROOT = Path(__file__).parents[3]
 CANVAS_WH = (400, 300)

@@ -6,10 +6,9 @@ from collections import Counter
 import pytest
 
 from generator.config import Config
-from generator.plan.manifest import write_plan
-from generator.plan.plan import Plan, ScenePlan
+from generator.plan import Plan, ScenePlan, write_plan
 from generator.prompts.book import BookRow, Enriched, PromptBook, Text
-from generator.spec.spec import BackgroundSpec, ClassSpec, Spec
+from generator.spec import BackgroundSpec, ClassSpec, Spec
 
 SPEC = Spec(
     backgrounds=(BackgroundSpec(prompt="a field", num_imgs=120), BackgroundSpec(prompt="a wood", num_imgs=80)),

@@ -23,7 +23,7 @@ from generator.prompts.book import (
     row_keys,
     write_book,
 )
-from generator.spec.spec import BackgroundSpec, ClassSpec, Spec
+from generator.spec import BackgroundSpec, ClassSpec, Spec
 
 FIELD = BackgroundSpec(prompt="a green field", num_imgs=3)
 COW = ClassSpec(prompt="a brown cow", name="cow", min_appear=1, max_appear=2)

@@ -25,7 +25,7 @@ from generator.prompts.book import (
     read_captions,
     write_book,
 )
-from generator.spec.spec import BackgroundSpec, ClassSpec, Spec
+from generator.spec import BackgroundSpec, ClassSpec, Spec
 
 SPEC = Spec(
     backgrounds=(BackgroundSpec(prompt="a green field", num_imgs=3),),

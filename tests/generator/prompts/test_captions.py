@@ -8,14 +8,13 @@ import pytest
 
 from generator.config import Config
 from generator.foundation.errors import ConfigError, SpecError
-from generator.foundation.loading import fingerprint
 from generator.prompts.book import PromptBook, Skipped, read_book, write_book
 from generator.prompts.cache import CAPTION_SETTINGS, CaptionCache
-from generator.prompts.captions import caption_references
 from generator.prompts.make import make_book
-from generator.prompts.models import PromptModels
+from generator.prompts.sources import PromptModels, caption_references
+from generator.spec import BackgroundSpec, ClassSpec, Spec
 from generator.spec.references import Reference, content_hash
-from generator.spec.spec import BackgroundSpec, ClassSpec, Spec
+from generator.weights import fingerprint
 
 ConfigOf = Callable[..., Config]
 Photo = Callable[..., Path]
@@ -179,9 +178,9 @@ def test_a_captioner_that_is_downloaded_first_is_known_by_its_commit_at_once(
 ):
     commit = "0123456789abcdef0123456789abcdef01234567"
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    from generator.prompts import captioner
+    from generator.prompts import models
 
-    real = captioner.Captioner
+    real = models.Captioner
 
     def download(ref, **options):
         repository = tmp_path / "hub" / "models--tiny--blip"
@@ -191,12 +190,12 @@ def test_a_captioner_that_is_downloaded_first_is_known_by_its_commit_at_once(
         (repository / "snapshots" / commit).symlink_to(tiny_language_models / "blip")
         return real(ref, **options)
 
-    monkeypatch.setattr(captioner, "Captioner", download)
+    monkeypatch.setattr(models, "Captioner", download)
     photo(tmp_path / "cows" / "1.png", 1)
     config = config_of(enrich="none", models={"captioner": {"id": "tiny/blip", "revision": "main", "folder": None}})
     first = make_book(spec_of(tmp_path), config)
     assert first.captions.model == first.enriched.models["captioner"] == f"commit:{commit}"
-    monkeypatch.setattr(captioner, "Captioner", real)
+    monkeypatch.setattr(models, "Captioner", real)
     assert make_book(spec_of(tmp_path), config).files() == first.files()
 
 

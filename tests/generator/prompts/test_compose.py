@@ -6,8 +6,8 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from generator.prompts.compose import attributes_for, compose
-from generator.spec.spec import AttributeSpec
+from generator.prompts.sources import attributes_for, compose
+from generator.spec import AttributeSpec
 
 
 def attribute(name: str, text: str, applies_to: str = "") -> AttributeSpec:

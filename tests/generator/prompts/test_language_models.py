@@ -12,13 +12,11 @@ import torch
 
 from generator.bundles import ModelRef, load_card
 from generator.config import Config
-from generator.foundation.clip import Clip
 from generator.foundation.errors import ConfigError, ModelError, ModelNotFoundError
-from generator.foundation.loading import fingerprint
-from generator.prompts.captioner import BATCH_SIZE, Captioner
-from generator.prompts.embedder import SentenceEmbedder, load_embedder
-from generator.prompts.enricher import Enricher, Sampling
-from generator.prompts.models import PromptModels
+from generator.foundation.vision_language import Clip
+from generator.prompts.models import BATCH_SIZE, Captioner, Enricher, Sampling, SentenceEmbedder, load_embedder
+from generator.prompts.sources import PromptModels
+from generator.weights import fingerprint
 
 REPOSITORY = Path(__file__).parents[3]
 CPU = torch.device("cpu")

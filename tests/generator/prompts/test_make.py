@@ -13,8 +13,8 @@ from generator.foundation.errors import ConfigError
 from generator.prompts import make
 from generator.prompts.book import BookRow, PromptBook, Text, read_book, write_book
 from generator.prompts.make import RowProgress, make_book
-from generator.prompts.models import PromptModels
-from generator.spec.spec import AttributeSpec, BackgroundSpec, ClassSpec, Spec
+from generator.prompts.sources import PromptModels
+from generator.spec import AttributeSpec, BackgroundSpec, ClassSpec, Spec
 
 ConfigOf = Callable[..., Config]
 

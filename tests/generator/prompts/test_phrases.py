@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator.prompts.phrases import find_phrases
-from generator.prompts.rules import class_phrases, clean
-from generator.spec.spec import ClassSpec
+from generator.prompts.rules import class_phrases, clean, find_phrases
+from generator.spec import ClassSpec
 
 PROPERTY = settings(max_examples=300, deadline=None, derandomize=True, database=None)
 

@@ -4,16 +4,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator.prompts.phrases import find_phrases
 from generator.prompts.rules import (
     Limits,
     Rules,
     blocked_words,
+    find_phrases,
     opposites,
     rules_for_background,
     rules_for_class,
 )
-from generator.spec.spec import BackgroundSpec, ClassSpec, Spec
+from generator.spec import BackgroundSpec, ClassSpec, Spec
 
 PROPERTY = settings(max_examples=300, deadline=None, derandomize=True, database=None)
 

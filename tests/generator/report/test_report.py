@@ -15,11 +15,10 @@ from generator.dataset.folder import RunFolder
 from generator.dataset.pictures import category_colours
 from generator.dataset.record import SceneRecord
 from generator.foundation.geometry import Box
-from generator.plan.plan import Placement, Plan, ScenePlan, Unplaced
-from generator.report import write_report
-from generator.report.plots import box_plots
+from generator.plan import Placement, Plan, ScenePlan, Unplaced
+from generator.report import box_plots, write_report
 from generator.report.statistics import Collector, Statistics
-from generator.spec.spec import BackgroundSpec, ClassSpec, Spec
+from generator.spec import BackgroundSpec, ClassSpec, Spec
 from generator.types import Attempt, PaintedObject, Scene, Verdict, label_from_mask
 
 EVIL = "<script>alert('x')</script>"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from generator.spec.rules import Length, category_name, parse_length, parse_share
+from generator.spec import Length, category_name, parse_length, parse_share
 
 
 def px(value: float) -> Length:

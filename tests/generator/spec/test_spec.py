@@ -4,8 +4,7 @@ from pathlib import Path
 import pytest
 
 from generator.foundation.errors import Fault, SpecError
-from generator.spec.rules import Length
-from generator.spec.spec import BackgroundSpec, ClassSpec, Spec, find_table, load_spec
+from generator.spec import BackgroundSpec, ClassSpec, Length, Spec, find_table, load_spec
 
 CANVAS_WH = (400, 300)
 

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from generator.foundation.errors import Fault, SpecError
-from generator.spec.rules import split_list
-from generator.spec.spec import AttributeSpec, Spec, load_spec
+from generator.spec import AttributeSpec, Spec, load_spec, split_list
 
 BACKGROUND = "prompt,num_imgs\na green field,3\n"
 CLASSES = "prompt,min_appear,max_appear,name,references,synonyms\na brown cow,1,2,cow,,\nan old wolf,0,1,wolf,,\n"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from generator.foundation.errors import SpecError
 from generator.plan.placing import draw_size
-from generator.spec.spec import Spec, load_spec
+from generator.spec import Spec, load_spec
 
 pytestmark = pytest.mark.slow
 

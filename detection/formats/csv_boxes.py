@@ -1,0 +1,355 @@
+"""CSV files of boxes, one row an object; which column holds what is told by the header or, without one, by the cells.
+
+TensorFlow's tutorials and Roboflow (https://roboflow.com/formats/tensorflow-object-detection-csv):
+filename,width,height,class,xmin,ymin,xmax,ymax. Keras RetinaNet (https://github.com/fizyr/keras-retinanet#csv-datasets):
+path,x1,y1,x2,y2,class_name without a header, and `path,,,,,` for a picture without objects.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import math
+import re
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import PurePosixPath
+
+from detection.datasets.names import split_of_folders, split_of_name, split_of_word
+from detection.formats.matching import PICTURE_SUFFIXES, Match
+from detection.formats.raw import Case, RawObject, RawPicture, RawSet
+from detection.formats.source import Reader, SourceFiles, without_annotation
+from detection.formats.splits import apply_claims, claims_of_lists
+from generator.foundation.errors import ConfigError, DatasetError, Fault
+from generator.foundation.text import NotTextError, decode_text, split_separator_line, strip_text
+
+_SUFFIXES = (".csv", ".tsv")
+# A box may stick out a little.
+_MOST_SHARE = 1.5
+_SHOWN = 200
+
+
+def matches(files: SourceFiles) -> str | None:
+    """Say what speaks for CSV; None when nothing does. Raises DatasetError for a column that the user named in vain."""
+    _check_named(files)
+    found = [str(path) for path in files.with_suffix(*_SUFFIXES) if _table(files, path, errors="replace") is not None]
+    return ", ".join(found) if found else None
+
+
+def why_not(files: SourceFiles) -> list[Fault]:
+    """Say of each CSV file why it is not read as one of boxes."""
+    faults = []
+    for path in files.with_suffix(*_SUFFIXES):
+        try:
+            header = header_of(decode_text(files.read_bytes(path)))
+        except NotTextError as error:
+            faults.append(error.fault(str(files.root / path)))
+            continue
+        missing = missing_keys(header, files.columns)
+        if header and missing:
+            expected = f"no column for {', '.join(missing)}; name it: --column {missing[0]}=COLUMN"
+            shown = ", ".join(header)[:_SHOWN]
+            faults.append(Fault(file=str(files.root / path), line=1, found=shown, expected=expected))
+    return faults
+
+
+def read(files: SourceFiles) -> RawSet:
+    """Read every file of boxes. A row whose box is empty is a picture without objects.
+
+    Raises DatasetError for a file in another encoding.
+    """
+    pictures: list[RawPicture] = []
+    cases: list[Case] = []
+    for path in files.with_suffix(*_SUFFIXES):
+        table = _table(files, path)
+        if table is None:
+            continue
+        rows: defaultdict[str, list[BoxRow]] = defaultdict(list)
+        for row in table.rows:
+            rows[row.cells["image"]].append(row)
+        boxes = {row.line: _box(row, table) for row in table.rows}
+        relative = _are_shares([box for box in boxes.values() if box is not None])
+        for name, of_picture in rows.items():
+            if not name:
+                cases += [_nameless(path, row, is_object=boxes[row.line] is not None) for row in of_picture]
+                continue
+            picture, choices = _picture(files, path, name, of_picture, boxes, relative=relative)
+            pictures.append(picture)
+            cases += choices
+    empty, left_out = without_annotation(files, pictures)
+    cases += left_out
+    pictures += empty
+    if not any(picture.split for picture in pictures):
+        claims = claims_of_lists(files, [picture.name for picture in pictures])
+        pictures, doubled = apply_claims(files, pictures, claims)
+        cases += doubled
+    categories = {item.category for picture in pictures for item in picture.objects} - {""}
+    return RawSet(categories=tuple(sorted(categories)), pictures=tuple(pictures), cases=tuple(cases))
+
+
+def _picture(
+    files: SourceFiles,
+    path: PurePosixPath,
+    name: str,
+    rows: Sequence[BoxRow],
+    boxes: dict[int, tuple[float, float, float, float] | None],
+    *,
+    relative: bool,
+) -> tuple[RawPicture, list[Case]]:
+    match = files.find_named(name, path)
+    width, height = (_number(rows[0].cells.get(side, "")) for side in ("width", "height"))
+    word = rows[0].cells.get("split", "")
+    split = split_of_word(word) or split_of_name(path.stem) or split_of_folders(path)
+    objects = []
+    for row in rows:
+        box = boxes[row.line]
+        if box is not None:
+            objects.append(RawObject(category=row.cells["class"], box=box, place=f"line {row.line}"))
+    picture = RawPicture(
+        name=name,
+        path=match.path,
+        file=str(path),
+        place=f"line {rows[0].line}",
+        size_wh=(int(width), int(height)) if math.isfinite(width) and math.isfinite(height) else None,
+        split=split or (split_of_folders(match.path) if match.path is not None else None),
+        objects=tuple(objects),
+        relative=relative,
+        looseness=match.looseness,
+        rivals=match.rivals,
+    )
+    return picture, match.cases(name, path, picture.place)
+
+
+def _nameless(path: PurePosixPath, row: BoxRow, *, is_object: bool) -> Case:
+    what, found = "a row that names no picture", row.cells["class"]
+    place = f"line {row.line}"
+    return Case(file=str(path), place=place, what=what, found=found, done="dropped", lost_objects=int(is_object))
+
+
+def _box(row: BoxRow, table: BoxTable) -> tuple[float, float, float, float] | None:
+    """Read the box of a row, NaN where a number is missing; None where no cell of it is filled."""
+    names = ("x", "y", "box_width", "box_height") if table.has_sides else ("x_min", "y_min", "x_max", "y_max")
+    cells = [row.cells.get(name, "") for name in names]
+    if not any(cells):
+        return None
+    decimal = "." if table.delimiter == "," else ","
+    a, b, c, d = (_number(cell.replace(decimal, ".")) for cell in cells)
+    return (a, b, a + c, b + d) if table.has_sides else (a, b, c, d)
+
+
+def _are_shares(boxes: Sequence[tuple[float, float, float, float]]) -> bool:
+    """Say whether numbers are shares of the sides, as some of TensorFlow's tables have them: none is large."""
+    numbers = [abs(value) for box in boxes for value in box if math.isfinite(value)]
+    return bool(numbers) and max(numbers) <= _MOST_SHARE and any(not value.is_integer() for value in numbers)
+
+
+def _number(cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        return math.nan
+
+
+def _check_named(files: SourceFiles) -> None:
+    headers = {
+        path: header_of(decode_text(files.read_bytes(path), errors="replace")) for path in files.with_suffix(*_SUFFIXES)
+    }
+    for key, column in files.columns.items():
+        if not any(has_column(header, column) for header in headers.values()):
+            known = "; ".join(f"{path} has {', '.join(header)}"[:_SHOWN] for path, header in headers.items())
+            expected = f"no CSV file has such a column: {known or 'there is none'}"
+            raise DatasetError([Fault(file="--column", found=f"{key}={column}", expected=expected)])
+
+
+def _table(files: SourceFiles, path: PurePosixPath, *, errors: str = "strict") -> BoxTable | None:
+    try:
+        text = decode_text(files.read_bytes(path), errors=errors)
+    except NotTextError as error:
+        if _table(files, path, errors="replace") is None:
+            return None
+        raise DatasetError([error.fault(str(files.root / path))]) from None
+    return read_box_table(text, files.columns, partial(_names_a_picture, files, path))
+
+
+def _names_a_picture(files: SourceFiles, path: PurePosixPath, cell: str) -> bool:
+    return files.find_named(cell, path) != Match()
+
+
+_SYNONYMS = {
+    "image": (
+        "filename file file_name image image_name image_path image_file path filepath file_path img img_name img_path "
+        "image_id imageid"
+    ),
+    "class": "class class_name classname label label_name labelname category category_name name object",
+    "x_min": "xmin x_min x1 left bbox_xmin bbox_x_min bbox_x1 box_xmin",
+    "y_min": "ymin y_min y1 top bbox_ymin bbox_y_min bbox_y1 box_ymin",
+    "x_max": "xmax x_max x2 right bbox_xmax bbox_x_max bbox_x2 box_xmax",
+    "y_max": "ymax y_max y2 bottom bbox_ymax bbox_y_max bbox_y2 box_ymax",
+    "x": "x bbox_x box_x",
+    "y": "y bbox_y box_y",
+    "box_width": "w bbox_width box_width bbox_w bw",
+    "box_height": "h bbox_height box_height bbox_h bh",
+    "width": "width image_width img_width imagewidth",
+    "height": "height image_height img_height imageheight",
+    "split": "split set subset usage",
+}
+KEYS = tuple(_SYNONYMS)
+_MEANINGS = {word: meaning for meaning, words in _SYNONYMS.items() for word in words.split()}
+_CORNERS = ("x_min", "y_min", "x_max", "y_max")
+_SIDES = ("x", "y", "box_width", "box_height")
+_RETINANET = ("image", *_CORNERS, "class")
+_DELIMITERS = (",", ";", "\t", "|")
+# Rows by which it is decided which column names the pictures.
+_SAMPLE = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoxRow:
+    """One row: its line and the text below each meaning that the file has."""
+
+    line: int
+    cells: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoxTable:
+    """The rows of a file of boxes. With `has_sides` boxes are x, y, width, height, else both corners."""
+
+    rows: tuple[BoxRow, ...]
+    has_sides: bool
+    delimiter: str
+
+
+def check_columns(columns: Mapping[str, str], form: str | None) -> None:
+    """Raise ConfigError for a key of `--column KEY=COLUMN` that means nothing, or beside a format without columns."""
+    for key in columns:
+        if form not in (None, "csv"):
+            raise ConfigError([Fault(file="--column", expected=f"is for CSV files, not for --format {form}")])
+        if key not in KEYS:
+            near = difflib.get_close_matches(key, KEYS, n=1, cutoff=0.5)
+            hint = f"did you mean '{near[0]}'? " if near else ""
+            expected = f"unknown key; {hint}known: {', '.join(KEYS)}"
+            raise ConfigError([Fault(file="--column", found=f"{key}={columns[key]}", expected=expected)])
+
+
+def read_box_table(
+    text: str, named: Mapping[str, str] | None = None, is_picture: Callable[[str], bool] = lambda _: False
+) -> BoxTable | None:
+    """Read a file whose columns are a picture, a class and a box; None when it is no such file.
+
+    `named` are key -> column, as the user gave them. Of several columns that may name the picture (image_id, image) it
+    is the one most of whose first cells do, by `is_picture`.
+    """
+    for delimiter, lines in _split(text):
+        columns = _columns_of_header(lines, named or {}, is_picture)
+        if columns is not None:
+            lines = lines[1:]
+        elif _is_retinanet(lines[0][1]):
+            columns = _RETINANET
+        else:
+            continue
+        rows = tuple(BoxRow(line=line, cells=_cells(columns, cells)) for line, cells in lines)
+        return BoxTable(rows=rows, has_sides="x_min" not in columns, delimiter=delimiter)
+    return None
+
+
+def header_of(text: str) -> list[str]:
+    """The cells of the first line, split where that gives most of them."""
+    return max((lines[0][1] for _, lines in _split(text)), key=len, default=[])
+
+
+def missing_keys(header: Sequence[str], named: Mapping[str, str]) -> list[str]:
+    """Say which keys no column of a header stands for."""
+    columns = _meanings(header, named)
+    corners, sides = ([key for key in keys if key not in columns] for keys in (_CORNERS, _SIDES))
+    return [key for key in ("image", "class") if key not in columns] + min(corners, sides, key=len)
+
+
+def has_column(header: Sequence[str], column: str) -> bool:
+    """Say whether a header has the column that a user named."""
+    return _position(header, column) is not None
+
+
+def _split(text: str) -> list[tuple[str, list[tuple[int, list[str]]]]]:
+    """Split a table by each delimiter that it may have: (delimiter, (line, cells) of all that is not empty)."""
+    text, told = split_separator_line(text)
+    found = []
+    for delimiter in (told,) if told is not None else _DELIMITERS:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+        try:
+            lines = [(reader.line_num, [strip_text(cell) for cell in cells]) for cells in reader]
+        except csv.Error:  # binary data, or a quote that never ends
+            return []
+        if lines := [(line, cells) for line, cells in lines if any(cells)]:
+            found.append((delimiter, lines))
+    return found
+
+
+def _columns_of_header(
+    lines: Sequence[tuple[int, Sequence[str]]], named: Mapping[str, str], is_picture: Callable[[str], bool]
+) -> tuple[str, ...] | None:
+    header = lines[0][1]
+    columns = _meanings(header, named)
+    has_box = all(name in columns for name in _CORNERS) or all(name in columns for name in _SIDES)
+    if not has_box or "image" not in columns or "class" not in columns:
+        return None
+    # Of two columns of one meaning (filename, file) the first counts, of those for pictures the one that names some.
+    sample = [cells for _, cells in lines[1 : _SAMPLE + 1]]
+    hits = {
+        number: sum(number < len(cells) and is_picture(cells[number]) for cells in sample)
+        for number, column in enumerate(columns)
+        if column == "image"
+    }
+    image = max(hits, key=lambda number: hits[number])
+    return tuple(
+        column if number == image or (column != "image" and column not in columns[:number]) else ""
+        for number, column in enumerate(columns)
+    )
+
+
+def _meanings(header: Sequence[str], named: Mapping[str, str]) -> list[str]:
+    """Say what each column of a header means, "" for nothing that we need; what the user named comes first."""
+    columns = [_MEANINGS.get(_word(cell), "") for cell in header]
+    if "x" in columns and "box_width" not in columns and "box_width" not in named:
+        # Beside x and y, a width is the box's.
+        columns = [{"width": "box_width", "height": "box_height"}.get(column, column) for column in columns]
+    for key, column in named.items():
+        position = _position(header, column)
+        if position is not None:
+            columns = [found if found != key else "" for found in columns]
+            columns[position] = key
+    return columns
+
+
+def _position(header: Sequence[str], column: str) -> int | None:
+    for same in (lambda cell: cell == column.strip(), lambda cell: _word(cell) == _word(column)):
+        found = [number for number, cell in enumerate(header) if cell and same(cell)]
+        if found:
+            return found[0]
+    return None
+
+
+def _word(cell: str) -> str:
+    return re.sub(r"[\W_]+", "_", cell.casefold()).strip("_")
+
+
+def _is_retinanet(cells: Sequence[str]) -> bool:
+    if len(cells) != len(_RETINANET) or not cells[0].lower().endswith(PICTURE_SUFFIXES):
+        return False
+    return all(re.fullmatch(r"-?\d+(\.\d*)?", cell) for cell in cells[1:5]) or not any(cells[1:])
+
+
+def _cells(columns: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
+    filled = (*cells, *[""] * (len(columns) - len(cells)))
+    return {column: cell for column, cell in zip(columns, filled, strict=False) if column}
+
+
+READER = Reader(
+    matches=matches,
+    read=read,
+    looks_for="CSV files with columns such as filename, class, xmin, ymin, xmax, ymax",
+    why_not=why_not,
+)

@@ -1,0 +1,227 @@
+"""A data set -> one folder that other programs read as it stands: read, choose, write, say what is in it.
+
+The folder is whole or absent: made beside its place and renamed over it at the end. export.json in it says that it is
+ours, so that --overwrite never removes anything else; README.md is a card for people.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from detection.datasets.picture_set import PictureSet, folder_of, read_picture_set
+from detection.datasets.read import not_exhaustive_ids
+from detection.datasets.types import NOT_EXHAUSTIVE
+from detection.formats.filters import apply_filters
+from detection.formats.registry import WRITERS, find_format
+from detection.formats.target import ExportOptions, OnPicture, Work, Writer
+from detection.work_folder import remove
+from generator.dataset.identity import read_json
+from generator.foundation.errors import DatasetError, Fault, RunMismatchError, StorageError
+from generator.foundation.storage import locked, make_folder, translate_os_errors, write_json, write_text
+from generator.foundation.version import __version__
+from generator.report import page_environment
+
+
+def export_set(
+    source: str | Path,
+    out: str | Path,
+    form: str,
+    options: ExportOptions | None = None,
+    *,
+    on_picture: OnPicture | None = None,
+) -> ExportReport:
+    """Export what `read_detection_set` reads into `out`, in one of the formats of formats/registry.py.
+
+    `on_picture` is told (pictures done, pictures in all). Raises DatasetError when there is nothing to export, or not
+    what the format needs, RunMismatchError when `out` is taken, StorageError. `out` appears whole at the very end.
+    """
+    options = options or ExportOptions()
+    source, out = Path(source), Path(out)
+    writer = find_format(form, WRITERS)
+    check_folder(out, overwrite=options.overwrite, sources=(folder_of(source),))
+    data = read_picture_set(source, with_captions=writer.with_captions)
+    data = apply_filters(data, options, where=str(source))
+    _check_needs(data, writer, form, str(source))
+    return write_export(data, out, form, options, made_of=(folder_of(source).resolve().name,), on_picture=on_picture)
+
+
+def write_export(
+    data: PictureSet,
+    out: Path,
+    form: str,
+    options: ExportOptions,
+    *,
+    made_of: tuple[str, ...],
+    on_picture: OnPicture | None = None,
+) -> ExportReport:
+    """Write pictures in a format, with a card and export.json; `made_of` names what they come from.
+
+    Raises what the exporter raises, and StorageError.
+    """
+    writer = find_format(form, WRITERS)
+    with export_folder(out) as folder:
+        work = Work(folder, options, total=len(data.pictures), on_picture=on_picture)
+        writer.write(data, work)
+        report = ExportReport(
+            folder=out,
+            format=form,
+            made_of=made_of,
+            options=options,
+            pictures={split: len(pictures) for split, pictures in data.splits().items()},
+            splits=count_labels(data),
+            sources=Counter(picture.source or "unknown" for picture in data.pictures),
+            linked=work.linked,
+            copied=work.copied,
+            notes=(*data.notes, *work.notes, *_lost_in(form, data)),
+        )
+        front_matter = writer.front_matter(data) if writer.front_matter is not None else ""
+        write_text(folder / CARD, render_card(report, data, opening=writer.opening, front_matter=front_matter))
+        write_json(folder / MARKER, report.to_json())
+    return report
+
+
+def _lost_in(form: str, data: PictureSet) -> Iterator[str]:
+    unlabelled = sum(bool(not_exhaustive_ids(picture.content)) for picture in data.pictures)
+    if unlabelled and form != "coco":
+        yield f"warning: {unlabelled} pictures do not label every class ({NOT_EXHAUSTIVE}); {form} cannot say so"
+
+
+def _check_needs(data: PictureSet, writer: Writer, form: str, where: str) -> None:
+    objects = [item for picture in data.pictures for item in picture.objects]
+    if writer.needs != "pictures" and not objects:
+        raise DatasetError([Fault(file=where, expected=f"holds no object, and {form} is made of objects")])
+    if writer.needs == "masks" and all(item.segmentation is None for item in objects):
+        expected = f"none of its {len(objects)} labels has a mask, and {form} is made of masks; yolo and voc are not"
+        raise DatasetError([Fault(file=where, expected=expected)])
+
+
+MARKER = "export.json"
+KIND = "boxpaint export"
+
+
+def check_folder(out: Path, *, overwrite: bool, sources: tuple[Path, ...]) -> None:
+    """Look whether an export of these data sets may go there.
+
+    Raises RunMismatchError when `out` holds an export already (without `overwrite`) or anything else, or when a data
+    set to be read lies in it; StorageError.
+    """
+    if any(out.resolve() in (source.resolve(), *source.resolve().parents) for source in sources):
+        raise RunMismatchError(f"{out}: the data set to be read is there; choose another folder with --out")
+    with translate_os_errors(out):
+        present = sorted(path.name for path in out.iterdir()) if out.exists() else []
+    if not present:
+        return
+    if not _is_ours(out):
+        shown = ", ".join(present[:3])
+        raise RunMismatchError(f"{out} is not the folder of an export: it holds {shown}; choose another with --out")
+    if not overwrite:
+        raise RunMismatchError(f"{out} holds an export already; use another --out, or --overwrite to replace it")
+
+
+@contextmanager
+def export_folder(out: Path) -> Iterator[Path]:
+    """Give a folder to fill; at the end of the block it becomes `out`, in place of an earlier one. Raises StorageError.
+
+    When the block fails nothing of it is left, and `out` is as it was.
+    """
+    beside = out.parent / f".{out.name}.part"
+    with locked(beside):
+        try:
+            new, old = beside / "new", beside / "old"
+            for path in (new, old):  # what a killed export left
+                remove(path)
+            yield make_folder(new)
+            with translate_os_errors(out):
+                if out.exists():
+                    out.replace(old)
+                new.replace(out)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+
+
+def _is_ours(folder: Path) -> bool:
+    try:
+        return (folder / MARKER).is_file() and read_json(folder / MARKER).get("kind") == KIND
+    except StorageError:
+        return False
+
+
+SCHEMA_VERSION = 1
+CARD = "README.md"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportReport:
+    """An export. `splits`: split -> category -> labels; `pictures`: split -> pictures.
+
+    `made_of` is what was read: names of folders, not where they lie, since exports are given away. `labelled`: of a
+    merge, for each of them category -> labels, without the categories that it does not label.
+    """
+
+    folder: Path
+    format: str
+    made_of: tuple[str, ...]
+    options: ExportOptions
+    pictures: Mapping[str, int]
+    splits: Mapping[str, Mapping[str, int]]
+    sources: Mapping[str, int]
+    linked: int
+    copied: int
+    notes: tuple[str, ...]
+    labelled: tuple[Mapping[str, int], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """What export.json holds; the same for links and copies."""
+        options = {name: value for name, value in asdict(self.options).items() if name not in ("overwrite", "copy")}
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "kind": KIND,
+            "boxpaint": __version__,
+            "format": self.format,
+            "made_of": list(self.made_of),
+            "options": options,
+            "splits": {
+                split: {"num_pictures": self.pictures[split], "labels": dict(labels)}
+                for split, labels in self.splits.items()
+            },
+            "sources": dict(self.sources),
+            "notes": list(self.notes),
+        }
+
+
+def count_labels(data: PictureSet) -> dict[str, dict[str, int]]:
+    """Count the labels of each category in each split."""
+    counts: dict[str, dict[str, int]] = {}
+    for split, pictures in data.splits().items():
+        found = Counter(item.category.id for picture in pictures for item in picture.annotations)
+        counts[split] = {category.name: found[category.id] for category in data.categories}
+    return counts
+
+
+def render_card(report: ExportReport, data: PictureSet, *, opening: str, front_matter: str) -> str:
+    """Write README.md: what is in, where it comes from, and how to open it."""
+    first = data.pictures[0]
+    licences = dict.fromkeys(
+        str(item["name"])
+        for head in data.heads.values()
+        for item in head.get("licenses") or ()
+        if isinstance(item, dict) and item.get("name")
+    )
+    return (
+        page_environment("detection.formats")
+        .get_template("card.md.j2")
+        .render(
+            report=report,
+            categories=[category.name for category in data.categories],
+            opening=opening.strip().format(split=first.split, stem=first.stem, folder=report.folder.name),
+            front_matter=front_matter,
+            licences=list(licences),
+            version=__version__,
+        )
+    )

@@ -1,0 +1,280 @@
+"""ImageFolder of Hugging Face datasets with objects: https://huggingface.co/docs/datasets/image_dataset#object-detection.
+
+A folder of pictures with metadata.jsonl or metadata.parquet: `file_name`, and `objects` with the lists `bbox` (x, y,
+width, height in pixels) and `category`, names or numbers. The names of numbers are in the front matter of README.md.
+
+Written is Parquet, a file in the folder of each split: datasets guesses the types of JSON lines, and refuses splits of
+which one has no object, or no score.
+"""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import io
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+import yaml
+
+from detection.datasets.names import portable_path, split_of_folders
+from detection.datasets.picture_set import Picture, PictureSet
+from detection.formats.raw import Case, RawPicture, RawSet
+from detection.formats.rows import json_of, read_objects, rle_text, size_of, transposed
+from detection.formats.source import Reader, SourceFiles, without_annotation
+from detection.formats.target import Work, Writer
+from generator.foundation.errors import DatasetError, Fault
+from generator.foundation.storage import translate_os_errors
+from generator.foundation.text import NotTextError, decode_text
+
+_NAMES = ("metadata.jsonl", "metadata.parquet")
+
+
+def matches(files: SourceFiles) -> str | None:
+    """Say what speaks for it; None when nothing does."""
+    found = [str(path) for path in _tables(files) if b"objects" in (data := files.read_bytes(path)) and b"bbox" in data]
+    return ", ".join(found) if found else None
+
+
+def read(files: SourceFiles) -> RawSet:
+    """Read every table. Raises DatasetError when one cannot be read."""
+    names = _names(files)
+    tables = _tables(files)
+    pictures: list[RawPicture] = []
+    cases: list[Case] = []
+    for path in tables:
+        split = split_of_folders(path) or (path.parent.name if len(tables) > 1 else "") or None
+        for number, row in enumerate(_rows(files, path), start=1):
+            picture, found = _picture(files, path, f"row {number}", row, names, split)
+            cases += found
+            if picture is not None:
+                pictures.append(picture)
+    observed = dict.fromkeys(item.category for picture in pictures for item in picture.objects if item.category)
+    if any(name.isdecimal() for name in observed) and not names:
+        what = "no names of the classes: they are called by their numbers"
+        cases.append(Case(file=".", what=what, found="no class_label in README.md", done="kept"))
+    _, left_out = without_annotation(files, pictures, keep=False)
+    categories = tuple(names.values()) or tuple(sorted(observed))
+    return RawSet(categories=categories, pictures=tuple(pictures), cases=(*cases, *left_out))
+
+
+def _tables(files: SourceFiles) -> list[PurePosixPath]:
+    return [path for path in files.with_suffix(".jsonl", ".parquet") if path.name.lower() in _NAMES]
+
+
+def _rows(files: SourceFiles, path: PurePosixPath) -> list[dict[str, Any]]:
+    data = files.read_bytes(path)
+    if path.suffix.lower() == ".parquet":
+        return _rows_of_parquet(data, str(files.root / path))
+    rows = []
+    for line, text in enumerate(_text(data, str(files.root / path)).split("\n"), start=1):
+        if text.strip():
+            try:
+                row = json.loads(text)
+            except ValueError as error:
+                raise DatasetError(
+                    [Fault(file=str(files.root / path), line=line, expected=f"is not JSON: {error}")]
+                ) from None
+            rows.append(row if isinstance(row, dict) else {})
+    return rows
+
+
+def _rows_of_parquet(data: bytes, file: str) -> list[dict[str, Any]]:
+    import polars
+
+    try:
+        return polars.read_parquet(io.BytesIO(data)).to_dicts()
+    except (polars.exceptions.PolarsError, OSError) as error:
+        expected = f"is no Parquet file that can be read: {str(error).splitlines()[0]}"
+        raise DatasetError([Fault(file=file, expected=expected)]) from None
+
+
+def _picture(
+    files: SourceFiles,
+    path: PurePosixPath,
+    place: str,
+    row: Mapping[str, Any],
+    names: Mapping[int, str],
+    split: str | None,
+) -> tuple[RawPicture | None, list[Case]]:
+    items = transposed(row.get("objects"))
+    name = row.get("file_name")
+    if not isinstance(name, str):
+        what = "a row that names no picture"
+        lost = Case(file=str(path), place=place, what=what, done="dropped", lost_pictures=1, lost_objects=len(items))
+        return None, [lost]
+    size_wh = size_of(row)
+    objects, cases = read_objects(items, str(path), place, names, size_wh)
+    own = (path.parent / portable_path(name)).as_posix()
+    match = files.find_named(own, path)
+    picture = RawPicture(
+        name=name,
+        path=match.path,
+        file=str(path),
+        place=place,
+        size_wh=size_wh,
+        split=split,
+        objects=tuple(objects),
+        looseness=match.looseness,
+        rivals=match.rivals,
+    )
+    return picture, [*cases, *match.cases(name, path, place)]
+
+
+def _names(files: SourceFiles) -> dict[int, str]:
+    """Read the names of numbered classes from the front matter of README.md; none where it says nothing of them."""
+    card = next((path for path in files.files if path.name.lower() == "readme.md"), None)
+    if card is None:
+        return {}
+    parts = files.read_bytes(card).removeprefix(codecs.BOM_UTF8).split(b"---", 2)
+    if len(parts) < 3 or parts[0].strip():
+        return {}
+    try:  # every value as it is written: `yes` is the name of a class
+        content = yaml.load(_text(parts[1], str(files.root / card)), Loader=yaml.BaseLoader)
+    except yaml.YAMLError:
+        return {}
+    return _find_names(content)
+
+
+def _text(data: bytes, file: str) -> str:
+    try:
+        return decode_text(data)
+    except NotTextError as error:
+        raise DatasetError([error.fault(file)]) from None
+
+
+def _find_names(content: Any) -> dict[int, str]:
+    if isinstance(content, dict):
+        names = content["class_label"].get("names") if isinstance(content.get("class_label"), dict) else None
+        if isinstance(names, dict) and all(str(number).isdecimal() for number in names):
+            return {int(number): str(name) for number, name in names.items()}
+        if isinstance(names, list):
+            return dict(enumerate(map(str, names)))
+    children = content.values() if isinstance(content, dict) else content if isinstance(content, list) else ()
+    return next((found for child in children if (found := _find_names(child))), {})
+
+
+METADATA = "metadata.parquet"
+_END_BYTES = 64
+_PICTURE = {"image_id": "int64", "width": "int64", "height": "int64", "source": "string", "caption": "string"}
+_OBJECT = {
+    "id": "int64",
+    "bbox": ["float64"],
+    "category": "string",
+    "category_id": "int64",
+    "area": "float64",
+    "score": "float64",
+    "iscrowd": "int64",
+    "segmentation": [["float64"]],
+    "rle": "string",
+}
+
+
+def write(data: PictureSet, work: Work) -> None:
+    """Lay the pictures and write the tables. Raises StorageError."""
+    import polars
+
+    schema = polars.Schema(
+        {
+            "file_name": polars.String(),
+            **{name: _type_of(kind) for name, kind in _PICTURE.items()},
+            "objects": polars.Struct({name: polars.List(_type_of(kind)) for name, kind in _OBJECT.items()}),
+        }
+    )
+    for split, pictures in data.splits().items():
+        rows = []
+        for picture in work.walk(pictures):
+            work.lay(picture, f"{split}/{picture.name}")
+            rows.append(_row(picture))
+        stream = io.BytesIO()
+        polars.DataFrame(rows, schema=schema).write_parquet(stream)
+        work.write(f"{split}/{METADATA}", stream.getvalue())
+
+
+def front_matter(data: PictureSet) -> str:
+    """Write the YAML that the card begins with: which files are of which split, and what a row holds."""
+    splits = [{"split": re.sub(r"\W", "_", split), "path": f"{split}/**"} for split in data.heads]
+    features = [
+        {"name": "image", "dtype": "image"},
+        *({"name": name, "dtype": kind} for name, kind in _PICTURE.items()),
+        {"name": "objects", "struct": [{"name": name, "list": _feature_of(kind)} for name, kind in _OBJECT.items()]},
+    ]
+    config = {"config_name": "default", "description": _fingerprint(data), "data_files": splits}
+    content = {
+        "task_categories": ["object-detection"],
+        "configs": [config],
+        "dataset_info": {"features": features},
+    }
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+
+def _fingerprint(data: PictureSet) -> str:
+    """Say in a few letters which pictures and labels these are.
+
+    datasets finds what it cached by the folder's name and these lines alone: without it another export into a folder of
+    that name would give the old pictures (seen with 5.2). Of a picture its size in bytes and its end, where PNG has the
+    sum of its pixels, are enough, and thousands are read in a second.
+    """
+    digest = hashlib.sha256()
+    for picture in data.pictures:
+        digest.update(json.dumps(json_of(picture)).encode())
+        with translate_os_errors(picture.path), picture.path.open("rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, size - _END_BYTES))
+            digest.update(f"{size}".encode() + stream.read())
+    return f"sha256:{digest.hexdigest()[:16]}"
+
+
+def _row(picture: Picture) -> dict[str, Any]:
+    items = picture.annotations
+    return {
+        "file_name": picture.name,
+        "image_id": picture.id,
+        "width": picture.width,
+        "height": picture.height,
+        "source": picture.source,
+        "caption": picture.caption,
+        "objects": {
+            "id": [item.id for item in items],
+            "bbox": [list(item.box_xywh) for item in items],
+            "category": [item.category.name for item in items],
+            "category_id": [item.category.id for item in items],
+            "area": [item.area for item in items],
+            "score": [item.score for item in items],
+            "iscrowd": [int(item.is_crowd) for item in items],
+            "segmentation": [_floats(item.segmentation) for item in items],
+            "rle": [rle_text(item.segmentation) for item in items],
+        },
+    }
+
+
+def _floats(segmentation: Any) -> list[list[float]] | None:
+    return [[float(value) for value in polygon] for polygon in segmentation] if isinstance(segmentation, list) else None
+
+
+def _type_of(kind: Any) -> Any:
+    import polars
+
+    if isinstance(kind, list):
+        return polars.List(_type_of(kind[0]))
+    return {"int64": polars.Int64(), "float64": polars.Float64(), "string": polars.String()}[kind]
+
+
+def _feature_of(kind: Any) -> Any:
+    return {"list": _feature_of(kind[0])} if isinstance(kind, list) else kind
+
+
+READER = Reader(matches=matches, read=read, looks_for="metadata.jsonl or metadata.parquet with file_name and objects")
+WRITER = Writer(
+    write=write,
+    opening="""
+from datasets import load_dataset
+data = load_dataset("{folder}")
+""",
+    with_captions=True,
+    front_matter=front_matter,
+)

@@ -1,0 +1,476 @@
+"""A data set of other people -> one of ours: read, mend, split, write, and say what became of everything.
+
+The folder is made beside its place and moved in at the end, the annotations last:
+import.json              what came in, what is in, and every case
+images/                  pictures, flat
+annotations/             instances_<split>.json
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from detection.datasets.names import as_unicode, portable_path, rank_of_split, unique_stems
+from detection.datasets.types import DetectionDataset, Sample
+from detection.datasets.write import write_coco
+from detection.formats.csv_boxes import check_columns
+from detection.formats.mending import MendedObject, mend_objects
+from detection.formats.pictures import BroughtPicture, bring_picture
+from detection.formats.raw import Case, Done, RawPicture, RawSet
+from detection.formats.registry import find_formats, read_fullest
+from detection.formats.source import NOWHERE, SourceFiles
+from detection.formats.splits import compile_pattern, split_pictures
+from detection.work_folder import remove, working_in
+from generator.foundation.decoding import UnsupportedPictureError
+from generator.foundation.errors import DatasetError, Fault, RunMismatchError
+from generator.foundation.storage import make_folder, translate_os_errors, write_json
+from generator.foundation.version import __version__
+from generator.spec import MAX_NAME
+
+_THREADS = 8
+OnPicture = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportOptions:
+    """How to import.
+
+    `rename` gives categories other names first; of those names `keep` are kept, in this order (none: all). `shares`
+    are name -> share of each split; None takes the splits that the source has, without any 0.8 train and 0.2 val.
+    `group_by` is a regular expression over file names: what it finds the same in (its first group, if it has one) stays
+    on one side. `first_pixel` 0 or 1 is what the source calls the first pixel of a row; None finds out. `columns` names
+    columns of a CSV file, key -> column (csv_columns.KEYS).
+    """
+
+    format: str | None = None
+    rename: Mapping[str, str] = field(default_factory=dict)
+    keep: tuple[str, ...] = ()
+    shares: Mapping[str, float] | None = None
+    seed: int = 0
+    group_by: str | None = None
+    first_pixel: Literal[0, 1] | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Imported:
+    """A picture that came in, with its objects."""
+
+    raw: RawPicture
+    brought: BroughtPicture
+    objects: list[MendedObject]
+
+
+def import_set(
+    source: str | Path, out: str | Path, options: ImportOptions | None = None, *, on_picture: OnPicture | None = None
+) -> ImportReport:
+    """Import a folder, or one annotation file with the pictures around it, into `out` in COCO form.
+
+    `on_picture` is told (pictures read, pictures in all). Raises DatasetError when there is nothing to import or a
+    category of the options does not exist, ConfigError for options that cannot be, RunMismatchError when `out` is
+    taken, StorageError. Until the very end `out` stays as it was.
+    """
+    options = options or ImportOptions()
+    source, out = Path(source), Path(out)
+    check_folder(out, overwrite=options.overwrite)
+    group_by = compile_pattern(options.group_by) if options.group_by is not None else None
+    check_columns(options.columns, options.format)
+    files = SourceFiles.open(source, skip=out, columns=options.columns)
+    formats = find_formats(files, options.format or ("csv" if options.columns else None))
+    name, raw, other_formats = read_fullest(files, formats)
+    raw = join_entries(replace(raw, cases=(*files.cases, *raw.cases)))
+    categories = find_categories(raw, options)
+    with import_folder(out, overwrite=options.overwrite) as folder:
+        pictures, cases = choose_pictures(raw)
+        imported, found = _bring(files, pictures, folder / "images", _first_pixel(raw, options), on_picture)
+        cases = [*raw.cases, *cases, *found, *_first_pixel_cases(raw, options)]
+        if not imported:
+            raise DatasetError([_nothing_fault(source, name, cases)])
+        if faults := _lost_files(files.root, raw, imported, cases):
+            raise DatasetError(faults)
+        objects, dropped = choose_objects([item.objects for item in imported], categories, options)
+        data = DetectionDataset(
+            categories=categories,
+            samples=tuple(
+                _sample(item, chosen, categories, options) for item, chosen in zip(imported, objects, strict=True)
+            ),
+        )
+        hashes = np.array([item.brought.hash for item in imported])
+        splits, splits_are, found = split_pictures(
+            data,
+            [item.raw for item in imported],
+            hashes,
+            shares=options.shares,
+            seed=options.seed,
+            group_by=group_by,
+        )
+        report = ImportReport(
+            folder=out,
+            source=str(source),
+            format=name,
+            evidence=formats[name],
+            other_formats=other_formats,
+            options=options,
+            splits_are=splits_are,
+            splits=splits,
+            pictures=Found(source=raw.num_pictures, written=len(imported)),
+            objects=Found(source=raw.num_objects, written=sum(data.counts().values())),
+            cases=(*cases, *dropped, *found),
+        )
+        write_json(folder / REPORT, report.to_json())
+        write_coco(splits, folder, description=f"Imported by boxpaint from {source} ({name})")
+    return report
+
+
+def _bring(
+    files: SourceFiles, pictures: Sequence[RawPicture], folder: Path, first_pixel: int, on_picture: OnPicture | None
+) -> tuple[list[_Imported], list[Case]]:
+    paths = [picture.path for picture in pictures if picture.path is not None]
+    stems = unique_stems(paths)
+
+    def bring(number: int) -> BroughtPicture | ValueError:
+        try:
+            data = files.read_picture(paths[number])
+            return bring_picture(data, paths[number].suffix, stems[number], folder)
+        except ValueError as error:
+            return error
+
+    imported, cases = [], []
+    pool = ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1))
+    try:
+        for number, brought in enumerate(pool.map(bring, range(len(paths)))):
+            picture = pictures[number]
+            if on_picture is not None:
+                on_picture(number + 1, len(paths))
+            if isinstance(brought, ValueError):
+                unsupported = isinstance(brought, UnsupportedPictureError)
+                what = "a picture in a format that is not read here" if unsupported else "a picture that cannot be read"
+                cases.append(lost_picture(picture, what, f"{paths[number]}: {brought}"))
+                continue
+            path = str(paths[number])
+            cases += [Case(file=path, what=what, found=found, done="mended") for what, found in brought.changes]
+            stem = as_unicode(paths[number].stem)
+            if stem != paths[number].stem:
+                what = "a name that is not Unicode: its bytes are written in letters"
+                cases.append(Case(file=path, what=what, found=brought.path.name, done="mended"))
+            if brought.path.stem != stem:
+                what = "a name that two pictures have: the folder is put before it"
+                cases.append(Case(file=path, what=what, found=brought.path.name, done="mended"))
+            objects, found = mend_objects(picture, brought, first_pixel=first_pixel)
+            cases += found
+            imported.append(_Imported(raw=picture, brought=brought, objects=objects))
+    finally:
+        pool.shutdown(cancel_futures=True)  # not all of a large set after Ctrl-C
+    return imported, cases
+
+
+def _first_pixel(raw: RawSet, options: ImportOptions) -> int:
+    return int(raw.one_based) if options.first_pixel is None else options.first_pixel
+
+
+def _first_pixel_cases(raw: RawSet, options: ImportOptions) -> list[Case]:
+    if not _first_pixel(raw, options):
+        return []
+    what = "pixels counted from 1: one taken off the left and upper edges"
+    return [Case(file=".", what=what, found=f"all {raw.num_objects} objects", done="mended")]
+
+
+def _nothing_fault(source: Path, name: str, cases: Sequence[Case]) -> Fault:
+    lost = [case for case in cases if case.lost_pictures or case.what == NOWHERE]
+    reasons = _reasons(Counter(case.what for case in lost), lost) or "it names none"
+    return Fault(file=str(source), expected=f"no picture could be imported as {name}: {reasons}")
+
+
+def _lost_files(root: Path, raw: RawSet, imported: Sequence[_Imported], cases: Sequence[Case]) -> list[Fault]:
+    """Find the files of which not one annotation came in: that is no success. Label files of one picture are judged
+    together, and what another annotation stands for is not lost.
+    """
+    named = Counter(picture.file for picture in raw.pictures)
+    lost: defaultdict[str, list[Case]] = defaultdict(list)
+    for case in cases:
+        if case.lost_objects:
+            lost[case.file if named[case.file] > 1 else ""].append(case)
+    kept = {item.raw.file if named[item.raw.file] > 1 else "" for item in imported if item.objects}
+    faults = []
+    for file, found in lost.items():
+        counts: Counter[str] = Counter()
+        for case in found:
+            counts[case.what] += case.lost_objects
+        if file not in kept and TWICE not in counts:
+            expected = f"none of {counts.total()} annotations could be imported: {_reasons(counts, found)}"
+            faults.append(Fault(file=str(root / file), expected=expected))
+    return faults
+
+
+def _reasons(counts: Counter[str], cases: Sequence[Case]) -> str:
+    """Name the three most frequent of the kinds of cases that are counted, with an example of the first."""
+    kinds = counts.most_common(3)
+    example = next((case.example() for case in cases if kinds and case.what == kinds[0][0]), "")
+    return "; ".join(f"{count} x {what}" for what, count in kinds) + (f", such as {example}" if example else "")
+
+
+def _sample(
+    item: _Imported, objects: Sequence[MendedObject], categories: Sequence[str], options: ImportOptions
+) -> Sample:
+    unlabelled = {options.rename.get(name, name) for name in item.raw.unlabelled}
+    return Sample.of(
+        item.brought.path,
+        item.brought.size_wh,
+        [each.box_xyxy for each in objects],
+        [categories.index(each.category) + 1 for each in objects],
+        [each.segmentation for each in objects],
+        not_exhaustive=[number for number, name in enumerate(categories, start=1) if name in unlabelled],
+    )
+
+
+def find_categories(raw: RawSet, options: ImportOptions) -> tuple[str, ...]:
+    """Name the categories of the result; one without a name is none.
+
+    Raises DatasetError when one that is asked for is not there, or has a longer name than any data set may hold.
+    """
+    observed = sorted({item.category for picture in raw.pictures for item in picture.objects})
+    known = [name for name in dict.fromkeys([*raw.categories, *observed]) if name]
+    faults = [_unknown_fault("--rename", name, known) for name in options.rename if name not in known]
+    names = list(dict.fromkeys(options.rename.get(name, name) for name in known))
+    faults += [_unknown_fault("--keep", name, names) for name in options.keep if name not in names]
+    expected = f"the name of a category has at most {MAX_NAME} letters; --rename gives it another"
+    faults += [Fault(file="categories", found=name, expected=expected) for name in names if len(name) > MAX_NAME]
+    if faults:
+        raise DatasetError(faults)
+    return tuple(dict.fromkeys(options.keep)) or tuple(names)
+
+
+def choose_objects(
+    pictures: Sequence[Sequence[MendedObject]], categories: Sequence[str], options: ImportOptions
+) -> tuple[list[list[MendedObject]], list[Case]]:
+    """Rename the objects of every picture and leave out those of no category of `categories`: one case a name."""
+    lost: Counter[str] = Counter()
+    result = []
+    for objects in pictures:
+        renamed = [replace(item, category=options.rename.get(item.category, item.category)) for item in objects]
+        lost.update(item.category for item in renamed if item.category not in categories)
+        result.append([item for item in renamed if item.category in categories])
+    what = "a category that --keep does not name"
+    cases = [
+        Case(file=".", what=what, found=f"{name}: {count}", done="dropped", lost_objects=count)
+        for name, count in sorted(lost.items())
+    ]
+    return result, cases
+
+
+def _unknown_fault(option: str, name: str, known: Sequence[str]) -> Fault:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return Fault(file=option, found=name, expected=f"no such category; {hint}known: {', '.join(known) or 'none'}")
+
+
+TWICE = "a picture annotated twice: the other annotation is taken"
+
+
+def join_entries(raw: RawSet) -> RawSet:
+    """Make one picture of the entries that one file has under one name: some COCO files list a picture for each box."""
+    entries: defaultdict[object, list[RawPicture]] = defaultdict(list)
+    for picture in raw.pictures:
+        entries[picture.file, portable_path(picture.name)].append(picture)
+    pictures, cases = [], []
+    for first, *others in entries.values():
+        if others:
+            what, found = "a picture listed several times: its objects are joined", f"{first.name}: {len(others) + 1}"
+            cases.append(Case(file=first.file, place=first.place, what=what, found=found, done="mended"))
+        objects = tuple(item for picture in (first, *others) for item in picture.objects)
+        unlabelled = tuple(name for picture in (first, *others) for name in picture.unlabelled)
+        pictures.append(replace(first, objects=objects, unlabelled=unlabelled))
+    return replace(raw, pictures=tuple(pictures), cases=(*raw.cases, *cases))
+
+
+def choose_pictures(raw: RawSet) -> tuple[list[RawPicture], list[Case]]:
+    """Leave out pictures that are not there, and all but one of the annotations that claim the same picture.
+
+    The name that is the picture's counts before one that is only like it, then the split to measure on. Two different
+    names of equal right are of two pictures, of which one is not there: nobody knows which.
+    """
+    claims: defaultdict[object, list[RawPicture]] = defaultdict(list)
+    for picture in raw.pictures:
+        claims[picture.path].append(picture)
+    chosen, cases = [], []
+    for picture in raw.pictures:
+        if picture.path is None:
+            what, found = "a picture that is missing", picture.name
+            if picture.rivals:
+                what = "a name that several pictures have: nobody knows which one is meant"
+                found = f"{picture.name}: {', '.join(map(str, picture.rivals))}"
+            cases.append(lost_picture(picture, what, found))
+            continue
+        best = _best(claims[picture.path])
+        if best[0].looseness < picture.looseness:
+            found = f"{picture.name}: {picture.path} is another, named in {best[0].file}"
+            cases.append(lost_picture(picture, "a picture that is missing", found))
+        elif any(each is picture for each in best) and _are_of_several(best):
+            what = "a picture that several names may mean: nobody knows whose labels these are"
+            found = f"{picture.path}: {', '.join(each.file for each in best)}"
+            cases.append(lost_picture(picture, what, found))
+        elif picture is not best[0]:
+            cases.append(lost_picture(picture, TWICE, f"{picture.path}, also in {best[0].file}"))
+        else:
+            chosen.append(picture)
+    return chosen, cases
+
+
+def lost_picture(picture: RawPicture, what: str, found: str) -> Case:
+    """List a picture that is dropped with its objects."""
+    return Case(
+        file=picture.file,
+        place=picture.place,
+        what=what,
+        found=found,
+        done="dropped",
+        lost_pictures=1,
+        lost_objects=len(picture.objects),
+    )
+
+
+def _best(claims: Sequence[RawPicture]) -> list[RawPicture]:
+    ranks = [(picture.looseness, rank_of_split(picture.split)) for picture in claims]
+    return [picture for picture, rank in zip(claims, ranks, strict=True) if rank == min(ranks)]
+
+
+def _are_of_several(claims: Sequence[RawPicture]) -> bool:
+    names = {portable_path(picture.name) for picture in claims}
+    objects = {tuple((item.category, item.box) for item in picture.objects) for picture in claims}
+    return len(names) > 1 and len(objects) > 1
+
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """How many of something the source holds, and how many of them are in the data set."""
+
+    source: int
+    written: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportReport:
+    """An import. What came in is what is in and what the cases list as lost, for pictures and for objects.
+
+    `evidence` is what spoke for the format; `other_formats` is what else the source could be read as, and why;
+    `splits_are` says where the splits come from.
+    """
+
+    folder: Path
+    source: str
+    format: str
+    evidence: str
+    other_formats: Mapping[str, str]
+    options: ImportOptions
+    splits_are: str
+    splits: Mapping[str, DetectionDataset]
+    pictures: Found
+    objects: Found
+    cases: tuple[Case, ...]
+
+    def __post_init__(self) -> None:
+        lost_pictures = sum(case.lost_pictures for case in self.cases)
+        lost_objects = sum(case.lost_objects for case in self.cases)
+        for found, lost in ((self.pictures, lost_pictures), (self.objects, lost_objects)):
+            if found.source != found.written + lost:
+                raise ValueError(f"{found.source} came in, but {found.written} are in and {lost} are listed as lost")
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Categories, in the order of their ids."""
+        return next(iter(self.splits.values())).categories
+
+    def kinds(self) -> list[tuple[str, Done, int, int, int, str]]:
+        """Group the cases: (what, done, cases, lost pictures, lost objects, an example), the dropped ones first."""
+        counts: Counter[tuple[str, Done]] = Counter()
+        lost: Counter[tuple[str, Done, str]] = Counter()
+        examples: dict[tuple[str, Done], str] = {}
+        for case in self.cases:
+            kind = (case.what, case.done)
+            counts[kind] += 1
+            lost[*kind, "pictures"] += case.lost_pictures
+            lost[*kind, "objects"] += case.lost_objects
+            examples.setdefault(kind, case.example())
+        order = {"dropped": 0, "mended": 1, "kept": 2}
+        return [
+            (*kind, counts[kind], lost[*kind, "pictures"], lost[*kind, "objects"], examples[kind])
+            for kind in sorted(counts, key=lambda kind: (order[kind[1]], -counts[kind], kind[0]))
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """What import.json holds."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "boxpaint": __version__,
+            "source": self.source,
+            "format": self.format,
+            "evidence": self.evidence,
+            "other_formats": dict(self.other_formats),
+            "options": {name: value for name, value in asdict(self.options).items() if name != "overwrite"},
+            "found": {"pictures": asdict(self.pictures), "objects": asdict(self.objects)},
+            "splits_are": self.splits_are,
+            "splits": {
+                name: {"num_pictures": len(data), "labels": data.counts()} for name, data in self.splits.items()
+            },
+            "cases": [asdict(case) for case in self.cases],
+        }
+
+
+REPORT = "import.json"
+_UNFINISHED = ".import.unfinished"
+# In the order in which they are moved in: what has annotations is whole. They leave in the other one.
+_OWN = (REPORT, "images", "annotations")
+
+
+def check_folder(out: Path, *, overwrite: bool = False) -> None:
+    """Look whether an import may go there.
+
+    Raises RunMismatchError when `out` holds an import already (without `overwrite`) or anything else; StorageError.
+    """
+    with translate_os_errors(out):
+        present = sorted(path.name for path in out.iterdir() if not path.name.startswith(".")) if out.exists() else []
+    if not present:
+        return
+    strange = [name for name in present if name not in _OWN]
+    if strange or REPORT not in present:
+        shown = ", ".join((strange or present)[:3])
+        raise RunMismatchError(f"{out} is not the folder of an import: it holds {shown}; choose another with --out")
+    if not overwrite:
+        raise RunMismatchError(f"{out} holds an import already; use another --out, or --overwrite to replace it")
+
+
+@contextmanager
+def import_folder(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Give a folder to fill; at the end of the block what is in it becomes `out`, or nothing does when it fails.
+
+    Raises what check_folder raises, and StorageError.
+    """
+    with working_in(out):
+        check_folder(out, overwrite=overwrite)
+        part = out / _UNFINISHED
+        remove(part)
+        make_folder(part / "images")
+        try:
+            yield part
+            with translate_os_errors(out):
+                for name in reversed(_OWN):
+                    remove(out / name)
+                for name in _OWN:
+                    (part / name).replace(out / name)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)

@@ -1,0 +1,91 @@
+"""What readers of foreign data sets hand on, before anything of it is trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+Done = Literal["mended", "dropped", "kept"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One thing in a source that is not as it should be, and what became of it.
+
+    `what` is the same words for the same kind of case; `found` is what was there. Of what was dropped, `lost_pictures`
+    and `lost_objects` say how many: summed over all cases they are all that did not come in. "kept" is worth knowing,
+    but nothing was changed.
+    """
+
+    file: str
+    what: str
+    done: Done
+    place: str = ""
+    found: str = ""
+    lost_pictures: int = 0
+    lost_objects: int = 0
+
+    def example(self) -> str:
+        """Say where it is and what was found."""
+        return ": ".join(part for part in (self.file, self.place, self.found) if part not in ("", "."))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawObject:
+    """An object as the source has it.
+
+    `box` is x_min, y_min, x_max, y_max in pixels, or in shares of the picture's sides where the picture is `relative`;
+    numbers that could not be read are NaN. `segmentation` is in COCO's form and the same unit. `place` says where in
+    the file it stands.
+    """
+
+    category: str
+    box: tuple[float, float, float, float]
+    place: str
+    segmentation: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawPicture:
+    """A picture that the source names or holds, and what it says of it.
+
+    `path` is relative to the source; None where there is no such picture, or where any of `rivals` may be meant. Of
+    several that mean one picture that of the lowest `looseness` does (matching.py). `file` and `place` say where it is
+    named. `size_wh` is what the source claims. `unlabelled` are categories of which it may show more than is labelled.
+    """
+
+    name: str
+    path: PurePosixPath | None
+    file: str
+    place: str = ""
+    size_wh: tuple[int, int] | None = None
+    split: str | None = None
+    objects: tuple[RawObject, ...] = ()
+    relative: bool = False
+    unlabelled: tuple[str, ...] = ()
+    looseness: int = 0
+    rivals: tuple[PurePosixPath, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawSet:
+    """All that a source holds: every picture and object is in `pictures`, or lost in one of the `cases`.
+
+    `categories` are those that the source declares, in its order. `one_based` where pixels are counted from 1.
+    """
+
+    categories: tuple[str, ...]
+    pictures: tuple[RawPicture, ...]
+    cases: tuple[Case, ...]
+    one_based: bool = False
+
+    @property
+    def num_pictures(self) -> int:
+        """Pictures in the source, also those that could not be read."""
+        return len(self.pictures) + sum(case.lost_pictures for case in self.cases)
+
+    @property
+    def num_objects(self) -> int:
+        """Objects in the source, also those that could not be read."""
+        return sum(len(picture.objects) for picture in self.pictures) + sum(case.lost_objects for case in self.cases)

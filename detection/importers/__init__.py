@@ -1,1 +1,0 @@
-"""Data sets of other people (COCO, Hugging Face, WebDataset, VOC, YOLO, CSV) -> the layout of `boxpaint generate`."""

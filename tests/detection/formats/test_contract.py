@@ -1,0 +1,187 @@
+"""What holds of every format: whole or absent, linked or copied, the same bytes, refused with one message."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import pytest
+
+from detection.formats.exporting import export_set
+from detection.formats.registry import WRITERS, find_format
+from detection.formats.target import ExportOptions
+from generator.foundation.errors import DatasetError, RunMismatchError, StorageError
+from tests.detection.formats.sets import NAMES, files_below, without_masks, write_set
+
+FORMATS = sorted(WRITERS)
+# All but these lay the pictures as they are; a picture that is a JPEG already is linked by voc, too.
+MADE = {"webdataset", "crops"}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_an_export_is_described_and_marked(form: str, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    report = export_set(
+        write_set(tmp_path / "pets"), tmp_path / "out", form, on_picture=lambda *done: seen.append(done)
+    )
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert report.pictures == {"train": 3, "val": 1}
+    assert report.splits == {
+        "train": dict(zip(NAMES, (2, 2), strict=True)),
+        "val": dict(zip(NAMES, (1, 0), strict=True)),
+    }
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert f"# pets, as {form}" in card
+    assert "Licence: CC0" in card
+    content = json.loads((tmp_path / "out" / "export.json").read_bytes())
+    assert (content["kind"], content["format"]) == ("boxpaint export", form)
+    assert str(tmp_path) not in card + json.dumps(content)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "pets"]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_links_share_the_file_and_copies_do_not(form: str, tmp_path: Path) -> None:
+    source = write_set(tmp_path / "pets")
+    linked = export_set(source, tmp_path / "linked", form)
+    copied = export_set(source, tmp_path / "copied", form, ExportOptions(copy=True))
+    pictures = {path.stat().st_ino for path in (source / "images").iterdir()}
+    shared = {path.stat().st_ino for path in (tmp_path / "linked").rglob("*") if path.is_file()} & pictures
+    assert len(shared) == linked.linked == (0 if form in MADE else 1 if form == "voc" else 4)
+    assert not {path.stat().st_ino for path in (tmp_path / "copied").rglob("*")} & pictures
+    assert copied.linked == 0
+    found = [files_below(tmp_path / name) for name in ("linked", "copied")]
+    for files in found:
+        files.pop("README.md")  # that of hf names the folder
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_twice_is_the_same_bytes_and_needs_overwrite(form: str, tmp_path: Path) -> None:
+    source, out = write_set(tmp_path / "pets"), tmp_path / "out"
+    export_set(source, out, form)
+    before = files_below(out)
+    with pytest.raises(RunMismatchError, match="holds an export already"):
+        export_set(source, out, form)
+    (out / "stray.txt").write_text("of the earlier one")
+    export_set(source, out, form, ExportOptions(overwrite=True))
+    assert files_below(out) == before
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_stopped_in_the_middle_it_leaves_what_was_there(form: str, tmp_path: Path) -> None:
+    source = write_set(tmp_path / "pets")
+    export_set(source, tmp_path / "old", form)
+    before = files_below(tmp_path / "old")
+
+    def stop(done: int, _: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    for out in ("old", "new"):
+        with pytest.raises(KeyboardInterrupt):
+            export_set(source, tmp_path / out, form, ExportOptions(overwrite=True), on_picture=stop)
+    assert files_below(tmp_path / "old") == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old", "pets"]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_pictures_without_an_object(form: str, tmp_path: Path) -> None:
+    source = write_set(tmp_path / "pets")
+    for path in (source / "annotations").iterdir():
+        content = json.loads(path.read_bytes())
+        path.write_text(json.dumps({**content, "annotations": []}))
+    if WRITERS[form].needs == "pictures":
+        assert export_set(source, tmp_path / "out", form).pictures == {"train": 3, "val": 1}
+    else:
+        with pytest.raises(DatasetError, match="holds no object"):
+            export_set(source, tmp_path / "out", form)
+        assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_labels_without_a_mask(form: str, tmp_path: Path) -> None:
+    source = without_masks(write_set(tmp_path / "pets"))
+    if WRITERS[form].needs == "masks":
+        with pytest.raises(DatasetError, match="none of its 5 labels has a mask"):
+            export_set(source, tmp_path / "out", form)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["pets"]
+    else:
+        export_set(source, tmp_path / "out", form)
+
+
+def test_a_place_that_is_taken_stays_as_it_is(tmp_path: Path) -> None:
+    source = write_set(tmp_path / "pets")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("mine")
+    options = ExportOptions(overwrite=True)
+    with pytest.raises(RunMismatchError, match=r"not the folder of an export: it holds thesis\.txt"):
+        export_set(source, tmp_path / "mine", "coco", options)
+    for out in (source, tmp_path):
+        with pytest.raises(RunMismatchError, match="the data set to be read is there"):
+            export_set(source, out, "coco", options)
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "mine"
+
+
+def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(StorageError, match="out: a part of this path is a file"):
+        export_set(write_set(tmp_path / "pets"), tmp_path / "out", "coco", ExportOptions(overwrite=True))
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_where_links_are_impossible_pictures_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EXDEV, "another file system")
+
+    monkeypatch.setattr("os.link", refuse)
+    report = export_set(write_set(tmp_path / "pets"), tmp_path / "out", "coco")
+    assert (report.linked, report.copied) == (0, 4)
+
+
+def test_an_empty_folder_is_a_place(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    export_set(write_set(tmp_path / "pets"), tmp_path / "out", "yolo")
+    assert (tmp_path / "out" / "data.yaml").is_file()
+
+
+def test_an_unknown_format_names_the_nearest() -> None:
+    with pytest.raises(DatasetError, match=r"did you mean 'yolo'\? known: coco, hf"):
+        find_format("yolov8", WRITERS)
+
+
+def test_what_a_killed_export_left_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / ".out.part" / "new" / "images").mkdir(parents=True)
+    (tmp_path / ".out.part" / "new" / "images" / "stray.png").write_text("x")
+    export_set(write_set(tmp_path / "pets"), tmp_path / "out", "coco")
+    assert "images/stray.png" not in files_below(tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "pets"]
+
+
+def test_a_link_to_a_picture_is_followed(tmp_path: Path) -> None:
+    source = write_set(tmp_path / "pets")
+    (tmp_path / "store").mkdir()
+    for path in (source / "images").iterdir():
+        path.rename(tmp_path / "store" / path.name)
+        path.symlink_to(Path("..") / ".." / "store" / path.name)
+    export_set(source, tmp_path / "out", "coco")
+    assert not any(path.is_symlink() for path in (tmp_path / "out").rglob("*"))
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_names_as_long_as_a_file_system_takes(form: str, tmp_path: Path) -> None:
+    source, letters = write_set(tmp_path / "pets"), "\u732b" * 83
+    path = source / "annotations" / "instances_train.json"
+    content = json.loads(path.read_bytes())
+    for item, end in zip(content["images"], "abc", strict=True):
+        name = f"{letters}a{end}{Path(item['file_name']).suffix}"
+        (source / "images" / item["file_name"]).rename(source / "images" / name)
+        item["file_name"] = name
+    path.write_text(json.dumps(content))
+    for file in (source / "annotations").iterdir():
+        file.write_text(file.read_text().replace(json.dumps(NAMES[0])[1:-1], "\u732b" * 100))
+    export_set(source, tmp_path / "out", form)
+    names = [path.name for path in (tmp_path / "out").rglob("*")]
+    assert max(len(name.encode()) for name in names) <= 255
+    if form == "crops":
+        assert len([name for name in names if name.endswith(("-11.png", "-12.png", "-13.png"))]) == 3

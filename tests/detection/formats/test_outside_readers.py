@@ -1,0 +1,65 @@
+"""Exports opened by programs that no one here wrote; more of them in test_yolo.py, test_voc.py and test_crops.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from detection.formats.exporting import export_set
+from tests.detection.formats.sets import NAMES, write_set
+
+
+def exported(folder: Path, form: str) -> Path:
+    export_set(write_set(folder / "pets"), folder / form, form)
+    return folder / form
+
+
+def test_pycocotools_and_torchvision_read_coco(tmp_path: Path) -> None:
+    from torchvision.datasets import CocoDetection
+
+    out = exported(tmp_path, "coco")
+    read = CocoDetection(str(out / "images"), str(out / "annotations" / "instances_train.json"))
+    assert read.ids == [3, 7, 8]
+    assert [len(targets) for _, targets in read] == [2, 2, 0]
+    masks = [int(read.coco.annToMask(item).sum()) for item in read.coco.loadAnns([11, 12])]
+    assert masks == [32, 100]
+
+
+@pytest.mark.parametrize(("form", "has_masks"), [("yolo", False), ("yolo-seg", True)])
+def test_supervision_reads_yolo(tmp_path: Path, form: str, has_masks: bool) -> None:
+    import supervision
+
+    out = exported(tmp_path, form)
+    read = supervision.DetectionDataset.from_yolo(
+        str(out / "images" / "train"), str(out / "labels" / "train"), str(out / "data.yaml"), force_masks=has_masks
+    )
+    assert read.classes == [*NAMES]
+    found = {Path(path).name: item for path, _, item in read}
+    assert sorted(found) == ["a b.png", "empty.png", "x.y.jpg"]
+    assert np.allclose(found["a b.png"].xyxy, [[20, 2, 34, 6], [4, 5, 14, 15]], atol=1.01 if has_masks else 1e-3)
+    assert len(found["empty.png"]) == 0
+    if has_masks:
+        assert found["a b.png"].mask.shape == (2, 30, 40)
+
+
+def test_supervision_reads_coco(tmp_path: Path) -> None:
+    import supervision
+
+    out = exported(tmp_path, "coco")
+    read = supervision.DetectionDataset.from_coco(str(out / "images"), str(out / "annotations" / "instances_val.json"))
+    ((_, _, found),) = list(read)
+    assert found.xyxy.tolist() == [[4, 5, 14, 15]]
+
+
+def test_polars_and_the_tar_command_read_shards(tmp_path: Path) -> None:
+    import subprocess
+
+    import polars
+
+    out = exported(tmp_path, "webdataset")
+    listed = subprocess.run(["tar", "tf", "val-000000.tar"], cwd=out, capture_output=True, check=True)
+    assert len(listed.stdout.splitlines()) == 2
+    subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=out, check=True)
+    assert len(polars.read_parquet(out / "*.parquet")) == 6
