@@ -280,7 +280,7 @@ def _send(connection: Connection, what: Any) -> None:
 
 
 def _end_with_parent() -> None:
-    """Go on for nobody no longer: a parent that was killed takes no process with it."""
+    """Exit when the parent dies: a kill takes no child with it."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
