@@ -17,9 +17,9 @@ from detection.formats.exporting import ExportReport, check_folder, write_export
 from detection.formats.registry import WRITERS, find_format
 from detection.formats.target import ExportOptions
 from detection.segmenter.pictures import NamedPicture, find_masks
-from generator.dataset.coco import mask_to_polygons
 from generator.foundation.errors import DatasetError, Fault
 from generator.foundation.version import __version__
+from generator.labels.segmentation import mask_to_polygons
 
 SPLIT = "proposed"
 

@@ -20,7 +20,7 @@ from detection.experiment.subsets import shuffle_painted
 from detection.formats.importing import ImportOptions, ImportReport, import_set
 from detection.runs.folder import digests_of, read_used
 from generator.config import Config
-from generator.dataset.validation import find_annotation_files, read_annotations
+from generator.foundation.coco import find_annotation_files, read_coco
 from generator.foundation.errors import BoxpaintError, DatasetError, Fault, RunMismatchError
 from generator.foundation.storage import sha256_of
 from generator.run import Listener, generate
@@ -125,7 +125,7 @@ def _is_coco(path: Path) -> bool:
         return False
     try:
         for file in find_annotation_files(path):
-            read_annotations(file)
+            read_coco(file)
     except DatasetError:
         return False
     return True

@@ -14,14 +14,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from detection.datasets.picture_set import PictureSet, folder_of, read_picture_set
-from detection.datasets.read import not_exhaustive_ids
+from detection.datasets.picture_set import PictureSet, not_exhaustive_ids, read_picture_set
 from detection.datasets.types import NOT_EXHAUSTIVE
 from detection.formats.filters import apply_filters
 from detection.formats.registry import WRITERS, find_format
 from detection.formats.target import ExportOptions, OnPicture, Work, Writer
 from detection.work_folder import remove
 from generator.dataset.identity import read_json
+from generator.foundation.coco import folder_of
 from generator.foundation.errors import DatasetError, Fault, RunMismatchError, StorageError
 from generator.foundation.storage import locked, make_folder, translate_os_errors, write_json, write_text
 from generator.foundation.version import __version__

@@ -32,11 +32,11 @@ from detection.formats.registry import find_formats, read_fullest
 from detection.formats.source import NOWHERE, SourceFiles
 from detection.formats.splits import compile_pattern, split_pictures
 from detection.work_folder import remove, working_in
+from generator.foundation.coco import MAX_NAME
 from generator.foundation.decoding import UnsupportedPictureError
 from generator.foundation.errors import DatasetError, Fault, RunMismatchError
 from generator.foundation.storage import make_folder, translate_os_errors, write_json
 from generator.foundation.version import __version__
-from generator.spec import MAX_NAME
 
 _THREADS = 8
 OnPicture = Callable[[int, int], None]

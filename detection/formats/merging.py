@@ -12,13 +12,20 @@ from typing import Any
 
 from detection.datasets.names import split_of_name, unique_stems
 from detection.datasets.near_duplicates import near_duplicate_groups
-from detection.datasets.picture_set import Category, Picture, PictureSet, folder_of, read_picture_set, with_category_ids
-from detection.datasets.read import not_exhaustive_ids
+from detection.datasets.picture_set import (
+    Category,
+    Picture,
+    PictureSet,
+    not_exhaustive_ids,
+    read_picture_set,
+    with_category_ids,
+)
 from detection.datasets.types import NOT_EXHAUSTIVE
 from detection.formats.exporting import ExportReport, check_folder, write_export
 from detection.formats.filters import apply_filters
 from detection.formats.target import ExportOptions, OnPicture
 from generator.dataset.provenance import says_synthetic
+from generator.foundation.coco import folder_of
 from generator.foundation.errors import BoxpaintError, DatasetError, Fault
 
 SYNTHETIC, REAL = "synthetic", "real"

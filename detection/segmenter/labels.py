@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from detection.datasets.types import DetectionDataset, Sample
-from generator.dataset.validation import MAX_FAULTS_OF_A_KIND
+from generator.foundation.coco import MAX_FAULTS_OF_A_KIND
 from generator.foundation.errors import DatasetError, Fault
 from generator.labels.segmentation import decode_segmentation
 

@@ -16,13 +16,12 @@ from pathlib import Path
 
 import pandera.pandas as pa
 
+from generator.foundation.coco import MAX_NAME
 from generator.foundation.errors import Fault, SpecError
 from generator.foundation.tables import TableRow, check_cells, read_table
 from generator.spec.calibration import CALIBRATION, ClassCalibration, read_calibration
 from generator.spec.references import reference_fault
 
-# Of a category in the data set: names of files and folders are made of it, and file systems hold no longer ones.
-MAX_NAME = 255
 SIZE_COLUMNS = ("width_min", "height_min", "width_max", "height_max")
 ASPECT_COLUMNS = ("aspect_ratio_min", "aspect_ratio_max")
 BAND_COLUMNS = ("y_min", "y_max")

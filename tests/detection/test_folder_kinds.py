@@ -14,7 +14,7 @@ from detection.formats import exporting as exporting
 from detection.runs import folder as runs
 from detection.segmenter import segment
 from generator.audit.leak import audit_folder
-from generator.dataset.validation import find_annotation_files
+from generator.foundation.coco import find_annotation_files
 from generator.foundation.errors import DatasetError, ModelNotFoundError
 from generator.foundation.folder_kinds import IMPORTED, KINDS, PAINTED, add_kind, kind_of
 

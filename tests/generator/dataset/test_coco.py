@@ -18,10 +18,11 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from generator.config import Config
-from generator.dataset.coco import export_coco, mask_to_polygons
+from generator.dataset.coco import export_coco
 from generator.dataset.record import SceneRecord
 from generator.foundation.errors import DatasetError
 from generator.labels.labelling import fill_holes
+from generator.labels.segmentation import mask_to_polygons
 from generator.plan import Plan
 from generator.spec import BackgroundSpec, ClassSpec, Spec
 from tests.generator.records import painted_object, record_of_objects
