@@ -22,8 +22,8 @@ from rich.table import Table
 from boxpaint.experiment_progress import ExperimentProgress
 from detection.calibration.boxes import BoxMode
 from detection.experiment.config import ExperimentConfig, RealImages
+from detection.experiment.results import Cell
 from detection.experiment.run import run_experiment
-from detection.experiment.statistics import Cell
 from generator.config import Config
 from generator.run import generate
 from generator.spec import Spec, load_spec
@@ -46,7 +46,7 @@ class Variant:
 
 
 EVEN = tuple(np.linspace(0, 1, DECILES).tolist())
-SEAMS = {"painting": {"blend": "feather", "shared_history": 0, "grain": 0}}
+SEAMS = {"painting": {"blend": "feather", "harmonize_strength": 0, "sensor_noise": 0}}
 DECOYS = {"placement": {"decoys": 0}}
 VERIFIER = {"labels": {"verify": False}}
 WHOLE = "all of it"

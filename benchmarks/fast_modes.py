@@ -38,8 +38,6 @@ ROWS: dict[str, dict[str, Any]] = {
     AGAIN: {"seed": 1},
     "six steps for eight": {"painting": {"steps": 6}},
     "four steps for eight": {"painting": {"steps": 4}},
-    "deep features kept for one step": {"painting": {"cache_every": 2}},
-    "deep features kept for two steps": {"painting": {"cache_every": 3}},
     "without guidance": {"painting": {"guidance_scale": 1.0}},
 }
 

@@ -16,9 +16,11 @@ import cv2
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from scipy.ndimage import binary_fill_holes
 
+from generator.foundation.geometry import box_iou, box_of_mask
 from generator.labels import labelling
-from generator.labels.labelling import fill_holes, find_painted
+from generator.labels.labelling import find_painted
 from generator.painting.colour import match_to_ring
 
 PADDING = 0.12
@@ -121,18 +123,18 @@ def make_case(seed: int, *, kind: str, shape: str, tone: str, diameter: int) -> 
     for x, y, radius in discs[::3]:  # neighbours drawn again: a pixel to the side, a shade lighter
         draw_disc(drawn, (x + 1, y, radius), picture[min(y, size_px - 1), min(x, size_px - 1)] + 4)
     drawn = np.where(drawn_mask[..., None], tone_colour(tone, around) + texture, drawn).astype(np.float32)
-    rows, columns = np.flatnonzero(drawn_mask.any(axis=1)), np.flatnonzero(drawn_mask.any(axis=0))
     border = max(3, round(PADDING * diameter))
     region = np.zeros((size_px, size_px), bool)
-    region[max(0, rows[0] - border) : rows[-1] + 1 + border, max(0, columns[0] - border) : columns[-1] + 1 + border] = (
-        True
-    )
+    box = box_of_mask(drawn_mask)
+    assert box is not None
+    top, left = max(0, box.y_min - border), max(0, box.x_min - border)
+    region[top : box.y_max + border, left : box.x_max + border] = True
     return Case(
         name=f"seed {seed}: {tone} {shape} of {diameter} px on {kind}",
         before=before,
         painted=decode(drawn, rng, jpeg=seed % 3 == 0),
         region=region,
-        truth=fill_holes(drawn_mask),
+        truth=binary_fill_holes(drawn_mask),
     )
 
 
@@ -143,15 +145,8 @@ def find(case: Case) -> np.ndarray:
 
 def box_iou_of_masks(a: np.ndarray, b: np.ndarray) -> float:
     """IoU of the tight boxes of two masks (HW bool); 0 when one is empty."""
-    if not a.any() or not b.any():
-        return 0.0
-    filled = []
-    for mask in (a, b):
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        box = np.zeros_like(mask)
-        box[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
-        filled.append(box)
-    return float((filled[0] & filled[1]).sum() / (filled[0] | filled[1]).sum())
+    boxes = box_of_mask(a), box_of_mask(b)
+    return box_iou(boxes[0], boxes[1]) if boxes[0] and boxes[1] else 0.0
 
 
 def standard_case(seed: int) -> Case:

@@ -249,14 +249,14 @@ def ways(config: Config, painter: Painter) -> dict[str, tuple[Callable[[Patch, n
 
     def redrawn_once(pictures: Sequence[np.ndarray], scenes: Sequence[ScenePlan]) -> list[np.ndarray]:
         if scenes[0].index not in redrawn:
-            new = finished(grain=0.0)(pictures, scenes)
+            new = finished(sensor_noise=0.0)(pictures, scenes)
             redrawn.update((scene.index, picture) for scene, picture in zip(scenes, new, strict=True))
         return [redrawn[scene.index] for scene in scenes]
 
     def grained(pictures: Sequence[np.ndarray], scenes: Sequence[ScenePlan]) -> list[np.ndarray]:
         return [add_grain(picture, grain, scene.seed) for picture, scene in zip(pictures, scenes, strict=True)]
 
-    grain = config.painting.grain
+    grain = config.painting.sensor_noise
     mixed = blended(config)
     return {
         "raw paste": (raw_paste, nothing),

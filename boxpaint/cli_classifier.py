@@ -19,7 +19,7 @@ from generator.foundation.seeds import MAX_SEED
 
 if TYPE_CHECKING:
     from detection.classifier.comparison import Comparison
-    from detection.intervals import Interval
+    from detection.proof.statistics import Interval
 
 _OUT = Path("runs/classifier")
 _DEFAULTS = ClassifierSettings()

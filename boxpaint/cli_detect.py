@@ -240,9 +240,9 @@ def refine_detector(
 def _watched(out: Path, *, overwrite: bool) -> Iterator[FitListener]:
     """Show a training's progress; a signal ends it with a word on how to go on."""
     from boxpaint.training_progress import FitProgress
-    from detection.runs.folder import is_begun
+    from generator.foundation.run_folder import DETECTOR_RUN
 
-    with resumable(console, out, is_begun, overwrite=overwrite), FitProgress(console) as progress:
+    with resumable(console, out, DETECTOR_RUN.is_begun, overwrite=overwrite), FitProgress(console) as progress:
         yield progress
 
 

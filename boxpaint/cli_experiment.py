@@ -31,7 +31,7 @@ def experiment(
 ) -> None:
     """Train with and without painted images, over numbers of real images and seeds, and write the proof card."""
     from boxpaint.experiment_progress import ExperimentProgress
-    from detection.experiment.card import write_card
+    from detection.experiment.card import CARD, write_card
     from detection.experiment.config import ExperimentConfig
     from detection.experiment.run import is_begun, run_experiment
 
@@ -40,7 +40,6 @@ def experiment(
     exchanged = [name for name, value in (("--real", real), ("--synthetic", synthetic)) if value is not None]
     with resumable(console, out, is_begun), ExperimentProgress(console) as progress:
         outcome = run_experiment(config, out, listener=progress)
-    card = write_card(outcome, out, command=command, exchanged=exchanged)
-    for line in card.headlines:
+    for line in write_card(outcome, out, command=command, exchanged=exchanged):
         console.print(line, soft_wrap=True)
-    console.print(f"proof card: {card.path}", soft_wrap=True)
+    console.print(f"proof card: {out / CARD}", soft_wrap=True)

@@ -59,9 +59,9 @@ class ExperimentProgress(RunProgress, ExperimentListener):
             self._steps_task = self._steps_bar.add_task("training", total=steps, left="")
             self._steps_bar.start()
 
-    def on_job_step(self, job: Job, steps: int) -> None:
+    def on_job_step(self, job: Job, step: int, _loss: float) -> None:
         """Move the bar."""
-        self._steps[job] = steps
+        self._steps[job] = step
         done = sum(self._steps.values())
         seconds = self._time.after(done)
         left = in_words(seconds) if seconds is not None else ""
@@ -71,14 +71,14 @@ class ExperimentProgress(RunProgress, ExperimentListener):
         if self._steps_bar is not None and self._steps_task is not None:
             self._steps_bar.update(self._steps_task, completed=done, left=f"{left} left" if left else "")
 
-    def on_job_end(self, job: Job, steps: int, ap: float | None) -> None:
+    def on_job_end(self, job: Job, steps: int, score: float | None) -> None:
         """Print a line for a finished job, above the bar where there is one."""
-        self.on_job_step(job, steps)
+        self.on_job_step(job, steps, float("nan"))
         self._waiting -= 1
         seconds = self._time.after(sum(self._steps.values()))
         left = f", {in_words(seconds)} left" if seconds is not None else ""
-        score = f"mAP {100 * ap:.1f}" if ap is not None else "trained"
-        self.console.print(f"{job.name}: {score}; {self._waiting} to do{left}", soft_wrap=True)
+        said = f"mAP {100 * score:.1f}" if score is not None else "trained"
+        self.console.print(f"{job.name}: {said}; {self._waiting} to do{left}", soft_wrap=True)
 
     def _end_bar(self) -> None:
         if self._steps_bar is not None:

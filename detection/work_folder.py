@@ -1,45 +1,15 @@
-"""A folder that one training at a time works in."""
+"""Until every area has moved on to run_folder.py."""
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 
-from generator.dataset.identity import read_json
 from generator.foundation.errors import RunMismatchError, StorageError
-from generator.foundation.storage import locked, remove_leftovers, translate_os_errors
+from generator.foundation.run_folder import working_in
+from generator.foundation.storage import read_json, remove, translate_os_errors
 
-_LOCK = ".lock"
-
-
-@contextlib.contextmanager
-def working_in(folder: Path) -> Iterator[None]:
-    """Keep other runs out of a folder, and clear up after a killed one; if nothing was written, it is as it was."""
-    with translate_os_errors(folder):
-        before = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    with locked(folder):
-        try:
-            remove_leftovers(folder)
-            yield
-        finally:
-            # While the lock is held: another run's folder must not go.
-            written = {path.name for path in folder.iterdir()} - {_LOCK}
-            if not written or (written == before and _LOCK not in before):
-                with contextlib.suppress(OSError):
-                    (folder / _LOCK).unlink(missing_ok=True)
-                    if not written:
-                        folder.rmdir()
-
-
-def remove(path: Path) -> None:
-    """Remove a file or a folder with all that is in it, if it is there. Raises StorageError."""
-    with translate_os_errors(path):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+__all__ = ["make_room", "remove", "working_in"]
 
 
 def make_room(folder: Path, *, kind: str, marker: str, last: str, names: Collection[str], overwrite: bool) -> None:

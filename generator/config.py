@@ -17,13 +17,12 @@ from pydantic import Field, model_validator
 from generator.bundles import BundleCard, load_card
 from generator.foundation.errors import ConfigError
 from generator.foundation.seeds import MAX_SEED
-from generator.foundation.typed_yaml import fill_model
-from generator.foundation.yaml_lines import Lines, read_yaml
+from generator.foundation.typed_yaml import Lines, fill_model, read_yaml
 
 if TYPE_CHECKING:
     from generator.spec import Spec
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, field_validator
 
 from generator.bundles import DiffusionRef, ModelRef
 
@@ -36,6 +35,11 @@ class Section(BaseModel):
     """A part of the config: it knows its keys, and cannot be changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _renamed(name: str, *, old: str, default: float, ge: float, le: float) -> Any:
+    """A key whose old name is read for one more release, and stays in run.json, so that runs begun before can go on."""
+    return Field(default=default, ge=ge, le=le, validation_alias=AliasChoices(name, old), serialization_alias=old)
 
 
 class CanvasConfig(Section):
@@ -65,9 +69,8 @@ class PaintingConfig(Section):
     sampler: Literal["dpm", "consistency"] = "dpm"
     """dpm: DPM-Solver++. consistency: for models that were distilled to a few steps (LCM, SD-Turbo)."""
     steps: int = Field(default=25, ge=1, le=1000)
-    cache_every: int = Field(default=1, ge=1, le=10)
-    """2 and more: the UNet's inner blocks are computed on every so many steps only, and kept in between (DeepCache: Ma
-    et al. 2023, arXiv 2312.00858). Measured by benchmarks/fast_modes.py."""
+    cache_every: int = 1
+    """Only 1: keeping the UNet's features between steps did not pay and is gone. run.json goes on saying so."""
     guidance_scale: float = Field(default=5.0, ge=1.0, le=50.0)
     guidance_interval: tuple[Share, Share] = (0.2, 1.0)
     """Noise levels (share of the training schedule; 1 is pure noise) with guidance: Kynkäänniemi et al. 2024, arXiv
@@ -80,14 +83,21 @@ class PaintingConfig(Section):
     """Repainted border around the box, as a share of the box's longer side."""
     blend: BlenderName = "mixed"
     match_colour: bool = True
-    shared_history: Annotated[float, Field(ge=0.0, le=0.5)] = 0.2
-    """Noise level up to which a finished picture is noised and denoised as a whole, so that its finest detail comes
-    from one hand, in and outside of what was painted (Meng et al. 2022, arXiv 2108.01073); 0 leaves it as it is.
-    Measured by benchmarks/leak.py."""
-    grain: Annotated[float, Field(ge=0.0, le=30.0)] = 1.5
+    harmonize_strength: float = _renamed("harmonize_strength", old="shared_history", default=0.2, ge=0.0, le=0.5)
+    """Noise level (the strength of image-to-image) up to which a finished picture is noised and denoised as a whole, so
+    that its finest detail comes from one hand, in and outside of what was painted (Meng et al. 2022, arXiv 2108.01073);
+    0 leaves it as it is. Measured by benchmarks/leak.py."""
+    sensor_noise: float = _renamed("sensor_noise", old="grain", default=1.5, ge=0.0, le=30.0)
     """Standard deviation, in grey levels, of the noise of a camera's sensor over the whole finished picture."""
 
-    @field_validator("shared_history")
+    @field_validator("cache_every")
+    @classmethod
+    def _keeps_no_features(cls, every: int) -> int:
+        if every != 1:
+            raise ValueError("kept features did not pay and were removed (docs/decisions/0012-speed.md); leave it out")
+        return every
+
+    @field_validator("harmonize_strength")
     @classmethod
     def _is_worth_a_step(cls, level: float) -> float:
         if 0 < level < MIN_LEVEL:
@@ -128,7 +138,7 @@ class LabelConfig(Section):
     """By how much an object must look likelier to be of its class than of any other, or background (probabilities)."""
     min_agreement: Share = 0.3
     """Least IoU of the verifier's own box with what was painted."""
-    max_stray: Share = 0.9
+    max_unlabelled: float = _renamed("max_unlabelled", old="max_stray", default=0.9, ge=0.0, le=1.0)
     """Probability from which on a class is seen where none was asked for: in backgrounds, decoys, beside objects."""
     background_prompts: tuple[str, ...] = ()
     """What else there may be to see that is no object; the prompts of the scenes are known anyway."""
@@ -258,12 +268,6 @@ class Config(Section):
     audit: AuditConfig = AuditConfig()
     models: ModelsConfig
 
-    @model_validator(mode="after")
-    def _compiles_whole_networks(self) -> Config:
-        if self.compile == "on" and self.painting.cache_every > 1:
-            raise ValueError("compile: on is of no use with painting.cache_every: leave one of them out")
-        return self
-
     @model_validator(mode="before")
     @classmethod
     def _fill_from_card(cls, data: Any) -> Any:
@@ -331,7 +335,7 @@ class Config(Section):
 
         Folders of models are left out as well: the weights in them are compared instead.
         """
-        data: dict[str, Any] = self.model_dump(mode="json", exclude=_INDIFFERENT)
+        data: dict[str, Any] = self.model_dump(mode="json", by_alias=True, exclude=_INDIFFERENT)
         for model in data["models"].values():
             if model is not None:
                 del model["folder"], model["allow_pickle"]

@@ -14,7 +14,7 @@ from generator.dataset.folder import Dataset, RunFolder
 from generator.engines import make_engine
 from generator.engines.chunk import Chunk, ChunkListener, ChunkPainter, ChunkReport, Progress
 from generator.foundation.errors import BoxpaintError, LeakError, StorageError
-from generator.foundation.storage import locked
+from generator.foundation.run_folder import working_in
 from generator.plan import Plan
 from generator.prompts.book import BookRow, PromptBook, read_book
 from generator.prompts.make import RowProgress, make_book
@@ -91,7 +91,7 @@ def generate(
     plan = Plan(spec=spec, config=config)
     given = read_book(Path(prompts), spec) if prompts is not None else None
     folder = Path(out)
-    with locked(folder):
+    with working_in(folder):
         run = RunFolder.open(folder, plan, overwrite=overwrite)
         book = given or run.stored_book()
         wanted = len(plan) if limit is None else min(limit, len(plan))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from generator.foundation.geometry import Box
+from generator.foundation.geometry import Box, box_of_mask
 from generator.plan import Placement, ScenePlan
 
 
@@ -112,6 +112,7 @@ class Scene:
 
 def label_from_mask(mask: np.ndarray, offset_xy: tuple[int, int] = (0, 0)) -> Label:
     """Make a label from a mask (HW bool, not empty) whose top left pixel lies at `offset_xy` on the canvas."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    tight = Box(x_min=int(columns[0]), y_min=int(rows[0]), x_max=int(columns[-1]) + 1, y_max=int(rows[-1]) + 1)
+    tight = box_of_mask(mask)
+    if tight is None:
+        raise ValueError("an empty mask makes no label")
     return Label(painted_box=tight.shifted(*offset_xy), mask=mask[tight.slices].copy())

@@ -274,7 +274,7 @@ ANYTHING_GOES: dict[str, object] = {
     "max_sharpness": 1e6,
     "min_contrast": 0.0,
     "min_margin": -1.0,
-    "max_stray": 1.0,
+    "max_unlabelled": 1.0,
 }
 
 

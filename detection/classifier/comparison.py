@@ -18,7 +18,7 @@ from detection.classifier.jobs import Outcome
 from detection.classifier.scores import Scores, confusions_by_picture
 from detection.classifier.settings import AUGMENTED, ORIGINAL, Arm, ClassifierSettings
 from detection.classifier.statistics import Gains, McNemar, bootstrap_gains, mcnemar
-from detection.intervals import Interval
+from detection.proof.statistics import Interval
 from generator.foundation.seeds import derive_seed
 from generator.foundation.storage import write_text
 

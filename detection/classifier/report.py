@@ -14,7 +14,7 @@ from detection.classifier.jobs import Outcome
 from detection.classifier.models import Classifier
 from detection.classifier.plots import draw_confusions, draw_curves, draw_gains
 from detection.classifier.settings import Arm
-from detection.intervals import Interval
+from detection.proof.statistics import Interval
 from generator.foundation.storage import write_bytes, write_text
 from generator.foundation.version import __version__
 from generator.report import page_environment

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from detection.classifier.scores import Measures, measure
-from detection.intervals import Interval, paired_interval
+from detection.proof.statistics import Interval, difference
 from generator.foundation.seeds import derive_rng
 
 # Pictures times resamples in memory at a time.
@@ -55,8 +55,9 @@ def bootstrap_gains(original: Sequence[np.ndarray], augmented: Sequence[np.ndarr
             np.concatenate([getattr(part, name).mean(0).reshape(part.accuracy.shape[1], -1) for part in found])
             for found in drawn
         ]
-        differences, luck = after - before, resampled[1] - resampled[0]
-        return [paired_interval(differences[:, k], luck[:, k]) for k in range(differences.shape[1])]
+        return [
+            difference(after[:, k], before[:, k], resampled[1][:, k], resampled[0][:, k]) for k in range(after.shape[1])
+        ]
 
     return Gains(
         accuracy=gain("accuracy")[0], macro_f1=gain("macro_f1")[0], recall=tuple(gain("recall")), f1=tuple(gain("f1"))

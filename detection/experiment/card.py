@@ -9,60 +9,47 @@ failures.jpg             test pictures where painted images help least
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from detection.detectors.types import Detections
-from detection.experiment.conditions import conditions
-from detection.experiment.config import Arm
-from detection.experiment.drawing import Failure, draw_failures, worst_pictures
-from detection.experiment.plots import draw_card
+from detection.experiment.config import ARMS, Arm
+from detection.experiment.pictures import draw_card, draw_failures, worst_pictures
+from detection.experiment.results import Cell, measured_on
 from detection.experiment.run import Outcome
-from detection.experiment.tables import (
-    Rows,
-    arm_table,
-    category_table,
-    curve_table,
-    gain_table,
-    job_rows,
-    summary_rows,
-    write_csv,
+from detection.experiment.verdict import (
+    MIN_SUBSETS,
+    advice,
+    arm_name,
+    points,
+    range_of,
+    share_sentence,
+    verdict,
+    with_images,
 )
-from detection.experiment.value_curve import advice
-from detection.experiment.verdict import ARM_NAMES, points, share_sentence, verdict, with_images
+from detection.machine import describe_machine
+from detection.proof.pages import ABSENT, Rows, markdown, write_csv
+from detection.proof.statistics import Interval
 from generator.foundation.storage import write_text
 
 CARD, TRAININGS, SUMMARY, CURVES, FAILURES = "card.md", "card.csv", "summary.csv", "card.png", "failures.jpg"
 _SHOWN_FAILURES = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProofCard:
-    """A written card: its file, and the lines that matter most."""
+def write_card(outcome: Outcome, out: Path, *, command: str, exchanged: Sequence[str] = ()) -> tuple[str, ...]:
+    """Write the card and its files into `out`; returns the lines that matter most.
 
-    path: Path
-    headlines: tuple[str, ...]
-
-
-def write_card(outcome: Outcome, out: Path, *, command: str, exchanged: Sequence[str] = ()) -> ProofCard:
-    """Write the card and its files into `out`; `exchanged` are the options that gave other data than the file names.
-
-    Raises StorageError.
+    `exchanged` are the options that gave other data than the file names. Raises StorageError.
     """
+    config = outcome.materials.config
     lines = headlines(outcome)
     write_csv(out / TRAININGS, job_rows(outcome))
     write_csv(out / SUMMARY, summary_rows(outcome))
-    draw_card(out / CURVES, outcome)
+    draw_card(out / CURVES, config, outcome.cells, outcome.curve)
     failures = _write_failures(outcome, out / FAILURES)
-    parts = [
-        "\n\n".join(lines),
-        f"![curves]({CURVES})",
-        *_tables(outcome),
-        *failures,
-        conditions(outcome, command),
-    ]
-    notes = [*outcome.materials.config.notes]
+    parts = ["\n\n".join(lines), f"![curves]({CURVES})", *_tables(outcome), *failures, _conditions(outcome, command)]
+    notes = [*config.notes]
     if exchanged:
         also = ", and so were these notes" if notes else ""
         about = f"The file was written for other data{also}: data was exchanged by {' and '.join(exchanged)}."
@@ -70,41 +57,123 @@ def write_card(outcome: Outcome, out: Path, *, command: str, exchanged: Sequence
     if notes:
         parts.insert(1, "\n".join(f"- {note}" for note in notes))
     write_text(out / CARD, "\n\n".join(parts) + "\n")
-    return ProofCard(path=out / CARD, headlines=tuple(lines))
+    return lines
 
 
-def headlines(outcome: Outcome) -> list[str]:
+def headlines(outcome: Outcome) -> tuple[str, ...]:
     """The verdict, then what painted pictures do alone, then how many are worth it."""
-    materials = outcome.materials
-    config = materials.config
+    config, total = outcome.materials.config, len(outcome.materials.train)
     claimed = [gain for gain in outcome.gains if gain.arm == config.claim]
-    lines = [verdict(claimed, photos=len(materials.test), total=len(materials.train))]
-    total = len(materials.train)
+    lines = [verdict(claimed, photos=len(outcome.materials.test), total=total)]
     lines += [share_sentence(arm, share, total, config.fewest_real or total) for arm, share in outcome.shares.items()]
     if outcome.curve is not None and config.value_curve is not None:
         lines.append(advice(outcome.curve, config.value_curve, config.categories))
     if outcome.changes:
         lines.append(f"Not what was declared before there were scores: {'; '.join(outcome.changes)}.")
-    return lines
+    return tuple(lines)
+
+
+def job_rows(outcome: Outcome) -> Rows:
+    """A row for each training that was scored, heads first; AP in [0, 1]; steps and seconds with those of the job
+    that it starts from, which several rows may share."""
+    config = outcome.materials.config
+    categories = config.categories
+    heads = ["arm", "real_images", "painted_images", "measured_on", "seed", "steps", "ap", "ap50", "ap75"]
+    rows = [[*heads, *(f"ap {name}" for name in categories), "last_loss", "seconds", "threads", "device", "folder"]]
+    for result in outcome.results:
+        job, scores, report = result.job, result.scores, result.report
+        figures = [scores["ap"], scores["ap50"], scores["ap75"]]
+        figures += [scores["categories"][name]["ap"] for name in categories]
+        rows.append(
+            [
+                *map(str, (job.kind, job.number, job.painted, measured_on(job, config), job.subset, config.fit.steps)),
+                *("" if value is None else f"{value:.5f}" for value in figures),
+                f"{report['losses'][-1]:.5f}",
+                f"{sum(result.seconds.values()):.1f}",
+                *(str(report["made_on"][key]) for key in ("threads", "device")),
+                result.folder.path.name,
+            ]
+        )
+    return rows
+
+
+def summary_rows(outcome: Outcome) -> Rows:
+    """A row for each arm and number of real images, heads first; AP in [0, 1]."""
+    categories = outcome.materials.config.categories
+    gains = {(gain.arm, gain.number): gain for gain in outcome.gains}
+    heads = ["arm", "real_images", "painted_images", "measured_on", "trainings", "ap_mean", "ap_sd", "ap50_mean"]
+    rows = [[*heads, *(f"ap_mean {name}" for name in categories), "best_without_painted", "gain", "low", "high"]]
+    for cell in outcome.cells:
+        gain = gains.get((cell.arm, cell.number))
+        compared = [gain.baseline, *_decimals(gain.whole.value, gain.whole.low, gain.whole.high)] if gain else [""] * 4
+        rows.append(
+            [
+                *map(str, (cell.arm, cell.number, cell.painted, cell.measured, len(cell.ap))),
+                *_decimals(cell.mean, cell.spread, float(cell.ap50.mean()), *cell.ap_of_category.mean(axis=0).tolist()),
+                *compared,
+            ]
+        )
+    return rows
 
 
 def _tables(outcome: Outcome) -> list[str]:
     parts = [
         "## mAP 0.50:0.95, points",
         "Mean ± standard deviation over subsets and seeds; in brackets how many.",
-        _markdown(arm_table(outcome)),
+        markdown(_arm_table(outcome)),
     ]
     if outcome.gains:
         parts += [
             "## Gain over the best arm without painted images, points",
             "With 95 % intervals, each for itself; bold where zero lies outside. The arm to beat is, at each number of "
             "real images, the one with the highest mean.",
-            _markdown(gain_table(outcome)),
+            markdown(_gain_table(outcome)),
         ]
-    parts += ["## By class, points", _markdown(category_table(outcome))]
+    parts += ["## By class, points", markdown(_category_table(outcome))]
     if outcome.curve is not None:
-        parts += ["## Value of painted images", _markdown(curve_table(outcome))]
+        parts += ["## Value of painted images", markdown(_curve_table(outcome))]
     return parts
+
+
+def _arm_table(outcome: Outcome) -> Rows:
+    """An arm a row, a number of real images a column."""
+    numbers = sorted({cell.number for cell in outcome.cells})
+    total = len(outcome.materials.train)
+    rows = [["arm", *(f"all {total} real" if number == total else f"{number} real" for number in numbers)]]
+    for arm in outcome.materials.config.arms:
+        cells = {cell.number: cell for cell in outcome.cells if cell.arm == arm}
+        measured = max((cell.measured for cell in cells.values()), default=0)
+        rows.append([arm_name(arm, measured), *(_mean_and_spread(cells.get(number)) for number in numbers)])
+    return rows
+
+
+def _category_table(outcome: Outcome) -> Rows:
+    rows = [["real images", "arm", "mAP50", *outcome.materials.config.categories]]
+    for cell in sorted(outcome.cells, key=lambda cell: cell.number):
+        means = [points(float(value)) for value in (cell.ap50.mean(), *cell.ap_of_category.mean(axis=0))]
+        rows.append([str(cell.number), arm_name(cell.arm, cell.measured), *means])
+    return rows
+
+
+def _gain_table(outcome: Outcome) -> Rows:
+    categories, total = outcome.materials.config.categories, len(outcome.materials.train)
+    rows = [["", "arm", "best without", "gain in mAP", *(f"gain in {name}" for name in categories)]]
+    for gain in outcome.gains:
+        names = [with_images(gain.number, total), ARMS[gain.arm].title, ARMS[gain.baseline].title]
+        rows.append([*names, *map(_gain, (gain.whole, *gain.of_category))])
+    return rows
+
+
+def _curve_table(outcome: Outcome) -> Rows:
+    """mAP, and the gain of each step with each category."""
+    curve, categories = outcome.curve, outcome.materials.config.categories
+    if curve is None:
+        return []
+    rows = [["painted images", "mAP", "step", *(f"step in {name}" for name in categories)]]
+    for cell, step in zip(curve.points, (None, *curve.steps), strict=True):
+        changes = [*map(_gain, (step.whole, *step.of_category))] if step else [ABSENT] * (1 + len(categories))
+        rows.append([str(cell.painted), _mean_and_spread(cell), *changes])
+    return rows
 
 
 def _write_failures(outcome: Outcome, path: Path) -> list[str]:
@@ -113,16 +182,18 @@ def _write_failures(outcome: Outcome, path: Path) -> list[str]:
     gain = next((gain for gain in outcome.gains if gain.arm == materials.config.claim), None)
     if gain is None:
         return []
-    found = {arm: _found_by(arm, gain.number, outcome) for arm in (gain.arm, gain.baseline)}
-    failures = worst_pictures(materials.test, found[gain.arm], found[gain.baseline], most=_SHOWN_FAILURES)
-    draw_failures(path, materials.test, failures, found[gain.arm][0], found[gain.baseline][0])
-    total = len(materials.train)
+    arm, baseline = (_found_by(name, gain.number, outcome) for name in (gain.arm, gain.baseline))
+    failures = worst_pictures(materials.test, arm, baseline, most=_SHOWN_FAILURES)
+    draw_failures(path, materials.test, failures, arm[0], baseline[0])
+    rows = [["picture", "AP with painted images", "AP without"]]
+    rows += [[failure.name, points(failure.ap), points(failure.baseline_ap)] for failure in failures]
     return [
         "## Worst failures",
-        f"{with_images(gain.number, total).capitalize()}: on the left {ARM_NAMES[gain.arm]}, on the right "
-        f"{ARM_NAMES[gain.baseline]}. Green is right, red wrong, blue missed (subset 0, boxes from its best score on).",
+        f"{with_images(gain.number, len(materials.train)).capitalize()}: on the left {ARMS[gain.arm].title}, on the "
+        f"right {ARMS[gain.baseline].title}. Green is right, red wrong, blue missed (subset 0, boxes from its best "
+        "score on).",
         f"![failures]({path.name})",
-        _markdown(_failure_rows(failures)),
+        markdown(rows),
     ]
 
 
@@ -134,12 +205,97 @@ def _found_by(arm: Arm, number: int, outcome: Outcome) -> list[list[Detections]]
     return [result.folder.read_detections() for result in sorted(jobs, key=lambda result: result.job.subset)]
 
 
-def _failure_rows(failures: Sequence[Failure]) -> Rows:
-    rows = [["picture", "AP with painted images", "AP without"]]
-    return rows + [[failure.name, points(failure.ap), points(failure.baseline_ap)] for failure in failures]
+def _conditions(outcome: Outcome, command: str) -> str:
+    """How it was measured and on what: command, data, detector, subsets, intervals, seeds and machine."""
+    lines = [
+        f"Command: `{command}`",
+        *_data(outcome),
+        *_training(outcome),
+        "Subsets of real pictures are drawn by seed, the smaller inside the larger, the same for all arms; pictures "
+        "that bring a class which is still missing come first. Subset k is trained with seed k.",
+        *_judging(outcome),
+        *(f"{topic.capitalize()}: {finding}" for topic, finding in describe_machine().items()),
+    ]
+    return "\n".join(["## How it was measured", "", *(f"- {line}" for line in lines)])
 
 
-def _markdown(rows: Rows) -> str:
-    heads, *body = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    lines = [heads, ["---"] * len(heads), *body]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def _data(outcome: Outcome) -> list[str]:
+    materials = outcome.materials
+    counts = ", ".join(f"{count} {name}" for name, count in materials.test.counts().items())
+    lines = [
+        f"Real: {len(materials.train)} training pictures ({materials.data_digest(materials.train)}), "
+        f"{len(materials.test)} test pictures with {counts} ({materials.data_digest(materials.test)}). "
+        "No picture is in both; the test pictures were scored on and nothing else.",
+        *(f"Real, {remark}." for remark in materials.remarks),
+    ]
+    if materials.painted is not None:
+        lines.append(
+            f"Painted: {len(materials.painted)} pictures ({materials.data_digest(materials.painted)}), "
+            f"boxes: {materials.config.synthetic.boxes}."
+        )
+    return lines
+
+
+def _training(outcome: Outcome) -> list[str]:
+    """Detector and steps, and how the arms that refine divide them where they were trained."""
+    config, total = outcome.materials.config, len(outcome.materials.train)
+    fit, weights = config.fit, config.detector.pretrained
+    lines = [
+        f"Detector: {config.detector.name}, from {'random weights' if weights == 'none' else f'weights: {weights}'}; "
+        f"every arm {fit.steps} steps of {fit.batch_size} pictures with augmentation {fit.augment}, at a learning rate "
+        f"of {fit.learning_rate:g}."
+    ]
+    refined = [result.job for result in outcome.results if result.job.traits.refines]
+    ways = {job.number: job.refine for job in refined if job.refine is not None}
+    if not ways:
+        return lines
+    parts = [
+        f"{way.steps} {with_images(number, total)} at {way.learning_rate:g}"
+        + (f", keeping {way.start_share:.0%} of the weights before" if way.start_share else "")
+        for number, way in ways.items()
+    ]
+    names = dict.fromkeys(f"`{job.traits.title}`" for job in refined)
+    text = f"The last steps of {' and '.join(names)} see real pictures alone: {'; '.join(parts)}."
+    measured = sorted({measured_on(job, config) for job in refined} - {0})
+    if measured:
+        text += f" Painted boxes are scaled as measured on the first {' or '.join(map(str, measured))} pictures of "
+        text += "the subset."
+    return [*lines, text]
+
+
+def _judging(outcome: Outcome) -> list[str]:
+    """Intervals, the claim and when it was made, seeds, and what else lies in the folder."""
+    config = outcome.materials.config
+    lines = [
+        f"Intervals: Student's t over subsets; their variance and that over {config.bootstrap} bootstrap draws of test "
+        "pictures, the same for both arms, are added. In the first line they are wider (Bonferroni), so that all of "
+        f"its numbers hold together; fewer than {MIN_SUBSETS} subsets carry no claim."
+    ]
+    if config.claim in config.arms:
+        when = "as the file said before there were scores"
+        if outcome.changes:
+            when = "but the file was changed after there were scores: see above"
+        lines.append(f"The verdict is about `{ARMS[config.claim].title}`, {when}.")
+    if outcome.not_shown:
+        lines.append(f"Not shown: {outcome.not_shown} scored trainings in the same folder, made with other settings.")
+    lines.append(
+        f"Seeds: {config.seed} and the number of each subset. {len(outcome.results)} scored trainings and what they "
+        f"start from, {outcome.seconds / 60:.0f} minutes of one thread in all, {config.workers} at a time."
+    )
+    return lines
+
+
+def _mean_and_spread(cell: Cell | None) -> str:
+    if cell is None:
+        return ABSENT
+    spread = f" ± {points(cell.spread)}" if not math.isnan(cell.spread) else ""
+    return f"{points(cell.mean)}{spread} ({len(cell.ap)})"
+
+
+def _gain(interval: Interval) -> str:
+    text = f"{points(interval.value, signed=True)} {range_of(interval)}"
+    return f"**{text}**" if interval.sign else text
+
+
+def _decimals(*values: float) -> list[str]:
+    return ["" if math.isnan(value) else f"{value:.5f}" for value in values]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,19 +12,44 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from detection.calibration.boxes import BoxMode
 from detection.detectors.settings import FitSettings, ModelOptions
 from generator.foundation.seeds import MAX_SEED
-from generator.foundation.typed_yaml import fill_model
-from generator.foundation.yaml_lines import read_yaml
+from generator.foundation.typed_yaml import fill_model, read_yaml
 
 Arm = Literal["real", "copy_paste", "synthetic", "calibrated", "refined", "refined_copy_paste", "mixed"]
-# Arms that see no painted picture, and those that see painted and real ones.
-BASELINE_ARMS: tuple[Arm, ...] = ("real", "copy_paste")
-COMBINED_ARMS: tuple[Arm, ...] = ("refined", "refined_copy_paste", "mixed")
-# Arms that first learn from painted pictures, then from nothing but real ones; and those that see real ones pasted.
-REFINED_ARMS: tuple[Arm, ...] = ("refined", "refined_copy_paste")
-PASTING_ARMS: tuple[Arm, ...] = ("copy_paste", "refined_copy_paste")
-# Arms that are trained on painted pictures alone: without anything real, and with boxes measured on a few real ones.
-PAINTED_ARMS: tuple[Arm, ...] = ("synthetic", "calibrated")
-ALL_ARMS: tuple[Arm, ...] = (*BASELINE_ARMS, *PAINTED_ARMS, *COMBINED_ARMS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmTraits:
+    """What the trainings of an arm see, and how the card shows it; training.py makes their batches."""
+
+    title: str
+    colour: str
+    """Of Okabe and Ito 2008: told apart by colour-blind eyes as well."""
+    real: bool = True
+    painted: bool = True
+    refines: bool = False
+    """First learns from painted pictures, then from nothing but real ones."""
+    pastes: bool = False
+    """Sees real pictures with pasted objects, too."""
+    measures: Literal["nothing", "fewest", "all"] = "nothing"
+    """Real pictures that the scale of its own painted boxes is measured on: the fewest that any training sees, or all
+    that it sees itself."""
+
+
+ARMS: dict[Arm, ArmTraits] = {
+    "real": ArmTraits(title="real only", colour="#000000", painted=False),
+    "copy_paste": ArmTraits(title="real with copy-paste", colour="#E69F00", painted=False, pastes=True),
+    "synthetic": ArmTraits(title="painted only", colour="#009E73", real=False),
+    "calibrated": ArmTraits(title="painted only, boxes measured", colour="#56B4E9", real=False, measures="fewest"),
+    "refined": ArmTraits(title="painted, then refined on real", colour="#0072B2", refines=True),
+    "refined_copy_paste": ArmTraits(
+        title="painted, then refined on real with copy-paste", colour="#D55E00", refines=True, pastes=True
+    ),
+    "mixed": ArmTraits(title="painted and real mixed", colour="#CC79A7", measures="all"),
+}
+# Arms that see no painted picture, those trained on painted pictures alone, and those that see painted and real ones.
+BASELINE_ARMS = tuple(arm for arm, traits in ARMS.items() if not traits.painted)
+PAINTED_ARMS = tuple(arm for arm, traits in ARMS.items() if not traits.real)
+COMBINED_ARMS = tuple(arm for arm, traits in ARMS.items() if traits.real and traits.painted)
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -181,7 +207,7 @@ class ExperimentConfig(_Section):
     refine: RefineConfig
     mixed: MixedConfig = MixedConfig()
     copy_paste: CopyPasteConfig = CopyPasteConfig()
-    arms: Annotated[tuple[Arm, ...], _Distinct] = ALL_ARMS
+    arms: Annotated[tuple[Arm, ...], _Distinct] = tuple(ARMS)
     claim: Literal["refined", "refined_copy_paste", "mixed"] = "refined"
     """The arm that the verdict speaks of: named before the scores are known, not the one that came out best."""
     real_images: Annotated[tuple[RealImages, ...], _Distinct]

@@ -1,9 +1,10 @@
-"""The pictures of an experiment: real ones read or imported, painted ones read or painted."""
+"""The pictures of an experiment: real ones read or imported, painted ones read or painted.
+
+What an experiment cannot do is said before hours of painting and training, not in the middle of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 
@@ -13,14 +14,14 @@ from detection.datasets.categories import choose_categories, rename_categories
 from detection.datasets.near_duplicates import near_duplicate_groups
 from detection.datasets.read import read_detection_set
 from detection.datasets.types import DetectionDataset
-from detection.experiment.checks import check_numbers, check_training
+from detection.detectors.registry import make_detector
 from detection.experiment.config import ExperimentConfig, RealConfig, SyntheticConfig
-from detection.experiment.jobs import Materials
-from detection.experiment.subsets import shuffle_painted
+from detection.experiment.jobs import Materials, plan_grid, shuffle_painted
 from detection.formats.importing import ImportOptions, ImportReport, import_set
 from detection.runs.folder import digests_of, read_used
 from generator.config import Config
 from generator.foundation.coco import find_annotation_files, read_coco
+from generator.foundation.device import choose_device
 from generator.foundation.errors import BoxpaintError, DatasetError, Fault, RunMismatchError
 from generator.foundation.storage import sha256_of
 from generator.run import Listener, generate
@@ -29,61 +30,51 @@ from generator.spec import load_spec
 IMPORTED, PAINTED = "real", "painted"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class RealPictures:
-    """Real pictures to train with and to score on; `remarks` is what a reader of the scores must know of them."""
-
-    train: DetectionDataset
-    test: DetectionDataset
-    remarks: tuple[str, ...]
-
-
 def gather(config: ExperimentConfig, out: Path, *, listener: Listener) -> Materials:
     """Get all pictures ready; paints what is to be painted, if everything else fits. Raises BoxpaintError."""
-    real = read_real(config.real, config.categories, out)
-    device = check_training(config)
-    check_numbers(config, available=len(real.train), painted=config.synthetic.num_images)
+    train, test, remarks = read_real(config.real, config.categories, out)
+    device = choose_device(config.device)
+    # Made once with its weights, to know that it can be.
+    wish = config.detector
+    make_detector(wish.name, config.categories, wish.options, seed=config.seed, device=torch.device("cpu"))
+    _check_numbers(config, available=len(train), painted=config.synthetic.num_images)
     painted = None
     if config.uses_painted:
-        painted = read_painted(config, out, listener=listener)
-        check_numbers(config, available=len(real.train), painted=len(painted))
-    sets = [data for data in (real.train, real.test, painted) if data is not None]
+        painted = _read_painted(config, out, listener=listener)
+        _check_numbers(config, available=len(train), painted=len(painted))
+    sets = [data for data in (train, test, painted) if data is not None]
     paths = dict.fromkeys(str(sample.path) for data in sets for sample in data.samples)
     digests = {path: sha256_of(Path(path)) for path in paths}
-    seen = {digests[str(sample.path)] for sample in real.test.samples}
-    leaked = [sample for sample in (painted.samples if painted else ()) if digests[str(sample.path)] in seen]
+    tested = {digests[str(sample.path)] for sample in test.samples}
+    leaked = [sample for sample in (painted.samples if painted else ()) if digests[str(sample.path)] in tested]
     if leaked:
         expected = f"{len(leaked)} painted pictures are test pictures, too; they must not be"
         raise DatasetError([Fault(file=str(leaked[0].path), expected=expected)])
-    weights = config.detector.checkpoint
-    if weights is not None:
-        _check_not_seen(weights, seen)
+    weights = wish.checkpoint
+    seen = [used for used in read_used(weights) if used.sha256 in tested] if weights is not None else []
+    if seen:
+        expected = f"{len(seen)} test pictures were trained or validated on there, such as {seen[0].picture}"
+        raise DatasetError([Fault(file=str(weights), column="detector.pretrained", expected=expected)])
     return Materials(
         config=config,
-        train=real.train,
-        test=real.test,
+        train=train,
+        test=test,
         painted=painted,
         digests=digests,
         device=str(device),
         torch_version=torch.__version__,
         weights=digests_of(weights) if weights is not None else {},
-        remarks=real.remarks,
+        remarks=remarks,
     )
 
 
-def _check_not_seen(weights: Path, test: Collection[str]) -> None:
-    """Raise DatasetError when the training of a checkpoint has seen one of the test pictures (digests)."""
-    seen = [used for used in read_used(weights) if used.sha256 in test]
-    if seen:
-        expected = f"{len(seen)} test pictures were trained or validated on there, such as {seen[0].picture}"
-        raise DatasetError([Fault(file=str(weights), column="detector.pretrained", expected=expected)])
+def read_real(
+    real: RealConfig, categories: tuple[str, ...], out: Path
+) -> tuple[DetectionDataset, DetectionDataset, tuple[str, ...]]:
+    """Read real pictures to train with and to score on, and what a reader of the scores must know of them.
 
-
-def read_real(real: RealConfig, categories: tuple[str, ...], out: Path) -> RealPictures:
-    """Read real pictures; what is not a folder in whole COCO form is imported into out/real.
-
-    Training pictures that show nearly the same as a test picture are left out. Raises DatasetError, also when a
-    category has no object on one of the sides.
+    What is not a folder in whole COCO form is imported into out/real. Training pictures that show nearly the same as a
+    test picture are left out. Raises DatasetError, also when a category has no object on one of the sides.
     """
     folder, remarks = real.data, []
     if not _is_coco(folder):
@@ -103,10 +94,10 @@ def read_real(real: RealConfig, categories: tuple[str, ...], out: Path) -> RealP
             expected = f"the {name} pictures hold no {' and no '.join(missing)}; check real.rename and categories"
             expected += f"; {leaks[0]}" if leaks else ""
             raise DatasetError([Fault(file=str(folder), expected=expected)])
-    return RealPictures(train=train, test=test, remarks=(*remarks, *leaks))
+    return train, test, (*remarks, *leaks)
 
 
-def read_painted(config: ExperimentConfig, out: Path, *, listener: Listener) -> DetectionDataset:
+def _read_painted(config: ExperimentConfig, out: Path, *, listener: Listener) -> DetectionDataset:
     """Read painted pictures, painted first where no data set is given; in an order of the seed's."""
     settings = config.synthetic
     folder = settings.data or _paint(settings, out / PAINTED, listener=listener)
@@ -117,6 +108,23 @@ def read_painted(config: ExperimentConfig, out: Path, *, listener: Listener) -> 
         expected = f"synthetic.num_images: {settings.num_images} are asked for, {len(data)} are there"
         raise DatasetError([Fault(file=str(folder), expected=expected)])
     return shuffle_painted(data, config.seed, settings.num_images or len(data))
+
+
+def _check_numbers(config: ExperimentConfig, *, available: int, painted: int | None) -> None:
+    """Compare the numbers asked for with the real pictures and the painted ones, as far as known, that there are.
+
+    Raises BoxpaintError, also when one number is meant twice.
+    """
+    jobs, curve = plan_grid(config, available, painted or 0), config.value_curve
+    most = max(max(job.number, job.all_measured) for job in jobs)
+    if curve is not None:
+        most = max(most, curve.real_images)
+        if painted is not None and curve.numbers[-1] > painted:
+            raise BoxpaintError(f"value_curve.numbers: {curve.numbers[-1]} painted images; there are {painted}")
+    if most > available:
+        raise BoxpaintError(f"real_images: {most} real training pictures are asked for; there are {available}")
+    if len(set(jobs)) < len(jobs):
+        raise BoxpaintError(f"real_images: 'all' and {available} are the same number; leave one of them out")
 
 
 def _is_coco(path: Path) -> bool:

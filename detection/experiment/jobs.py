@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
+
+import numpy as np
 
 from detection.datasets.types import DetectionDataset, digest_of_set
 from detection.detectors.settings import FitSettings
 from detection.experiment.config import (
-    BASELINE_ARMS,
-    PASTING_ARMS,
-    REFINED_ARMS,
+    ARMS,
     Arm,
+    ArmTraits,
     ExperimentConfig,
     RefineConfig,
     ValueCurveConfig,
 )
-from detection.experiment.subsets import choose_subset
+from generator.foundation.seeds import derive_rng
 from generator.foundation.version import __version__
 
 # To be raised when equal settings train otherwise than before: old results are then not taken for new ones.
 RECIPE = 2
 # Of the settings of a training, those that change nothing but its speed or safety.
 _INDIFFERENT = {"checkpoint_every", "workers", "validate_every", "patience"}
+# Positions below the experiment's seed, see generator/foundation/seeds.py.
+SUBSET, TRAINING, PAINTED_ORDER, PASTING, RESAMPLING = range(5)
+# What a pretraining sees, and those that start from it.
+_PRETRAINING = ArmTraits(title="", colour="", real=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +55,11 @@ class Job:
         """Unique within an experiment."""
         before = f"-before{self.refine.steps}" if self.kind == "pretrain" and self.refine is not None else ""
         return f"{self.kind}-real{self.number}-painted{self.painted}{before}-seed{self.subset}"
+
+    @property
+    def traits(self) -> ArmTraits:
+        """What it sees."""
+        return _PRETRAINING if self.kind == "pretrain" else ARMS[self.kind]
 
     @property
     def all_measured(self) -> int:
@@ -132,7 +142,7 @@ class Materials:
             measured = self.measured_of(job)
             if measured is not None and config.synthetic.boxes == "calibrated":
                 identity["measured"] = self.data_digest(measured)
-        if job.kind in PASTING_ARMS:
+        if job.traits.pastes:
             identity["copy_paste"] = config.copy_paste.model_dump(mode="json")
         if job.kind == "mixed":
             identity["mixed"] = config.mixed.model_dump(mode="json")
@@ -157,7 +167,7 @@ def plan_grid(config: ExperimentConfig, available: int, painted: int) -> list[Jo
         number = available if wish.number == "all" else wish.number
         for arm in config.arms:
             if arm != "synthetic" and (arm != "calibrated" or number == fewest):
-                of_arm = 0 if arm in BASELINE_ARMS else painted
+                of_arm = painted if ARMS[arm].painted else 0
                 jobs += [job_of(config, arm, number, of_arm, subset, available) for subset in range(wish.subsets)]
     return jobs
 
@@ -184,20 +194,50 @@ def job_of(config: ExperimentConfig, arm: Arm, number: int, painted: int, subset
     One that refines starts from the pretraining of its seed and length. The pretraining's boxes are measured on the
     fewest real pictures that any job of this subset sees, so that all numbers of pictures share it.
     """
-    fewest = min(number, config.fewest_real or available)
-    refine = config.refine_of(number, available) if arm in REFINED_ARMS else None
+    traits, fewest = ARMS[arm], min(number, config.fewest_real or available)
+    refine = config.refine_of(number, available) if traits.refines else None
     start = None
     if refine is not None:
         # Of `refine` only what decides the pretraining, so that equal ones are one job.
         before = RefineConfig(steps=refine.steps)
         start = Job(kind="pretrain", number=0, painted=painted, subset=subset, measured=fewest, refine=before)
-    measured = {"mixed": number, "calibrated": fewest}.get(arm, 0)
-    seen = 0 if arm == "calibrated" else number
+    measured = {"nothing": 0, "fewest": fewest, "all": number}[traits.measures]
+    seen = number if traits.real else 0
     return Job(kind=arm, number=seen, painted=painted, subset=subset, measured=measured, refine=refine, start=start)
 
 
-def with_starts(jobs: Iterable[Job]) -> list[Job]:
-    """All jobs and those that they start from, each once, those that others wait for first."""
-    wanted = list(jobs)
-    starts = [job.start for job in wanted if job.start is not None]
-    return list(dict.fromkeys([*starts, *wanted]))
+def subset_order(data: DetectionDataset, seed: int, subset: int) -> list[int]:
+    """Positions of all pictures in the order in which subset number `subset` takes them, the same for every arm.
+
+    A shuffle; but pictures that bring a category which none before them shows come first, so that three pictures hold
+    every category wherever that is possible. The first n of the order are the subset of n pictures: a larger subset
+    of the same number holds the smaller one.
+    """
+    shuffled = [int(position) for position in derive_rng(seed, SUBSET, subset).permutation(len(data))]
+    first: list[int] = []
+    seen: set[int] = set()
+    for position in shuffled:
+        labels = {int(label) for label in data.samples[position].labels}
+        if not labels <= seen:
+            first.append(position)
+            seen |= labels
+    return [*first, *(position for position in shuffled if position not in first)]
+
+
+def choose_subset(data: DetectionDataset, seed: int, subset: int, number: int) -> DetectionDataset:
+    """Subset `subset` of `number` pictures. Raises ValueError when there are not so many."""
+    if number > len(data):
+        raise ValueError(f"{number} of {len(data)} pictures")
+    return data.choose(subset_order(data, seed, subset)[:number])
+
+
+def shuffle_painted(data: DetectionDataset, seed: int, number: int) -> DetectionDataset:
+    """The first so many painted pictures by name, in an order of the seed's.
+
+    By name, so that a folder that holds more gives what one that was painted with so many does; shuffled, since scenes
+    of one prompt lie together on disk, and the value curve takes the first ones.
+    """
+    names = [sample.path.name for sample in data.samples]
+    by_name = sorted(range(len(data)), key=names.__getitem__)[:number]
+    order = derive_rng(seed, PAINTED_ORDER).permutation(number)
+    return data.choose(int(position) for position in np.array(by_name)[order])

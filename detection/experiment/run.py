@@ -2,17 +2,18 @@
 
 experiment.json          the settings that were declared before there were scores
 real/ painted/           data sets that were imported or painted here
-jobs/<name>-<digest>/    one training each, see job_folder.py; other settings make other folders beside them
+jobs/<name>-<digest>/    one training each, see results.py; other settings make other folders beside them
 card.md card.csv summary.csv card.png failures.jpg
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 from detection.experiment.config import (
     BASELINE_ARMS,
@@ -23,36 +24,43 @@ from detection.experiment.config import (
     ValueCurveConfig,
 )
 from detection.experiment.data import gather
-from detection.experiment.declared import EXPERIMENT, declare, scored_folders
-from detection.experiment.job_folder import JobFolder
-from detection.experiment.jobs import Job, Materials, plan_grid, plan_point, with_starts
-from detection.experiment.results import JobResult, cells_of, find_cell, read_results, seconds_of
-from detection.experiment.statistics import Cell, Gain, best_of, gain_of, share_of
+from detection.experiment.jobs import Job, Materials, plan_grid, plan_point
+from detection.experiment.results import (
+    JOB,
+    Cell,
+    Gain,
+    JobResult,
+    TrialFolder,
+    best_of,
+    cells_of,
+    find_cell,
+    gain_of,
+    read_results,
+    share_of,
+)
 from detection.experiment.training import run_job
-from detection.experiment.value_curve import ValueCurve, curve_of
-from detection.intervals import Interval
-from generator.foundation.errors import RunMismatchError
-from generator.foundation.processes import JobListener, Workers
-from generator.foundation.storage import locked, translate_os_errors
+from detection.experiment.verdict import ValueCurve, curve_of
+from detection.proof.jobs import JobRunner, ProofListener
+from detection.proof.statistics import Interval
+from generator.foundation.errors import RunMismatchError, StorageError
+from generator.foundation.storage import locked, translate_os_errors, write_json
 from generator.run import Listener
 
-_JOBS = "jobs"
+EXPERIMENT, JOBS = "experiment.json", "jobs"
+# Of these the scores do not hang: speed, words, and where files lie. Other pictures are other trainings anyway.
+_FREE: Any = {
+    "workers": True,
+    "device": True,
+    "keep_models": True,
+    "notes": True,
+    "real": {"data"},
+    "synthetic": {"data", "background", "classes", "config"},
+}
+_SHOWN = 100
 
 
-class ExperimentListener(Listener):
-    """What an experiment tells, next to what painting tells; override what is of interest."""
-
-    def on_stage(self, text: str) -> None:
-        """Something begins."""
-
-    def on_jobs(self, jobs: Sequence[Job], steps: int, finished: int) -> None:
-        """These jobs are to be done, of so many steps in all; `finished` others are on disk."""
-
-    def on_job_step(self, job: Job, steps: int) -> None:
-        """So many steps of a job are trained."""
-
-    def on_job_end(self, job: Job, steps: int, ap: float | None) -> None:
-        """A job of so many steps is finished; `ap` is its score, None of a pretraining."""
+class ExperimentListener(Listener, ProofListener[Job]):
+    """What an experiment tells: painting, then trainings, whose score is mAP; override what is of interest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -76,11 +84,7 @@ class Outcome:
     @property
     def seconds(self) -> float:
         """Of one thread, of all jobs together, pretrainings included, each once, whenever they ran."""
-        reports = {result.job.name: result.report for result in self.results}
-        for result in self.results:
-            if result.job.start is not None and result.start_report is not None:
-                reports[result.job.start.name] = result.start_report
-        return sum(map(seconds_of, reports.values()))
+        return sum({name: each for result in self.results for name, each in result.seconds.items()}.values())
 
 
 def run_experiment(config: ExperimentConfig, out: Path, *, listener: ExperimentListener | None = None) -> Outcome:
@@ -90,26 +94,29 @@ def run_experiment(config: ExperimentConfig, out: Path, *, listener: ExperimentL
     any number of workers and after any number of stops. Raises BoxpaintError; KeyboardInterrupt leaves what is
     finished.
     """
-    listener = listener or ExperimentListener()
+    listener, folder = listener or ExperimentListener(), out / JOBS
     _check_is_ours(out)
     with locked(out):
-        changes = declare(config, out, out / _JOBS)
+        changes = declare(config, out)
         materials = gather(config, out, listener=listener)
         for remark in materials.remarks:
             listener.on_stage(remark)
         grid = plan_grid(config, len(materials.train), len(materials.painted or ()))
-        do = partial(run_job, materials=materials, jobs=out / _JOBS)
-        with Workers(config.workers, do, waits_for=attrgetter("start")) as workers:
-            _do(grid, materials, out / _JOBS, workers, listener)
-            curve_jobs = list(grid)
-            curve = None
+        with JobRunner(
+            partial(run_job, materials=materials, jobs=folder),
+            workers=config.workers,
+            is_finished=lambda job: TrialFolder.of(folder, job, materials).is_finished(config.bootstrap),
+            steps_of=lambda job: job.settings(config).steps,
+            listener=listener,
+        ) as runner:
+            runner.run(grid)
+            curve, further = None, list[JobResult]()
             if config.value_curve is not None:
-                curve, curve_jobs = _trace_curve(config.value_curve, materials, out / _JOBS, workers, listener)
-        results = read_results(grid, materials, out / _JOBS)
-        extra = read_results([job for job in curve_jobs if job not in grid], materials, out / _JOBS)
-        outcome = summarise(materials, results, extra, curve)
+                curve, further = _trace_curve(config.value_curve, materials, folder, runner, listener)
+        results = read_results(grid, materials, folder)
+        outcome = summarise(materials, results, [result for result in further if result.job not in grid], curve)
         shown = {result.folder.path.name for result in outcome.results}
-        return replace(outcome, changes=changes, not_shown=len(scored_folders(out / _JOBS, shown=shown)))
+        return replace(outcome, changes=changes, not_shown=len(scored_folders(out, shown=shown)))
 
 
 def is_begun(out: Path) -> bool:
@@ -118,11 +125,10 @@ def is_begun(out: Path) -> bool:
 
 
 def summarise(
-    materials: Materials, results: Sequence[JobResult], extra: Sequence[JobResult], curve: ValueCurve | None
+    materials: Materials, results: Sequence[JobResult], further: Sequence[JobResult], curve: ValueCurve | None
 ) -> Outcome:
-    """Compare the arms. `results` are those of the grid, `extra` further ones of the value curve."""
-    config = materials.config
-    cells = cells_of(results, config)
+    """Compare the arms. `results` are those of the grid, `further` ones of the value curve."""
+    cells = cells_of(results, materials.config)
     gains = []
     for number in sorted({cell.number for cell in cells if cell.number}):
         baselines = [cell for arm in BASELINE_ARMS if (cell := find_cell(cells, arm, number))]
@@ -132,68 +138,83 @@ def summarise(
                 gains.append(gain_of(cell, best_of(baselines)))
     whole = find_cell(cells, "real", len(materials.train))
     alone = {arm: cell for arm in PAINTED_ARMS if (cell := find_cell(cells, arm, 0))}
-    shares = {arm: share_of(cell, whole) for arm, cell in alone.items() if whole}
     return Outcome(
         materials=materials,
-        results=(*results, *extra),
+        results=(*results, *further),
         cells=tuple(cells),
         gains=tuple(gains),
-        shares={arm: share for arm, share in shares.items() if share},
+        shares={arm: share for arm, cell in alone.items() if whole and (share := share_of(cell, whole))},
         curve=curve,
     )
 
 
 def _trace_curve(
-    settings: ValueCurveConfig, materials: Materials, folder: Path, workers: Workers[Job], listener: ExperimentListener
-) -> tuple[ValueCurve, list[Job]]:
+    settings: ValueCurveConfig,
+    materials: Materials,
+    folder: Path,
+    runner: JobRunner[Job],
+    listener: ExperimentListener,
+) -> tuple[ValueCurve, list[JobResult]]:
     """Train point after point until a step brings nothing that shows."""
-    config = materials.config
-    jobs: list[Job] = []
+    results: list[JobResult] = []
     cells: list[Cell] = []
     curve = curve_of(cells, settings)
     for painted in settings.numbers:
         listener.on_stage(f"value curve: {painted} painted images")
-        point = plan_point(config, settings, painted, len(materials.train))
-        _do(point, materials, folder, workers, listener)
-        jobs += point
-        cells.append(best_of(cells_of(read_results(point, materials, folder), config)))
+        point = plan_point(materials.config, settings, painted, len(materials.train))
+        runner.run(point)
+        found = read_results(point, materials, folder)
+        results += found
+        cells.append(best_of(cells_of(found, materials.config)))
         curve = curve_of(cells, settings)
         if curve.is_over:
             break
-    return curve, jobs
+    return curve, results
 
 
-def _do(
-    jobs: Sequence[Job], materials: Materials, folder: Path, workers: Workers[Job], listener: ExperimentListener
-) -> None:
-    """Do those of some jobs that are not on disk yet, and what they start from."""
-    bootstrap = materials.config.bootstrap
+def declare(config: ExperimentConfig, out: Path) -> tuple[str, ...]:
+    """Write what the file says into experiment.json, unless trainings were scored: then that file stays as it was.
 
-    def is_finished(job: Job) -> bool:
-        return JobFolder.of(folder, job.name, materials.digest(job)).is_finished(bootstrap)
+    A claim that is chosen after the scores is no claim. Returns what is said otherwise now, such as
+    "claim: 'mixed', before 'refined'". Raises StorageError.
+    """
+    path = out / EXPERIMENT
+    if not path.is_file() or not scored_folders(out):
+        write_json(path, config.model_dump(mode="json"))
+        return ()
+    with translate_os_errors(path):
+        try:
+            before = json.loads(path.read_bytes())
+        except ValueError:
+            before = None
+    if not isinstance(before, dict):
+        raise StorageError(f"{path}: is damaged, so what was declared is lost; choose another folder with --out")
+    now = config.model_dump(mode="json", exclude=_FREE)
+    return tuple(
+        _change(key, before[key], value)
+        for key, value in now.items()
+        # Absent: written before this setting was there.
+        if key in before and _comparable(before[key], value) != value
+    )
 
-    waiting = [job for job in jobs if not is_finished(job)]
-    todo = [job for job in with_starts(waiting) if not is_finished(job)]
-    steps = sum(job.settings(materials.config).steps for job in todo)
-    listener.on_jobs(todo, steps, len(jobs) - len(waiting))
-    workers.run(todo, _Relay(materials, folder, listener))
+
+def scored_folders(out: Path, *, shown: Collection[str] = ()) -> list[str]:
+    """Names of the folders of finished trainings that were scored, without those `shown`. Raises StorageError."""
+    with translate_os_errors(out / JOBS):
+        names = sorted(path.parent.name for path in (out / JOBS).glob(f"*/{JOB}"))
+    return [name for name in names if not name.startswith("pretrain-") and name not in shown]
 
 
-class _Relay(JobListener[Job]):
-    """Passes on what processes tell, with the score of a finished job."""
+def _comparable(before: Any, now: Any) -> Any:
+    """Of a section only what is in both: paths are left out of `now`."""
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        return {key: before.get(key, value) for key, value in now.items()}
+    return before
 
-    def __init__(self, materials: Materials, folder: Path, listener: ExperimentListener):
-        self._materials = materials
-        self._folder = folder
-        self._listener = listener
 
-    def on_word(self, job: Job, word: int) -> None:
-        self._listener.on_job_step(job, word)
-
-    def on_job(self, job: Job, _result: None, /) -> None:
-        report = JobFolder.of(self._folder, job.name, self._materials.digest(job)).read_report()
-        ap = report["scores"]["ap"] if report["scores"] else None
-        self._listener.on_job_end(job, len(report["losses"]), ap)
+def _change(key: str, before: Any, now: Any) -> str:
+    texts = [json.dumps(value, ensure_ascii=False) for value in (now, _comparable(before, now))]
+    return f"{key}: {texts[0]}, before {texts[1]}" if max(map(len, texts)) <= _SHOWN else key
 
 
 def _check_is_ours(out: Path) -> None:

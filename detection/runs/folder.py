@@ -7,39 +7,37 @@ checkpoint/          while it trains, to go on from; gone when finished
 model/               the detector, as `Detector.save` writes it
 losses.csv, loss.png loss of every step and AP on the validation pictures
 scores.json          scores of the kept weights on the validation pictures; written last: finished
-mask_scores.json, overlays.png   of a segmenter, see segmenter/train.py
+mask_scores.json, overlays.png   of a segmenter, see segmenter.py
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
 from detection.detectors.model_folder import CARD
 from detection.detectors.types import Detector, FitResult
-from detection.runs.plot import draw_losses, losses_csv
-from detection.work_folder import remove
-from generator.dataset.identity import compare, read_json
 from generator.foundation.errors import ModelNotFoundError, RunMismatchError, StorageError
-from generator.foundation.folder_kinds import add_kind, kind_of
-from generator.foundation.storage import sha256_of, translate_os_errors, write_bytes, write_json
+from generator.foundation.run_folder import CLASSIFIER, DETECTOR_RUN, add_kind, kind_of
+from generator.foundation.storage import read_json, remove, sha256_of, translate_os_errors, write_bytes, write_json
 
-SCHEMA_VERSION = 1
-KIND = "boxpaint detector run"
 RUN, DATA, CHECKPOINT, MODEL = "run.json", "data.csv", "checkpoint", "model"
 LOSSES, PLOT, SCORES = "losses.csv", "loss.png", "scores.json"
 MASK_SCORES, OVERLAYS = "mask_scores.json", "overlays.png"
 # Not `.part`, which are files that any run removes.
 _UNFINISHED_MODEL = ".model.unfinished"
-# run.json is last: until it is gone, the folder is known as ours.
-_ALL = (_UNFINISHED_MODEL, SCORES, MASK_SCORES, OVERLAYS, MODEL, CHECKPOINT, LOSSES, PLOT, DATA, RUN)
-# How a training is stored and where its data lies, not what comes out of it.
-_WITHOUT_EFFECT = {"path", "workers", "checkpoint_every", "download"}
+_STYLE: Any = {"text.parse_math": False, "font.size": 9}
+# Steps that the drawn loss is averaged over: single batches hide the course behind their noise.
+_WINDOWS = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +54,7 @@ class RunFolder:
 
     def __init__(self, path: Path, identity: Mapping[str, Any]):
         self.path = path
-        self.identity: dict[str, Any] = json.loads(json.dumps(identity))  # as it is read back: no tuples
+        self.identity = identity
 
     @property
     def checkpoint(self) -> Path:
@@ -66,50 +64,20 @@ class RunFolder:
     def check(self, *, overwrite: bool) -> dict[str, Any] | None:
         """Look whose folder it is; returns scores.json when the same run is finished, None when it is not.
 
-        Raises RunMismatchError when it holds something else, or another run and not `overwrite`; StorageError.
+        Raises what `FolderKind.check` does, and RunMismatchError where the model of a finished run is missing.
         """
-        with translate_os_errors(self.path):
-            names = {path.name for path in self.path.iterdir()} if self.path.exists() else set()
-        visible = sorted(name for name in names if not name.startswith("."))
-        if RUN not in names:
-            # A kill may have come between the checkpoint's folder, still empty, and run.json.
-            with translate_os_errors(self.checkpoint):
-                if not visible or (visible == [CHECKPOINT] and not any(self.checkpoint.iterdir())):
-                    return None
-            raise RunMismatchError(self._not_ours(visible))
-        try:
-            before = read_json(self.path / RUN)
-        except StorageError:
-            if overwrite and {*visible} <= {*_ALL}:
-                return None
-            raise
-        if before.get("kind") != KIND:
-            raise RunMismatchError(self._not_ours(visible))
-        if overwrite:
-            return None
-        differences = self._differences(before)
-        if differences:
-            raise RunMismatchError(
-                f"{self.path} was started with other settings or data; use another --out, or --overwrite to start "
-                "again. The differences:",
-                differences,
-            )
-        if SCORES not in names:
+        if not DETECTOR_RUN.check(self.path, self.identity, overwrite=overwrite):
             return None
         if not (self.path / MODEL / CARD).is_file():
             raise RunMismatchError(f"{self.path / MODEL} is damaged: {CARD} is missing; --overwrite starts again")
         return read_json(self.path / SCORES)
 
-    def clear(self) -> None:
-        """Remove what a run leaves; other files stay."""
-        for name in _ALL:
-            remove(self.path / name)
-
     def begin(self, about: Mapping[str, Any], used: Iterable[UsedPicture]) -> None:
-        """Write data.csv and run.json, with `about` for people to read, unless they are there. Raises StorageError."""
+        """Write run.json, with `about` for people to read, and data.csv, unless they are there. Raises StorageError."""
         if not (self.path / RUN).exists():
+            DETECTOR_RUN.begin(self.path, {**about, **self.identity})
+        if not (self.path / DATA).exists():
             write_bytes(self.path / DATA, _to_csv(used))
-            write_json(self.path / RUN, {"schema_version": SCHEMA_VERSION, "kind": KIND, **about, **self.identity})
 
     def finish(self, detector: Detector, result: FitResult, scores: Mapping[str, Any]) -> None:
         """Write the model, the losses and, last, scores.json. Raises StorageError."""
@@ -121,45 +89,22 @@ class RunFolder:
             part.rename(place)
         write_bytes(self.path / LOSSES, losses_csv(result))
         write_bytes(self.path / PLOT, draw_losses(result))
-        write_json(self.path / SCORES, {"schema_version": SCHEMA_VERSION, **scores})
+        write_json(self.path / SCORES, {"schema_version": DETECTOR_RUN.version, **scores})
         self.remove_checkpoint()
 
     def remove_checkpoint(self) -> None:
         """Remove what only an unfinished run needs. Raises StorageError."""
         remove(self.checkpoint)
 
-    def is_begun(self) -> bool:
-        """Whether a step was trained."""
-        return (self.path / RUN).exists()
-
-    def _differences(self, before: Mapping[str, Any]) -> list[str]:
-        version = before.get("schema_version")
-        if version != SCHEMA_VERSION:
-            return [f"another version of boxpaint wrote it (schema_version {version}, this one: {SCHEMA_VERSION})"]
-        return [
-            line
-            for key, value in self.identity.items()
-            for line in compare(key, _deciding(before.get(key)), _deciding(value))
-        ]
-
-    def _not_ours(self, visible: Iterable[str]) -> str:
-        what = ", ".join([*visible][:3])
-        return f"{self.path} is not the folder of a detector's training: it holds {what}; choose another with --out"
-
-
-def is_begun(path: Path) -> bool:
-    """Whether a training is there that the same command goes on with, or whose results it takes."""
-    return (path / SCORES).is_file() or any((path / CHECKPOINT).glob("*.pt"))
-
 
 def find_model(path: Path) -> Path:
     """The folder of the saved detector: `path` itself, or model/ of a finished run. Raises ModelNotFoundError."""
     for folder in (path / MODEL, path):
-        if (folder / CARD).is_file() and kind_of(folder) != "boxpaint classifier":
+        if (folder / CARD).is_file() and kind_of(folder) != CLASSIFIER:
             return folder
     kind = kind_of(path)
-    if kind == KIND:
-        does = "goes on with it" if is_begun(path) else "starts it anew"
+    if kind == DETECTOR_RUN:
+        does = "goes on with it" if DETECTOR_RUN.is_begun(path) else "starts it anew"
         raise ModelNotFoundError(f"{path}: this training is unfinished; the command that began it {does}")
     found = "no trained detector is there" if path.exists() else "no trained detector is there, nor any such folder"
     advice = "; give the --out folder of `boxpaint train detector` or `train segmenter`" if kind is None else ""
@@ -195,16 +140,53 @@ def digests_of(path: Path) -> dict[str, str]:
         return {file.name: f"sha256:{sha256_of(file)}" for file in files if file.is_file()}
 
 
+def losses_csv(result: FitResult) -> bytes:
+    """One row a step: its loss, and AP on the validation pictures where they were scored after it."""
+    scored = dict(result.validations)
+    rows = [
+        f"{step},{loss:.6g},{scored[step]:.6g}" if step in scored else f"{step},{loss:.6g},"
+        for step, loss in enumerate(result.losses, start=1)
+    ]
+    return "\n".join(["step,loss,validation_ap", *rows, ""]).encode()
+
+
+def draw_losses(result: FitResult) -> bytes:
+    """Draw the loss over the steps, its running mean, and AP on the validation pictures, as a PNG file."""
+    losses = np.array(result.losses)
+    steps = np.arange(1, len(losses) + 1)
+    window = max(1, len(losses) // _WINDOWS)
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(6.4, 4.0), dpi=150, layout="constrained")
+        axes = figure.subplots()
+        axes.plot(steps, losses, color="C0", alpha=0.25, lw=0.8)
+        mean = np.convolve(losses, np.ones(window) / window, mode="valid")
+        label = f"loss, mean of {window} steps" if window > 1 else "loss"
+        axes.plot(steps[window - 1 :], mean, color="C0", label=label)
+        axes.set_xlabel("step")
+        axes.set_ylabel("training loss")
+        axes.set_ylim(bottom=0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        lines = axes.get_lines()[1:]
+        if result.validations:
+            right = axes.twinx()
+            places, scores = zip(*result.validations, strict=True)
+            right.plot(places, scores, marker=".", color="C1", label="validation AP")
+            best = dict(result.validations)[result.best_step]
+            right.plot([result.best_step], [best], "o", ms=10, mfc="none", color="black", label="kept weights")
+            right.set_ylabel("AP 0.50:0.95 on validation pictures")
+            right.set_ylim(0, 1)
+            lines += right.get_lines()
+        axes.legend(handles=lines)
+        buffer = io.BytesIO()
+        # Without a version in it, equal runs give equal bytes.
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
 def _to_csv(used: Iterable[UsedPicture]) -> bytes:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(("role", "picture", "sha256"))
     writer.writerows((item.role, item.picture, item.sha256) for item in used)
     return buffer.getvalue().encode("utf-8", errors="surrogateescape")
-
-
-def _deciding(value: Any) -> Any:
-    """What decides the numbers of a run."""
-    if isinstance(value, dict):
-        return {key: _deciding(item) for key, item in value.items() if key not in _WITHOUT_EFFECT}
-    return [_deciding(item) for item in value] if isinstance(value, list) else value

@@ -15,13 +15,13 @@ from detection.detectors.model_folder import read_card
 from detection.detectors.registry import load_detector, make_detector
 from detection.detectors.settings import FitSettings, ModelOptions
 from detection.detectors.types import Detector, FitListener, TrainingMix
-from detection.evaluation.finding import find_objects
+from detection.inference.finding import find_objects
 from detection.machine import describe_machine
 from detection.runs.folder import RUN, RunFolder, UsedPicture, digests_of, find_model, read_used, run_of
 from detection.runs.sources import Source, check_validation
-from detection.work_folder import working_in
-from generator.dataset.identity import read_json
-from generator.foundation.errors import BoxpaintError, StorageError
+from generator.foundation.errors import StorageError
+from generator.foundation.run_folder import DETECTOR_RUN, check_outside, working_in
+from generator.foundation.storage import read_json
 from generator.foundation.version import __version__
 
 
@@ -129,8 +129,7 @@ def refine_run(
     listener: FitListener | None = None,
 ) -> RunResult:
     """Train a trained detector further, in a folder of its own; see `train_run`."""
-    if start.folder.resolve().is_relative_to(out.resolve()):
-        raise BoxpaintError(f"{out}: the run to refine lies in this folder ({start.folder}); choose another with --out")
+    check_outside(out, start.folder)
 
     def load() -> Detector:
         return load_detector(start.model, device)
@@ -161,7 +160,7 @@ def _run(
             return _result(out, finished, was_finished=True)
         detector = get_detector()
         if overwrite:
-            folder.clear()
+            DETECTOR_RUN.clear(out)
         about = {
             "boxpaint": __version__,
             "command": shlex.join(command),
@@ -178,7 +177,7 @@ def _run(
                 listener=_Beginning(listener or FitListener(), lambda: folder.begin(about, _used(plan) + earlier)),
             )
         finally:
-            if not folder.is_begun():
+            if not (out / RUN).exists():  # not a step was trained
                 folder.remove_checkpoint()
         scores = {
             "steps": fitted.steps,

@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from scipy.ndimage import binary_fill_holes
+
 from generator.dataset.record import ObjectRecord, SceneRecord, decode_mask
 from generator.foundation.coco import coco_writer
 from generator.foundation.geometry import Box
 from generator.foundation.version import __version__
-from generator.labels.labelling import fill_holes
 from generator.labels.segmentation import mask_to_polygons, window_of
 from generator.plan import Plan
 
@@ -63,7 +64,9 @@ def _annotation(item: ObjectRecord, record: SceneRecord, plan: Plan, category_id
         segmentation = {"size": list(item.mask.size), "counts": item.mask.counts}
     else:
         window = window_of(mask)
-        mask[window] = fill_holes(mask[window])  # what a smaller object covers in the middle; polygons cannot say it
+        mask[window] = binary_fill_holes(
+            mask[window]
+        )  # what a smaller object covers in the middle; polygons cannot say it
         segmentation = mask_to_polygons(mask)
     return {
         "id": record.index * plan.max_objects + item.object_index + 1,

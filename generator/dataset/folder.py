@@ -16,25 +16,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from generator.audit.files import AUDIT, AUDIT_PICTURE
-from generator.dataset.identity import compare, differences_between, identity_of, read_json, read_run
 from generator.dataset.provenance import encode_image, xmp_packet
 from generator.dataset.record import SceneRecord, read_record, record_of
-from generator.dataset.review import REVIEW, Review, read_review
+from generator.dataset.review import Review, read_review
 from generator.foundation.errors import RunMismatchError
+from generator.foundation.run_folder import PAINTED, list_differences
 from generator.foundation.storage import (
     list_folder,
     make_folder,
+    read_json,
     remove_leftovers,
     translate_os_errors,
     write_bytes,
-    write_json,
 )
 from generator.foundation.version import __version__
 from generator.plan import Plan, extend_plan
@@ -42,8 +40,6 @@ from generator.prompts.book import ENRICHED_FILE, PromptBook, read_book, write_b
 from generator.types import Scene
 
 _OWN_FOLDERS = ("images", "records", "annotations", "logs", "prompts")
-_FOR_PEOPLE = ("README.md", "contact_sheet.jpg", "report.html")
-_OWN_FILES = ("run.json", "plan.jsonl", REVIEW, AUDIT, AUDIT_PICTURE, *_FOR_PEOPLE)
 # Of what painter and verifier say of themselves: with another of these, one data set would be of two makers.
 _MODEL_KEYS = ("inpaint", "background", "vae", "clip", "detector")
 
@@ -94,24 +90,14 @@ class RunFolder:
         Raises RunMismatchError when the folder holds another run, or files that are not ours; StorageError when it
         cannot be read.
         """
-        with translate_os_errors(folder):
-            present = {path.name for path in folder.iterdir()} if folder.exists() else set()
-        visible = sorted(name for name in present if not name.startswith("."))
-        if not visible:
-            return cls(folder, plan, finished=set(), stale=False)
-        before = read_run(folder, overwrite=overwrite) if "run.json" in visible else None
+        before = PAINTED.read(folder, overwrite=overwrite)
         if before is None:
-            what = ", ".join(visible[:3])
-            raise RunMismatchError(f"{folder} is not a boxpaint run folder: it holds {what}; choose another with --out")
+            return cls(folder, plan, finished=set(), stale=False)
         painted = (entry.name for name in ("images", "records") for entry in list_folder(folder / name))
         started = any(not name.startswith(".") for name in painted)
-        differences = differences_between(before, identity_of(plan))
+        differences = PAINTED.differences(before, _identity_of(plan))
         if differences and started and not overwrite:
-            raise RunMismatchError(
-                f"{folder} was started with another spec, config or seed; use another --out, or --overwrite to "
-                "start again. The differences:",
-                differences,
-            )
+            raise PAINTED.mismatch(folder, differences)
         if overwrite or differences:
             return cls(folder, plan, finished=set(), stale=True)
         run = cls(folder, plan, finished=set(), stale=False, review=read_review(folder, plan.spec.categories))
@@ -155,8 +141,7 @@ class RunFolder:
             self._write_book()
 
     def _book_digest(self) -> str | None:
-        path = self.folder / "run.json"
-        prompts = read_json(path).get("prompts") if path.is_file() else None
+        prompts = (PAINTED.read(self.folder, overwrite=True) or {}).get("prompts")
         return prompts.get("digest") if isinstance(prompts, dict) else None
 
     def _write_book(self) -> None:
@@ -176,19 +161,21 @@ class RunFolder:
         scenes; returns what else differs from then.
         """
         if self._stale:
-            self._clear()
+            # The book is replaced file by file: it may be the only copy of what somebody edited.
+            PAINTED.clear(self.folder, keep=("prompts",))
             self._stale = False
         path = make_folder(self.folder) / "run.json"
         differences: list[str] = []
         if self._finished:
             before = read_json(path).get("painter", {})
-            others = [line for key in _MODEL_KEYS for line in compare(key, before.get(key), painter.get(key))]
+            then, now = ({key: models.get(key) for key in _MODEL_KEYS} for models in (before, painter))
+            others = list_differences(then, now)
             if others:
                 raise RunMismatchError(
                     f"{self.folder} was made with other models; use another --out, or --overwrite to start again:",
                     others,
                 )
-            differences = compare("painter", before, dict(painter))
+            differences = list_differences(before, dict(painter), "painter")
         else:
             self._write_run(painter)
         for name in _OWN_FOLDERS:
@@ -205,7 +192,9 @@ class RunFolder:
     def _write_run(self, painter: Mapping[str, str]) -> None:
         book = self.plan.book
         prompts = {"digest": book.digest, "models": book.enriched.models} if book else {}
-        write_json(self.folder / "run.json", {**identity_of(self.plan), "painter": dict(painter), "prompts": prompts})
+        about = {"boxpaint": __version__, "spec_digest": self.plan.spec.digest}
+        content = {**about, **_identity_of(self.plan), "painter": dict(painter), "prompts": prompts}
+        PAINTED.begin(self.folder, content)
 
     def image_path(self, index: int) -> Path:
         """Where the picture of a scene lies."""
@@ -276,17 +265,10 @@ class RunFolder:
         reviewed = finished & self.review.rejected().keys()
         return finished - {index for index in reviewed if self.review.is_waiting(read_record(self.record_path(index)))}
 
-    def _clear(self) -> None:
-        """Remove what is ours and nothing else; run.json last, so that a kill in between leaves a folder of ours."""
-        for name in _OWN_FOLDERS:
-            if name == "prompts":
-                continue  # replaced file by file: it may be the only copy of what somebody edited
-            with translate_os_errors(self.folder / name):
-                if (self.folder / name).exists():
-                    shutil.rmtree(self.folder / name)
-        for name in reversed(_OWN_FILES):
-            with translate_os_errors(self.folder / name):
-                (self.folder / name).unlink(missing_ok=True)
+
+def _identity_of(plan: Plan) -> dict[str, Any]:
+    """What decides the scenes of a plan."""
+    return {"spec": plan.spec.to_json(), "config": plan.config.identity()}
 
 
 def _scene_of(name: str, suffix: str) -> int | None:

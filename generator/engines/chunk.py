@@ -12,7 +12,7 @@ from generator.dataset.folder import RunFolder
 from generator.painting.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
-    from generator.labels.verifying.verifier import Verifier
+    from generator.labels.verifier import Verifier
     from generator.painting.painter import Painter
 
 
@@ -120,7 +120,7 @@ class ChunkPainter:
 
     def _load(self) -> tuple[Painter, Verifier | None]:
         if self._models is None:
-            from generator.labels.verifying.verifier import Verifier
+            from generator.labels.verifier import Verifier
             from generator.painting.compiling import count_pictures
             from generator.painting.painter import Painter
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from generator.foundation.errors import DatasetError, Fault
-from generator.foundation.folder_kinds import IMPORTED, PAINTED, add_kind, kind_of
+from generator.foundation.run_folder import IMPORTED, PAINTED, add_kind, kind_of
 from generator.foundation.storage import atomic_writer, make_folder
 from generator.foundation.text import NotTextError, decode_text
 

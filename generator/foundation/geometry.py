@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
+import numpy as np
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
@@ -73,6 +76,12 @@ class Box:
             and self.x_max >= other.x_max
             and self.y_max >= other.y_max
         )
+
+
+def box_of_mask(mask: np.ndarray) -> Box | None:
+    """Return the tight box around a mask (HW bool); None where the mask is empty."""
+    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    return Box.from_xywh(x, y, width, height) if width else None
 
 
 def intersection_area(a: Box, b: Box) -> int:

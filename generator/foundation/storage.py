@@ -11,6 +11,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -132,6 +133,16 @@ def write_json(path: Path, data: Any, *, indent: int | None = 1) -> None:
     write_text(path, json.dumps(data, indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object that we wrote. Raises StorageError where it is missing or damaged."""
+    with translate_os_errors(path):
+        data = path.read_bytes()
+    with contextlib.suppress(ValueError, RecursionError):
+        if isinstance(content := json.loads(data), dict):
+            return content
+    raise StorageError(f"{path}: is damaged (no JSON object); begin again with --overwrite, or with another --out")
+
+
 def list_folder(folder: Path) -> Iterator[os.DirEntry[str]]:
     """Entries of a folder in no order, none where there is no folder: of a million of them no list is made.
 
@@ -142,8 +153,17 @@ def list_folder(folder: Path) -> Iterator[os.DirEntry[str]]:
         yield from entries
 
 
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all that is in it, if it is there. Raises StorageError."""
+    with translate_os_errors(path):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
 def remove_leftovers(folder: Path) -> None:
-    """Remove the `.part` files that a killed run left in a folder; a folder of such a name is an export's."""
+    """Remove the `.part` files that a killed run left in a folder."""
     for entry in list_folder(folder):
         if entry.name.startswith(".") and entry.name.endswith(".part") and not entry.is_dir(follow_symlinks=False):
             with translate_os_errors(folder):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from scipy.ndimage import binary_fill_holes
 
 # Colour distances (L*a*b* units): 2.3 is just noticeable; below 3 nothing is called a change.
 MIN_DISTANCE = 3.0
@@ -64,14 +65,6 @@ def largest_parts(mask: np.ndarray) -> np.ndarray:
     return np.isin(labels, kept)
 
 
-def fill_holes(mask: np.ndarray) -> np.ndarray:
-    """Fill what the mask encloses: HW bool -> HW bool."""
-    padded = np.pad(np.ascontiguousarray(mask, dtype=np.uint8), 1)
-    cv2.floodFill(padded, None, (0, 0), 2)
-    filled: np.ndarray = padded[1:-1, 1:-1] != 2
-    return filled
-
-
 def _smooth_lab(pixels: np.ndarray, sigma_px: float) -> np.ndarray:
     lab = cv2.cvtColor(np.asarray(pixels, np.float32) / 255, cv2.COLOR_RGB2LAB)
     return cv2.GaussianBlur(lab, (0, 0), sigma_px)
@@ -119,4 +112,4 @@ def _clean(mask: np.ndarray) -> np.ndarray:
     if mask.sum() > 200:
         opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)).astype(bool)
         mask = opened if opened.any() else mask
-    return fill_holes(largest_parts(mask))
+    return binary_fill_holes(largest_parts(mask))

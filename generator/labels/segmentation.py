@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from generator.foundation.geometry import box_of_mask
+
 # A drawn polygon is off by up to a pixel on each side, and people's boxes are rounded.
 BOX_TOLERANCE_PX, BOX_TOLERANCE_SHARE = 2.0, 0.02
 MAX_COORDINATE = 1e6
@@ -19,10 +21,11 @@ _TRACE_SCALE = 4
 
 def distance_from_mask(bbox: Sequence[float], mask: np.ndarray) -> float:
     """Pixels from the edges of a box (x, y, width, height) to its mask (HW bool, not empty); 0 where they fit."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    tight = box_of_mask(mask)
+    if tight is None:
+        raise ValueError("an empty mask has no edges")
     x, y, width, height = bbox
-    edges = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], float)
-    off = float(np.abs(edges - np.array([x, y, x + width, y + height])).max())
+    off = float(np.abs(np.array(tight.xyxy) - np.array([x, y, x + width, y + height])).max())
     return off if off > BOX_TOLERANCE_PX + BOX_TOLERANCE_SHARE * max(width, height) else 0.0
 
 
@@ -73,8 +76,8 @@ def window_of(mask: np.ndarray) -> tuple[slice, slice]:
 
     From even pixels on, so that halves are rounded as they are on the canvas.
     """
-    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
-    return slice(max(0, y // 2 * 2 - 2), y + height + 2), slice(max(0, x // 2 * 2 - 2), x + width + 2)
+    x_min, y_min, x_max, y_max = box.xyxy if (box := box_of_mask(mask)) else (0, 0, 1, 1)
+    return slice(max(0, y_min // 2 * 2 - 2), y_max + 2), slice(max(0, x_min // 2 * 2 - 2), x_max + 2)
 
 
 def _without_straight_points(points: np.ndarray) -> np.ndarray:

@@ -10,8 +10,8 @@ import numpy as np
 from generator.config import Config
 from generator.foundation.errors import ModelError
 from generator.foundation.seeds import derive_seed
-from generator.labels.checks.picture import picture_verdict
-from generator.labels.verifying.verifier import Verifier
+from generator.labels.checks import picture_verdict
+from generator.labels.verifier import Verifier
 from generator.painting.jobs import BackgroundJob
 from generator.painting.painter import Painter
 from generator.plan import ScenePlan
@@ -65,7 +65,7 @@ def paint_backgrounds(
         for scene, job, painting in zip(waiting, jobs, painter.paint_backgrounds(jobs), strict=True):
             verdicts: tuple[Verdict, ...] = (picture_verdict(painting.fault),)
             if not painting.fault and verifier is not None:
-                verdicts += (verifier.stray_verdict(painting.pixels, config.labels),)
+                verdicts += (verifier.unlabelled_verdict(painting.pixels, config.labels),)
             attempt = Attempt(number=number, seed=job.seed, verdicts=verdicts)
             attempts[scene.index] += (attempt,)
             if not painting.fault:

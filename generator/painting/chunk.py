@@ -14,7 +14,7 @@ import numpy as np
 
 from generator.config import Config
 from generator.dataset.review import Rejected
-from generator.labels.verifying.verifier import Verifier, View
+from generator.labels.verifier import Verifier, View
 from generator.painting.backgrounds import paint_backgrounds
 from generator.painting.easel import Easel, Turn, next_turns, visible_masks
 from generator.painting.judging import Judged, job_of, judge, stitched_in

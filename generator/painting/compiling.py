@@ -30,7 +30,7 @@ def should_compile(config: Config, device: torch.device, pictures: int) -> bool:
     """Decide by the length of the whole plan, not by what is left of it: a run that goes on paints the same bytes."""
     if config.compile != "auto":
         return config.compile == "on"
-    return device.type == "cuda" and config.painting.cache_every == 1 and pictures >= WORTH_PICTURES
+    return device.type == "cuda" and pictures >= WORTH_PICTURES
 
 
 def compile_unets(

@@ -29,10 +29,11 @@ def finish_pictures(
 
     Raises ModelError when the model makes no usable picture of one.
     """
-    if config.painting.shared_history > 0:
+    if config.painting.harmonize_strength > 0:
         pictures = _redrawn(pictures, scenes, painter, config)
     return [
-        add_grain(picture, config.painting.grain, scene.seed) for picture, scene in zip(pictures, scenes, strict=True)
+        add_grain(picture, config.painting.sensor_noise, scene.seed)
+        for picture, scene in zip(pictures, scenes, strict=True)
     ]
 
 
@@ -62,13 +63,13 @@ def _redrawn(
             )
             for number in waiting
         ]
-        for number, painting in zip(waiting, painter.redraw(jobs, config.painting.shared_history), strict=True):
+        for number, painting in zip(waiting, painter.redraw(jobs, config.painting.harmonize_strength), strict=True):
             if not painting.fault:
                 finished[number] = painting.pixels
             elif attempt + 1 == config.labels.max_attempts:
                 raise ModelError(
                     f"scene {scenes[number].index}: {painting.fault}, {config.labels.max_attempts} times, when the "
                     "finished picture was drawn over; try dtype: float32 (or bfloat16 on a GPU), or "
-                    "painting.shared_history: 0"
+                    "painting.harmonize_strength: 0"
                 )
     return [finished[number] for number in range(len(scenes))]

@@ -10,11 +10,8 @@ import numpy as np
 from generator.config import Config, LabelConfig
 from generator.foundation.geometry import Box
 from generator.foundation.seeds import derive_rng, derive_seed
-from generator.labels.checks import run_checks
-from generator.labels.checks.contrast import measure_contrast
-from generator.labels.checks.evidence import Evidence
-from generator.labels.checks.picture import picture_verdict
-from generator.labels.verifying.verifier import Verifier, View
+from generator.labels.checks import Evidence, measure_contrast, picture_verdict, run_checks
+from generator.labels.verifier import Verifier, View
 from generator.painting.crop import to_native
 from generator.painting.easel import Turn, left_visible
 from generator.painting.jobs import InpaintJob, Painting
@@ -155,7 +152,7 @@ def _verdicts(
         if not is_decoy:
             known.append(label_from_mask(evidence.label_mask).painted_box)
         region = turn.frame.region_on_canvas().shifted(-x, -y)
-        verdicts += (verifier.stray_verdict(look, limits, within=region, known=known),)
+        verdicts += (verifier.unlabelled_verdict(look, limits, within=region, known=known),)
     if number in turn.easel.rejected.get(turn.placement.object_index, ()):
         verdicts += (Verdict(check="review", passed=False, score=0.0, reason="rejected in review"),)
     return verdicts

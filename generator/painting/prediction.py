@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 
 from generator.config import PaintingConfig
-from generator.painting.feature_cache import FeatureCache
 from generator.painting.models import DiffusionModel
 
 
@@ -43,7 +42,6 @@ class Predictor:
         self._both = torch.cat([negatives, prompts])
         self._extra = _extra_channels(masking, model)
         self._painting = painting
-        self._cache = FeatureCache(model.unet, painting.cache_every) if painting.cache_every > 1 else None
 
     def __call__(self, latents: torch.Tensor, timestep: torch.Tensor, noise_level: float) -> torch.Tensor:
         """Latents (B, 4, h, w) at a step of the training schedule -> noise, or velocity, (B, 4, h, w) float32."""
@@ -60,8 +58,6 @@ class Predictor:
 
     def _run(self, x: torch.Tensor, timestep: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
         condition = self._model.guidance_condition(self._painting.guidance_scale, len(x))
-        if self._cache is not None:
-            return self._cache(x, timestep, words, condition).float()
         predicted: torch.Tensor = self._model.unet(x, timestep, words, timestep_cond=condition, return_dict=False)[0]
         return predicted.float()
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from generator.config import PaintingConfig
-from generator.labels.checks.evidence import Evidence
+from generator.labels.checks import Evidence
 from generator.labels.labelling import find_painted
 from generator.painting.blenders import BLENDERS
 from generator.painting.colour import match_to_ring

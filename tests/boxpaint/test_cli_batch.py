@@ -62,7 +62,7 @@ def test_what_fails_alone_fails_alone(csv_folder: Path, config: str) -> None:
     result = CliRunner().invoke(app, ["batch", str(path)])
     assert result.exit_code == 2
     assert "taken: " in result.output
-    assert "is not a boxpaint run folder" in result.output
+    assert "is not a painted data set" in result.output
     assert [row["state"] for row in read_summary(csv_folder / "datasets")] == ["failed", "complete"]
     assert (csv_folder / "datasets" / "taken" / "mine.txt").read_text() == "mine"
 

@@ -200,7 +200,7 @@ MISTAKES = [
     (["train", "detector", "--real", "real", "--detector", "moon"], ["'moon'", "retinanet_small", "faster_rcnn"]),
     (["train", "detector", "--real", "real", "--device", "toaster"], ["toaster", "device: auto"]),
     (["train", "detector", "--real", "real", "--config", "none.yaml"], ["none.yaml", "no such file"]),
-    (["train", "detector", "--real", "real", "--out", "real"], ["real is not the folder of a detector's training"]),
+    (["train", "detector", "--real", "real", "--out", "real"], ["real is not a training of a detector"]),
     (["train", "detector", "--synthetic", "painted", "--patience", "2"], ["--patience", "--validation"]),
     (["train", "detector", "--synthetic", "painted", "--boxes", "calibrated"], ["--boxes calibrated", "--real"]),
     (["train", "detector", "--synthetic", "painted", "--boxes", "round"], ["round", "requested"]),
@@ -213,8 +213,11 @@ MISTAKES = [
     (["predict", "runs/first", "real/annotations"], ["no pictures are in it"]),
     (["evaluate", "runs/first", "real", "--split", "moon"], ["no split 'moon'"]),
     (["evaluate", "runs/first", "other"], ["no category 'red', 'blue'", "its categories: moon"]),
-    (["evaluate", "runs/first", "real", "--out", "painted"], ["painted holds something else"]),
-    (["evaluate", "runs/first", "real", "--out", "mine", "--overwrite"], ["mine holds something else (report.html)"]),
+    (["evaluate", "runs/first", "real", "--out", "painted"], ["painted is not the result of boxpaint evaluate"]),
+    (
+        ["evaluate", "runs/first", "real", "--out", "mine", "--overwrite"],
+        ["mine is not the result of boxpaint evaluate: it holds report.html"],
+    ),
 ]
 
 

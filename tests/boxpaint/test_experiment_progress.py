@@ -18,7 +18,7 @@ def test_the_time_left_counts_from_the_first_step_and_is_said_once(monkeypatch: 
         progress.on_jobs([job], 100, 0)
         for step in (1, 2, 3, 4, 51):
             clock[0] += 600 if step == 1 else 60 * (step == 51) + 1
-            progress.on_job_step(job, step)
+            progress.on_job_step(job, step, 0.5)
         progress.on_job_end(job, 51, 0.5)
     said = stream.getvalue().splitlines()
     assert said[0] == "trainings to do: 1, 100 steps in all"

@@ -72,6 +72,32 @@ def test_nothing_said_is_the_pocket_bundle(tmp_path, text):
     assert load(tmp_path, text) == Config.load() == Config()
 
 
+@pytest.mark.parametrize(
+    ("section", "old", "new", "value"),
+    [
+        ("painting", "shared_history", "harmonize_strength", 0.3),
+        ("painting", "grain", "sensor_noise", 2.0),
+        ("labels", "max_stray", "max_unlabelled", 0.5),
+    ],
+)
+def test_an_old_name_of_a_key_is_read_and_its_new_one_is_said(tmp_path, section, old, new, value):
+    with pytest.warns(FutureWarning, match=rf"^{section}\.{old} is now called {new}; ") as said:
+        config = load(tmp_path, f"seed: 1\n{section}:\n  {old}: {value}\n")
+    assert [(each.filename, each.lineno) for each in said] == [(str(tmp_path / "run.yaml"), 3)]
+    assert getattr(getattr(config, section), new) == value
+    # What run.json holds keeps its names, and is read without a word.
+    assert config.identity()[section][old] == value
+    assert Config.load(**{section: config.identity()[section]}) == Config(**{section: {new: value}})
+    assert faults_of(tmp_path, f"{section}:\n\n  {old}: -1\n") == [(3, f"{section}.{old}", "-1")]
+    assert faults_of(tmp_path, f"{section}: {{{new}: 0.4, {old}: 0.4}}\n") == [(1, f"{section}.{old}", None)]
+
+
+def test_kept_features_are_gone_and_an_old_run_without_them_is_read(tmp_path):
+    assert load(tmp_path, "painting: {cache_every: 1}\n") == Config()
+    with pytest.raises(ConfigError, match="kept features did not pay and were removed"):
+        load(tmp_path, "painting: {cache_every: 2}\n")
+
+
 def test_sd21_needs_no_network(tmp_path, monkeypatch):
     def refuse(*args: object) -> None:
         raise AssertionError("the network was asked")

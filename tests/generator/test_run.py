@@ -205,7 +205,7 @@ def test_rejected_objects_come_again_with_the_next_seed_and_then_are_dropped(
 
 def test_outside_the_crops_the_picture_is_the_background(spec: Spec, config: Config, tmp_path: Path) -> None:
     """The picture without objects: the same spec with none accepted, before all of it is drawn over."""
-    as_stitched = config.painting.model_copy(update={"shared_history": 0.0, "grain": 0.0})
+    as_stitched = config.painting.model_copy(update={"harmonize_strength": 0.0, "sensor_noise": 0.0})
     config = config.model_copy(update={"painting": as_stitched})
     strict = config.model_copy(
         update={"labels": config.labels.model_copy(update={"min_area": 1.0, "max_edge_contact": 0})}
@@ -243,6 +243,7 @@ def test_models_that_a_cluster_paints_with_are_not_looked_for_here(
     config = config.model_copy(update={"models": models})
     with pytest.raises(ModelNotFoundError, match="there is no folder '/on/the/cluster'"):
         generate(spec, config, tmp_path / "out", limit=1)
+    assert not (tmp_path / "out").exists()
 
     class AskedTheClusterError(Exception):
         pass

@@ -135,7 +135,7 @@ def test_a_scene_is_painted_as_it_was_before(
     monkeypatch.chdir(workspace.folder)
     config = Config.load("config.yaml")
     spec = load_spec("background.csv", "classes.csv", canvas_wh=config.canvas_wh)
-    strict = config.model_copy(update={"labels": config.labels.model_copy(update={"max_stray": 0.9})})
+    strict = config.model_copy(update={"labels": config.labels.model_copy(update={"max_unlabelled": 0.9})})
     verifier = ToldVerifier(stray=in_turn(0.95, 0.0))  # the first attempt shows what it should not
     scene = Plan(spec=spec, config=config).scene(0)
     (background,) = paint_backgrounds([scene], Painter(config), verifier, strict, lambda _: None)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from detection.experiment.config import Arm
-from detection.experiment.statistics import Cell
+from detection.experiment.results import Cell
 
 DRAWS = 400
 

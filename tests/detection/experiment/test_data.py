@@ -31,11 +31,10 @@ def _annotations(folder: Path, split: str) -> Path:
 def test_a_training_picture_that_looks_like_a_test_picture_is_left_out(own: Path, tmp_path: Path) -> None:
     seen, kept = "real_test_002.png", "real_val_001.png"
     Image.open(own / "images" / seen).point(lambda value: value * 0.97).save(own / "images" / kept)
-    real = read_real(RealConfig(data=own, train=("train", "val")), CATEGORIES, tmp_path / "out")
-    assert len(real.train) == 5
-    assert kept not in {sample.path.name for sample in real.train.samples}
-    assert len(real.test) == 6
-    (remark,) = real.remarks
+    train, test, (remark,) = read_real(RealConfig(data=own, train=("train", "val")), CATEGORIES, tmp_path / "out")
+    assert len(train) == 5
+    assert kept not in {sample.path.name for sample in train.samples}
+    assert len(test) == 6
     assert remark == (
         "1 training pictures show nearly the same as a test picture and are left out: "
         "real_val_001.png (as real_test_002.png)"
@@ -55,10 +54,10 @@ def test_coco_that_only_an_import_can_read_is_imported_with_its_splits(own: Path
             item["id"] = number  # from 0, and without what detectors do not need
             del item["iscrowd"], item["area"]
         _annotations(own, split).write_text(json.dumps(content))
-    real = read_real(RealConfig(data=own, train=("train", "val")), CATEGORIES, tmp_path / "out")
-    assert (len(real.train), len(real.test)) == (6, 6)
-    assert real.remarks[0].startswith("imported as coco")
-    assert "12 of 12 pictures" in real.remarks[0]
+    train, test, remarks = read_real(RealConfig(data=own, train=("train", "val")), CATEGORIES, tmp_path / "out")
+    assert (len(train), len(test)) == (6, 6)
+    assert remarks[0].startswith("imported as coco")
+    assert "12 of 12 pictures" in remarks[0]
 
 
 def test_one_annotation_file_is_imported_and_what_is_lost_is_told(own: Path, tmp_path: Path) -> None:
@@ -74,9 +73,10 @@ def test_one_annotation_file_is_imported_and_what_is_lost_is_told(own: Path, tmp
     except DatasetError as error:
         assert "there is no split 'test'" in str(error)  # this form knows no splits: they are made anew
         found = read_real(real.model_copy(update={"test": "val"}), CATEGORIES, tmp_path / "out")
-    assert len(found.train) >= 1
-    assert found.remarks[0].startswith("imported as csv")
-    assert any("1 objects lost" in remark for remark in found.remarks)
+    train, _, remarks = found
+    assert len(train) >= 1
+    assert remarks[0].startswith("imported as csv")
+    assert any("1 objects lost" in remark for remark in remarks)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from detection.datasets.read import read_detection_set
 from detection.detectors.registry import make_detector
 from detection.experiment.config import ExperimentConfig, ValueCurveConfig
 from detection.experiment.data import gather
-from detection.experiment.jobs import Job, Materials, job_of, plan_grid, plan_point, with_starts
+from detection.experiment.jobs import Job, Materials, job_of, plan_grid, plan_point
+from detection.proof.jobs import with_starts
 from generator.foundation.errors import DatasetError
 from generator.foundation.storage import sha256_of
 from generator.run import Listener

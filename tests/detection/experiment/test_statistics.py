@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from detection.experiment.statistics import Cell, Gain, best_of, gain_of, share_of
+from detection.experiment.results import Cell, Gain, best_of, gain_of, share_of
 from detection.experiment.verdict import verdict
 from tests.detection.experiment.cells import DRAWS, cell
 

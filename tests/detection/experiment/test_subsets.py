@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from detection.datasets.types import DetectionDataset, Sample
-from detection.experiment.subsets import choose_subset, shuffle_painted, subset_order
+from detection.experiment.jobs import choose_subset, shuffle_painted, subset_order
 
 
 def pictures(*labels: tuple[int, ...]) -> DetectionDataset:

@@ -5,8 +5,8 @@ from itertools import pairwise
 import pytest
 
 from detection.experiment.config import ValueCurveConfig
-from detection.experiment.statistics import Cell
-from detection.experiment.value_curve import advice, curve_of
+from detection.experiment.results import Cell
+from detection.experiment.verdict import advice, curve_of
 from tests.detection.experiment.cells import cell
 
 SETTINGS = ValueCurveConfig(numbers=(0, 50, 100, 200, 400), real_images=5, subsets=2, flat_below=0.02)

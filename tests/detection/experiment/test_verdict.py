@@ -4,9 +4,9 @@ import pytest
 from scipy.stats import t as student_t
 
 from detection.experiment.config import Arm
-from detection.experiment.statistics import Gain
+from detection.experiment.results import Gain
 from detection.experiment.verdict import arm_name, range_of, share_sentence, verdict
-from detection.intervals import Interval
+from detection.proof.statistics import Interval
 
 ABOUT = "painted, then refined on real, against the best arm without them: real with copy-paste)."
 

@@ -1,13 +1,11 @@
-import json
 from pathlib import Path
 
 import pytest
 
 from detection.detectors.types import FitResult
-from detection.runs.folder import RunFolder, UsedPicture, find_model, read_used
-from detection.runs.plot import losses_csv
-from detection.work_folder import working_in
+from detection.runs.folder import RunFolder, UsedPicture, find_model, losses_csv, read_used
 from generator.foundation.errors import ModelNotFoundError, RunMismatchError, StorageError
+from generator.foundation.run_folder import DETECTOR_RUN, working_in
 
 IDENTITY = {
     "detector": "small",
@@ -57,7 +55,7 @@ def test_a_run_from_begin_to_end(tmp_path: Path) -> None:
     assert folder.check(overwrite=True) is None
     assert find_model(path) == find_model(path / "model") == path / "model"
     (path / "notes.txt").write_text("mine")
-    folder.clear()
+    DETECTOR_RUN.clear(path)
     assert [each.name for each in path.iterdir()] == ["notes.txt"]
 
 
@@ -65,11 +63,9 @@ def test_an_unfinished_run_is_gone_on_with(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path, IDENTITY)
     folder.checkpoint.mkdir()
     assert folder.check(overwrite=False) is None
-    assert not folder.is_begun()
     folder.begin({}, [])
     before = (tmp_path / "run.json").read_bytes()
     folder.begin({"command": "another"}, [])
-    assert folder.is_begun()
     assert (tmp_path / "run.json").read_bytes() == before
     assert folder.check(overwrite=False) is None
     with pytest.raises(ModelNotFoundError, match="this training is unfinished"):
@@ -94,76 +90,16 @@ def test_a_kill_while_the_model_is_saved_does_no_harm(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()}.isdisjoint(left - {"run.json", "data.csv"})
     (tmp_path / next(iter(left - {"run.json", "data.csv"}))).mkdir()
     with working_in(tmp_path):
-        folder.clear()
+        DETECTOR_RUN.clear(tmp_path)
     assert not tmp_path.exists()
 
 
-@pytest.mark.parametrize("overwrite", [False, True])
-def test_a_users_folder_called_checkpoint_is_never_touched(tmp_path: Path, overwrite: bool) -> None:
-    (tmp_path / "checkpoint").mkdir()
-    (tmp_path / "checkpoint" / "checkpoint.pt").write_text("mine")
-    with pytest.raises(RunMismatchError, match="it holds checkpoint; choose another"):
-        RunFolder(tmp_path, IDENTITY).check(overwrite=overwrite)
-
-
-def test_what_decides_nothing_may_change(tmp_path: Path) -> None:
-    finished(tmp_path)
-    elsewhere = [{**IDENTITY["data"][0], "path": "/there"}]
-    settings = {"steps": 2, "workers": 4, "checkpoint_every": 9}
-    assert RunFolder(tmp_path, {**IDENTITY, "settings": settings, "data": elsewhere}).check(overwrite=False)
-
-
-@pytest.mark.parametrize(
-    ("changes", "line"),
-    [
-        ({"detector": "large"}, 'detector: "small" before, "large" now'),
-        ({"settings": {"steps": 9}}, "settings.steps: 2 before, 9 now"),
-        ({"data": [{"role": "real", "pictures": 4, "digest": "sha256:a"}]}, "data[1].pictures: 3 before, 4 now"),
-        ({"data": [*IDENTITY["data"], {"role": "x"}]}, 'data[2]: nothing before, {"role": "x"} now'),
-    ],
-)
-def test_another_run_is_refused_naming_the_differences(tmp_path: Path, changes: dict[str, object], line: str) -> None:
-    finished(tmp_path)
-    folder = RunFolder(tmp_path, {**IDENTITY, **changes})
-    with pytest.raises(RunMismatchError) as caught:
-        folder.check(overwrite=False)
-    assert caught.value.differences == (line,)
-    assert folder.check(overwrite=True) is None
-
-
-@pytest.mark.parametrize("overwrite", [False, True])
-@pytest.mark.parametrize(
-    "files", [{"thesis.tex": "x"}, {"run.json": '{"spec_digest": "0"}'}, {"scores.json": "{}", "notes.txt": ""}]
-)
-def test_a_folder_of_something_else_is_never_touched(tmp_path: Path, files: dict[str, str], overwrite: bool) -> None:
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    with pytest.raises(RunMismatchError, match="is not the folder of a detector's training"):
-        RunFolder(tmp_path, IDENTITY).check(overwrite=overwrite)
-
-
-def test_damage_is_named_and_can_be_overwritten(tmp_path: Path) -> None:
+def test_a_finished_run_without_its_model_can_be_overwritten(tmp_path: Path) -> None:
     folder = finished(tmp_path)
     (tmp_path / "model" / "model.json").unlink()
     with pytest.raises(RunMismatchError, match=r"model is damaged: model\.json is missing"):
         folder.check(overwrite=False)
-    (tmp_path / "run.json").write_text("{")
-    for name in ("mask_scores.json", "overlays.png"):
-        (tmp_path / name).write_text("of a segmenter")
-    with pytest.raises(StorageError, match=r"run\.json: is damaged"):
-        folder.check(overwrite=False)
     assert folder.check(overwrite=True) is None
-    (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(StorageError, match=r"run\.json: is damaged"):
-        folder.check(overwrite=True)
-
-
-def test_a_run_of_another_version(tmp_path: Path) -> None:
-    folder = finished(tmp_path)
-    content = json.loads((tmp_path / "run.json").read_text())
-    (tmp_path / "run.json").write_text(json.dumps({**content, "schema_version": 0}))
-    with pytest.raises(RunMismatchError, match="another version of boxpaint wrote it"):
-        folder.check(overwrite=False)
 
 
 def test_a_place_without_a_detector(tmp_path: Path) -> None:

@@ -166,7 +166,7 @@ def test_what_was_trained_on_before_is_not_validated_on(
 def test_what_cannot_be_refined(plan: RunPlan, trained: Path, tmp_path: Path) -> None:
     start = StartingRun.read(trained)
     for out in (trained, trained.parent):
-        with pytest.raises(BoxpaintError, match="the run to refine lies in this folder"):
+        with pytest.raises(BoxpaintError, match="what is to be read lies in this folder"):
             refine_run(start, plan, out, device=CPU, command=[], overwrite=True)
     with pytest.raises(ModelNotFoundError, match="no trained detector is there"):
         StartingRun.read(tmp_path)

@@ -16,12 +16,12 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from scipy.ndimage import binary_fill_holes
 
 from generator.config import Config
 from generator.dataset.coco import export_coco
 from generator.dataset.record import SceneRecord
 from generator.foundation.errors import DatasetError
-from generator.labels.labelling import fill_holes
 from generator.labels.segmentation import mask_to_polygons
 from generator.plan import Plan
 from generator.spec import BackgroundSpec, ClassSpec, Spec
@@ -275,7 +275,7 @@ def test_polygons_run_along_the_edges_of_pixels(mask: np.ndarray, polygons: list
 @example(parse(".#.", "#.#", ".#."))
 @example(parse("##.", "#.#", ".##"))
 def test_polygons_of_any_pixels_without_holes_are_exact(mask: np.ndarray) -> None:
-    mask = fill_holes(mask)
+    mask = binary_fill_holes(mask)
     assert np.array_equal(redraw(mask_to_polygons(mask), mask.shape), mask)
 
 
@@ -295,7 +295,7 @@ def test_polygons_do_not_depend_on_where_on_the_canvas_a_mask_lies(shift_xy: tup
 def test_polygons_of_blobs_are_exact(seed: int, width: int, height: int, scale: float, share: float) -> None:
     noise = np.random.default_rng(seed).random((height, width), dtype=np.float32)
     smooth = cv2.GaussianBlur(noise, (0, 0), scale)
-    mask = fill_holes(smooth > np.quantile(smooth, share))
+    mask = binary_fill_holes(smooth > np.quantile(smooth, share))
     assert np.array_equal(redraw(mask_to_polygons(mask), mask.shape), mask)
 
 

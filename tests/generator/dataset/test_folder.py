@@ -289,7 +289,7 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("mine")
     before = contents(tmp_path)
-    with pytest.raises(RunMismatchError, match="not a boxpaint run folder") as raised:
+    with pytest.raises(RunMismatchError, match="is not a painted data set") as raised:
         RunFolder.open(tmp_path, plan_of(), overwrite=overwrite)
     assert "--out" in str(raised.value)
     assert contents(tmp_path) == before
@@ -301,7 +301,7 @@ def test_a_folder_with_somebody_elses_run_json_is_left_alone(tmp_path: Path) -> 
     (tmp_path / "run.json").write_text('{"wandb": 1}')
     before = contents(tmp_path)
     for overwrite in (False, True):
-        with pytest.raises(RunMismatchError, match="not a boxpaint run folder"):
+        with pytest.raises(RunMismatchError, match="is not a painted data set"):
             RunFolder.open(tmp_path, plan_of(), overwrite=overwrite)
     assert contents(tmp_path) == before
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from generator.config import Config
 from generator.foundation.geometry import Box
-from generator.labels.verifying.verifier import Stray, Verifier, View
+from generator.labels.verifier import Unlabelled, Verifier, View
 from generator.painting.jobs import InpaintJob, Painting
 from generator.painting.painter import Painter
 from generator.plan import Placement, ScenePlan
@@ -109,11 +109,13 @@ class ToldVerifier(Verifier):
         margins = [self._margin(view) for view in views]
         return [Sighting(score=(1 + each) / 2, rival="", rival_score=(1 - each) / 2) for each in margins]
 
-    def find_strays(self, picture: np.ndarray, *, within: Box | None = None, known: Sequence[Box] = ()) -> list[Stray]:
+    def find_unlabelled(
+        self, picture: np.ndarray, *, within: Box | None = None, known: Sequence[Box] = ()
+    ) -> list[Unlabelled]:
         """Find one platelet in the corner, as surely as told."""
         self.searched.append((within, tuple(known)))
         score = self._stray(picture, within)
-        return [Stray(category="platelet", box=Box.from_xywh(0, 0, 4, 4), score=score)] if score else []
+        return [Unlabelled(category="platelet", box=Box.from_xywh(0, 0, 4, 4), score=score)] if score else []
 
 
 def in_turn(*answers: float) -> Callable[..., float]:

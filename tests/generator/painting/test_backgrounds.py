@@ -12,7 +12,7 @@ import torch
 from generator.config import Config
 from generator.foundation.errors import ModelError
 from generator.foundation.seeds import derive_seed
-from generator.labels.verifying.verifier import Verifier
+from generator.labels.verifier import Verifier
 from generator.painting import painter as painter_module
 from generator.painting.backgrounds import Background, paint_backgrounds
 from generator.painting.chunk import paint_chunk
@@ -28,7 +28,7 @@ MAX_STRAY = 0.9
 
 @pytest.fixture()
 def config(tiny_config: dict[str, object]) -> Config:
-    return config_with(tiny_config, labels={"max_attempts": 3, "max_stray": MAX_STRAY})
+    return config_with(tiny_config, labels={"max_attempts": 3, "max_unlabelled": MAX_STRAY})
 
 
 @pytest.fixture(scope="module")

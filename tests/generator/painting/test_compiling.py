@@ -23,7 +23,6 @@ CUDA, CPU = torch.device("cuda"), torch.device("cpu")
         ({}, CUDA, WORTH_PICTURES, True),
         ({}, CUDA, WORTH_PICTURES - 1, False),
         ({}, CPU, 10 * WORTH_PICTURES, False),
-        ({"painting": {"cache_every": 2}}, CUDA, WORTH_PICTURES, False),
         ({"compile": "on"}, CPU, 1, True),
         ({"compile": "off"}, CUDA, WORTH_PICTURES, False),
     ],

@@ -45,7 +45,7 @@ def config_of(
     return Config.load(
         bundle="sd21",
         canvas={"width": size_wh[0], "height": size_wh[1]},
-        painting={"shared_history": history, "grain": grain},
+        painting={"harmonize_strength": history, "sensor_noise": grain},
         labels={"max_attempts": max_attempts},
     )
 
@@ -253,7 +253,7 @@ def test_a_model_that_makes_no_picture_is_one_error_after_all_attempts(
     painters: dict[str, Painter], monkeypatch: pytest.MonkeyPatch, name: str, max_attempts: int
 ) -> None:
     calls = spoil_decoder(monkeypatch, lambda _: True)
-    words = rf"scene 7: the model painted NaN, {max_attempts} times, .*dtype: float32.*painting\.shared_history: 0"
+    words = rf"scene 7: the model painted NaN, {max_attempts} times, .*dtype: float32.*painting\.harmonize_strength: 0"
     with pytest.raises(ModelError, match=words):
         finish_pictures([picture()], [scene(7)], painters[name], config_of(max_attempts=max_attempts))
     assert calls == [1] * max_attempts

@@ -12,7 +12,7 @@ from generator.config import Config
 from generator.dataset.review import Rejected
 from generator.foundation.geometry import Box
 from generator.foundation.seeds import derive_seed
-from generator.labels.verifying.verifier import Verifier
+from generator.labels.verifier import Verifier
 from generator.painting.chunk import paint_chunk
 from generator.painting.jobs import InpaintJob, Painting
 from generator.painting.painter import Painter
@@ -38,8 +38,8 @@ def config_of(tiny_config: Mapping[str, object], **labels: object) -> Config:
     """No finishing, so that the picture is what was stitched; of the checks of pixels nothing fails."""
     return config_with(
         tiny_config,
-        painting={"shared_history": 0, "grain": 0},
-        labels={"max_edge_contact": 1.0, "min_margin": 0.3, "max_stray": 0.9, **labels},
+        painting={"harmonize_strength": 0, "sensor_noise": 0},
+        labels={"max_edge_contact": 1.0, "min_margin": 0.3, "max_unlabelled": 0.9, **labels},
     )
 
 

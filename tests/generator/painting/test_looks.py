@@ -9,8 +9,8 @@ import pytest
 
 from generator.config import Config
 from generator.foundation.geometry import Box
-from generator.labels.checks.contrast import measure_contrast
-from generator.labels.verifying.verifier import Verifier
+from generator.labels.checks import measure_contrast
+from generator.labels.verifier import Verifier
 from generator.painting.chunk import paint_chunk
 from generator.painting.jobs import Painting, RedrawJob
 from generator.painting.painter import Painter
@@ -43,7 +43,9 @@ def test_attempts_are_looked_at_as_the_last_pass_leaves_them(
     tiny_config: dict[str, object], margins: tuple[float, ...], redrawn: int
 ) -> None:
     config = config_with(
-        tiny_config, painting={"shared_history": 0.2, "grain": 2.0}, labels={"max_edge_contact": 1.0, "min_margin": 0.3}
+        tiny_config,
+        painting={"harmonize_strength": 0.2, "sensor_noise": 2.0},
+        labels={"max_edge_contact": 1.0, "min_margin": 0.3},
     )
     verifier = ToldVerifier(margin=in_turn(*margins))
     painter = CountingPainter(config)
@@ -56,7 +58,9 @@ def test_attempts_are_looked_at_as_the_last_pass_leaves_them(
 
 
 def test_contrast_is_that_of_the_finished_picture(tiny_config: dict[str, object]) -> None:
-    config = config_with(tiny_config, painting={"shared_history": 0.5, "grain": 0}, labels={"max_edge_contact": 1.0})
+    config = config_with(
+        tiny_config, painting={"harmonize_strength": 0.5, "sensor_noise": 0}, labels={"max_edge_contact": 1.0}
+    )
     verifier = ToldVerifier()
     item = paint(config, verifier, [place(0, MIDDLE)], DiscPainter(config)).objects[0]
     (contrast,) = [each for each in item.attempts[0].verdicts if each.check == "contrast"]
@@ -75,7 +79,7 @@ def test_contrast_is_that_of_the_finished_picture(tiny_config: dict[str, object]
 def test_a_picture_that_is_not_as_it_was_seen_last_is_finished_anew(tiny_config: dict[str, object]) -> None:
     config = config_with(
         tiny_config,
-        painting={"shared_history": 0.2, "grain": 2.0},
+        painting={"harmonize_strength": 0.2, "sensor_noise": 2.0},
         labels={"max_edge_contact": 1.0, "min_margin": 0.3, "max_attempts": 1},
     )
     bare, dropped = (

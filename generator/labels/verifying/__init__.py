@@ -1,1 +1,0 @@
-"""A second model looks at what the first one painted."""

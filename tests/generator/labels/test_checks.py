@@ -1,0 +1,502 @@
+"""Checks of one attempt: rectangles in a crop of 40 x 40 px, verdicts worked by hand."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from generator.config import LabelConfig
+from generator.foundation.geometry import Box
+from generator.labels.checks import (
+    CHECKS,
+    MOST_CONTRAST,
+    SIGHTING_CHECKS,
+    Check,
+    Evidence,
+    SightingCheck,
+    measure_contrast,
+    run_checks,
+)
+from generator.types import Sighting
+
+LIMITS = LabelConfig(min_area=0.08, max_edge_contact=0.12)
+CLOSED = (False, False, False, False)
+
+
+def rectangle(x_min: int, y_min: int, x_max: int, y_max: int) -> np.ndarray:
+    """A 40 x 40 crop with one rectangle (HW bool)."""
+    mask = np.zeros((40, 40), bool)
+    mask[y_min:y_max, x_min:x_max] = True
+    return mask
+
+
+REGION = rectangle(10, 10, 30, 30)
+BOX = Box.from_xywh(15, 15, 10, 10)
+
+
+def evidence(
+    mask: np.ndarray,
+    *,
+    kept: np.ndarray | None = None,
+    fault: str = "",
+    open_edges: tuple[bool, bool, bool, bool] = CLOSED,
+    region: np.ndarray = REGION,
+    sharpness: float = 1.0,
+    contrast: float = 0.0,
+    left_visible: float = 1.0,
+    sighting: Sighting | None = None,
+) -> Evidence:
+    return Evidence(
+        fault=fault,
+        region=region,
+        mask=mask,
+        kept=np.ones((40, 40), bool) if kept is None else kept,
+        box=BOX,
+        open_edges=open_edges,
+        sharpness=sharpness,
+        contrast=contrast,
+        left_visible=left_visible,
+        sighting=sighting,
+    )
+
+
+def of(*masks: np.ndarray) -> np.ndarray:
+    """Several rectangles in one mask."""
+    together: np.ndarray = np.logical_or.reduce(masks)
+    return together
+
+
+every_check = pytest.mark.parametrize(("name", "check"), CHECKS.items(), ids=CHECKS)
+
+
+@every_check
+@pytest.mark.parametrize(
+    "mask",
+    [rectangle(0, 0, 0, 0), rectangle(15, 15, 25, 25), REGION, rectangle(12, 12, 13, 13)],
+    ids=["nothing", "the box", "the whole region", "one pixel"],
+)
+@pytest.mark.parametrize("fault", ["", "the picture is black"])
+@pytest.mark.parametrize("open_edges", [CLOSED, (True, True, True, True)], ids=["closed", "open"])
+def test_every_check_gives_a_verdict_that_can_be_stored(
+    name: str, check: Check, mask: np.ndarray, fault: str, open_edges: tuple[bool, bool, bool, bool]
+) -> None:
+    verdict = check(evidence(mask, fault=fault, open_edges=open_edges), LIMITS)
+    assert verdict.check == name
+    # Exact types: numpy's own would not go into JSON.
+    assert (type(verdict.passed), type(verdict.score), type(verdict.reason)) == (bool, float, str)
+    assert 0 <= verdict.score < math.inf
+    assert verdict.passed == (verdict.reason == ""), "a reason is given when, and only when, it failed"
+
+
+@every_check
+def test_every_check_passes_a_sound_object(name: str, check: Check) -> None:
+    assert check(evidence(rectangle(15, 15, 25, 25)), LIMITS).passed
+
+
+@pytest.mark.parametrize(
+    ("left", "least", "passed"), [(0.4, 0.4, True), (0.39, 0.4, False), (0.0, 0.0, False), (0.01, 0.0, True)]
+)
+def test_what_is_earlier_must_stay_visible(left: float, least: float, passed: bool) -> None:
+    limits = LIMITS.model_copy(update={"min_visible": least})
+    verdict = CHECKS["covering"](evidence(rectangle(15, 15, 25, 25), left_visible=left), limits)
+    assert (verdict.passed, verdict.score) == (passed, left)
+
+
+def test_run_checks_runs_them_all_in_order() -> None:
+    verdicts = run_checks(evidence(rectangle(0, 0, 0, 0), fault="the picture is black"), LIMITS)
+    assert [verdict.check for verdict in verdicts] == list(CHECKS)
+    assert [verdict.check for verdict in verdicts if verdict.passed] == [
+        "edge_contact",
+        "fragments",
+        "sharpness",
+        "contrast",
+        "covering",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mask", "kept", "score", "reason"),
+    [
+        # The box has 100 pixels.
+        (rectangle(15, 15, 25, 25), None, 1.0, ""),
+        (rectangle(15, 15, 19, 17), None, 0.08, ""),
+        (rectangle(15, 15, 22, 16), None, 0.07, "changed area is 7% of the box, below 8%"),
+        (rectangle(0, 0, 0, 0), None, 0.0, "changed area is 0% of the box, below 8%"),
+        # Larger than asked for is no fault.
+        (REGION, None, 4.0, ""),
+        # What the blend faded out is not in the picture.
+        (rectangle(15, 15, 25, 25), rectangle(15, 15, 25, 16), 0.1, ""),
+        (rectangle(15, 15, 25, 25), rectangle(15, 15, 20, 16), 0.05, "changed area is 5% of the box, below 8%"),
+    ],
+    ids=["box", "just enough", "too little", "nothing", "more", "faded", "faded too much"],
+)
+def test_changed_area(mask: np.ndarray, kept: np.ndarray | None, score: float, reason: str) -> None:
+    verdict = CHECKS["changed_area"](evidence(mask, kept=kept), LIMITS)
+    assert (verdict.score, verdict.reason) == (score, reason)
+
+
+@pytest.mark.parametrize(
+    ("mask", "open_edges", "score", "passed"),
+    [
+        # The region's edge is four sides of 20 pixels.
+        pytest.param(rectangle(12, 12, 28, 28), CLOSED, 0.0, True, id="two pixels off"),
+        pytest.param(rectangle(11, 15, 20, 20), CLOSED, 5 / 80, True, id="one pixel off the left: 5 of 80"),
+        pytest.param(rectangle(10, 12, 20, 28), CLOSED, 16 / 80, False, id="left: 16 of 80"),
+        pytest.param(rectangle(20, 12, 30, 28), CLOSED, 16 / 80, False, id="right"),
+        pytest.param(rectangle(12, 10, 28, 20), CLOSED, 16 / 80, False, id="top"),
+        pytest.param(rectangle(12, 20, 28, 30), CLOSED, 16 / 80, False, id="bottom"),
+        pytest.param(rectangle(10, 10, 15, 15), CLOSED, 10 / 80, False, id="a corner counts on both sides"),
+        pytest.param(REGION, CLOSED, 1.0, False, id="all of it"),
+        # An object may be cut by the picture's own edge; the other sides still count, out of 60.
+        pytest.param(rectangle(10, 12, 20, 28), (True, False, False, False), 0.0, True, id="cut by the picture, left"),
+        pytest.param(rectangle(12, 10, 28, 20), (False, True, False, False), 0.0, True, id="cut by the picture, top"),
+        pytest.param(rectangle(20, 12, 30, 28), (False, False, True, False), 0.0, True, id="cut by the picture, right"),
+        pytest.param(rectangle(12, 20, 28, 30), (False, False, False, True), 0.0, True, id="cut by the picture, below"),
+        pytest.param(rectangle(10, 12, 20, 28), (False, True, False, False), 16 / 60, False, id="cut elsewhere"),
+        pytest.param(REGION, (True, True, True, True), 0.0, True, id="the picture is the region"),
+    ],
+)
+def test_edge_contact(mask: np.ndarray, open_edges: tuple[bool, bool, bool, bool], score: float, passed: bool) -> None:
+    verdict = CHECKS["edge_contact"](evidence(mask, open_edges=open_edges), LIMITS)
+    assert verdict.score == pytest.approx(score, abs=1e-4)
+    assert verdict.passed is passed
+
+
+def test_edge_contact_says_how_much() -> None:
+    verdict = CHECKS["edge_contact"](evidence(rectangle(10, 12, 20, 28)), LIMITS)
+    assert verdict.reason == "touches 20% of the painted region's edge, above 12%"
+
+
+@pytest.mark.parametrize(("fault", "score"), [("", 1.0), ("the picture is black", 0.0)])
+def test_picture_hands_on_the_painters_fault(fault: str, score: float) -> None:
+    verdict = CHECKS["picture"](evidence(REGION, fault=fault), LIMITS)
+    assert (verdict.score, verdict.reason, verdict.passed) == (score, fault, not fault)
+
+
+@pytest.mark.parametrize(
+    ("mask", "kept", "score", "reason"),
+    [
+        pytest.param(rectangle(0, 0, 0, 0), None, 0.0, "", id="nothing has no parts"),
+        pytest.param(rectangle(15, 15, 25, 25), None, 0.0, "", id="one part"),
+        # 10 x 6 and 10 x 2 pixels: 20 of 80 lie apart.
+        pytest.param(of(rectangle(15, 15, 25, 21), rectangle(15, 23, 25, 25)), None, 0.25, "", id="as much as may be"),
+        # 10 x 6 and 10 x 3: 30 of 90.
+        pytest.param(
+            of(rectangle(15, 15, 25, 21), rectangle(15, 22, 25, 25)),
+            None,
+            0.3333,
+            "33.3% of it lies apart from the rest, above 25%",
+            id="more than may be",
+        ),
+        pytest.param(
+            of(rectangle(12, 12, 16, 16), rectangle(20, 12, 24, 16), rectangle(12, 20, 16, 24)),
+            None,
+            0.6667,
+            "66.7% of it lies apart from the rest, above 25%",
+            id="of three alike two are not the largest",
+        ),
+        pytest.param(
+            of(rectangle(15, 15, 20, 20), rectangle(20, 20, 25, 25)), None, 0.0, "", id="corners hang together"
+        ),
+        # What the blend faded out holds nothing together: 10 x 4 above the gap, 10 x 4 below it.
+        pytest.param(
+            rectangle(15, 15, 25, 25),
+            ~rectangle(15, 19, 25, 21),
+            0.5,
+            "50% of it lies apart from the rest, above 25%",
+            id="cut in two by the blend",
+        ),
+        pytest.param(
+            of(rectangle(15, 15, 25, 21), rectangle(15, 22, 25, 25)),
+            rectangle(15, 15, 25, 21),
+            0.0,
+            "",
+            id="a part that the blend faded out",
+        ),
+    ],
+)
+def test_fragments(mask: np.ndarray, kept: np.ndarray | None, score: float, reason: str) -> None:
+    verdict = CHECKS["fragments"](evidence(mask, kept=kept), LabelConfig(max_fragments=0.25))
+    assert (verdict.score, verdict.reason, verdict.passed) == (score, reason, not reason)
+
+
+@pytest.mark.parametrize(
+    ("mask", "kept", "score", "reason"),
+    [
+        # The box has sides of 10: a score of 0.3 is 3 x 3 pixels.
+        pytest.param(rectangle(15, 15, 25, 25), None, 1.0, "", id="the box"),
+        pytest.param(rectangle(15, 15, 18, 18), None, 0.3, "", id="as small as may be"),
+        pytest.param(rectangle(15, 15, 17, 17), None, 0.2, "20% of the size asked for, not 30% to 130%", id="a dwarf"),
+        pytest.param(rectangle(12, 12, 25, 25), None, 1.3, "", id="as large as may be"),
+        pytest.param(rectangle(12, 12, 26, 26), None, 1.4, "140% of the size asked for, not 30% to 130%", id="a giant"),
+        pytest.param(rectangle(0, 0, 0, 0), None, 0.0, "0% of the size asked for, not 30% to 130%", id="nothing"),
+        # The root of 20 x 5 by 10 x 10: the shape is not judged.
+        pytest.param(rectangle(10, 15, 30, 20), None, 1.0, "", id="long"),
+        pytest.param(rectangle(0, 0, 10, 10), None, 1.0, "", id="elsewhere"),
+        # Its box counts, not its area: a cross of two lines.
+        pytest.param(of(rectangle(15, 19, 25, 20), rectangle(19, 15, 20, 25)), None, 1.0, "", id="thin"),
+        pytest.param(
+            rectangle(15, 15, 25, 25),
+            rectangle(15, 15, 17, 17),
+            0.2,
+            "20% of the size asked for, not 30% to 130%",
+            id="faded out but for a corner",
+        ),
+        pytest.param(rectangle(12, 12, 26, 26), rectangle(15, 15, 25, 25), 1.0, "", id="faded out to the box"),
+    ],
+)
+def test_size(mask: np.ndarray, kept: np.ndarray | None, score: float, reason: str) -> None:
+    limits = LabelConfig(size_range=(0.3, 1.3))
+    verdict = CHECKS["size"](evidence(mask, kept=kept), limits)
+    assert (verdict.score, verdict.reason, verdict.passed) == (score, reason, not reason)
+
+
+def test_a_box_that_is_not_square_is_measured_by_both_of_its_sides() -> None:
+    # 12 x 3 pixels of a box of 20 x 5: the root of 0.36.
+    oblong = replace(evidence(rectangle(15, 15, 27, 18)), box=Box.from_xywh(15, 15, 20, 5))
+    assert CHECKS["size"](oblong, LIMITS).score == 0.6
+
+
+@pytest.mark.parametrize(
+    ("sharpness", "score", "reason"),
+    [
+        (0.0, 0.0, ""),
+        (1.0, 1.0, ""),
+        (8.0, 8.0, ""),
+        # What would be written down as the limit is within it.
+        (8.00004, 8.0, ""),
+        (8.1, 8.1, "8.1 times as sharp as what is around it, above 8"),
+        (63.75, 63.75, "63.75 times as sharp as what is around it, above 8"),
+    ],
+)
+def test_sharpness(sharpness: float, score: float, reason: str) -> None:
+    verdict = CHECKS["sharpness"](evidence(REGION, sharpness=sharpness), LabelConfig(max_sharpness=8.0))
+    assert (verdict.score, verdict.reason, verdict.passed) == (score, reason, not reason)
+
+
+def test_the_limit_of_pieces_is_inclusive_and_sizes_count_the_gap_between_them() -> None:
+    # 70 of 100 pixels hang together: 30 % lie apart, which in floating point is a little more by one way of counting.
+    pieces = rectangle(12, 12, 22, 19) | rectangle(12, 25, 22, 28)
+    assert CHECKS["fragments"](evidence(pieces), LIMITS).score == 0.3
+    assert CHECKS["fragments"](evidence(pieces), LIMITS).passed
+    # From row 12 to row 28 and 10 wide, of 10 x 10 asked for.
+    assert CHECKS["size"](evidence(pieces), LIMITS).score == pytest.approx((160 / 100) ** 0.5, abs=1e-4)
+
+
+# How far an object stands out: of flat colours it is their distance, less what the surroundings vary.
+
+GREY, PURPLE, RED = (220, 220, 215), (130, 80, 200), (200, 150, 145)
+OBJECT = rectangle(16, 14, 26, 28)
+
+colours = st.tuples(*[st.integers(0, 255)] * 3)
+
+
+def painted(*parts: tuple[np.ndarray, tuple[int, int, int]], ground: tuple[int, int, int] = GREY) -> np.ndarray:
+    picture = np.full((40, 40, 3), ground, np.uint8)
+    for mask, colour in parts:
+        picture[mask] = colour
+    return picture
+
+
+def distance(one: tuple[int, int, int], other: tuple[int, int, int]) -> float:
+    a, b = (cv2.cvtColor(np.float32([[each]]) / 255, cv2.COLOR_RGB2LAB)[0, 0] for each in (one, other))
+    return float(np.linalg.norm(a - b))
+
+
+@settings(deadline=None, derandomize=True)
+@given(object_colour=colours, ground=colours)
+def test_of_flat_colours_it_is_their_distance(
+    object_colour: tuple[int, int, int], ground: tuple[int, int, int]
+) -> None:
+    picture = painted((OBJECT, object_colour), ground=ground)
+    assert measure_contrast(picture, OBJECT) == pytest.approx(distance(object_colour, ground), abs=1e-3)
+
+
+@settings(deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_it_is_no_less_than_nothing_and_alike_from_every_side(seed: int) -> None:
+    picture = np.random.default_rng(seed).integers(0, 256, (40, 40, 3), np.uint8)
+    contrast = measure_contrast(picture, OBJECT)
+    assert contrast >= 0
+    for turned in (lambda a: a[::-1], lambda a: a[:, ::-1], lambda a: np.swapaxes(a, 0, 1)):
+        assert measure_contrast(turned(picture), turned(OBJECT)) == pytest.approx(contrast, abs=1e-3)
+
+
+def test_what_its_surroundings_have_themselves_is_no_contrast() -> None:
+    neighbours = of(rectangle(8, 6, 15, 34), rectangle(27, 6, 34, 34))
+    alone = measure_contrast(painted((OBJECT, PURPLE)), OBJECT)
+    beside_red = measure_contrast(painted((neighbours, RED), (OBJECT, PURPLE)), OBJECT)
+    assert 0 < beside_red < alone - 20
+    assert measure_contrast(painted((neighbours, PURPLE), (OBJECT, PURPLE)), OBJECT) == 0
+
+
+def test_a_pale_rim_is_neither_object_nor_surroundings() -> None:
+    rim = rectangle(14, 12, 28, 30)
+    pale = painted((rim, (175, 150, 208)), (OBJECT, PURPLE))
+    assert measure_contrast(pale, OBJECT) == pytest.approx(distance(PURPLE, GREY), abs=1e-3)
+
+
+def test_of_nothing_there_is_none_and_what_fills_the_picture_has_the_most() -> None:
+    assert measure_contrast(painted(), rectangle(0, 0, 0, 0)) == 0
+    assert measure_contrast(painted(), np.ones((40, 40), bool)) == MOST_CONTRAST
+
+
+@pytest.mark.parametrize(
+    ("contrast", "score", "reason"),
+    [
+        (28.0, 28.0, ""),
+        (64.3, 64.3, ""),
+        # What would be written down as the limit is within it.
+        (27.99996, 28.0, ""),
+        (12.3, 12.3, "hardly stands out from what is around it: 12.3, below 28"),
+        (0.0, 0.0, "hardly stands out from what is around it: 0, below 28"),
+    ],
+)
+def test_contrast(contrast: float, score: float, reason: str) -> None:
+    verdict = CHECKS["contrast"](evidence(REGION, contrast=contrast), LabelConfig(min_contrast=28.0))
+    assert (verdict.score, verdict.reason, verdict.passed) == (score, reason, not reason)
+
+
+def test_unless_it_is_asked_for_nothing_has_to_stand_out() -> None:
+    assert CHECKS["contrast"](evidence(REGION), LabelConfig()).passed
+
+
+def test_what_just_misses_a_limit_does_not_look_like_it() -> None:
+    verdict = CHECKS["contrast"](evidence(REGION, contrast=27.96), LabelConfig(min_contrast=28.0))
+    assert verdict.reason == "hardly stands out from what is around it: 27.96, below 28"
+
+
+# What the verifier saw.
+
+every_sighting_check = pytest.mark.parametrize(
+    ("name", "check"), SIGHTING_CHECKS.items(), ids=[f"sighting: {name}" for name in SIGHTING_CHECKS]
+)
+SURE = Sighting(score=0.75, rival="", rival_score=0.25)
+
+
+@every_sighting_check
+@pytest.mark.parametrize("mask", [rectangle(0, 0, 0, 0), rectangle(15, 15, 25, 25), REGION], ids=["none", "box", "all"])
+@pytest.mark.parametrize(
+    "sighting",
+    [
+        SURE,
+        Sighting(score=0.0, rival="platelet", rival_score=1.0, box=Box.from_xywh(0, 0, 1, 1), box_score=0.5),
+        Sighting(score=0.5, rival="platelet", rival_score=0.5, box=BOX, box_score=0.5),
+    ],
+    ids=["sure", "sure of something else", "undecided"],
+)
+def test_every_check_of_a_sighting_gives_a_verdict_that_can_be_stored(
+    name: str, check: SightingCheck, mask: np.ndarray, sighting: Sighting
+) -> None:
+    verdict = check(evidence(mask, sighting=sighting), sighting, LIMITS)
+    assert verdict.check == name
+    assert (type(verdict.passed), type(verdict.score), type(verdict.reason)) == (bool, float, str)
+    assert -1 <= verdict.score <= 1
+    assert verdict.passed == (verdict.reason == ""), "a reason is given when, and only when, it failed"
+
+
+@pytest.mark.parametrize(
+    ("sighting", "score", "reason"),
+    [
+        pytest.param(Sighting(score=1.0, rival="", rival_score=0.0), 1.0, "", id="certain"),
+        pytest.param(SURE, 0.5, "", id="by as much as it must be"),
+        pytest.param(
+            Sighting(score=0.7, rival="platelet", rival_score=0.3),
+            0.4,
+            "looks like platelet (30%), and like what it should be 70%: a margin of 40%, below 50%",
+            id="by too little",
+        ),
+        pytest.param(
+            Sighting(score=0.25, rival="", rival_score=0.625),
+            -0.375,
+            "looks like nothing (62.5%), and like what it should be 25%: a margin of -37.5%, below 50%",
+            id="background",
+        ),
+        pytest.param(
+            Sighting(score=0.0, rival="white blood cell", rival_score=1.0),
+            -1.0,
+            "looks like white blood cell (100%), and like what it should be 0%: a margin of -100%, below 50%",
+            id="another class",
+        ),
+    ],
+)
+def test_relevance(sighting: Sighting, score: float, reason: str) -> None:
+    verdict = SIGHTING_CHECKS["relevance"](evidence(REGION), sighting, LabelConfig(min_margin=0.5))
+    assert (verdict.score, verdict.reason, verdict.passed) == (score, reason, not reason)
+
+
+def test_the_least_margin_lets_everything_pass() -> None:
+    other = Sighting(score=0.0, rival="platelet", rival_score=1.0)
+    assert SIGHTING_CHECKS["relevance"](evidence(REGION), other, LabelConfig(min_margin=-1.0)).passed
+
+
+@pytest.mark.parametrize(
+    ("box", "mask", "kept", "score", "reason"),
+    [
+        # The mask has a box of 10 x 10.
+        pytest.param(BOX, rectangle(15, 15, 25, 25), None, 1.0, "", id="the same"),
+        pytest.param(Box.from_xywh(15, 15, 10, 5), rectangle(15, 15, 25, 25), None, 0.5, "", id="half: just enough"),
+        pytest.param(
+            Box.from_xywh(15, 15, 5, 5),
+            rectangle(15, 15, 25, 25),
+            None,
+            0.25,
+            "the verifier's box agrees with an IoU of 0.25, below 0.5",
+            id="a quarter",
+        ),
+        # 50 shared pixels of 150.
+        pytest.param(
+            Box.from_xywh(20, 15, 10, 10),
+            rectangle(15, 15, 25, 25),
+            None,
+            0.3333,
+            "the verifier's box agrees with an IoU of 0.333, below 0.5",
+            id="moved by half",
+        ),
+        pytest.param(
+            Box.from_xywh(0, 0, 15, 15),
+            rectangle(15, 15, 25, 25),
+            None,
+            0.0,
+            "the verifier's box agrees with an IoU of 0, below 0.5",
+            id="elsewhere",
+        ),
+        pytest.param(None, rectangle(15, 15, 25, 25), None, 0.0, "", id="without a detector nothing speaks against it"),
+        # That nothing was painted is for changed_area to say.
+        pytest.param(BOX, rectangle(0, 0, 0, 0), None, 0.0, "", id="nothing painted"),
+        pytest.param(
+            Box.from_xywh(15, 15, 10, 5), REGION, rectangle(15, 15, 25, 20), 1.0, "", id="what the blend left"
+        ),
+        pytest.param(
+            BOX, of(rectangle(15, 15, 17, 17), rectangle(23, 23, 25, 25)), None, 1.0, "", id="around all parts"
+        ),
+    ],
+)
+def test_agreement(box: Box | None, mask: np.ndarray, kept: np.ndarray | None, score: float, reason: str) -> None:
+    sighting = replace(SURE, box=box, box_score=0.5)
+    verdict = SIGHTING_CHECKS["agreement"](evidence(mask, kept=kept), sighting, LabelConfig(min_agreement=0.5))
+    assert (verdict.score, verdict.reason, verdict.passed) == (score, reason, not reason)
+
+
+def test_without_a_verifier_nothing_is_said_of_what_it_would_see() -> None:
+    assert [verdict.check for verdict in run_checks(evidence(REGION), LIMITS)] == list(CHECKS)
+
+
+def test_the_checks_of_a_sighting_come_last() -> None:
+    sighting = Sighting(score=0.1, rival="platelet", rival_score=0.9, box=Box.from_xywh(0, 0, 4, 4), box_score=0.9)
+    verdicts = run_checks(evidence(rectangle(15, 15, 25, 25), sighting=sighting), LIMITS)
+    assert [verdict.check for verdict in verdicts] == [*CHECKS, *SIGHTING_CHECKS]
+    assert [verdict.check for verdict in verdicts if not verdict.passed] == ["relevance", "agreement"]
+    sound = run_checks(evidence(rectangle(15, 15, 25, 25), sighting=replace(SURE, box=BOX)), LIMITS)
+    assert all(verdict.passed for verdict in sound)
+
+
+def test_the_pixels_are_judged_alike_with_and_without_a_sighting() -> None:
+    without = run_checks(evidence(REGION), LIMITS)
+    assert run_checks(evidence(REGION, sighting=SURE), LIMITS)[: len(CHECKS)] == without
