@@ -13,7 +13,6 @@ import torch
 from generator.config import Config
 from generator.foundation.loading import is_out_of_memory
 from generator.plan import Plan
-from generator.plan.balance import usual_count
 
 # Compiling takes one to two minutes a UNet, and at 512 px takes about a third off the 0.17 s that an object costs on an
 # H200 (258 against 420 TFLOP/s): below so many pictures it is not paid back.
@@ -22,7 +21,7 @@ WORTH_PICTURES = 3000
 
 def count_pictures(plan: Plan) -> int:
     """Pictures that a whole plan sends through the UNets, about: backgrounds, objects and decoys."""
-    objects = sum(len(plan) * usual_count(row) if row.total is None else row.total for row in plan.spec.classes)
+    objects = sum(len(plan) * row.usual_count if row.total is None else row.total for row in plan.spec.classes)
     return round(len(plan) + objects * (1 + plan.config.placement.decoys))
 
 
