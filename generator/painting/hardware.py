@@ -17,7 +17,6 @@ from generator.config import Config
 from generator.foundation.device import choose_device, choose_dtype, free_cached_memory
 from generator.foundation.loading import is_out_of_memory
 from generator.plan import Plan
-from generator.plan.balance import usual_count
 from generator.weights import fingerprint
 
 # On two CPU cores a larger batch gains nothing and padding costs more (docs/decisions/0002).
@@ -98,7 +97,7 @@ def free_bytes(device: torch.device, sharing: int) -> int:
 
 def count_pictures(plan: Plan) -> int:
     """Pictures that a whole plan sends through the UNets, about: backgrounds, objects and decoys."""
-    objects = sum(len(plan) * usual_count(row) if row.total is None else row.total for row in plan.spec.classes)
+    objects = sum(len(plan) * row.usual_count if row.total is None else row.total for row in plan.spec.classes)
     return round(len(plan) + objects * (1 + plan.config.placement.decoys))
 
 
