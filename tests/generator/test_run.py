@@ -32,7 +32,7 @@ from generator.foundation.errors import (
     StorageError,
 )
 from generator.plan import Plan
-from generator.prompts.book import ENRICHED_FILE, BookRow, Enriched, PromptBook, Text, read_book, row_keys, write_book
+from generator.prompts.book import ENRICHED_FILE, BookRow, Enriched, PromptBook, Text, read_book, write_book
 from generator.run import Listener, generate
 from generator.spec import Spec, load_spec
 from tests.conftest import write_csv_files
@@ -236,9 +236,9 @@ def test_a_model_that_paints_only_black_ends_with_advice(
 ) -> None:
     import torch
 
-    from generator.painting import painter
+    from generator.painting import stable_diffusion
 
-    monkeypatch.setattr(painter, "decode", lambda _model, latents: torch.full((len(latents), 3, 64, 96), -1.0))
+    monkeypatch.setattr(stable_diffusion, "decode", lambda _model, latents: torch.full((len(latents), 3, 64, 96), -1.0))
     with pytest.raises(ModelError, match=r"painted black, 2 times; try dtype: float32"):
         generate(spec, config, tmp_path / "out", limit=1)
 
@@ -341,7 +341,7 @@ def book(spec: Spec) -> PromptBook:
             prompt=prompt,
             texts=tuple(Text(text=text) for text in (prompt, f"a photo of {prompt}", f"an image of {prompt}")),
         )
-        for table, name, prompt in row_keys(spec)
+        for table, name, prompt in dict.fromkeys(row.key for row in spec.rows)
     )
     return PromptBook(enriched=Enriched(schema_version=1, models={}, seed=0, parameters={}, rows=rows))
 
