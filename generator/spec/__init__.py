@@ -17,13 +17,12 @@ from typing import Literal
 
 import pandera.pandas as pa
 
+from generator.foundation.coco import MAX_NAME
 from generator.foundation.errors import Fault, SpecError
 from generator.foundation.tables import TableRow, check_cells, read_table
 from generator.spec.calibration import CALIBRATION, ClassCalibration, read_calibration
 from generator.spec.references import reference_fault
 
-# Of a category in the data set: names of files and folders are made of it, and file systems hold no longer ones.
-MAX_NAME = 255
 MAX_IMAGES = 10_000_000
 MAX_APPEAR = 1_000
 MAX_ASPECT_RATIO = 20.0
