@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from detection.exporters.registry import EXPORTERS
-from detection.exporters.run import export_set
 from PIL import Image
 
 from benchmarks import Figures, Results, in_own_process, make_parser, timed
+from detection.formats.exporting import export_set
+from detection.formats.registry import WRITERS
 from generator.foundation.storage import write_json
 
 DIFFERENT_PICTURES, OBJECTS = 100, 3
@@ -66,7 +66,7 @@ def main() -> None:
     """Measure and print the table."""
     parser = make_parser(__doc__)
     parser.add_argument("--images", type=int, default=10_000)
-    parser.add_argument("--formats", default=",".join(EXPORTERS))
+    parser.add_argument("--formats", default=",".join(WRITERS))
     parser.add_argument("--side", type=int, default=512)
     parser.add_argument("--folder", type=Path, help="where to work (default: the temporary folder)")
     arguments = parser.parse_args()

@@ -24,9 +24,9 @@ from detection.datasets.read import open_rgb
 from detection.datasets.types import DetectionDataset, Sample
 from detection.detectors.registry import load_detector
 from detection.detectors.types import Detections, Detector
-from detection.evaluation.drawing import pixel_box
-from detection.evaluation.finding import confident, find_objects
 from detection.evaluation.mistakes import best_working_point, match_pictures
+from detection.inference.drawing import pixel_box
+from detection.inference.finding import find_objects
 from detection.runs.folder import find_model
 from detection.runs.sources import match_sources, read_source
 from generator.dataset.pictures import draw_boxes, tile
@@ -125,7 +125,7 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
 
     def look(data: DetectionDataset) -> tuple[list[Detections], list[Judged]]:
-        found = [confident(each, score) for each in find_objects(detector, data)]
+        found = [each.confident(score) for each in find_objects(detector, data)]
         return found, judge_set(data, found)
 
     _, of_real = look(real.data)

@@ -25,8 +25,7 @@ from generator.dataset.validation import find_annotation_files, read_annotations
 from generator.foundation.errors import BoxpaintError, DatasetError, Fault, FaultsError, RunMismatchError
 from generator.foundation.seeds import MAX_SEED
 from generator.foundation.storage import make_folder, write_text
-from generator.foundation.typed_yaml import fill_model
-from generator.foundation.yaml_lines import read_yaml
+from generator.foundation.typed_yaml import fill_model, read_yaml
 from generator.spec import load_spec
 
 if TYPE_CHECKING:

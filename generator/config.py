@@ -17,8 +17,7 @@ from pydantic import Field, model_validator
 from generator.bundles import BundleCard, load_card
 from generator.foundation.errors import ConfigError
 from generator.foundation.seeds import MAX_SEED
-from generator.foundation.typed_yaml import fill_model
-from generator.foundation.yaml_lines import Lines, read_yaml
+from generator.foundation.typed_yaml import Lines, fill_model, read_yaml
 
 if TYPE_CHECKING:
     from generator.spec import Spec

@@ -7,7 +7,7 @@ import tempfile
 import threading
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,13 +15,10 @@ import numpy as np
 from PIL import Image
 
 from boxpaint.studio import MAX_MEGABYTES
-from detection.annotation.outline import outline
 from detection.detectors.types import Detections, Predictor
-from detection.evaluation.drawing import draw_found, pixel_box
-from detection.evaluation.finding import confident
-from detection.segmenter.maps import front_object, masks_of, semantic_map
-from detection.segmenter.overlay import draw_overlay, with_legend
-from detection.segmenter.results import ResultFiles, semantic_picture
+from detection.inference.drawing import draw_found, draw_overlay, pixel_box, semantic_picture, with_legend
+from detection.inference.results import ResultFiles
+from detection.masks import front_object, masks_of, outline, semantic_map
 from generator.config import Config
 from generator.foundation.decoding import decode_rgb
 from generator.foundation.errors import BoxpaintError, ModelNotFoundError
@@ -117,14 +114,9 @@ def analyse(photo: np.ndarray, detector: Predictor, *, min_score: float) -> Anal
     """Find objects with a score of `min_score` or better, the MAX_OBJECTS surest. Raises ModelError."""
     with _ONE_AT_A_TIME:
         (answer,) = detector.predict([photo])
-    found = confident(answer, min_score)
-    boxes, masks = found.boxes_xyxy[:MAX_OBJECTS], found.masks
-    found = Detections(
-        boxes_xyxy=boxes,
-        labels=found.labels[:MAX_OBJECTS],
-        scores=found.scores[:MAX_OBJECTS],
-        masks=masks[:MAX_OBJECTS] if masks is not None else _outlined(photo, boxes),
-    )
+    found = answer.confident(min_score).choose(slice(MAX_OBJECTS))
+    if found.masks is None:
+        found = replace(found, masks=_outlined(photo, found.boxes_xyxy))
     return Analysis(photo=photo, categories=tuple(detector.categories), found=found)
 
 

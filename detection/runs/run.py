@@ -15,7 +15,7 @@ from detection.detectors.model_folder import read_card
 from detection.detectors.registry import load_detector, make_detector
 from detection.detectors.settings import FitSettings, ModelOptions
 from detection.detectors.types import Detector, FitListener, TrainingMix
-from detection.evaluation.finding import find_objects
+from detection.inference.finding import find_objects
 from detection.machine import describe_machine
 from detection.runs.folder import RUN, RunFolder, UsedPicture, digests_of, find_model, read_used, run_of
 from detection.runs.sources import Source, check_validation

@@ -20,7 +20,7 @@ from pydantic_core import PydanticSerializationError
 from generator.foundation.errors import Fault, PromptsError, StorageError
 from generator.foundation.storage import make_folder, translate_os_errors, write_bytes
 from generator.foundation.text import NotTextError, decode_text
-from generator.foundation.yaml_lines import lines_of
+from generator.foundation.typed_yaml import lines_of
 from generator.spec import BackgroundSpec, ClassSpec, Spec
 
 CAPTIONS_FILE, ENRICHED_FILE = "captions.json", "enriched.json"

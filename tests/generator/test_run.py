@@ -243,6 +243,7 @@ def test_models_that_a_cluster_paints_with_are_not_looked_for_here(
     config = config.model_copy(update={"models": models})
     with pytest.raises(ModelNotFoundError, match="there is no folder '/on/the/cluster'"):
         generate(spec, config, tmp_path / "out", limit=1)
+    assert not (tmp_path / "out").exists()
 
     class AskedTheClusterError(Exception):
         pass

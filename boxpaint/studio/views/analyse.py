@@ -24,7 +24,7 @@ from boxpaint.studio.analysis import (
 )
 from boxpaint.studio.views.parts import keep, load_config, pick, plain, show_error
 from boxpaint.studio.workspace import Workspace
-from detection.evaluation.drawing import pixel_box
+from detection.inference.drawing import pixel_box
 from generator.config import Config
 from generator.foundation.errors import BoxpaintError
 from generator.foundation.geometry import Box

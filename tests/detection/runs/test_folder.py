@@ -3,8 +3,7 @@ from pathlib import Path
 import pytest
 
 from detection.detectors.types import FitResult
-from detection.runs.folder import RunFolder, UsedPicture, find_model, read_used
-from detection.runs.plot import losses_csv
+from detection.runs.folder import RunFolder, UsedPicture, find_model, losses_csv, read_used
 from generator.foundation.errors import ModelNotFoundError, RunMismatchError, StorageError
 from generator.foundation.run_folder import DETECTOR_RUN, working_in
 

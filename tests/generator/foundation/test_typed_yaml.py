@@ -7,8 +7,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from generator.foundation.errors import ConfigError
-from generator.foundation.typed_yaml import fill_model
-from generator.foundation.yaml_lines import read_yaml
+from generator.foundation.typed_yaml import fill_model, read_yaml
 
 
 class Wheel(BaseModel):

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from detection.datasets.types import DetectionDataset, Sample
-from detection.segmenter.scores import score_maps, score_masks
-from tests.detection.segmenter.drawn import found, mask, nothing
+from detection.evaluation.mask_scores import score_maps, score_masks
+from tests.detection.drawn import found, mask, nothing
 
 # 4 x 4 px; a "cell" of 2 x 4 on the left, a "dot" of 1 x 1 at the lower right.
 CELL = mask("##..", "##..", "##..", "##..")

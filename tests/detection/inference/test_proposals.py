@@ -1,3 +1,5 @@
+"""Proposals for photos without labels, in every format of exports."""
+
 from __future__ import annotations
 
 import json
@@ -8,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detection.annotation.annotate import annotate_pictures
-from detection.detectors.types import Detections
 from detection.formats.registry import WRITERS
-from detection.segmenter.pictures import find_pictures
+from detection.inference.finding import find_pictures
+from detection.inference.proposals import annotate_pictures
 from generator.dataset.validation import validate_dataset
+from tests.detection.drawn import boxes
 
 
 class Corners:
@@ -20,15 +22,8 @@ class Corners:
 
     categories = ("red",)
 
-    def predict(self, pictures: list[np.ndarray], *, with_masks: bool = True) -> list[Detections]:
-        return [
-            Detections(
-                boxes_xyxy=np.array([[1, 2, 11, 12]], np.float32),
-                labels=np.array([1]),
-                scores=np.array([0.9], np.float32),
-            )
-            for _ in pictures
-        ]
+    def predict(self, pictures: list[np.ndarray], *, with_masks: bool = True) -> list:
+        return [boxes(([1, 2, 11, 12], 1, 0.9))] * len(pictures)
 
 
 @pytest.fixture()

@@ -14,8 +14,7 @@ from torchmetrics.classification import MulticlassJaccardIndex
 from detection.coco_metrics import SetScores, score_sets
 from detection.datasets.types import DetectionDataset
 from detection.detectors.types import Detections
-from detection.evaluation.finding import confident
-from detection.segmenter.maps import labelled_map, masks_of, semantic_map
+from detection.masks import labelled_map, masks_of, semantic_map
 
 MIN_SCORE = 0.5
 
@@ -75,7 +74,7 @@ def score_maps(data: DetectionDataset, found: Sequence[Detections], *, min_score
         len(data.categories) + 1, average="none", zero_division=math.nan, validate_args=False
     )
     for sample, answer in zip(data.samples, found, strict=True):
-        chosen = confident(answer, min_score)
+        chosen = answer.confident(min_score)
         drawn = semantic_map(masks_of(chosen), chosen.labels)
         metric.update(_pixels(drawn), _pixels(labelled_map(sample)))
     background, *of_category = metric.compute().tolist()

@@ -1,4 +1,4 @@
-"""Proposals for photos without labels, written as a data set that annotation tools open for correction."""
+"""Boxes and masks proposed for photos without labels: a data set that annotation tools open for correction."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from detection.annotation.outline import outline
 from detection.datasets.names import portable_path, unique_stems
 from detection.datasets.picture_set import Annotation, Category, Picture, PictureSet
 from detection.datasets.write import annotation
 from detection.detectors.types import Detections, Predictor
-from detection.evaluation.finding import confident
 from detection.formats.exporting import ExportReport, check_folder, write_export
 from detection.formats.registry import WRITERS, find_format
 from detection.formats.target import ExportOptions
-from detection.segmenter.pictures import NamedPicture, find_masks
+from detection.inference.finding import NamedPicture, find_each
+from detection.masks import outline
 from generator.dataset.coco import mask_to_polygons
-from generator.foundation.errors import DatasetError, Fault
 from generator.foundation.version import __version__
 
 SPLIT = "proposed"
@@ -44,24 +42,35 @@ def annotate_pictures(
     """
     find_format(form, WRITERS)
     check_folder(out, overwrite=overwrite, sources=tuple(dict.fromkeys(each.path.parent for each in pictures)))
-    unreadable: dict[str, str] = {}
     categories = tuple(
         Category(id=number, name=name, content={"id": number, "name": name, "supercategory": name})
         for number, name in enumerate(proposer.categories, start=1)
     )
     stems = unique_stems([portable_path(each.name) for each in pictures])
     names = {each.name: f"{stem}{each.path.suffix}" for each, stem in zip(pictures, stems, strict=True)}
+    unreadable: dict[str, str] = {}
     annotated: list[Picture] = []
     counted = 0
-    for picture, pixels, answer in find_masks(proposer, pictures, unreadable, with_masks=with_masks):
-        found = confident(answer, min_score)
-        annotations = tuple(_annotations(found, pixels, categories, len(annotated) + 1, counted, with_masks=with_masks))
+    for picture, pixels, answer in find_each(proposer, pictures, unreadable, with_masks=with_masks):
+        number, name = len(annotated) + 1, names[picture.name]
+        found = answer.confident(min_score)
+        annotations = tuple(_annotations(found, pixels, categories, number, counted, with_masks=with_masks))
         counted += len(annotations)
-        annotated.append(_picture(picture, names[picture.name], pixels, annotations, len(annotated) + 1))
+        height, width = pixels.shape[:2]
+        annotated.append(
+            Picture(
+                id=number,
+                path=picture.path,
+                name=name,
+                split=SPLIT,
+                width=width,
+                height=height,
+                annotations=annotations,
+                content={"id": number, "file_name": name, "width": width, "height": height},
+                source="real",
+            )
+        )
         on_picture(len(annotated) + len(unreadable), len(pictures))
-    if not annotated:
-        expected = f"none of the {len(pictures)} pictures can be read; the first: {unreadable[pictures[0].name]}"
-        raise DatasetError([Fault(file=str(pictures[0].path), expected=expected)])
     description = f"Proposed by {made_of}, not yet checked by a person"
     info = {"description": description, "contributor": f"boxpaint {__version__}"}
     notes = [f"{name} is left out: {reason}" for name, reason in unreadable.items()]
@@ -69,24 +78,6 @@ def annotate_pictures(
         categories=categories, pictures=tuple(annotated), heads={SPLIT: {"info": info}}, notes=tuple(notes)
     )
     return write_export(data, out, form, ExportOptions(overwrite=overwrite), made_of=(made_of,))
-
-
-def _picture(
-    picture: NamedPicture, name: str, pixels: np.ndarray, annotations: tuple[Annotation, ...], number: int
-) -> Picture:
-    height, width = pixels.shape[:2]
-    content = {"id": number, "file_name": name, "width": width, "height": height}
-    return Picture(
-        id=number,
-        path=picture.path,
-        name=name,
-        split=SPLIT,
-        width=width,
-        height=height,
-        annotations=annotations,
-        content=content,
-        source="real",
-    )
 
 
 def _annotations(
@@ -98,11 +89,11 @@ def _annotations(
     *,
     with_masks: bool,
 ) -> Iterator[Annotation]:
+    size_wh = pixels.shape[1], pixels.shape[0]
     for place, (box, label, score) in enumerate(zip(found.boxes_xyxy, found.labels, found.scores, strict=True)):
         mask = None
         if with_masks:
             mask = found.masks[place] if found.masks is not None else outline(pixels, box)
-        size_wh = pixels.shape[1], pixels.shape[0]
         polygons = mask_to_polygons(mask) if mask is not None else []
         content = annotation(before + place + 1, image_id, int(label), box.tolist(), polygons, size_wh)
         content["score"] = round(float(score), 5)

@@ -1,13 +1,20 @@
-"""Outlines on pictures, and their legend."""
+"""Boxes and outlines on pictures, and their legend."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from detection.segmenter.overlay import counts_of, draw_overlay, legend, line_px, palette, with_legend
-from detection.segmenter.results import semantic_picture
+from detection.inference.drawing import (
+    draw_found,
+    draw_overlay,
+    legend,
+    line_px,
+    pixel_box,
+    semantic_picture,
+    with_legend,
+)
 from generator.dataset.pictures import PALETTE
-from tests.detection.segmenter.drawn import found, nothing
+from tests.detection.drawn import boxes, found, nothing
 
 GREY = np.full((60, 80, 3), 128, np.uint8)
 YELLOW = (0xF0, 0xE4, 0x42)
@@ -56,9 +63,9 @@ def test_lines_grow_with_the_picture(shape: tuple[int, int], expected: int) -> N
 def test_the_legend_covers_nothing_and_wraps() -> None:
     answer = found([square(10, 10, 5)], [2], [0.9])
     names = ["white blood cell", "platelet"]
-    assert counts_of(answer, names) == {"white blood cell": 0, "platelet": 1}
+    assert answer.counts(names) == {"white blood cell": 0, "platelet": 1}
     whole = with_legend(GREY, answer, names)
-    assert whole.width == 80 and whole.height == 60 + legend(names, counts_of(answer, names), 80).height
+    assert whole.width == 80 and whole.height == 60 + legend(names, answer.counts(names), 80).height
     assert (np.asarray(whole)[:60] == GREY).all()
     wide, narrow = (legend(names, {"white blood cell": 1, "platelet": 2}, width) for width in (600, 160))
     assert narrow.height == 2 * wide.height
@@ -66,17 +73,26 @@ def test_the_legend_covers_nothing_and_wraps() -> None:
     assert {YELLOW, (0x56, 0xB4, 0xE9)} <= colours
 
 
-def test_a_semantic_picture_has_the_colours_of_the_overlays() -> None:
-    drawn = np.array([[0, 1, 2]], np.uint16)
-    picture = semantic_picture(drawn, 2)
+def test_a_semantic_picture_has_the_colours_of_the_overlays_or_16_bit_for_many_categories() -> None:
+    picture = semantic_picture(np.array([[0, 1, 2]], np.uint16), 2)
     assert picture.mode == "P"
     assert np.asarray(picture).tolist() == [[0, 1, 2]]
     expected = [(0, 0, 0), *(tuple(bytes.fromhex(colour[1:])) for colour in PALETTE[:2])]
     assert [picture.convert("RGB").getpixel((column, 0)) for column in range(3)] == expected
-    assert len(palette()) == 768
+    assert np.asarray(semantic_picture(np.array([[0, 300]], np.uint16), 300)).tolist() == [[0, 300]]
 
 
-def test_many_categories_take_16_bit() -> None:
-    picture = semantic_picture(np.array([[0, 300]], np.uint16), 300)
-    assert np.asarray(picture).tolist() == [[0, 300]]
-    assert isinstance(picture, Image.Image)
+def test_boxes_are_drawn_on_a_copy_wide_enough_for_names() -> None:
+    picture, answer = Image.new("RGB", (120, 120)), boxes(([10.2, 79.8, 39.9, 110], 1, 0.9))
+    drawn = draw_found(picture, answer, ("red",))
+    assert drawn.size == (720, 720)
+    assert drawn.getpixel((238, 659)) == YELLOW
+    assert picture.getpixel((39, 109)) == (0, 0, 0)
+    assert draw_found(Image.new("RGB", (800, 100)), answer, ("red",)).size == (800, 100)
+
+
+@pytest.mark.parametrize(
+    ("box", "whole"), [([1.4, 2.6, 9.5, 8.2], (1, 3, 10, 8)), ([5.1, 5.1, 5.3, 5.3], (5, 5, 6, 6))]
+)
+def test_whole_pixels(box: list[float], whole: tuple[int, int, int, int]) -> None:
+    assert pixel_box(np.array(box)).xyxy == whole

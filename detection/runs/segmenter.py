@@ -15,20 +15,18 @@ import torch
 
 from detection.detectors.registry import DETECTORS, load_detector
 from detection.detectors.types import Detector, FitListener
-from detection.evaluation.finding import confident
+from detection.evaluation.mask_scores import MIN_SCORE, score_masks
+from detection.inference.drawing import ContactSheet
+from detection.inference.finding import find_each, labelled_pictures
+from detection.inference.results import write_png
+from detection.masks import PackedDetections, check_masks
 from detection.runs.folder import MASK_SCORES, MODEL, OVERLAYS
 from detection.runs.run import RunPlan, RunResult, train_run
 from detection.runs.sources import Source
-from detection.segmenter.labels import check_masks
-from detection.segmenter.overlay import counts_of
-from detection.segmenter.packed import PackedDetections
-from detection.segmenter.page import ContactSheet
-from detection.segmenter.pictures import find_masks, labelled_pictures
-from detection.segmenter.scores import MIN_SCORE, score_masks
-from detection.work_folder import remove, working_in
 from generator.dataset.identity import read_json
 from generator.foundation.errors import ModelError, StorageError
-from generator.foundation.storage import sha256_of, write_json
+from generator.foundation.run_folder import working_in
+from generator.foundation.storage import remove, sha256_of, write_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -87,9 +85,8 @@ def _score(detector: Detector, validation: Source, sheet_path: Path) -> dict[str
     pictures = labelled_pictures(validation.data)
     sheet = ContactSheet(detector.categories, len(pictures))
     packed = PackedDetections()
-    for _, pixels, found in find_masks(detector, pictures, {}):
+    for _, pixels, found in find_each(detector, pictures, {}):
         packed.append(found)
-        chosen = confident(found, MIN_SCORE)
-        sheet.offer(pixels, chosen, counts_of(chosen, detector.categories))
-    sheet.write(sheet_path)
+        sheet.offer(pixels, found.confident(MIN_SCORE))
+    write_png(sheet_path, sheet.draw())
     return score_masks(validation.data, packed).to_json()
