@@ -49,6 +49,8 @@ class Results:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if not self.rows:
+            return
         from rich.console import Console
         from rich.table import Table
 
