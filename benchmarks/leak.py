@@ -10,6 +10,7 @@ places; and objects from places of which every other is a decoy.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,14 +27,13 @@ from generator.config import Config
 from generator.foundation.geometry import intersection_area
 from generator.foundation.seeds import derive_rng, derive_seed
 from generator.foundation.storage import atomic_writer, make_folder
-from generator.painting.crop import CropFrame, to_canvas, to_native
+from generator.painting.crop import CropFrame, native_mask, repainted_region, to_canvas, to_native
 from generator.painting.diffusion import decode, encode
-from generator.painting.easel import frame_for
-from generator.painting.finish import add_grain, finish_pictures
-from generator.painting.jobs import BackgroundJob, InpaintJob
-from generator.painting.mask import native_mask
-from generator.painting.painter import Painter
-from generator.painting.stitch import repainted_region, stitch
+from generator.painting.finish import add_sensor_noise, finish_pictures
+from generator.painting.painter import BackgroundJob, InpaintJob
+from generator.painting.scene_state import frame_for
+from generator.painting.stable_diffusion import StableDiffusionPainter
+from generator.painting.stitch import stitch
 from generator.plan import Placement, Plan, ScenePlan
 
 BATCH_SCENES = 8
@@ -61,7 +61,7 @@ class Material:
     patches: tuple[Patch, ...]
 
 
-def materials(plan: Plan, painter: Painter, cache: Path) -> list[Material]:
+def materials(plan: Plan, painter: StableDiffusionPainter, cache: Path) -> list[Material]:
     """Paint what is not in the cache yet, and read all of it."""
     make_folder(cache)
     missing = [index for index in range(len(plan)) if not _path(cache, index).exists()]
@@ -74,17 +74,29 @@ def _path(cache: Path, index: int) -> Path:
     return cache / f"{index:06d}.npz"
 
 
-def _frames(scene: ScenePlan, painter: Painter) -> Iterator[tuple[Placement, CropFrame]]:
+def _frames(scene: ScenePlan, painter: StableDiffusionPainter) -> Iterator[tuple[Placement, CropFrame]]:
     taken: list[CropFrame] = []
     for placement in (*scene.placements, *scene.decoys):
-        frame = frame_for(placement, painter, painter.config)
+        frame = frame_for(placement.box, painter)
         region = frame.region_on_canvas()
         if not any(intersection_area(region, other.region_on_canvas()) for other in taken):
             taken.append(frame)
             yield placement, frame
 
 
-def _paint(scenes: Sequence[ScenePlan], painter: Painter, cache: Path) -> None:
+def object_job(placement: Placement, frame: CropFrame, background: np.ndarray, *, seed: int) -> InpaintJob:
+    """What a painter needs to paint an object on a bare background (HWC uint8)."""
+    return InpaintJob(
+        prompt=placement.prompt,
+        negative_prompt=placement.negative_prompt,
+        seed=seed,
+        size_wh=frame.native_wh,
+        image=to_native(background[frame.crop.slices], frame),
+        mask=native_mask(frame, np.zeros((frame.crop.height, frame.crop.width), bool)),
+    )
+
+
+def _paint(scenes: Sequence[ScenePlan], painter: StableDiffusionPainter, cache: Path) -> None:
     backgrounds = painter.paint_backgrounds(
         [
             BackgroundJob(
@@ -96,21 +108,12 @@ def _paint(scenes: Sequence[ScenePlan], painter: Painter, cache: Path) -> None:
             for scene in scenes
         ]
     )
-    owners, jobs = [], []
+    owners: list[tuple[int, int]] = []
+    jobs: list[InpaintJob] = []
     for number, (scene, background) in enumerate(zip(scenes, backgrounds, strict=True)):
         for placement, frame in _frames(scene, painter):
-            size = frame.crop.height, frame.crop.width
             owners.append((number, placement.object_index))
-            jobs.append(
-                InpaintJob(
-                    prompt=placement.prompt,
-                    negative_prompt=placement.negative_prompt,
-                    seed=derive_seed(placement.seed, 0, 0),
-                    size_wh=frame.native_wh,
-                    image=to_native(background.pixels[frame.crop.slices], frame),
-                    mask=native_mask(frame, np.zeros(size, bool)),
-                )
-            )
+            jobs.append(object_job(placement, frame, background.pixels, seed=derive_seed(placement.seed, 0, 0)))
     painted = dict(zip(owners, painter.inpaint(jobs), strict=True))
     for number, (scene, background) in enumerate(zip(scenes, backgrounds, strict=True)):
         crops = {f"p{index}": each.pixels for (owner, index), each in painted.items() if owner == number}
@@ -118,7 +121,7 @@ def _paint(scenes: Sequence[ScenePlan], painter: Painter, cache: Path) -> None:
             np.savez(stream, background=background.pixels, **crops)
 
 
-def _read(scene: ScenePlan, painter: Painter, cache: Path) -> Material:
+def _read(scene: ScenePlan, painter: StableDiffusionPainter, cache: Path) -> Material:
     with np.load(_path(cache, scene.index)) as stored:
         background = stored["background"]
         patches = []
@@ -216,7 +219,9 @@ def jpeg(picture: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
 
 
-def ways(config: Config, painter: Painter) -> dict[str, tuple[Callable[[Patch, np.ndarray], np.ndarray], Finish]]:
+def ways(
+    config: Config, painter: StableDiffusionPainter
+) -> dict[str, tuple[Callable[[Patch, np.ndarray], np.ndarray], Finish]]:
     """Every row of the table: how crops are put in, and what is done to the whole picture afterwards."""
     redrawn: dict[int, np.ndarray] = {}
 
@@ -233,8 +238,9 @@ def ways(config: Config, painter: Painter) -> dict[str, tuple[Callable[[Patch, n
         return np.clip(np.rint((back + 1) * 127.5), 0, 255).astype(np.uint8)
 
     def finished(**changes: object) -> Finish:
-        changed = config.model_copy(update={"painting": config.painting.model_copy(update=changes)})
-        return lambda pictures, scenes: finish_pictures(pictures, scenes, painter, changed)
+        changed = copy.copy(painter)
+        changed.config = config.model_copy(update={"painting": config.painting.model_copy(update=changes)})
+        return lambda pictures, scenes: finish_pictures(pictures, scenes, changed)
 
     def redrawn_once(pictures: Sequence[np.ndarray], scenes: Sequence[ScenePlan]) -> list[np.ndarray]:
         if scenes[0].index not in redrawn:
@@ -242,10 +248,10 @@ def ways(config: Config, painter: Painter) -> dict[str, tuple[Callable[[Patch, n
             redrawn.update((scene.index, picture) for scene, picture in zip(scenes, new, strict=True))
         return [redrawn[scene.index] for scene in scenes]
 
-    def grained(pictures: Sequence[np.ndarray], scenes: Sequence[ScenePlan]) -> list[np.ndarray]:
-        return [add_grain(picture, grain, scene.seed) for picture, scene in zip(pictures, scenes, strict=True)]
+    def noisy(pictures: Sequence[np.ndarray], scenes: Sequence[ScenePlan]) -> list[np.ndarray]:
+        return [add_sensor_noise(picture, noise, scene.seed) for picture, scene in zip(pictures, scenes, strict=True)]
 
-    grain = config.painting.sensor_noise
+    noise = config.painting.sensor_noise
     mixed = blended(config)
     return {
         "raw paste": (raw_paste, nothing),
@@ -255,14 +261,14 @@ def ways(config: Config, painter: Painter) -> dict[str, tuple[Callable[[Patch, n
         "mixed": (mixed, nothing),
         "mixed, colours not matched": (blended(config, match_colour=False), nothing),
         "mixed, JPEG": (mixed, one_by_one(jpeg)),
-        "mixed, grain": (mixed, grained),
+        "mixed, noise": (mixed, noisy),
         "mixed, VAE": (mixed, one_by_one(coded)),
         "mixed, redrawn": (mixed, redrawn_once),
-        "default: mixed, redrawn, grain": (
+        "default: mixed, redrawn, noise": (
             mixed,
-            lambda pictures, scenes: grained(redrawn_once(pictures, scenes), scenes),
+            lambda pictures, scenes: noisy(redrawn_once(pictures, scenes), scenes),
         ),
-        "raw paste, redrawn, grain": (raw_paste, finished()),
+        "raw paste, redrawn, noise": (raw_paste, finished()),
     }
 
 
@@ -275,7 +281,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[""], help="rows that begin with one of these words")
     arguments = parser.parse_args()
     config = Config()
-    painter = Painter(config)
+    painter = StableDiffusionPainter(config)
     plan = Plan(spec=root_spec(arguments.scenes, config.canvas_wh), config=config)
     everything = materials(plan, painter, arguments.cache / str(arguments.scenes))
     title = f"{len(everything)} scenes: AUC of the better probe, with its 95 % interval"

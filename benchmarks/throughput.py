@@ -17,6 +17,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +29,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from benchmarks import Figures, Results, make_parser, timed
+from benchmarks.leak import object_job
 from detection.machine import describe_machine
 from generator import Config, Plan, load_spec
 from generator.bundles import load_card
 from generator.dataset.folder import RunFolder
 from generator.foundation.device import choose_device, count_threads
-from generator.painting.crop import to_native
-from generator.painting.easel import frame_for
-from generator.painting.jobs import BackgroundJob, InpaintJob
-from generator.painting.mask import native_mask
-from generator.painting.painter import Painter
+from generator.painting.painter import BackgroundJob, InpaintJob
+from generator.painting.scene_state import frame_for
+from generator.painting.stable_diffusion import StableDiffusionPainter
 from generator.run import generate
 
 PLAIN_STEPS = 50
@@ -86,7 +86,7 @@ def main() -> None:
     device = choose_device(config.device)
     threads = torch.get_num_threads()
     plan = Plan(spec=load_spec(canvas_wh=config.canvas_wh), config=config)
-    painter = Painter(config, on_note=print, on_warning=print)
+    painter = StableDiffusionPainter(config, on_note=print, on_warning=print)
     jobs = _jobs(plan, painter, arguments.objects)
     plain = _plain_pipeline(config, painter)
 
@@ -200,11 +200,11 @@ def save_models(folder: Path, *, device: torch.device) -> dict[str, Path]:
     return folders
 
 
-def _number_format(painter: Painter) -> str:
+def _number_format(painter: StableDiffusionPainter) -> str:
     return str(painter.inpaint_model.dtype).removeprefix("torch.")
 
 
-def _plain_pipeline(config: Config, painter: Painter) -> StableDiffusionInpaintPipeline:
+def _plain_pipeline(config: Config, painter: StableDiffusionPainter) -> StableDiffusionInpaintPipeline:
     pipeline = StableDiffusionInpaintPipeline.from_pretrained(
         config.models.inpaint.folder, dtype=painter.inpaint_model.dtype, safety_checker=None
     ).to(painter.device)
@@ -256,7 +256,9 @@ def _finish(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _measure_unet(painter: Painter, jobs: Sequence[InpaintJob], device: torch.device) -> dict[str, float]:
+def _measure_unet(
+    painter: StableDiffusionPainter, jobs: Sequence[InpaintJob], device: torch.device
+) -> dict[str, float]:
     """Operations and seconds in the UNet while the jobs are painted, and the seconds of all of it."""
     unet = painter.inpaint_model.unet
     with FlopCounterMode(display=False) as counter:
@@ -282,7 +284,7 @@ def _matrix_flops(device: torch.device, dtype: torch.dtype) -> float:
     return 2 * side**3 / min(_seconds(lambda: matrix @ matrix, device) for _ in range(20))
 
 
-def _idle_share(painter: Painter, jobs: Sequence[InpaintJob]) -> float:
+def _idle_share(painter: StableDiffusionPainter, jobs: Sequence[InpaintJob]) -> float:
     """Share of the painter's time in which no kernel runs on the GPU."""
     from torch.profiler import ProfilerActivity, profile
 
@@ -321,31 +323,18 @@ def _whole_run(plan: Plan, out: Path, scenes: int) -> dict[str, Any]:
     }
 
 
-def _jobs(plan: Plan, painter: Painter, count: int) -> list[InpaintJob]:
+def _jobs(plan: Plan, painter: StableDiffusionPainter, count: int) -> list[InpaintJob]:
     """Make the first planned objects, each on a freshly painted background."""
     config = plan.config
     scene = plan.scene(0)
     (background,) = painter.paint_backgrounds(
         [BackgroundJob(prompt=scene.prompt, negative_prompt="", seed=scene.seed, size_wh=config.canvas_wh)]
     )
-    jobs: list[InpaintJob] = []
-    for scene in plan:
-        for placement in scene.placements:
-            frame = frame_for(placement, painter, config)
-            nothing = np.zeros((frame.crop.height, frame.crop.width), bool)
-            jobs.append(
-                InpaintJob(
-                    prompt=placement.prompt,
-                    negative_prompt=placement.negative_prompt,
-                    seed=placement.seed,
-                    size_wh=frame.native_wh,
-                    image=to_native(background.pixels[frame.crop.slices], frame),
-                    mask=native_mask(frame, nothing),
-                )
-            )
-            if len(jobs) == count:
-                return jobs
-    return jobs
+    placements = (placement for scene in plan for placement in scene.placements)
+    return [
+        object_job(each, frame_for(each.box, painter), background.pixels, seed=each.seed)
+        for each in islice(placements, count)
+    ]
 
 
 if __name__ == "__main__":

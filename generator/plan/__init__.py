@@ -22,8 +22,8 @@ from generator.foundation.geometry import Box
 from generator.foundation.seeds import derive_rng, derive_seed
 from generator.foundation.storage import atomic_writer, translate_os_errors
 from generator.plan.placing import Ground, draw_size, find_place
-from generator.prompts.book import PromptBook, RowKey, background_key, class_key, key_position
-from generator.spec import ClassSpec, Spec
+from generator.prompts.book import PromptBook, key_position
+from generator.spec import ClassSpec, RowKey, Spec
 
 # Second position of every seed below the run's seed; the first is the scene, or RUN for what spans scenes.
 RUN = 2**32 - 1
@@ -137,7 +137,7 @@ class Plan:
         counts = tuple(row.num_imgs for row in self.spec.backgrounds)
         background = self.spec.backgrounds[_background_rows(counts, self.config.seed)[index]]
         placements, unplaced = self._place_objects(index, None if picture is None else Ground(picture))
-        prompt = self._draw_prompt(background_key(background), index, 0)
+        prompt = self._draw_prompt(background.key, index, 0)
         negative_prompt = background.negative_prompt or self.config.painting.background_negative_prompt
         return ScenePlan(
             index=index,
@@ -198,7 +198,7 @@ class Plan:
                 Placement(
                     object_index=object_index,
                     category=row.name,
-                    prompt=self._draw_prompt(class_key(row), index, number),
+                    prompt=self._draw_prompt(row.key, index, number),
                     negative_prompt=row.negative_prompt or self.config.painting.object_negative_prompt,
                     box=box,
                     seed=seed,
