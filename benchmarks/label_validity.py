@@ -20,7 +20,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from boxpaint.detect_inputs import parse_renames
+from boxpaint.cli.options import parse_renames
 from detection.datasets.read import open_rgb
 from detection.datasets.types import DetectionDataset, Sample
 from detection.detectors.registry import load_detector

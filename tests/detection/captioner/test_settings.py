@@ -7,7 +7,7 @@ import inspect
 
 import pytest
 
-from boxpaint.cli_train import captioner
+from boxpaint.cli.captioner import captioner
 from detection.captioner.settings import CaptionerSettings, EpochLoss, best_epoch, is_over
 from generator.foundation.errors import BoxpaintError
 
