@@ -173,7 +173,7 @@ def run_job(job: Job, on_step: Callable[[tuple[int, float]], None], *, materials
     content = {
         "losses": history.losses,
         "validations": history.validations,
-        "best_step": history.best[0] if settings.patience is not None else len(history.losses),
+        "best_step": history.best_step if settings.patience is not None else len(history.losses),
         "train_counts": real.counts(),
     }
     write_json(folder / HISTORY, content, indent=None)

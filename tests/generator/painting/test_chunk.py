@@ -14,9 +14,7 @@ from generator.foundation.geometry import Box
 from generator.foundation.seeds import derive_seed
 from generator.labels.verifier import Verifier
 from generator.painting.chunk import paint_chunk
-from generator.painting.jobs import InpaintJob, Painting
-from generator.painting.painter import Painter
-from generator.painting.stopwatch import Stopwatch
+from generator.painting.painter import InpaintJob, Painter, Painting
 from generator.plan import Placement, ScenePlan
 from generator.types import Attempt, PaintedObject, Scene
 from tests.generator.painting.stand_ins import (
@@ -27,6 +25,7 @@ from tests.generator.painting.stand_ins import (
     place,
     scene,
     seeded_margin,
+    with_config,
 )
 
 MIDDLE = Box.from_xywh(34, 18, 28, 28)
@@ -61,10 +60,8 @@ def paint(
     assert models.background is not None
     return paint_chunk(
         plans,
-        painter or painter_of(str(models.background.folder), str(models.inpaint.folder)),
-        config,
-        verifier=verifier,
-        watch=Stopwatch(),
+        painter or with_config(painter_of(str(models.background.folder), str(models.inpaint.folder)), config),
+        verifier,
         rejected=rejected,
     )
 

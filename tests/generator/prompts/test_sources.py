@@ -1,23 +1,143 @@
-"""Captions of reference photos: captioned once, cached by content, and used as candidates for prompts."""
+"""Where texts come from: captions of photos, captioned once; attributes; and what the user's cache keeps."""
 
+import os
+from collections import Counter
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import huggingface_hub.constants
+import numpy as np
 import pytest
 
 from generator.config import Config
 from generator.foundation.errors import ConfigError, SpecError
+from generator.prompts import models as language_models
 from generator.prompts.book import PromptBook, Skipped, read_book, write_book
-from generator.prompts.cache import CAPTION_SETTINGS, CaptionCache
 from generator.prompts.make import make_book
-from generator.prompts.sources import PromptModels, caption_references
-from generator.spec import BackgroundSpec, ClassSpec, Spec
+from generator.prompts.sources import (
+    CAPTION_SETTINGS,
+    Cache,
+    PromptModels,
+    attributes_for,
+    caption_references,
+    compose,
+)
+from generator.spec import AttributeSpec, BackgroundSpec, ClassSpec, Spec
 from generator.spec.references import Reference, content_hash
 from generator.weights import fingerprint
 
 ConfigOf = Callable[..., Config]
 Photo = Callable[..., Path]
+
+
+# Attributes.
+
+
+def attribute(name: str, text: str, applies_to: str = "") -> AttributeSpec:
+    return AttributeSpec(attribute=name, text=text, applies_to=applies_to)
+
+
+TABLE = (
+    attribute("light", "at dusk"),
+    attribute("pose", "lying", "objects"),
+    attribute("light", "at noon"),
+    attribute("weather", "in fog", "background"),
+    attribute("pose", "grazing", "cow"),
+    attribute("light", "in moonlight", "wolf"),
+)
+
+
+def texts_of(values: dict[str, tuple[str, ...]], number: int = 2000, *, seed: int = 0) -> list[str]:
+    return list(islice(compose("a cow", values, np.random.default_rng(seed)), number))
+
+
+@pytest.mark.parametrize(
+    ("category", "expected"),
+    [
+        ("", {"light": ("at dusk", "at noon"), "weather": ("in fog",)}),
+        ("cow", {"light": ("at dusk", "at noon"), "pose": ("lying", "grazing")}),
+        ("wolf", {"light": ("at dusk", "at noon", "in moonlight"), "pose": ("lying",)}),
+        ("Cow", {"light": ("at dusk", "at noon"), "pose": ("lying",)}),
+    ],
+)
+def test_who_an_attribute_is_for(category, expected):
+    assert attributes_for(TABLE, category) == expected
+    assert list(attributes_for(TABLE, category)) == list(expected)
+
+
+def test_without_attributes_there_is_nothing():
+    assert attributes_for((), "cow") == {}
+    assert texts_of({}) == []
+
+
+def test_each_text_has_one_value_each_of_some_attributes_in_the_order_of_the_file():
+    texts = texts_of({"light": ("at dusk", "at noon"), "weather": ("in fog",)})
+    assert set(texts) == {
+        "a cow, at dusk",
+        "a cow, at noon",
+        "a cow, in fog",
+        "a cow, at dusk, in fog",
+        "a cow, at noon, in fog",
+    }
+
+
+def test_each_combination_comes_once_and_then_it_ends():
+    texts = texts_of({"light": ("at dusk",), "weather": ("in fog",)})
+    assert Counter(texts) == Counter(["a cow, at dusk", "a cow, in fog", "a cow, at dusk, in fog"])
+
+
+def test_the_same_stream_gives_the_same_texts():
+    values = attributes_for(TABLE, "wolf")
+    assert texts_of(values, 50) == texts_of(values, 50)
+    assert texts_of(values, 50) != texts_of(values, 50, seed=1)
+
+
+# The cache.
+
+BLIP = {"captioner": "sha256:1", "prefix": ""}
+
+
+def test_what_was_kept_is_there_next_time_for_the_same_wish_alone(cache_home: Path):
+    cache = Cache("captions", BLIP)
+    assert cache.read() is None
+    assert not cache_home.exists()  # looking makes no files
+    cache.keep({"aa": "naïve 牛", "bb": ""})
+    assert Cache("captions", dict(reversed(BLIP.items()))).read() == {"aa": "naïve 牛", "bb": ""}
+    assert cache.path.is_relative_to(cache_home / "boxpaint" / "captions")
+    for other in ({**BLIP, "captioner": "sha256:2"}, {**BLIP, "prefix": "a photo of"}, {**BLIP, "beams": 5}):
+        assert Cache("captions", other).read() is None
+    assert Cache("rows", BLIP).read() is None
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"aa": "a c', b"\xff\xfe", b"[" * 100_000])
+def test_what_is_damaged_was_not_kept(content: bytes):
+    cache = Cache("captions", BLIP)
+    cache.keep({"aa": "old"})
+    cache.path.write_bytes(content)
+    assert cache.read() is None
+    cache.keep({"aa": "new"})
+    assert cache.read() == {"aa": "new"}
+
+
+def test_what_cannot_be_kept_does_no_harm(cache_home: Path, monkeypatch: pytest.MonkeyPatch):
+    cache = Cache("captions", BLIP)
+    cache.keep({"aa": "a cow"})
+
+    def full_disk(*_args, **_options):
+        raise OSError(28, os.strerror(28))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full_disk)
+        cache.keep({"bb": "a wolf"})
+    assert cache.read() == {"aa": "a cow"}
+    cache_home.rename(cache_home.with_name("elsewhere"))
+    cache_home.write_text("a file where the folder should be")
+    cache.keep({"aa": "a cow"})
+    assert cache.read() is None
+
+
+# Captions.
 
 FIELD = BackgroundSpec(prompt="a green field", num_imgs=3, line=2)
 
@@ -33,10 +153,9 @@ def spec_of(folder: Path, *classes: ClassSpec) -> Spec:
 
 def remember(config: Config, captions: dict[Path, str]) -> None:
     """Put captions into the cache as if the captioner had said them: one of random weights says nothing of use."""
-    ref = config.models.captioner
-    assert ref is not None
-    cache = CaptionCache({"captioner": fingerprint(ref), "prefix": config.prompts.caption_prefix, **CAPTION_SETTINGS})
-    cache.add({content_hash(Reference(path=path)): text for path, text in captions.items()})
+    settings = {"prefix": config.prompts.caption_prefix, **CAPTION_SETTINGS}
+    cache = Cache("captions", {"captioner": fingerprint(config.models.captioner), **settings})
+    cache.keep({content_hash(Reference(path=path)): text for path, text in captions.items()})
 
 
 def cow_texts(book: PromptBook) -> list[tuple[str, str, str]]:
@@ -63,7 +182,7 @@ def test_the_captions_of_photos_are_written_down(config_of: ConfigOf, photo: Pho
 def test_no_references_no_captions(config_of: ConfigOf, tmp_path: Path):
     config = config_of(models={"captioner": None})
     models = PromptModels(config)
-    assert caption_references(spec_of(tmp_path, cow("")), config, models, print) is None
+    assert caption_references(spec_of(tmp_path, cow("")), models, print) is None
     assert models.used == {}
 
 
@@ -137,6 +256,17 @@ def test_a_second_time_the_captioner_is_not_even_loaded(
     assert names == ["1.png", "2.png", "other.png"]
 
 
+@pytest.mark.parametrize("content", [b"[1]", b"null", b"{", b'{"photo": 7}'])
+def test_a_damaged_cache_costs_time_only(
+    config_of: ConfigOf, photo: Photo, tmp_path: Path, cache_home: Path, content: bytes
+):
+    path = photo(tmp_path / "cows" / "1.png", 1)
+    first = make_book(spec_of(tmp_path), config_of(enrich="none"))
+    (kept,) = (cache_home / "boxpaint" / "captions").iterdir()
+    kept.write_bytes(content.replace(b"photo", content_hash(Reference(path=path)).encode()))
+    assert make_book(spec_of(tmp_path), config_of(enrich="none")).files() == first.files()
+
+
 @pytest.mark.parametrize("change", ["another photo", "another prefix"])
 def test_what_is_new_is_captioned(
     config_of: ConfigOf, photo: Photo, tmp_path: Path, tiny_language_models: Path, change: str
@@ -178,9 +308,7 @@ def test_a_captioner_that_is_downloaded_first_is_known_by_its_commit_at_once(
 ):
     commit = "0123456789abcdef0123456789abcdef01234567"
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    from generator.prompts import models
-
-    real = models.Captioner
+    real = language_models.Captioner
 
     def download(ref, **options):
         repository = tmp_path / "hub" / "models--tiny--blip"
@@ -190,12 +318,12 @@ def test_a_captioner_that_is_downloaded_first_is_known_by_its_commit_at_once(
         (repository / "snapshots" / commit).symlink_to(tiny_language_models / "blip")
         return real(ref, **options)
 
-    monkeypatch.setattr(models, "Captioner", download)
+    monkeypatch.setattr(language_models, "Captioner", download)
     photo(tmp_path / "cows" / "1.png", 1)
     config = config_of(enrich="none", models={"captioner": {"id": "tiny/blip", "revision": "main", "folder": None}})
     first = make_book(spec_of(tmp_path), config)
     assert first.captions.model == first.enriched.models["captioner"] == f"commit:{commit}"
-    monkeypatch.setattr(models, "Captioner", real)
+    monkeypatch.setattr(language_models, "Captioner", real)
     assert make_book(spec_of(tmp_path), config).files() == first.files()
 
 

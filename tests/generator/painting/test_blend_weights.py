@@ -1,3 +1,5 @@
+"""The edge of what is painted: soft, irregular, off the picture around and off earlier objects."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from generator.foundation.geometry import Box
 from generator.painting.crop import CropFrame, frame_around
-from generator.painting.mask import CORNER_ROUNDING, MIN_SOFTNESS_PX, WOBBLE, blend_weights, native_mask
+from generator.painting.stitch import CORNER_ROUNDING, MIN_SOFTNESS_PX, WOBBLE, blend_weights
 
 SOFTNESS_PX = 6.0
 
@@ -39,44 +41,6 @@ def inside_region(frame: CropFrame) -> np.ndarray:
     columns = (x + 1 > left + 1e-6) & (x < right - 1e-6)
     rows = (y + 1 > top + 1e-6) & (y < bottom - 1e-6)
     return rows[:, None] & columns[None, :]
-
-
-# --- native mask -------------------------------------------------------------------------------------------------
-
-
-def test_native_mask_is_the_region() -> None:
-    mask = native_mask(INNER, NOTHING)
-    assert (mask.shape, mask.dtype) == ((200, 200), bool)
-    assert mask.sum() == 112 * 112
-    assert mask[48:160, 40:152].all()
-
-
-def test_native_mask_leaves_out_every_cell_that_touches_an_earlier_object() -> None:
-    protected = NOTHING.copy()
-    protected[30:33, 50] = True  # native rows 60..65, columns 100..101: the cells 56..71 by 96..103
-    mask = native_mask(INNER, protected)
-    expected = native_mask(INNER, NOTHING)
-    expected[56:72, 96:104] = False
-    assert np.array_equal(mask, expected)
-
-
-@pytest.mark.parametrize(("crop_px", "native_px"), [(100, 256), (256, 256), (300, 256), (512, 256)])
-@pytest.mark.parametrize("seed", range(5))
-def test_native_mask_is_made_of_whole_cells_and_misses_no_protected_pixel(
-    crop_px: int, native_px: int, seed: int
-) -> None:
-    frame = frame_of((32, 40, 200, 240), crop_px=crop_px, native_px=native_px)
-    protected = np.random.default_rng(seed).random((crop_px, crop_px)) < 0.001
-    protected[crop_px // 3] = True  # a line one pixel thin
-    mask = native_mask(frame, protected)
-    cells = mask.reshape(native_px // 8, 8, native_px // 8, 8)
-    assert np.array_equal(cells.all(axis=(1, 3)), cells.any(axis=(1, 3)))
-    # A crop larger than the model's size shrinks on its way: thin things must not fall between the samples.
-    y, x = ((np.argwhere(protected) + 0.5) * native_px / crop_px).astype(int).T
-    assert not mask[y, x].any()
-
-
-# --- blend weights -----------------------------------------------------------------------------------------------
 
 
 @st.composite

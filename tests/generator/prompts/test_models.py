@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from generator.bundles import ModelRef, load_card
-from generator.config import Config
+from generator.config import Config, PromptsConfig
 from generator.foundation.errors import ConfigError, ModelError, ModelNotFoundError
 from generator.foundation.vision_language import Clip
-from generator.prompts.models import BATCH_SIZE, Captioner, Enricher, Sampling, SentenceEmbedder, load_embedder
+from generator.prompts.models import BATCH_SIZE, Captioner, Enricher, SentenceEmbedder, load_embedder
 from generator.prompts.sources import PromptModels
 from generator.weights import fingerprint
 
@@ -28,7 +28,7 @@ LOADERS: dict[str, tuple[str, Callable[[ModelRef], object]]] = {
     "clip": ("clip", lambda ref: Clip("clip", ref, device=CPU, offline=True)),
     "sentences": ("embedder", lambda ref: load_embedder(ref, device=CPU, offline=True)),
 }
-FREE = Sampling(temperature=1.0, top_p=0.95, repetition_penalty=1.1, max_words=8)
+FREE = PromptsConfig(max_words=8)
 
 
 def load(name: str, ref: ModelRef | Path):
@@ -69,8 +69,8 @@ def test_gpt2_forgets_the_oldest_lines_and_writes_no_more_than_it_has_room_for(t
     much = ["a brown cow in a green field at dusk"] * 20
     # 64 positions: 2 tokens a word for 8 words leave 48; for 32 words there is none left.
     for max_words in (8, 32):
-        sampling = Sampling(temperature=1.0, top_p=1.0, repetition_penalty=1.0, max_words=max_words)
-        lines = enricher.write(much, ["", "a wolf " * 50], sampling, seed=1)
+        settings = PromptsConfig(top_p=1.0, repetition_penalty=1.0, max_words=max_words)
+        lines = enricher.write(much, ["", "a wolf " * 50], settings, seed=1)
         assert len(lines) == 2
         assert lines[1].startswith("a wolf a wolf")
 
