@@ -15,13 +15,14 @@ from boxpaint.console import CommandGroup, Table, console
 from boxpaint.interrupts import resumable
 from boxpaint.training_progress import StepBar
 from detection.captioner.settings import CaptionerSettings, EpochLoss, Listener
+from generator.foundation.run_folder import CAPTIONER
 from generator.foundation.seeds import MAX_SEED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from detection.captioner.result import CaptionerResult
     from detection.captioner.table import CaptionTable
+    from detection.captioner.train import CaptionerResult
     from generator.bundles import ModelRef
     from generator.config import Config
     from generator.foundation.errors import Fault
@@ -90,11 +91,10 @@ def captioner(
         soft_wrap=True,
     )
     _show_skipped(table.skipped)
-    from detection.captioner.folder import is_begun
     from detection.captioner.train import fine_tune
     from generator.foundation.device import choose_device
 
-    with resumable(console, out, is_begun, overwrite=overwrite), TuningProgress(console) as progress:
+    with resumable(console, out, CAPTIONER.is_begun, overwrite=overwrite), TuningProgress(console) as progress:
         result = fine_tune(
             table,
             base,
@@ -184,8 +184,8 @@ def _show_result(result: CaptionerResult, table: CaptionTable) -> None:
     scores.add_column("score")
     for column in ("before", "after"):
         scores.add_column(column, justify="right")
-    after = result.after.labelled
-    for name, value in result.before.labelled.items():
+    after = result.scores_after.labelled
+    for name, value in result.scores_before.labelled.items():
         scores.add_row(name, f"{value:.3f}", f"{after[name]:.3f}")
     console.print(scores)
     for example in result.examples[:SHOWN_EXAMPLES]:
