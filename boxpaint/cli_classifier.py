@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,8 @@ from boxpaint.console import Table, console
 from boxpaint.detect_inputs import parse_counts, parse_renames
 from boxpaint.interrupts import resumable
 from boxpaint.training_progress import StepBar
-from detection.classifier.settings import Arm, ClassifierSettings, Listener
+from detection.classifier.settings import ClassifierSettings, Job
+from detection.proof.jobs import ProofListener
 from generator.foundation.seeds import MAX_SEED
 
 if TYPE_CHECKING:
@@ -110,7 +112,8 @@ def classifier(
     )
     renamed = parse_renames(rename)
     from detection.classifier.data import Sources
-    from detection.classifier.run import compare_classifiers, has_trainings
+    from detection.classifier.run import compare_classifiers
+    from generator.foundation.run_folder import CLASSIFIERS
 
     sources = Sources(
         real=real,
@@ -121,8 +124,8 @@ def classifier(
         rename=renamed,
     )
     with (
-        resumable(console, out, has_trainings, overwrite=overwrite),
-        ComparisonProgress(console, settings.steps) as progress,
+        resumable(console, out, CLASSIFIERS.is_begun, overwrite=overwrite),
+        ComparisonProgress(console) as progress,
     ):
         comparison = compare_classifiers(
             sources,
@@ -137,15 +140,14 @@ def classifier(
     _show(comparison, out)
 
 
-class ComparisonProgress(Listener):
+class ComparisonProgress(ProofListener[Job]):
     """A bar over all trainings, and a line for each that is finished. Use as a context manager."""
 
-    def __init__(self, console: Console, steps: int):
+    def __init__(self, console: Console):
         self.console = console
-        self.steps = steps
         self._bar = StepBar(console)
-        self._jobs = self._finished = self._waiting = 0
-        self._trained: dict[tuple[Arm, int], int] = {}
+        self._jobs = self._finished = self._steps = 0
+        self._trained: dict[Job, int] = {}
 
     def __enter__(self) -> ComparisonProgress:
         return self
@@ -153,30 +155,29 @@ class ComparisonProgress(Listener):
     def __exit__(self, *details: object) -> None:
         self._bar.__exit__(*details)
 
-    def on_start(self, jobs: int, finished: int) -> None:
+    def on_jobs(self, jobs: Sequence[Job], steps: int, finished: int) -> None:
         """Begin; models that were trained before count."""
-        self._jobs, self._finished = jobs, finished
-        self._waiting = jobs - finished
+        self._jobs, self._finished, self._steps = len(jobs) + finished, finished, steps
         if finished:
-            self.console.print(f"{finished} of {jobs} models are trained already")
-        if finished < jobs:
+            self.console.print(f"{finished} of {self._jobs} models are trained already")
+        if jobs:
             self._bar.start()
 
     def on_stage(self, text: str) -> None:
         """Say what begins."""
         self.console.print(text)
 
-    def on_step(self, arm: Arm, number: int, step: int, loss: float) -> None:
+    def on_job_step(self, job: Job, step: int, loss: float) -> None:
         """Move the bar."""
-        self._trained[arm, number] = step
-        done, total = sum(self._trained.values()), self._waiting * self.steps
-        self._bar.move(f"{arm}, seed {number}, loss {loss:.2f}", done, total)
+        self._trained[job] = step
+        done = sum(self._trained.values())
+        self._bar.move(f"{job.arm}, seed {job.number}, loss {loss:.2f}", done, self._steps)
 
-    def on_job(self, arm: Arm, number: int, macro_f1: float) -> None:
+    def on_job_end(self, job: Job, steps: int, score: float | None) -> None:
         """Print a line, above the bar where there is one."""
         self._finished += 1
-        self._trained[arm, number] = self.steps
-        self.console.print(f"{self._finished}/{self._jobs} {arm}, seed {number}: macro F1 {macro_f1:.3f}")
+        self._trained[job] = steps
+        self.console.print(f"{self._finished}/{self._jobs} {job.arm}, seed {job.number}: macro F1 {score:.3f}")
 
 
 def _settings(**values: Any) -> ClassifierSettings:
@@ -213,7 +214,7 @@ def _show(comparison: Comparison, out: Path) -> None:
         name = score.replace("_", " ") if label is None else f"{score}, {comparison.data.classes[label]}"
         values = [arm.mean(score, label) for arm in comparison.arms]
         shown = [f"{value:.3f}" if value == value else "–" for value in values]
-        table.add_row(name, *shown, show_gain(gain) if gain else "–")
+        table.add_row(name, *shown, show_gain(gain))
     console.print(table)
     for note in comparison.data.notes:
         console.print(note, style="yellow", soft_wrap=True)

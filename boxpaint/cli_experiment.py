@@ -33,12 +33,13 @@ def experiment(
     from boxpaint.experiment_progress import ExperimentProgress
     from detection.experiment.card import CARD, write_card
     from detection.experiment.config import ExperimentConfig
-    from detection.experiment.run import is_begun, run_experiment
+    from detection.experiment.run import run_experiment
+    from generator.foundation.run_folder import EXPERIMENT
 
     config = ExperimentConfig.load(file, real=real, synthetic=synthetic, workers=workers)
     command = shlex.join(["boxpaint", *sys.argv[1:]])
     exchanged = [name for name, value in (("--real", real), ("--synthetic", synthetic)) if value is not None]
-    with resumable(console, out, is_begun), ExperimentProgress(console) as progress:
+    with resumable(console, out, EXPERIMENT.is_begun), ExperimentProgress(console) as progress:
         outcome = run_experiment(config, out, listener=progress)
     for line in write_card(outcome, out, command=command, exchanged=exchanged):
         console.print(line, soft_wrap=True)

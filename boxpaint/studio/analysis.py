@@ -16,8 +16,7 @@ from PIL import Image
 
 from boxpaint.studio.limits import MAX_OBJECTS
 from detection.annotation.outline import outline
-from detection.classifier.cases import heated
-from detection.classifier.grad_cam import grad_cam
+from detection.classifier.grad_cam import grad_cam, heated
 from detection.classifier.model_folder import ModelCard, load_classifier
 from detection.classifier.models import Classifier
 from detection.classifier.trainer import to_tensor

@@ -102,7 +102,7 @@ def train(
             if validation is not None and (step % settings.validate_every == 0 or step == settings.steps):
                 probabilities = predict(model, validation, settings.margin)
                 scores = score_predictions(validation.labels, probabilities, len(model.classes))
-                history.validations.append((step, scores.macro_f1))
+                history.validations.append((step, float(scores.macro_f1)))
                 if settings.patience is not None and history.best[0] == step:
                     best = {name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items()}
             on_step(step, history.losses[-1])
