@@ -25,9 +25,9 @@ from detection.datasets.read import open_rgb
 from detection.datasets.types import DetectionDataset, Sample
 from detection.detectors.registry import load_detector
 from detection.detectors.types import Detections, Detector
-from detection.evaluation.drawing import pixel_box
-from detection.evaluation.finding import confident, find_objects
 from detection.evaluation.mistakes import best_working_point, match_pictures
+from detection.inference.drawing import pixel_box
+from detection.inference.finding import find_objects
 from detection.runs.folder import find_model
 from detection.runs.sources import match_sources, read_source
 from generator.dataset.pictures import draw_boxes, tile
@@ -142,11 +142,11 @@ def main() -> None:
     for column in ("data set", "class", "labels", "confirmed", "beside", "median IoU", "side", "real side"):
         table.add_column(column)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    real_judged = judge_set(real.data, [confident(each, score) for each in find_objects(detector, real.data)])
+    real_judged = judge_set(real.data, [each.confident(score) for each in find_objects(detector, real.data)])
     sets = [("real", real_judged, None, None)]
     for name in arguments.datasets:
         (source,) = match_sources([read_source(name, "synthetic")], detector.categories, {})
-        found = [confident(each, score) for each in find_objects(detector, source.data)]
+        found = [each.confident(score) for each in find_objects(detector, source.data)]
         sets.append((name, judge_set(source.data, found), source.data, found))
     for name, judged, data, found in sets:
         for category, each, of_real in zip(detector.categories, judged, real_judged, strict=True):

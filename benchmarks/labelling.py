@@ -21,7 +21,7 @@ from scipy.ndimage import binary_fill_holes
 from generator.foundation.geometry import box_iou, box_of_mask
 from generator.labels import labelling
 from generator.labels.labelling import find_painted
-from generator.painting.colour import match_to_ring
+from generator.painting.stitch import match_to_ring
 
 PADDING = 0.12
 BACKGROUNDS = ("discs", "noise", "gradient", "stripes")

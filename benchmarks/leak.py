@@ -11,6 +11,7 @@ places; and objects from places of which every other is a decoy.
 from __future__ import annotations
 
 import argparse
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,14 +29,13 @@ from generator.config import Config
 from generator.foundation.geometry import intersection_area
 from generator.foundation.seeds import derive_rng, derive_seed
 from generator.foundation.storage import atomic_writer, make_folder
-from generator.painting.crop import CropFrame, to_canvas, to_native
+from generator.painting.crop import CropFrame, native_mask, repainted_region, to_canvas, to_native
 from generator.painting.diffusion import decode, encode
-from generator.painting.easel import frame_for
-from generator.painting.finish import add_grain, finish_pictures
-from generator.painting.jobs import BackgroundJob, InpaintJob
-from generator.painting.mask import native_mask
-from generator.painting.painter import Painter
-from generator.painting.stitch import repainted_region, stitch
+from generator.painting.finish import add_sensor_noise, finish_pictures
+from generator.painting.painter import BackgroundJob, InpaintJob
+from generator.painting.scene_state import frame_for
+from generator.painting.stable_diffusion import StableDiffusionPainter
+from generator.painting.stitch import stitch
 from generator.plan import Placement, Plan, ScenePlan
 from generator.spec import load_spec
 
@@ -72,7 +72,7 @@ def root_plan(scenes: int, config: Config) -> Plan:
     return Plan(spec=replace(spec, backgrounds=rows), config=config)
 
 
-def materials(plan: Plan, scenes: int, painter: Painter, cache: Path) -> list[Material]:
+def materials(plan: Plan, scenes: int, painter: StableDiffusionPainter, cache: Path) -> list[Material]:
     """Paint what is not in the cache yet, and read all of it."""
     make_folder(cache)
     missing = [index for index in range(scenes) if not _path(cache, index).exists()]
@@ -85,17 +85,17 @@ def _path(cache: Path, index: int) -> Path:
     return cache / f"{index:06d}.npz"
 
 
-def _frames(scene: ScenePlan, painter: Painter) -> Iterator[tuple[Placement, CropFrame]]:
+def _frames(scene: ScenePlan, painter: StableDiffusionPainter) -> Iterator[tuple[Placement, CropFrame]]:
     taken: list[CropFrame] = []
     for placement in (*scene.placements, *scene.decoys):
-        frame = frame_for(placement, painter, painter.config)
+        frame = frame_for(placement.box, painter)
         region = frame.region_on_canvas()
         if not any(intersection_area(region, other.region_on_canvas()) for other in taken):
             taken.append(frame)
             yield placement, frame
 
 
-def _paint(scenes: Sequence[ScenePlan], painter: Painter, cache: Path) -> None:
+def _paint(scenes: Sequence[ScenePlan], painter: StableDiffusionPainter, cache: Path) -> None:
     backgrounds = painter.paint_backgrounds(
         [
             BackgroundJob(
@@ -129,7 +129,7 @@ def _paint(scenes: Sequence[ScenePlan], painter: Painter, cache: Path) -> None:
             np.savez(stream, background=background.pixels, **crops)
 
 
-def _read(scene: ScenePlan, painter: Painter, cache: Path) -> Material:
+def _read(scene: ScenePlan, painter: StableDiffusionPainter, cache: Path) -> Material:
     with np.load(_path(cache, scene.index)) as stored:
         background = stored["background"]
         patches = []
@@ -227,7 +227,9 @@ def jpeg(picture: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
 
 
-def ways(config: Config, painter: Painter) -> dict[str, tuple[Callable[[Patch, np.ndarray], np.ndarray], Finish]]:
+def ways(
+    config: Config, painter: StableDiffusionPainter
+) -> dict[str, tuple[Callable[[Patch, np.ndarray], np.ndarray], Finish]]:
     """Every row of the table: how crops are put in, and what is done to the whole picture afterwards."""
     redrawn: dict[int, np.ndarray] = {}
 
@@ -244,8 +246,9 @@ def ways(config: Config, painter: Painter) -> dict[str, tuple[Callable[[Patch, n
         return np.clip(np.rint((back + 1) * 127.5), 0, 255).astype(np.uint8)
 
     def finished(**changes: object) -> Finish:
-        changed = config.model_copy(update={"painting": config.painting.model_copy(update=changes)})
-        return lambda pictures, scenes: finish_pictures(pictures, scenes, painter, changed)
+        changed = copy.copy(painter)
+        changed.config = config.model_copy(update={"painting": config.painting.model_copy(update=changes)})
+        return lambda pictures, scenes: finish_pictures(pictures, scenes, changed)
 
     def redrawn_once(pictures: Sequence[np.ndarray], scenes: Sequence[ScenePlan]) -> list[np.ndarray]:
         if scenes[0].index not in redrawn:
@@ -253,10 +256,10 @@ def ways(config: Config, painter: Painter) -> dict[str, tuple[Callable[[Patch, n
             redrawn.update((scene.index, picture) for scene, picture in zip(scenes, new, strict=True))
         return [redrawn[scene.index] for scene in scenes]
 
-    def grained(pictures: Sequence[np.ndarray], scenes: Sequence[ScenePlan]) -> list[np.ndarray]:
-        return [add_grain(picture, grain, scene.seed) for picture, scene in zip(pictures, scenes, strict=True)]
+    def noisy(pictures: Sequence[np.ndarray], scenes: Sequence[ScenePlan]) -> list[np.ndarray]:
+        return [add_sensor_noise(picture, noise, scene.seed) for picture, scene in zip(pictures, scenes, strict=True)]
 
-    grain = config.painting.sensor_noise
+    noise = config.painting.sensor_noise
     mixed = blended(config)
     return {
         "raw paste": (raw_paste, nothing),
@@ -266,14 +269,14 @@ def ways(config: Config, painter: Painter) -> dict[str, tuple[Callable[[Patch, n
         "mixed": (mixed, nothing),
         "mixed, colours not matched": (blended(config, match_colour=False), nothing),
         "mixed, JPEG": (mixed, one_by_one(jpeg)),
-        "mixed, grain": (mixed, grained),
+        "mixed, noise": (mixed, noisy),
         "mixed, VAE": (mixed, one_by_one(coded)),
         "mixed, redrawn": (mixed, redrawn_once),
-        "default: mixed, redrawn, grain": (
+        "default: mixed, redrawn, noise": (
             mixed,
-            lambda pictures, scenes: grained(redrawn_once(pictures, scenes), scenes),
+            lambda pictures, scenes: noisy(redrawn_once(pictures, scenes), scenes),
         ),
-        "raw paste, redrawn, grain": (raw_paste, finished()),
+        "raw paste, redrawn, noise": (raw_paste, finished()),
     }
 
 
@@ -286,7 +289,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", help="rows that begin with one of these words")
     arguments = parser.parse_args()
     config = Config()
-    painter = Painter(config)
+    painter = StableDiffusionPainter(config)
     everything = materials(root_plan(arguments.scenes, config), arguments.scenes, painter, arguments.cache)
     table = Table(title=f"{len(everything)} scenes: AUC of the better probe, with its 95 % interval")
     for column in ("way", *KINDS):

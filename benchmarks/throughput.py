@@ -33,11 +33,10 @@ from detection.machine import describe_machine
 from generator import Config, Plan, load_spec
 from generator.dataset.folder import RunFolder
 from generator.foundation.device import choose_device, count_threads
-from generator.painting.crop import to_native
-from generator.painting.easel import frame_for
-from generator.painting.jobs import BackgroundJob, InpaintJob
-from generator.painting.mask import native_mask
-from generator.painting.painter import Painter
+from generator.painting.crop import native_mask, to_native
+from generator.painting.painter import BackgroundJob, InpaintJob
+from generator.painting.scene_state import frame_for
+from generator.painting.stable_diffusion import StableDiffusionPainter
 from generator.run import generate
 
 PLAIN_STEPS = 50
@@ -61,7 +60,7 @@ def main() -> None:
     device = choose_device(config.device)
     threads = torch.get_num_threads()
     plan = Plan(spec=load_spec(canvas_wh=config.canvas_wh), config=config)
-    painter = Painter(config, on_note=print, on_warning=print)
+    painter = StableDiffusionPainter(config, on_note=print, on_warning=print)
     jobs = _jobs(plan, painter, arguments.objects)
     plain = _plain_pipeline(config, painter)
 
@@ -148,11 +147,11 @@ def _config(bundle: str, out: Path) -> Config:
     )
 
 
-def _number_format(painter: Painter) -> str:
+def _number_format(painter: StableDiffusionPainter) -> str:
     return str(painter.inpaint_model.dtype).removeprefix("torch.")
 
 
-def _plain_pipeline(config: Config, painter: Painter) -> StableDiffusionInpaintPipeline:
+def _plain_pipeline(config: Config, painter: StableDiffusionPainter) -> StableDiffusionInpaintPipeline:
     pipeline = StableDiffusionInpaintPipeline.from_pretrained(
         config.models.inpaint.folder, dtype=painter.inpaint_model.dtype, safety_checker=None
     ).to(painter.device)
@@ -202,7 +201,9 @@ def _finish(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _measure_unet(painter: Painter, jobs: Sequence[InpaintJob], device: torch.device) -> dict[str, float]:
+def _measure_unet(
+    painter: StableDiffusionPainter, jobs: Sequence[InpaintJob], device: torch.device
+) -> dict[str, float]:
     """Operations and seconds in the UNet while the jobs are painted, and the seconds of all of it."""
     unet = painter.inpaint_model.unet
     flops: dict[tuple[int, ...], int] = {}
@@ -253,7 +254,7 @@ def _matrix_flops(device: torch.device, dtype: torch.dtype) -> float:
     return best
 
 
-def _idle_share(painter: Painter, jobs: Sequence[InpaintJob]) -> float:
+def _idle_share(painter: StableDiffusionPainter, jobs: Sequence[InpaintJob]) -> float:
     """Share of the painter's time in which no kernel runs on the GPU."""
     from torch.profiler import ProfilerActivity, profile
 
@@ -298,7 +299,7 @@ def _whole_run(plan: Plan, config: Config, arguments: argparse.Namespace) -> dic
     }
 
 
-def _jobs(plan: Plan, painter: Painter, count: int) -> list[InpaintJob]:
+def _jobs(plan: Plan, painter: StableDiffusionPainter, count: int) -> list[InpaintJob]:
     """Make the first planned objects, each on a freshly painted background."""
     config = plan.config
     scene = plan.scene(0)
@@ -308,7 +309,7 @@ def _jobs(plan: Plan, painter: Painter, count: int) -> list[InpaintJob]:
     jobs: list[InpaintJob] = []
     for scene in plan:
         for placement in scene.placements:
-            frame = frame_for(placement, painter, config)
+            frame = frame_for(placement.box, painter)
             nothing = np.zeros((frame.crop.height, frame.crop.width), bool)
             jobs.append(
                 InpaintJob(

@@ -27,7 +27,7 @@ from generator.foundation.storage import make_folder
 from generator.foundation.vision_language import Clip
 from generator.painting.chunk import paint_chunk
 from generator.painting.painter import Painter
-from generator.painting.stopwatch import Stopwatch
+from generator.painting.stable_diffusion import StableDiffusionPainter
 from generator.prompts.book import PromptBook
 from generator.prompts.make import make_book
 from generator.spec import Spec
@@ -50,7 +50,7 @@ def main() -> None:
     config = Config()
     spec = _endless(load_spec(classes=arguments.classes, canvas_wh=config.canvas_wh))
     book = _for_classes_only(make_book(spec, config))
-    painter = Painter(config)
+    painter = StableDiffusionPainter(config)
     if config.models.clip is None:
         raise SystemExit(f"the bundle {config.bundle} has no CLIP")
     clip = Clip("clip", config.models.clip, device=painter.device, offline=config.offline)
@@ -91,7 +91,7 @@ def _paint(plan: Plan, painter: Painter, wanted: int) -> Crops:
     counts = Counter[str]()
     for start in range(0, len(plan), plan.config.chunk):
         scenes = [plan.scene(index) for index in range(start, min(start + plan.config.chunk, len(plan)))]
-        for scene in paint_chunk(scenes, painter, plan.config, verifier=None, watch=Stopwatch()):
+        for scene in paint_chunk(scenes, painter, None):
             for item in scene.objects:
                 if item.label is not None:
                     square = square_around(item.placement.box, margin=MARGIN, size_wh=plan.config.canvas_wh)

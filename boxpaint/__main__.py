@@ -11,9 +11,9 @@ from rich.console import Console
 from boxpaint.cli import app
 from boxpaint.exit_codes import USER_ERROR
 from generator.foundation.errors import BoxpaintError, FaultsError
+from generator.foundation.processes import leave_room
 from generator.foundation.stopping import end_by_sigterm
 from generator.foundation.storage import translate_os_errors
-from generator.foundation.threads import leave_room
 
 
 def main() -> None:

@@ -41,8 +41,8 @@ def annotate(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Propose boxes for unlabelled photos, with scores, to be corrected in an annotation tool."""
-    from detection.annotation.annotate import annotate_pictures
-    from detection.segmenter.pictures import find_pictures
+    from detection.inference.finding import find_pictures
+    from detection.inference.proposals import annotate_pictures
 
     found = find_pictures(pictures, skip=out)
     names = tuple(dict.fromkeys(name.strip() for name in (classes or "").split(",") if name.strip()))
@@ -67,8 +67,8 @@ def annotate(
 
 
 def _of_run(run: Path, names: tuple[str, ...], device: str) -> Predictor:
-    from detection.annotation.proposers import ChosenClasses
     from detection.detectors.registry import load_detector
+    from detection.inference.finding import ChosenClasses
     from detection.runs.folder import find_model
     from generator.foundation.device import choose_device
 
@@ -77,7 +77,7 @@ def _of_run(run: Path, names: tuple[str, ...], device: str) -> Predictor:
 
 
 def _of_bundle(config: Path | None, names: tuple[str, ...], device: str) -> tuple[Predictor, str]:
-    from detection.annotation.proposers import WordProposer
+    from detection.inference.finding import WordPredictor
     from generator.config import Config
     from generator.foundation.device import choose_device
     from generator.foundation.vision_language import Owl
@@ -89,4 +89,4 @@ def _of_bundle(config: Path | None, names: tuple[str, ...], device: str) -> tupl
         expected = f"the bundle '{settings.bundle}' has none that finds what words say: take bundle: sd21, or --from"
         raise ConfigError([Fault(file=str(config or "config"), column="models.detector", expected=expected)])
     owl = Owl("detector", settings.models.detector, device=choose_device(device), offline=settings.offline)
-    return WordProposer(owl, {name: [f"a photo of a {name}"] for name in names}), f"the detector of {settings.bundle}"
+    return WordPredictor(owl, {name: [f"a photo of a {name}"] for name in names}), f"the detector of {settings.bundle}"

@@ -18,8 +18,7 @@ from typing import Annotated
 import typer
 
 from boxpaint.console import console
-from boxpaint.studio import FOLDER_VARIABLE
-from boxpaint.studio.limits import MAX_MEGABYTES
+from boxpaint.studio import FOLDER_VARIABLE, MAX_MEGABYTES
 from generator.foundation.errors import BoxpaintError
 
 _STUDIO = Path(__file__).parent / "studio" / "main.py"

@@ -32,9 +32,9 @@ def predict(
 ) -> None:
     """Find objects in pictures: drawn, and as a COCO result file."""
     from detection.detectors.registry import load_detector
-    from detection.evaluation.predict import ABOUT, DETECTIONS, DRAWN, predict_pictures
+    from detection.inference.finding import find_pictures
+    from detection.inference.results import DETECTIONS, DRAWN, find_and_write
     from detection.runs.folder import find_model
-    from detection.segmenter.pictures import find_pictures
     from generator.foundation.device import choose_device
 
     model = find_model(run)
@@ -42,16 +42,17 @@ def predict(
     detector = load_detector(model, choose_device(device))
     with StepBar(console) as bar:
         bar.start()
-        predicted = predict_pictures(
+        predicted = find_and_write(
             detector,
             pictures,
             out,
+            with_masks=False,
             about={"run": str(run), "source": str(source)},
             min_score=min_score,
             overwrite=overwrite,
             on_picture=lambda done: bar.move("pictures", done, len(pictures)),
         )
-    show_unreadable(console, predicted.unreadable, out / ABOUT)
+    show_unreadable(console, predicted.unreadable, out / "predict.json")
     counts = ", ".join(f"{count} {name}" for name, count in predicted.objects.items())
     console.print(f"{predicted.pictures} pictures: {counts}, with a score of {min_score:g} or better", soft_wrap=True)
     console.print(f"look: {out / DRAWN}; boxes: {out / DETECTIONS}", soft_wrap=True)
@@ -73,12 +74,12 @@ def evaluate(
 ) -> None:
     """Score a detector on labelled pictures: by class and size, curves, and the pictures with most mistakes."""
     from detection.detectors.registry import load_detector
-    from detection.evaluation.finding import find_objects
-    from detection.evaluation.report import KIND, NAMES, PAGE, SCORES, evaluate_found, write_evaluation
+    from detection.inference.finding import find_objects
+    from detection.inference.report import evaluate_found, write_evaluation
     from detection.runs.folder import find_model, read_used
     from detection.runs.sources import match_sources, read_source
-    from detection.work_folder import make_room, working_in
     from generator.foundation.device import choose_device
+    from generator.foundation.run_folder import EVALUATION, working_in
 
     model, used = find_model(run), read_used(run)
     read = read_source(f"{dataset}:{split}" if split is not None else dataset, "scored")
@@ -95,7 +96,7 @@ def evaluate(
             soft_wrap=True,
         )
     with working_in(out):
-        make_room(out, kind=KIND, marker=SCORES, last=PAGE, names=NAMES, overwrite=overwrite)
+        EVALUATION.make_room(out, overwrite=overwrite)
         with StepBar(console) as bar:
             bar.start()
             found = find_objects(detector, scored.data, lambda done: bar.move("pictures", done, len(scored.data)))

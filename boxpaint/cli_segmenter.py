@@ -36,7 +36,10 @@ from boxpaint.run_tables import show_unreadable
 from boxpaint.training_progress import FitProgress, StepBar
 
 if TYPE_CHECKING:
+    import torch
+
     from detection.datasets.types import DetectionDataset
+    from detection.detectors.types import Detector
 
 _OUT, _SEGMENTS = Path("runs/segmenter"), Path("segments")
 # The rate: 300 steps on 240 painted smears, one seed each: mask AP .611 with 2e-3, .595 with 1e-3 (60 painted ones).
@@ -107,7 +110,7 @@ def segmenter(
     check_patience(chosen.patience, inputs)
     show_inputs(inputs, console)
     from detection.runs.run import RunPlan
-    from detection.segmenter.train import train_segmenter
+    from detection.runs.segmenter import train_segmenter
     from generator.foundation.device import choose_device
     from generator.foundation.run_folder import DETECTOR_RUN
 
@@ -146,12 +149,11 @@ def segment(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the results in the folder.")] = False,
 ) -> None:
     """Outline the objects of pictures: overlays, instance and semantic masks; scores where SRC has masks."""
-    from detection.segmenter.pictures import find_pictures, is_data_set, labelled_pictures
-    from detection.segmenter.segment import ABOUT, load_segmenter
-    from detection.segmenter.segment import segment as segment_all
+    from detection.inference.finding import find_pictures, is_data_set, labelled_pictures
+    from detection.inference.results import PAGE, find_and_write
     from generator.foundation.device import choose_device
 
-    detector = load_segmenter(run, choose_device(device))
+    detector = _load_segmenter(run, choose_device(device))
     labels = None
     if is_data_set(source):
         data, labels = _read_labels(source, detector.categories, parse_renames(rename))
@@ -160,22 +162,37 @@ def segment(
         pictures = find_pictures(Path(source), skip=out)
     with StepBar(console) as bar:
         bar.start()
-        result = segment_all(
+        result = find_and_write(
             detector,
             pictures,
             out,
+            with_masks=True,
             about={"run": str(run), "source": source},
             min_score=min_score,
             labels=labels,
             overwrite=overwrite,
             on_picture=lambda done: bar.move("pictures", done, len(pictures)),
         )
-    show_unreadable(console, result.unreadable, out / ABOUT)
+    show_unreadable(console, result.unreadable, out / "segment.json")
     if result.scores is not None:
         console.print(mask_table(result.scores.to_json()))
-    counts = ", ".join(f"{count} {name}" for name, count in result.counts.items())
+    counts = ", ".join(f"{count} {name}" for name, count in result.objects.items())
     console.print(f"{result.pictures} pictures: {counts}, with a score of {min_score:g} or better", soft_wrap=True)
-    console.print(f"look: {result.page}", soft_wrap=True)
+    console.print(f"look: {out / PAGE}", soft_wrap=True)
+
+
+def _load_segmenter(run: Path, device: torch.device) -> Detector:
+    """Load the detector of a finished run. Raises ModelError when there is none, or it gives no masks."""
+    from detection.detectors.model_folder import read_card
+    from detection.detectors.registry import DETECTORS, load_detector
+    from detection.runs.folder import find_model
+    from generator.foundation.errors import ModelError
+
+    folder = find_model(run)
+    name = read_card(folder).name
+    if not getattr(DETECTORS.get(name), "gives_masks", True):
+        raise ModelError(f"{run}: its detector, {name}, gives no masks; `boxpaint predict` draws its boxes")
+    return load_detector(folder, device)
 
 
 def mask_table(masks: dict[str, Any]) -> Table:
@@ -205,8 +222,8 @@ def _read_labels(
 ) -> tuple[DetectionDataset, DetectionDataset | None]:
     """Read a data set, and its labels where every object has a mask."""
     from detection.datasets.categories import choose_categories, rename_categories
+    from detection.masks import check_masks
     from detection.runs.sources import read_source
-    from detection.segmenter.labels import check_masks
     from generator.foundation.errors import DatasetError
 
     source = read_source(text, "scored")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +11,7 @@ import typer
 from rich.text import Text
 
 from boxpaint.console import Table, console
-from generator.foundation.errors import BoxpaintError, DatasetError, Fault, SpecError
+from generator.foundation.errors import BoxpaintError, DatasetError, Fault
 from generator.foundation.version import __version__
 
 if TYPE_CHECKING:
@@ -57,7 +59,8 @@ def init(
     if real is not None:
         if scenario is not None:
             raise BoxpaintError("--scenario and --from exclude each other")
-        _init_from(real, folder, bundle or "sd21")
+        with _whole_or_absent(folder):
+            _init_from(real, folder, bundle or "sd21")
         return
     if bundle is not None:
         raise BoxpaintError("--bundle goes with --from; a scenario brings its own")
@@ -66,8 +69,25 @@ def init(
     console.print(f"next: cd {folder} && boxpaint generate --limit 4")
 
 
+@contextlib.contextmanager
+def _whole_or_absent(folder: Path) -> Iterator[None]:
+    """Remove what came into a folder where the block fails, and the folder if it was not there."""
+    from generator.foundation.storage import list_folder, remove
+
+    was_there, before = folder.exists(), {entry.name for entry in list_folder(folder)}
+    try:
+        yield
+    except BaseException:
+        for entry in list_folder(folder):
+            if entry.name not in before:
+                remove(Path(entry))
+        if not was_there and folder.exists():
+            folder.rmdir()
+        raise
+
+
 def _init_from(real: str, folder: Path, bundle: str) -> None:
-    """Measure a data set, and write a scenario like it. Raises BoxpaintError; no file of it is left then."""
+    """Measure a data set, and write a scenario like it. Raises BoxpaintError."""
     from boxpaint.scenarios import canvas_area_px, check_free, config_with_canvas, write_files
     from detection.calibration.scenario import BACKGROUND_PROMPT, canvas_like, class_rows, tables
     from generator.foundation.storage import make_folder
@@ -83,12 +103,7 @@ def _init_from(real: str, folder: Path, bundle: str) -> None:
     rows = class_rows(source, folder, canvas_wh)
     contents = {name: text.encode() for name, text in tables(rows).items()}
     paths = write_files(folder, {**contents, "config.yaml": config_with_canvas(bundle, canvas_wh)})
-    try:
-        load_spec(*paths[:2], canvas_wh=canvas_wh)
-    except SpecError:
-        for path in paths:
-            path.unlink()
-        raise
+    load_spec(*paths[:2], canvas_wh=canvas_wh)
     table = Table(box=None, pad_edge=False)
     for heading in ("class", "boxes measured", "pictures", "in a scene", "width", "height", "band"):
         table.add_column(heading)

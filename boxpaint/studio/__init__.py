@@ -6,9 +6,10 @@ scenario_cells.py    the two tables as cells, and their faults
 jobs.py              long work in processes of its own
 gallery.py           a painted data set: its objects, drawn and decided on
 bare_scene.py        a scene before anything was painted in it
-analysis.py          one photo: caption, boxes, masks, what a classifier looks at
-plain_text.py        text that a page must not take for Markdown
+analysis.py          one photo that somebody uploads: caption, boxes, masks, what a classifier looks at
 """
 
-# The environment variable that names the folder to the server.
+# What the command line and the server of the pages must agree on: the environment variable that names the folder, and
+# the largest upload.
 FOLDER_VARIABLE = "BOXPAINT_STUDIO_FOLDER"
+MAX_MEGABYTES = 20

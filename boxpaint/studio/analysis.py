@@ -1,4 +1,4 @@
-"""One photo: what it shows in words, where its objects are, and what a classifier looks at."""
+"""One photo that somebody uploads: what it shows in words, where its objects are, what a classifier looks at."""
 
 from __future__ import annotations
 
@@ -9,28 +9,31 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import Image
 
-from boxpaint.studio.limits import MAX_OBJECTS
-from detection.annotation.outline import outline
-from detection.classifier.grad_cam import grad_cam, heated
-from detection.classifier.model_folder import ModelCard, load_classifier
-from detection.classifier.models import Classifier
-from detection.classifier.trainer import to_tensor
+from boxpaint.studio import MAX_MEGABYTES
 from detection.detectors.types import Detections, Predictor
-from detection.evaluation.drawing import draw_found, pixel_box
-from detection.evaluation.finding import confident
-from detection.segmenter.maps import front_object, masks_of, semantic_map
-from detection.segmenter.overlay import draw_overlay, with_legend
-from detection.segmenter.results import ResultFiles, semantic_picture
+from detection.inference.drawing import draw_found, draw_overlay, pixel_box, semantic_picture, with_legend
+from detection.inference.results import ResultFiles
+from detection.masks import front_object, masks_of, outline, semantic_map
 from generator.config import Config
-from generator.foundation.errors import ModelNotFoundError
+from generator.foundation.decoding import decode_rgb
+from generator.foundation.errors import BoxpaintError, ModelNotFoundError
 from generator.foundation.geometry import Box, square_around
 from generator.painting.crop import resize
 
+# Imported where they are needed: the page is there before torch is.
+if TYPE_CHECKING:
+    from detection.classifier.model_folder import ModelCard
+    from detection.classifier.models import Classifier
+
+FORMATS, MAX_PIXELS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF"), 24_000_000
+# Photos are made smaller until their longer side has so many pixels, and of more objects the surest are kept: one photo
+# must not fill the memory of the server.
+MAX_SIDE_PX, MAX_OBJECTS = 2048, 50
 # Objects that are looked at one by one, the surest first.
 MOST_LOOKED_AT = 6
 # Windows share the models, and what Grad-CAM hangs onto one must not hear of another's photo.
@@ -92,49 +95,61 @@ class Look:
     heat: np.ndarray
 
 
+def read_photo(data: bytes) -> np.ndarray:
+    """Decode an upload to (H, W, 3) uint8 RGB, of MAX_SIDE_PX at most.
+
+    Raises BoxpaintError for no picture, or one that is too large.
+    """
+    if len(data) > MAX_MEGABYTES * 1_000_000:
+        raise BoxpaintError(f"the file has {len(data) / 1e6:.0f} MB; {MAX_MEGABYTES} are the most")
+    try:
+        picture = decode_rgb(data, formats=FORMATS, max_pixels=MAX_PIXELS)
+    except ValueError as error:
+        raise BoxpaintError(f"the file cannot be used: {error}") from None
+    picture.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX), Image.Resampling.LANCZOS)
+    return np.array(picture)
+
+
 def analyse(photo: np.ndarray, detector: Predictor, *, min_score: float) -> Analysis:
     """Find objects with a score of `min_score` or better, the MAX_OBJECTS surest. Raises ModelError."""
     with _ONE_AT_A_TIME:
         (answer,) = detector.predict([photo])
-    found = _surest(confident(answer, min_score))
+    found = answer.confident(min_score).choose(slice(MAX_OBJECTS))
     if found.masks is None:
-        found = replace(found, masks=_outlined(photo, found))
+        found = replace(found, masks=_outlined(photo, found.boxes_xyxy))
     return Analysis(photo=photo, categories=tuple(detector.categories), found=found)
 
 
-def _surest(found: Detections) -> Detections:
-    return Detections(
-        boxes_xyxy=found.boxes_xyxy[:MAX_OBJECTS],
-        labels=found.labels[:MAX_OBJECTS],
-        scores=found.scores[:MAX_OBJECTS],
-        masks=found.masks[:MAX_OBJECTS] if found.masks is not None else None,
-    )
-
-
-def _outlined(photo: np.ndarray, found: Detections) -> np.ndarray:
-    masks = np.zeros((len(found.labels), *photo.shape[:2]), bool)
-    for number, box in enumerate(found.boxes_xyxy):
-        mask = outline(photo, box)
-        if mask is not None:
-            masks[number] = mask
+def _outlined(photo: np.ndarray, boxes_xyxy: np.ndarray) -> np.ndarray:
+    masks = np.zeros((len(boxes_xyxy), *photo.shape[:2]), bool)
+    for mask, box in zip(masks, boxes_xyxy, strict=True):
+        found = outline(photo, box)
+        if found is not None:
+            mask[:] = found
         else:  # nothing stands out: all of the box
-            masks[number][pixel_box(box).slices] = True
+            mask[pixel_box(box).slices] = True
     return masks
 
 
 def find_classifier(run: Path) -> tuple[Classifier, ModelCard]:
     """Load the best model of a comparison of classifiers, with painted crops where there is one. Raises ModelError."""
-    folders = sorted(
-        (run / "models").glob("*/model.onnx"), key=lambda path: not path.parent.name.startswith("augmented")
-    )
-    folders = folders or sorted((run / "models").glob("*/model.json"), reverse=True)
-    if not folders:
+    from detection.classifier.model_folder import load_classifier
+
+    models = run / "models"
+    files = list(models.glob("*/model.onnx")) or list(models.glob("*/model.json"))
+    if not files:
         raise ModelNotFoundError(f"{run}: no classifier is there")
-    return load_classifier(folders[0].parent)
+    names = sorted(path.parent.name for path in files)
+    return load_classifier(models / min(names, key=lambda name: not name.startswith("augmented")))
 
 
 def look_at(photo: np.ndarray, boxes: Sequence[Box], classifier: Classifier, card: ModelCard) -> list[Look]:
     """Classify the objects in some boxes, or of none the middle of the photo, and say what spoke for it."""
+    import torch
+
+    from detection.classifier.grad_cam import grad_cam, heated
+    from detection.classifier.trainer import to_tensor
+
     height, width = photo.shape[:2]
     boxes = list(boxes) or [Box.from_xyxy(0, 0, width, height)]
     windows = [square_around(box, margin=card.margin, size_wh=(width, height)) for box in boxes]
@@ -146,12 +161,7 @@ def look_at(photo: np.ndarray, boxes: Sequence[Box], classifier: Classifier, car
         sure, said = probabilities.max(1)
         heat = grad_cam(classifier, pixels, said).numpy()
     return [
-        Look(
-            said=card.classes[int(label)],
-            probability=float(probability),
-            view=view,
-            heat=heated(view, hot),
-        )
+        Look(said=card.classes[int(label)], probability=float(probability), view=view, heat=heated(view, hot))
         for view, hot, label, probability in zip(views, heat, said, sure, strict=True)
     ]
 

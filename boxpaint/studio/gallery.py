@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -40,7 +39,6 @@ class Entry:
     object_index: int
     category: str
     state: str
-    attempts: int
     score: float | None
 
 
@@ -50,7 +48,6 @@ class PaintedSet:
 
     folder: Path
     categories: tuple[str, ...]
-    config: Mapping[str, Any]
     records: Mapping[int, SceneRecord]
     review: Review
     label_scales: Mapping[str, float]
@@ -73,7 +70,6 @@ class PaintedSet:
                 object_index=item.object_index,
                 category=item.category,
                 state=state_of(self.review, record, item),
-                attempts=len(item.attempts),
                 score=item.verified_score,
             )
             for record in map(self.as_reviewed, self.records.values())
@@ -97,17 +93,19 @@ def read_painted_set(folder: Path) -> PaintedSet:
         scales = {str(row["name"]): float(row["calibration"]["label_scale"]) for row in rows if row.get("calibration")}
     except (KeyError, TypeError, ValueError, AttributeError):
         raise DatasetError([Fault(file=str(folder / "run.json"), expected="names no classes; is damaged")]) from None
-    paths = sorted(
-        path for path in (folder / "records").glob("*.json") if path.stem.isdecimal() and not path.is_symlink()
-    )
     return PaintedSet(
         folder=folder,
         categories=categories,
-        config=run.get("config", {}),
-        records={int(path.stem): read_record(path) for path in paths},
+        records={int(path.stem): read_record(path) for path in record_files(folder)},
         review=read_review(folder, categories),
         label_scales=scales,
     )
+
+
+def record_files(folder: Path) -> list[Path]:
+    """Records of the scenes that are finished in a run folder, in order; no links."""
+    files = (folder / "records").glob("*.json")
+    return sorted(path for path in files if path.stem.isdecimal() and not path.is_symlink())
 
 
 def state_of(review: Review, record: SceneRecord, item: ObjectRecord) -> str:
@@ -125,8 +123,8 @@ def count_words(entries: Iterable[Entry]) -> str:
     found = Counter(entry.state for entry in entries)
     lost = {state: found.pop(state, 0) for state in (REJECTED, DROPPED)}
     labels = found.total()
-    words = [f"{labels} label{'s' * (labels != 1)}", *(f"{count} {state}" for state, count in lost.items() if count)]
-    return ", ".join(words)
+    words = (f"{count} {state}" for state, count in lost.items() if count)
+    return ", ".join([f"{labels} label{'s' * (labels != 1)}", *words])
 
 
 def chosen(entries: Iterable[Entry], categories: Sequence[str], states: Sequence[str], min_score: float) -> list[Entry]:
@@ -197,20 +195,12 @@ def close_up(picture: Image.Image, item: ObjectRecord, *, boxes: bool) -> Image.
     if not boxes:
         return shown
     moved: list[tuple[str, Box]] = []
-    for name, box in found.items():
-        inset = _INSET_PX * sum(box == other for other in list(found.values())[: len(moved)])
-        moved.append((name, _inside(_enlarged(box.shifted(-x_min, -y_min), scale), inset)))
+    for number, (name, box) in enumerate(found.items()):
+        large = Box.from_xyxy(*(round(edge * scale) for edge in box.shifted(-x_min, -y_min).xyxy))
+        inset = _INSET_PX * list(found.values())[:number].count(box)
+        inset = max(0, min(inset, large.width // 2 - 1, large.height // 2 - 1))
+        moved.append((name, Box.from_xyxy(*np.add(large.xyxy, (inset, inset, -inset, -inset)).tolist())))
     return draw_boxes(shown, moved, BOX_COLOURS)
-
-
-def _inside(box: Box, by_px: int) -> Box:
-    """A box within another, so that both can be seen."""
-    inset = max(0, min(by_px, box.width // 2 - 1, box.height // 2 - 1))
-    return Box.from_xywh(box.x_min + inset, box.y_min + inset, box.width - 2 * inset, box.height - 2 * inset)
-
-
-def _enlarged(box: Box, scale: float) -> Box:
-    return Box.from_xyxy(*(round(edge * scale) for edge in box.xyxy))
 
 
 def verdict_rows(item: ObjectRecord) -> list[dict[str, object]]:

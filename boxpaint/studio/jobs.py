@@ -15,16 +15,21 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from boxpaint.exit_codes import of_signal
 from boxpaint.folder_names import folder_name_fault
 from boxpaint.studio.workspace import Workspace
 from generator.foundation.errors import BoxpaintError
+from generator.foundation.stopping import SIGNALS
 from generator.foundation.storage import translate_os_errors, write_json
 
+# How a job ends that was asked to: by itself, or by the signal where it does not listen for that.
+STOPPED = (*map(of_signal, SIGNALS), -signal.SIGTERM)
 _TAIL_BYTES = 6000
 _LONGEST_NAME = 150
 # So that one that has ended is not taken for a process of another program with its number.
@@ -61,6 +66,26 @@ class JobState:
     code: int | None
     log: str
 
+    @property
+    def last_line(self) -> str:
+        """What it said last; empty when it has not said anything yet."""
+        return next((line for line in reversed(self.log.splitlines()) if line.strip()), "").strip()
+
+    @property
+    def outcome(self) -> str:
+        """How it came out, once it has ended, in words."""
+        if self.code is None:
+            return "It has ended."
+        if self.code in STOPPED:
+            return "It was stopped."
+        return "It is finished." if self.code == 0 else f"It ended with an error (exit code {self.code})."
+
+
+class _Files(NamedTuple):
+    state: Path
+    log: Path
+    lock: Path
+
 
 def start(
     workspace: Workspace,
@@ -73,13 +98,13 @@ def start(
     module: str = "boxpaint",
 ) -> JobState:
     """Begin `boxpaint <arguments>` in the workspace, unless a job of this name runs: then BoxpaintError is raised."""
-    stem = _stem(workspace, name)
+    files = _files(workspace, name)
     try:
-        with FileLock(_lock(stem), timeout=10):
+        with FileLock(files.lock, timeout=10):
             known = state(workspace, name)
             if known is not None and known.running:
                 raise BoxpaintError(f"{name} is at work already, perhaps from another window; wait, or stop it")
-            with translate_os_errors(stem), _log(stem).open("wb") as log:
+            with translate_os_errors(files.log), files.log.open("wb") as log:
                 child = subprocess.Popen(
                     [sys.executable, "-P", "-m", module, *arguments],
                     cwd=workspace.folder,
@@ -99,7 +124,7 @@ def start(
                 finished=finished,
                 total=total,
             )
-            write_json(_file(stem), file.model_dump(mode="json"))
+            write_json(files.state, file.model_dump(mode="json"))
     except Timeout:
         raise BoxpaintError(f"{name} is just being begun in another window") from None
     return JobState(name=name, file=file, running=True, code=None, log="")
@@ -107,9 +132,9 @@ def start(
 
 def state(workspace: Workspace, name: str) -> JobState | None:
     """How the last job of this name stands; None where there was none."""
-    stem = _stem(workspace, name)
+    files = _files(workspace, name)
     try:
-        file = JobFile.model_validate_json(_file(stem).read_bytes())
+        file = JobFile.model_validate_json(files.state.read_bytes())
     except (OSError, ValidationError):
         return None
     child = _CHILDREN.get(file.pid)
@@ -119,23 +144,18 @@ def state(workspace: Workspace, name: str) -> JobState | None:
     else:  # another server began it
         created = _created(file.pid)
         running = created is not None and abs(created - file.created) < _SAME_START_S
-    return JobState(name=name, file=file, running=running, code=code, log=_tail(_log(stem)))
-
-
-def last_line(job: JobState) -> str:
-    """What a job said last; empty when it has not said anything yet."""
-    return next((line for line in reversed(job.log.splitlines()) if line.strip()), "").strip()
+    return JobState(name=name, file=file, running=running, code=code, log=_tail(files.log))
 
 
 def stop(workspace: Workspace, name: str) -> None:
     """Ask a job to stop when what it is about is finished; asked twice, it stops at once."""
-    stem = _stem(workspace, name)
-    with contextlib.suppress(Timeout, ProcessLookupError), FileLock(_lock(stem), timeout=10):
+    files = _files(workspace, name)
+    with contextlib.suppress(Timeout, ProcessLookupError), FileLock(files.lock, timeout=10):
         known = state(workspace, name)
         if known is not None and known.running:
             os.kill(known.file.pid, signal.SIGTERM)  # unless it has ended just now
             asked = known.file.model_copy(update={"stopping": known.file.stopping + 1})
-            write_json(_file(stem), asked.model_dump(mode="json"))
+            write_json(files.state, asked.model_dump(mode="json"))
 
 
 def names(workspace: Workspace, kind: str) -> list[str]:
@@ -144,26 +164,15 @@ def names(workspace: Workspace, kind: str) -> list[str]:
     return [path.stem for path in sorted(files, key=lambda path: path.stat().st_mtime, reverse=True)]
 
 
-def _stem(workspace: Workspace, name: str) -> Path:
+def _files(workspace: Workspace, name: str) -> _Files:
     if fault := folder_name_fault(name, longest=_LONGEST_NAME):
         raise BoxpaintError(f"found {name!r}; {fault}")
-    stem = workspace.own_folder() / name
-    for path in (_file(stem), _log(stem), _lock(stem)):
+    own = workspace.own_folder()
+    files = _Files(own / f"{name}.json", own / f"{name}.log", own / f".{name}.lock")
+    for path in files:
         if path.is_symlink():  # it came with somebody's folder, and may lead anywhere
             raise BoxpaintError(f"{path} is a link, which the studio neither reads nor writes; remove it")
-    return stem
-
-
-def _file(stem: Path) -> Path:
-    return stem.with_name(f"{stem.name}.json")
-
-
-def _log(stem: Path) -> Path:
-    return stem.with_name(f"{stem.name}.log")
-
-
-def _lock(stem: Path) -> Path:
-    return stem.with_name(f".{stem.name}.lock")
+    return files
 
 
 def _created(pid: int) -> float | None:

@@ -46,14 +46,6 @@ class Cells:
     digest: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
-    """The spec that the tables make, None where something is wrong."""
-
-    spec: Spec | None
-    faults: tuple[CellFault, ...]
-
-
 def read_cells(folder: Path, name: str) -> Cells:
     """Read a table. Raises SpecError when it is missing, or broken in a way that cells could not show."""
     path = find_table(folder / name)
@@ -64,8 +56,12 @@ def read_cells(folder: Path, name: str) -> Cells:
     return Cells(path=path, frame=frame.fillna(""), digest=_digest(path))
 
 
-def check_cells(frames: Mapping[str, pd.DataFrame], folder: Path, canvas_wh: tuple[int, int]) -> Checked:
+def check_cells(
+    frames: Mapping[str, pd.DataFrame], folder: Path, canvas_wh: tuple[int, int]
+) -> tuple[Spec | None, list[CellFault]]:
     """Check both tables, with the other files of the scenario in `folder`, by the rules of `boxpaint check-spec`.
+
+    Returns the spec that they make, None where something is wrong, and what that is.
 
     One rule is added: reference photos lie in `folder`, since not everybody who sees the page owns the disk. What the
     files on disk name already may lie anywhere: who wrote them does.
@@ -96,7 +92,7 @@ def check_cells(frames: Mapping[str, pd.DataFrame], folder: Path, canvas_wh: tup
     if spec is not None:
         for table, line, text in _reference_faults(spec, folder):
             faults.append(CellFault(table=table, row=rows_of[table].get(line), column="references", text=text))
-    return Checked(spec=None if faults else spec, faults=tuple(faults))
+    return None if faults else spec, faults
 
 
 def write_cells(cells: Mapping[str, Cells], frames: Mapping[str, pd.DataFrame]) -> None:

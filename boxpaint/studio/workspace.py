@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from boxpaint.folder_names import folder_name_fault
 from generator.foundation.errors import BoxpaintError
+from generator.foundation.run_folder import (
+    CAPTIONER,
+    CLASSIFIERS,
+    DETECTOR_RUN,
+    EVALUATION,
+    EXPERIMENT,
+    KINDS,
+    PAINTED,
+    kind_of,
+)
 from generator.foundation.storage import make_folder
 
 Kind = Literal["data set", "detector", "classifier", "captioner", "experiment", "evaluation"]
@@ -19,7 +28,17 @@ _OWN = ".boxpaint"
 _DEEPEST = 4
 # Folders of ours that hold thousands of files, and none of the others.
 _PASSED_OVER = {"images", "records", "annotations", "jobs", "models", "node_modules", "__pycache__", "checkpoint"}
-_MOST_READ_BYTES = 5_000_000
+# Files by which kinds are told may be somebody else's: a larger one is not read.
+_MARKERS, _MOST_READ_BYTES = {kind.marker for kind in KINDS}, 5_000_000
+# What pages call a kind of folder, and what is in one that they can use.
+_KINDS: dict[str, tuple[Kind, str]] = {
+    PAINTED.name: ("data set", "records"),
+    DETECTOR_RUN.name: ("detector", "model/model.json"),
+    CLASSIFIERS.name: ("classifier", "scores.json"),
+    CAPTIONER.name: ("captioner", "model"),
+    EXPERIMENT.name: ("experiment", "summary.csv"),
+    EVALUATION.name: ("evaluation", "scores.json"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +79,17 @@ class Workspace:
         found = [
             Found(kind=kind, name=str(folder.relative_to(self.folder)), folder=folder)
             for folder in self._folders()
-            if (kind := _kind_of(folder)) in kinds and self._stays_inside(folder)
+            if self._is_sound(folder) and (kind := _kind_of(folder)) in kinds
         ]
         return sorted(found, key=lambda each: each.name)
 
-    def _stays_inside(self, folder: Path) -> bool:
-        links = (path for path in folder.iterdir() if path.is_symlink())
-        return all(path.resolve().is_relative_to(self.folder) for path in links)
+    def _is_sound(self, folder: Path) -> bool:
+        for path in folder.iterdir():
+            if path.is_symlink() and not path.resolve().is_relative_to(self.folder):
+                return False
+            if path.name in _MARKERS and path.is_file() and path.stat().st_size > _MOST_READ_BYTES:
+                return False
+        return True
 
     def _folders(self) -> Iterator[Path]:
         for path, names, _ in os.walk(self.folder):
@@ -79,28 +102,8 @@ class Workspace:
 
 
 def _kind_of(folder: Path) -> Kind | None:
-    """What made a folder, by the files that it would leave."""
-    run = _read(folder / "run.json")
-    if {"spec", "config"} <= run.keys() and (folder / "records").is_dir():
-        return "data set"
-    if run.get("kind") == "boxpaint detector run" and (folder / "model" / "model.json").is_file():
-        return "detector"
-    if run.get("kind") == "boxpaint classifier comparison" and (folder / "scores.json").is_file():
-        return "classifier"
-    if (folder / "experiment.json").is_file() and (folder / "summary.csv").is_file():
-        return "experiment"
-    kind = _read(folder / "scores.json").get("kind")
-    if kind == "boxpaint captioner" and (folder / "model").is_dir():
-        return "captioner"
-    return "evaluation" if kind == "boxpaint evaluation" else None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """A small JSON object; empty where there is none."""
-    try:
-        if path.is_symlink() or path.stat().st_size > _MOST_READ_BYTES:
-            return {}
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    made = kind_of(folder)
+    if made is None or made.name not in _KINDS:
+        return None
+    kind, needed = _KINDS[made.name]
+    return kind if (folder / needed).exists() else None

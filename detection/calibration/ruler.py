@@ -11,8 +11,7 @@ convention: the painted ones were smaller than the real ones.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +19,8 @@ import torch
 from torch import nn
 
 from detection.calibration.windows import MAX_SHIFT_SHARE, SCALE_RANGE, WINDOW_PX, Patch, cut_window, vary
-from detection.optimisation import decayed_groups, rate_share
 from generator.foundation.seeds import derive_rng, derive_seed
+from generator.foundation.training import Budget, Listener, Player, cosine_schedule, decay_groups, one_thread, train
 
 STEPS, BATCH = 300, 32
 _LEARNING_RATE, _WEIGHT_DECAY, _WARMUP = 2e-3, 0.02, 30
@@ -70,19 +69,26 @@ class Ruler:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed))
             network = _network()
-        optimiser = torch.optim.AdamW(decayed_groups(network.parameters(), _WEIGHT_DECAY), lr=_LEARNING_RATE)
-        network.train()
-        with _one_thread():
-            for step in range(steps):
-                for group in optimiser.param_groups:
-                    group["lr"] = _LEARNING_RATE * rate_share(step, steps, _WARMUP)
-                windows, boxes = _batch(kinds, derive_rng(seed, step))
-                said = network(_to_input(windows))
-                loss = nn.functional.smooth_l1_loss(said, torch.from_numpy(boxes), beta=_LINEAR_FROM)
-                optimiser.zero_grad(set_to_none=True)
-                loss.backward()
-                optimiser.step()
-                on_step(step + 1, steps)
+        optimizer = torch.optim.AdamW(decay_groups(network.parameters(), _WEIGHT_DECAY), lr=_LEARNING_RATE)
+
+        def loss(step: int) -> torch.Tensor:
+            windows, boxes = _batch(kinds, derive_rng(seed, step))
+            said = network(_to_input(windows))
+            return nn.functional.smooth_l1_loss(said, torch.from_numpy(boxes), beta=_LINEAR_FROM)
+
+        class Steps(Listener):
+            def on_step(self, step: int, _loss: float, /) -> None:
+                on_step(step, steps)
+
+        player = Player(
+            modules={"network": network},
+            loss=loss,
+            optimizer=optimizer,
+            scheduler=cosine_schedule(optimizer, steps, _WARMUP),
+        )
+        budget, device = Budget(steps=steps), torch.device("cpu")
+        with one_thread():
+            train([player], budget, seed=seed, device=device, batch_size=BATCH, listener=Steps())
         return cls(network)
 
     @torch.no_grad()
@@ -90,7 +96,7 @@ class Ruler:
         """Lay the ruler on objects; `on_object` is told of each that is done."""
         ratios, agreement, tight = np.zeros(len(patches)), np.zeros(len(patches)), np.zeros((len(patches), 4))
         places = [*itertools.product(_MEASURED_SCALES, _MEASURED_SHIFTS)]
-        with _one_thread():
+        with one_thread():
             for number, patch in enumerate(patches):
                 cut = [cut_window(patch, scale, shift) for scale, shift in places]
                 said = self._network(_to_input(np.stack([window for window, _ in cut]))).numpy()
@@ -106,16 +112,6 @@ class Ruler:
                 agreement[number] = _ious(corners, tight[number]).mean()
                 on_object()
         return Measured(log_ratios=ratios, tight_xyxy=tight, agreement=agreement)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _ious(boxes_xyxy: np.ndarray, other_xyxy: np.ndarray) -> np.ndarray:

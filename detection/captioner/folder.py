@@ -17,10 +17,10 @@ from typing import Any
 import torch
 
 from detection.captioner.result import SCHEMA_VERSION, CaptionerResult
-from detection.optimisation import NO_CHECKPOINT
 from detection.work_folder import remove, working_in
 from generator.foundation.errors import RunMismatchError
-from generator.foundation.storage import atomic_writer, translate_os_errors, write_json
+from generator.foundation.storage import translate_os_errors, write_json
+from generator.foundation.training import NO_CHECKPOINT
 
 KIND = "boxpaint captioner"
 CHECKPOINT, SCORES, PLOT, MODEL = "checkpoint.pt", "scores.json", "loss.png", "model"
@@ -55,23 +55,10 @@ class TuningFolder:
             raise _damaged(result.model, FileNotFoundError("it is missing"))
         return result
 
-    def read_checkpoint(self) -> dict[str, Any] | None:
-        """Read where the same run was stopped; None when it has not begun. Raises RunMismatchError."""
-        path = self.folder / CHECKPOINT
-        if not path.exists():
-            return None
-        try:
-            with translate_os_errors(path):
-                state = torch.load(path, map_location="cpu", weights_only=True)
-            self._check(json.loads(state["identity"]))
-        except NO_CHECKPOINT as error:
-            raise _damaged(path, error) from None
-        return state
-
-    def save_checkpoint(self, state: Mapping[str, Any]) -> None:
-        """Keep a state of tensors, numbers and text; raises StorageError."""
-        with atomic_writer(self.folder / CHECKPOINT) as stream:
-            torch.save({**state, "identity": json.dumps(self.identity)}, stream)
+    @property
+    def checkpoint(self) -> Path:
+        """Where the training goes on from."""
+        return self.folder / CHECKPOINT
 
     def save_model(self, model: Any, processor: Any) -> Path:
         """Save the model beside its place, from where `finish` moves it; returns its folder for now."""
@@ -90,11 +77,7 @@ class TuningFolder:
             (self.folder / _UNFINISHED_MODEL).rename(place)
         head = {"schema_version": SCHEMA_VERSION, "kind": KIND}
         write_json(self.folder / SCORES, {**head, **self.identity, **about, **result.to_json()})
-        self.remove_checkpoint()
-
-    def remove_checkpoint(self) -> None:
-        """Remove what only an unfinished run needs; raises StorageError."""
-        remove(self.folder / CHECKPOINT)
+        remove(self.checkpoint)
 
     def clear(self) -> None:
         """Remove what a run leaves; other files stay. scores.json is last: until then the folder is known as ours."""
@@ -168,7 +151,7 @@ def _is_our_checkpoint(path: Path) -> bool:
     try:
         with translate_os_errors(path):
             # Mapped, not read: it may be gigabytes.
-            return "identity" in torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            return "made_from" in torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except NO_CHECKPOINT:
         return False
 

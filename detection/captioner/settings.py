@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from generator.foundation.errors import BoxpaintError
@@ -57,16 +56,6 @@ class EpochLoss:
     epoch: int
     train: float
     val: float
-
-
-def best_epoch(losses: Sequence[EpochLoss]) -> int:
-    """The first epoch, from 1, with the lowest validation loss; 0 before the first."""
-    return min(losses, key=lambda loss: (loss.val, loss.epoch)).epoch if losses else 0
-
-
-def is_over(losses: Sequence[EpochLoss], settings: CaptionerSettings) -> bool:
-    """Say whether all epochs are trained, or the validation loss has not fallen for `patience` of them."""
-    return len(losses) >= settings.epochs or len(losses) - best_epoch(losses) >= settings.patience
 
 
 class Listener:

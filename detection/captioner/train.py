@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +16,14 @@ from detection.captioner.reader import PictureReader
 from detection.captioner.report import draw_losses
 from detection.captioner.result import CaptionerResult, Counts, Example
 from detection.captioner.scores import score_captions
-from detection.captioner.settings import CaptionerSettings, EpochLoss, Listener, best_epoch, is_over
-from detection.captioner.split import Split, split_pictures
+from detection.captioner.settings import CaptionerSettings, Listener
+from detection.captioner.split import split_pictures
 from detection.captioner.table import CaptionTable
-from detection.captioner.trainer import Trainer
-from detection.optimisation import Checkpoints
+from detection.captioner.trainer import learning_rate, train_captioner, unreadable_error
+from detection.work_folder import remove
 from generator.bundles import ModelRef
 from generator.dataset.pictures import spread
-from generator.foundation.errors import BoxpaintError, DatasetError, Fault
+from generator.foundation.errors import BoxpaintError
 from generator.prompts.models import BATCH_SIZE, Captioner
 from generator.weights import fingerprint
 
@@ -68,185 +66,81 @@ def fine_tune(
             folder.clear()
         finished = folder.read_result()
         if finished is not None:
-            folder.remove_checkpoint()  # a kill may have come between the result and its removal
+            remove(folder.checkpoint)  # a kill may have come between the result and its removal
             return finished
-        job = _Job(
-            table=table,
-            captions=table.captions,
-            split=split,
-            ref=ref,
-            captioner=captioner,
-            reader=PictureReader(captioner.processor.image_processor),
-            folder=folder,
-            settings=settings,
+        reader = PictureReader(table.images, captioner.processor.image_processor)
+        train, val = (
+            [(picture, caption) for picture in side for caption in table.captions[picture]]
+            for side in (split.train, split.val)
+        )
+        notes: dict[str, Any] = {}
+        if not folder.checkpoint.exists():
+            pictures = [split.val[number] for number in spread(len(split.val), MAX_SCORED_PICTURES)]
+            listener.on_stage(f"captioning {len(pictures)} validation pictures with the model as it is")
+            notes["before"] = _caption(captioner, pictures, reader)
+            if not notes["before"]:
+                raise unreadable_error("validation", pictures, reader)
+        rate = learning_rate(captioner.model, settings)
+        losses, best = train_captioner(
+            captioner.model,
+            captioner.processor,
+            reader,
+            settings,
+            train=train,
+            val=val,
+            device=device,
+            checkpoint=folder.checkpoint,
+            made_from=folder.identity,
+            notes=notes,
             listener=listener,
         )
-        trainer, progress = _train(job)
-        return _finish(job, trainer, progress)
+        before: dict[str, str] = notes["before"]
+        part = folder.save_model(captioner.model, captioner.processor)
+        listener.on_stage(f"captioning {len(before)} validation pictures with the fine-tuned model")
+        # As a run would load it.
+        tuned = Captioner(ModelRef(folder=str(part)), device=device, offline=True)
+        after = _caption(tuned, [table.images / name for name in before], reader)
+        if not after:  # pictures may have gone since they were captioned before
+            raise unreadable_error("validation", split.val, reader)
+        references = {name: table.captions[table.images / name] for name in after}
+        result = CaptionerResult(
+            folder=out,
+            best_epoch=best,
+            learning_rate=rate,
+            losses=losses,
+            before=score_captions([before[name] for name in after], [*references.values()]),
+            after=score_captions([*after.values()], [*references.values()]),
+            counts=Counts(
+                train_pictures=len(split.train),
+                train_captions=len(train),
+                val_pictures=len(split.val),
+                val_captions=len(val),
+                scored_pictures=len(after),
+                skipped_rows=len(table.skipped),
+                unreadable_pictures=len(reader.unreadable),
+            ),
+            unreadable=dict(sorted(reader.unreadable.items())),
+            examples=tuple(
+                Example(picture=name, references=references[name], before=before[name], after=after[name])
+                for name in ([*after][number] for number in spread(len(after), SHOWN_EXAMPLES))
+            ),
+        )
+        draw_losses(out / PLOT, result.losses, result.best_epoch)
+        folder.finish(result, about={"base_model": ref.folder or ref.id, "table": table.file.name})
+        return result
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Job:
-    """All that is given to one fine-tuning."""
-
-    table: CaptionTable
-    captions: Mapping[Path, tuple[str, ...]]
-    split: Split
-    ref: ModelRef
-    captioner: Captioner
-    reader: PictureReader
-    folder: TuningFolder
-    settings: CaptionerSettings
-    listener: Listener
-
-
-@dataclass(slots=True, kw_only=True)
-class _Progress:
-    """Where a fine-tuning stands."""
-
-    before: dict[Path, str]
-    """Captions of the base model."""
-    losses: list[EpochLoss]
-    best: dict[str, torch.Tensor]
-    """Weights of the best epoch so far."""
-
-
-def _train(job: _Job) -> tuple[Trainer, _Progress]:
-    """Train until it is over, from the beginning or from the checkpoint; leaves the best weights in the model."""
-    train = [(picture, caption) for picture in job.split.train for caption in job.captions[picture]]
-    val = [(picture, caption) for picture in job.split.val for caption in job.captions[picture]]
-    state = job.folder.read_checkpoint()
-    if state is None:
-        pictures = [job.split.val[number] for number in spread(len(job.split.val), MAX_SCORED_PICTURES)]
-        job.listener.on_stage(f"captioning {len(pictures)} validation pictures with the model as it is")
-        progress = _Progress(before=_caption(job.captioner, pictures, job.reader), losses=[], best={})
-        if not progress.before:
-            raise _unreadable_error("validation", pictures, job.reader)
-    trainer = Trainer(
-        job.captioner.model,
-        job.captioner.processor,
-        job.reader,
-        job.settings,
-        pairs=len(train),
-        device=job.captioner.device,
-    )
-    if state is not None:
-        progress = _load_progress(state, job.table.images, trainer)
-    job.listener.on_start(job.settings.epochs, len(progress.losses))
-
-    def save() -> None:
-        job.folder.save_checkpoint(_state_of(progress, job.table.images, trainer))
-
-    with Checkpoints(save) as checkpoints:
-
-        def on_step(step: int, steps: int) -> None:
-            job.listener.on_step(step, steps)
-            checkpoints.after_step()
-
-        while not is_over(progress.losses, job.settings):
-            epoch = len(progress.losses) + 1
-            train_loss = trainer.train_epoch(train, epoch, on_step)
-            if math.isnan(train_loss):
-                raise _unreadable_error("training", job.split.train, job.reader)
-            val_loss = trainer.validate(val)
-            if math.isnan(val_loss):
-                raise _unreadable_error("validation", job.split.val, job.reader)
-            loss = EpochLoss(epoch=epoch, train=train_loss, val=val_loss)
-            progress.losses.append(loss)
-            is_best = best_epoch(progress.losses) == epoch
-            if is_best:
-                progress.best = trainer.weights()
-            checkpoints.after_step(is_due=True)
-            job.listener.on_epoch(loss, is_best=is_best)
-    trainer.model.load_state_dict(progress.best)
-    return trainer, progress
-
-
-def _state_of(progress: _Progress, images: Path, trainer: Trainer) -> dict[str, Any]:
-    """What goes into a checkpoint; pictures by their path below the folder, which may have moved when it goes on."""
-    return {
-        **trainer.state(),
-        "best": progress.best,
-        "losses": [dataclasses.asdict(loss) for loss in progress.losses],
-        "before": {_name(path, images): caption for path, caption in progress.before.items()},
-        "unreadable": {_name(path, images): reason for path, reason in sorted(trainer.reader.unreadable.items())},
-    }
-
-
-def _load_progress(state: Mapping[str, Any], images: Path, trainer: Trainer) -> _Progress:
-    trainer.load(state)
-    trainer.reader.unreadable.update({images / name: reason for name, reason in state["unreadable"].items()})
-    return _Progress(
-        before={images / name: caption for name, caption in state["before"].items()},
-        losses=[EpochLoss(**loss) for loss in state["losses"]],
-        best=state["best"],
-    )
-
-
-def _finish(job: _Job, trainer: Trainer, progress: _Progress) -> CaptionerResult:
-    """Save the model, caption with it as a run would load it, and write what came of it."""
-    part = job.folder.save_model(trainer.model, job.captioner.processor)
-    job.listener.on_stage(f"captioning {len(progress.before)} validation pictures with the fine-tuned model")
-    tuned = Captioner(ModelRef(folder=str(part)), device=job.captioner.device, offline=True)
-    after = _caption(tuned, list(progress.before), job.reader)
-    scored = list(after)  # a picture may have gone since it was captioned before
-    if not scored:
-        raise _unreadable_error("validation", job.split.val, job.reader)
-    references = [job.captions[picture] for picture in scored]
-    images, unreadable = job.table.images, job.reader.unreadable
-    result = CaptionerResult(
-        folder=job.folder.folder,
-        best_epoch=best_epoch(progress.losses),
-        learning_rate=trainer.learning_rate,
-        losses=tuple(progress.losses),
-        before=score_captions([progress.before[picture] for picture in scored], references),
-        after=score_captions([after[picture] for picture in scored], references),
-        counts=Counts(
-            train_pictures=len(job.split.train),
-            train_captions=sum(len(job.captions[picture]) for picture in job.split.train),
-            val_pictures=len(job.split.val),
-            val_captions=sum(len(job.captions[picture]) for picture in job.split.val),
-            scored_pictures=len(scored),
-            skipped_rows=len(job.table.skipped),
-            unreadable_pictures=len(unreadable),
-        ),
-        unreadable={_name(path, images): reason for path, reason in sorted(unreadable.items())},
-        examples=tuple(
-            Example(
-                picture=_name(scored[number], images),
-                references=references[number],
-                before=progress.before[scored[number]],
-                after=after[scored[number]],
-            )
-            for number in spread(len(scored), SHOWN_EXAMPLES)
-        ),
-    )
-    draw_losses(job.folder.folder / PLOT, result.losses, result.best_epoch)
-    job.folder.finish(result, about={"base_model": job.ref.folder or job.ref.id, "table": job.table.file.name})
-    return result
-
-
-def _caption(captioner: Captioner, pictures: Sequence[Path], reader: PictureReader) -> dict[Path, str]:
-    """Caption the pictures that can be read, a batch in memory at a time."""
-    captions: dict[Path, str] = {}
+def _caption(captioner: Captioner, pictures: Sequence[Path], reader: PictureReader) -> dict[str, str]:
+    """Caption the pictures that can be read, by name, a batch in memory at a time."""
+    captions: dict[str, str] = {}
     for start in range(0, len(pictures), BATCH_SIZE):
-        read = {path: reader.read(path) for path in pictures[start : start + BATCH_SIZE]}
-        sound = {path: picture for path, picture in read.items() if picture is not None}
+        read = {reader.name(path): reader.read(path) for path in pictures[start : start + BATCH_SIZE]}
+        sound = {name: picture for name, picture in read.items() if picture is not None}
         captions.update(zip(sound, captioner.caption(list(sound.values())), strict=True))
     return captions
 
 
-def _unreadable_error(side: str, pictures: Sequence[Path], reader: PictureReader) -> DatasetError:
-    path, reason = next((path, reader.unreadable[path]) for path in pictures if path in reader.unreadable)
-    expected = f"none of the {len(pictures)} {side} pictures can be read; the first: {reason}"
-    return DatasetError([Fault(file=str(path), expected=expected)])
-
-
 def _digest(table: CaptionTable) -> str:
     """What identifies the pairs, wherever the pictures lie."""
-    pairs = [(_name(picture, table.images), caption) for picture, caption in table.pairs]
+    pairs = [(picture.relative_to(table.images).as_posix(), caption) for picture, caption in table.pairs]
     return "sha256:" + hashlib.sha256(json.dumps(pairs).encode()).hexdigest()
-
-
-def _name(picture: Path, images: Path) -> str:
-    return picture.relative_to(images).as_posix()

@@ -1,22 +1,23 @@
-"""The training of one captioner, an epoch at a time: AdamW, warm-up and cosine, losses a token."""
+"""The training of one captioner: what the loop of generator/foundation/training.py asks for; losses a token."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from detection.captioner.batches import IGNORED, caption_inputs
-from detection.captioner.reader import PictureReader
-from detection.captioner.settings import CaptionerSettings
-from detection.optimisation import decayed_groups, deterministic, finite, memory_explained, rate_share
+from detection.captioner.reader import Pair, PictureReader
+from detection.captioner.settings import CaptionerSettings, EpochLoss, Listener
+from generator.foundation import training
 from generator.foundation.device import autocast
-from generator.foundation.seeds import derive_rng, derive_seed
-
-Pair = tuple[Path, str]
+from generator.foundation.errors import DatasetError, Fault
+from generator.foundation.seeds import derive_rng
+from generator.foundation.training import Budget, Player, cosine_schedule, decay_groups, finite_loss
 
 # The released BLIP: its authors' rate (configs/caption_coco.yaml). The pocket's, on 240 captions of coloured discs in 5
 # epochs, went from a METEOR of .34 to .71 with 3e-4 and stayed at .34 with 1e-5.
@@ -28,117 +29,131 @@ MAX_GRADIENT_NORM = 1.0
 _ORDER, _NOISE = 1, 2
 
 
-class Trainer:
-    """A model (`BlipForConditionalGeneration`, on its device), its processor, and where its training stands."""
+def train_captioner(
+    model: Any,
+    processor: Any,
+    reader: PictureReader,
+    settings: CaptionerSettings,
+    *,
+    train: Sequence[Pair],
+    val: Sequence[Pair],
+    device: torch.device,
+    checkpoint: Path,
+    made_from: Mapping[str, Any],
+    notes: dict[str, Any],
+    listener: Listener,
+) -> tuple[tuple[EpochLoss, ...], int]:
+    """Train a `BlipForConditionalGeneration`, which is on its device, and leave the weights of the best epoch in it.
 
-    def __init__(
-        self,
-        model: Any,
-        processor: Any,
-        reader: PictureReader,
-        settings: CaptionerSettings,
-        *,
-        pairs: int,
-        device: torch.device,
-    ):
-        self.model = model.requires_grad_(True)
-        self.tokenizer = processor.tokenizer
-        self.reader = reader
-        self.settings = settings
-        self.device = device
-        self.text_config = model.config.text_config
-        self.max_tokens = min(settings.max_tokens, int(self.text_config.max_position_embeddings))
-        self.learning_rate = settings.learning_rate or default_learning_rate(model)
-        self.steps = math.ceil(pairs / settings.batch_size)
-        groups = decayed_groups(model.parameters(), settings.weight_decay)
-        self.optimiser = torch.optim.AdamW(groups, lr=self.learning_rate)
-        # Of the epoch in hand: steps that are trained, and the sums that its loss is the quotient of.
-        self._done, self._total, self._tokens = 0, 0.0, 0
+    Every epoch takes each pair once, in an order of its own. `notes` goes into the checkpoint, with what is known of
+    unreadable pictures. Returns the losses of all epochs and
+    the number of the best, from 1. Raises DatasetError when no picture of a side can be read,
+    and what generator/foundation/training.py does.
+    """
+    model.requires_grad_(True)
+    text_config = model.config.text_config
+    max_tokens = min(settings.max_tokens, int(text_config.max_position_embeddings))
+    highest = learning_rate(model, settings)
+    in_epoch = math.ceil(len(train) / settings.batch_size)
+    budget = Budget(steps=in_epoch * settings.epochs)
+    # Of the epoch in hand: the sums that its loss is the quotient of.
+    notes |= {"total": 0.0, "tokens": 0, "losses": [], "unreadable": {}}
+    batches: Iterator[tuple[torch.Tensor, list[str]] | None] | None = None
 
-    def train_epoch(self, pairs: Sequence[Pair], epoch: int, on_step: Callable[[int, int], None]) -> float:
-        """Train on every pair once, in an order of this epoch's own, or on what is left of it after `load`.
+    def batches_from(step: int) -> Iterator[Sequence[Pair]]:
+        for number in range(step, in_epoch * settings.epochs):
+            epoch, batch = divmod(number, in_epoch)
+            order = derive_rng(settings.seed, _ORDER, epoch + 1).permutation(len(train))
+            yield [train[each] for each in order[batch * settings.batch_size : (batch + 1) * settings.batch_size]]
 
-        Returns the mean loss a token, NaN when no picture could be read. Raises ModelError when the loss is no number,
-        or memory runs out.
-        """
-        order = derive_rng(self.settings.seed, _ORDER, epoch).permutation(len(pairs))
-        known = self.reader.unreadable
-        # As the reader leaves out a batch of nothing else.
-        batches = [
-            batch
-            for batch in self._cut([pairs[position] for position in order])
-            if any(path not in known for path, _ in batch)
-        ]
-        self.model.train()
-        with deterministic(self.device), memory_explained(self.device, self.settings.batch_size):
-            for pixels, captions in self.reader.batches(batches[self._done :]):
-                torch.manual_seed(derive_seed(self.settings.seed, _NOISE, epoch, self._done))
-                self._set_rate((epoch - 1) * self.steps + self._done)
-                loss, count = self._loss(pixels, captions)
-                self.optimiser.zero_grad(set_to_none=True)
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_(self.model.parameters(), MAX_GRADIENT_NORM)
-                self.optimiser.step()
-                self._done += 1
-                self._total, self._tokens = self._total + float(loss.detach()) * count, self._tokens + count
-                on_step(self._done, self.steps)
-        mean = self._total / self._tokens if self._tokens else math.nan
-        self._done, self._total, self._tokens = 0, 0.0, 0
+    def loss_of(pixels: torch.Tensor, captions: list[str]) -> tuple[torch.Tensor, int]:
+        """Mean loss a token of a batch, and how many tokens that are."""
+        inputs = caption_inputs(processor.tokenizer, text_config, captions, max_tokens=max_tokens)
+        with autocast(device):
+            output = model(pixel_values=pixels.to(device), **{name: each.to(device) for name, each in inputs.items()})
+        return output.loss.float(), int((inputs["labels"][:, 1:] != IGNORED).sum())
+
+    def loss(step: int) -> torch.Tensor | None:
+        nonlocal batches
+        if step % in_epoch == 0:
+            notes.update(total=0.0, tokens=0)
+        batches = batches or reader.batches(batches_from(step))
+        batch = next(batches)
+        notes["unreadable"] = reader.unreadable
+        if batch is None:
+            return None
+        mean, tokens = loss_of(*batch)
+        notes["total"], notes["tokens"] = notes["total"] + float(mean.detach()) * tokens, notes["tokens"] + tokens
         return mean
 
     @torch.no_grad()
-    def validate(self, pairs: Sequence[Pair]) -> float:
-        """Mean loss a token over pairs that are not trained on; NaN when no picture could be read."""
-        self.model.eval()
+    def score() -> float:
+        epoch = budget.done // in_epoch
+        if not notes["tokens"]:
+            raise unreadable_error("training", [path for path, _ in train], reader)
+        model.eval()
         total, tokens = 0.0, 0
-        with memory_explained(self.device, self.settings.batch_size):
-            for pixels, captions in self.reader.batches(self._cut(pairs)):
-                loss, count = self._loss(pixels, captions)
-                total, tokens = total + float(loss) * count, tokens + count
-        return total / tokens if tokens else math.nan
+        cut = (val[start : start + settings.batch_size] for start in range(0, len(val), settings.batch_size))
+        for batch in reader.batches(cut):
+            if batch is not None:
+                mean, count = loss_of(*batch)
+                total, tokens = total + finite_loss(mean, highest) * count, tokens + count
+        if not tokens:
+            raise unreadable_error("validation", [path for path, _ in val], reader)
+        losses = EpochLoss(epoch=epoch, train=notes["total"] / notes["tokens"], val=total / tokens)
+        notes["losses"] = [*notes["losses"][: epoch - 1], dataclasses.asdict(losses)]
+        return -losses.val
 
-    def weights(self) -> dict[str, torch.Tensor]:
-        """A copy of the model's weights, in the computer's own memory."""
-        return {name: value.detach().to("cpu", copy=True) for name, value in self.model.state_dict().items()}
+    class Epochs(training.Listener):
+        def on_start(self, _: int, finished: int, /) -> None:
+            reader.unreadable.update(notes["unreadable"])
+            listener.on_start(settings.epochs, finished // in_epoch)
 
-    def state(self) -> dict[str, Any]:
-        """Everything to go on from."""
-        epoch = {"done": self._done, "total": self._total, "tokens": self._tokens}
-        return {"model": self.weights(), "optimiser": self.optimiser.state_dict(), "epoch": epoch}
+        def on_step(self, step: int, _: float, /) -> None:
+            listener.on_step((step - 1) % in_epoch + 1, in_epoch)
 
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state."""
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        epoch = state["epoch"]
-        self._done, self._total, self._tokens = epoch["done"], epoch["total"], epoch["tokens"]
+        def on_validation(self, _: int, __: float, /, *, is_best: bool) -> None:
+            listener.on_epoch(EpochLoss(**notes["losses"][-1]), is_best=is_best)
 
-    def _cut(self, pairs: Sequence[Pair]) -> list[Sequence[Pair]]:
-        size = self.settings.batch_size
-        return [pairs[start : start + size] for start in range(0, len(pairs), size)]
-
-    def _loss(self, pixels: torch.Tensor, captions: list[str]) -> tuple[Any, int]:
-        """Mean loss a token of a batch, and how many tokens that are."""
-        inputs = caption_inputs(self.tokenizer, self.text_config, captions, max_tokens=self.max_tokens)
-        with autocast(self.device):
-            output = self.model(
-                pixel_values=pixels.to(self.device),
-                input_ids=inputs["input_ids"].to(self.device),
-                attention_mask=inputs["attention_mask"].to(self.device),
-                labels=inputs["labels"].to(self.device),
-            )
-        loss = output.loss.float()
-        finite(loss, self.learning_rate)
-        return loss, int((inputs["labels"][:, 1:] != IGNORED).sum())
-
-    def _set_rate(self, step: int) -> None:
-        total = self.steps * self.settings.epochs
-        share = rate_share(step, total, max(1, round(WARMUP_SHARE * total)))
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.learning_rate * share
+    optimizer = torch.optim.AdamW(decay_groups(model.parameters(), settings.weight_decay), lr=highest)
+    player = Player(
+        modules={"model": model},
+        loss=loss,
+        optimizer=optimizer,
+        scheduler=cosine_schedule(
+            optimizer, in_epoch * settings.epochs, max(1, round(WARMUP_SHARE * in_epoch * settings.epochs))
+        ),
+        max_gradient_norm=MAX_GRADIENT_NORM,
+    )
+    history = training.train(
+        [player],
+        budget,
+        seed=settings.seed,
+        position=(_NOISE,),
+        device=device,
+        batch_size=settings.batch_size,
+        score=score,
+        score_every=in_epoch,
+        patience=settings.patience,
+        checkpoint=checkpoint,
+        made_from=made_from,
+        checkpoint_every=in_epoch,
+        notes=notes,
+        listener=Epochs(),
+    )
+    return tuple(EpochLoss(**each) for each in notes["losses"]), history.best_step // in_epoch
 
 
-def default_learning_rate(model: Any) -> float:
-    """The highest rate for a model of this size."""
+def learning_rate(model: Any, settings: CaptionerSettings) -> float:
+    """The highest rate of the schedule, by the size of the model where the settings leave it open."""
     small = sum(parameter.numel() for parameter in model.parameters()) < SMALL_PARAMETERS
-    return SMALL_LEARNING_RATE if small else LEARNING_RATE
+    return settings.learning_rate or (SMALL_LEARNING_RATE if small else LEARNING_RATE)
+
+
+def unreadable_error(side: str, pictures: Sequence[Path], reader: PictureReader) -> DatasetError:
+    """What is raised where no picture of a side can be read."""
+    path, reason = next(
+        (path, reader.unreadable[name]) for path in pictures if (name := reader.name(path)) in reader.unreadable
+    )
+    expected = f"none of the {len({*pictures})} {side} pictures can be read; the first: {reason}"
+    return DatasetError([Fault(file=str(path), expected=expected)])

@@ -175,7 +175,7 @@ def _run_job(
         {
             "losses": history.losses,
             "validations": history.validations,
-            "best_step": history.best[0] if settings.patience is not None else len(history.losses),
+            "best_step": history.best_step if settings.patience is not None else len(history.losses),
             "train_counts": real.counts(),
         }
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,43 +14,23 @@ from detection.classifier.crops import Crops
 from detection.classifier.models import Classifier
 from detection.classifier.scores import score_predictions
 from detection.classifier.settings import ClassifierSettings
-from detection.optimisation import (
-    Checkpoints,
-    decayed_groups,
-    deterministic,
-    finite,
-    memory_explained,
-    placed,
-    rate_share,
-    read_checkpoint,
-    save_checkpoint,
-)
 from generator.foundation.device import autocast
-from generator.foundation.seeds import derive_seed
+from generator.foundation.training import (
+    Budget,
+    History,
+    Listener,
+    Player,
+    cosine_schedule,
+    decay_groups,
+    to_channels_last,
+)
+from generator.foundation.training import train as train_players
 
 MAX_GRADIENT_NORM = 5.0
 # Keeps a few crops, seen hundreds of times, from being learnt with ever growing weights (Szegedy et al. 2016).
 LABEL_SMOOTHING = 0.05
 # Position below a training's seed; 0 and 1 are those of batches.py.
 _NOISE = 2
-
-
-@dataclass(slots=True, kw_only=True)
-class History:
-    """How a training went: the loss of every step, and (step, macro F1) of every validation."""
-
-    losses: list[float] = field(default_factory=list)
-    validations: list[tuple[int, float]] = field(default_factory=list)
-
-    @property
-    def best(self) -> tuple[int, float]:
-        """First step with the best validation; (0, -1.0) before the first."""
-        return max(self.validations, key=lambda each: (each[1], -each[0]), default=(0, -1.0))
-
-    def is_over(self, settings: ClassifierSettings) -> bool:
-        """Say whether all steps are trained, or it has not become better for `patience` validations."""
-        waited = sum(step > self.best[0] for step, _ in self.validations)
-        return len(self.losses) >= settings.steps or (settings.patience is not None and waited >= settings.patience)
 
 
 def train(
@@ -67,72 +46,55 @@ def train(
 ) -> History:
     """Train a classifier, from the beginning or from its checkpoint; leaves the weights to keep in `model`.
 
-    With `settings.patience` those are the best on `validation`, else the last. `made_from` is what decides the course:
-    a checkpoint of another training is refused. With `checkpoint`, SIGINT and SIGTERM end it after a step, which is
-    kept there. Raises Stopped then, and ModelError when the loss is no number or memory runs out.
+    With `settings.patience` those are the best by macro F1 on `validation`, else the last; see
+    generator/foundation/training.py, also for what is raised.
     """
-    placed(model, device)
+    to_channels_last(model, device)
     highest = settings.learning_rate or model.spec.learning_rate
-    optimiser = torch.optim.AdamW(decayed_groups(model.parameters(), settings.weight_decay), lr=highest)
-    history, best = History(), dict[str, torch.Tensor]()
-    state = read_checkpoint(checkpoint, made_from, device) if checkpoint is not None else None
-    if state is not None:
-        model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
-        history = History(losses=state["losses"], validations=[(step, score) for step, score in state["validations"]])
-        best = state["best"]
+    optimizer = torch.optim.AdamW(decay_groups(model.parameters(), settings.weight_decay), lr=highest)
 
-    def save() -> None:
-        assert checkpoint is not None
-        whole = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "best": best}
-        save_checkpoint(checkpoint, made_from, {**whole, "losses": history.losses, "validations": history.validations})
+    def loss(step: int) -> torch.Tensor:
+        pixels, labels = batches.batch(step)
+        with autocast(device):
+            logits = model(to_tensor(pixels, device))
+        wanted = torch.from_numpy(labels).to(device)
+        return torch.nn.functional.cross_entropy(logits.float(), wanted, label_smoothing=LABEL_SMOOTHING)
 
-    with (
-        deterministic(device),
-        memory_explained(device, settings.batch_size),
-        Checkpoints(save if checkpoint is not None else None) as checkpoints,
-    ):
-        while not history.is_over(settings):
-            step = len(history.losses)
-            for group in optimiser.param_groups:
-                group["lr"] = highest * rate_share(step, settings.steps, settings.warmup_steps)
-            torch.manual_seed(derive_seed(batches.seed, _NOISE, step))
-            history.losses.append(_train_step(model, optimiser, batches.batch(step), device, highest))
-            step += 1
-            if validation is not None and (step % settings.validate_every == 0 or step == settings.steps):
-                probabilities = predict(model, validation, settings.margin)
-                scores = score_predictions(validation.labels, probabilities, len(model.classes))
-                history.validations.append((step, float(scores.macro_f1)))
-                if settings.patience is not None and history.best[0] == step:
-                    best = {name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items()}
-            on_step(step, history.losses[-1])
-            checkpoints.after_step(is_due=step % settings.checkpoint_every == 0 or history.is_over(settings))
-    if best:
-        model.load_state_dict(best)
-    model.eval()
-    return history
+    def score(crops: Crops) -> float:
+        probabilities = predict(model, crops, settings.margin)
+        return float(score_predictions(crops.labels, probabilities, len(model.classes)).macro_f1)
 
-
-def _train_step(
-    model: Classifier,
-    optimiser: torch.optim.Optimizer,
-    batch: tuple[np.ndarray, np.ndarray],
-    device: torch.device,
-    learning_rate: float,
-) -> float:
-    model.train()
-    pixels, labels = batch
-    with autocast(device):
-        logits = model(to_tensor(pixels, device))
-    loss = torch.nn.functional.cross_entropy(
-        logits.float(), torch.from_numpy(labels).to(device), label_smoothing=LABEL_SMOOTHING
+    player = Player(
+        modules={"model": model},
+        loss=loss,
+        optimizer=optimizer,
+        scheduler=cosine_schedule(optimizer, settings.steps, settings.warmup_steps),
+        max_gradient_norm=MAX_GRADIENT_NORM,
     )
-    value = finite(loss, learning_rate)
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)
-    optimiser.step()
-    return value
+    return train_players(
+        [player],
+        Budget(steps=settings.steps),
+        seed=batches.seed,
+        position=(_NOISE,),
+        device=device,
+        batch_size=settings.batch_size,
+        score=None if validation is None else lambda: score(validation),
+        score_every=settings.validate_every,
+        patience=settings.patience,
+        keep_best=settings.patience is not None,
+        checkpoint=checkpoint,
+        made_from=made_from,
+        checkpoint_every=settings.checkpoint_every,
+        listener=_Steps(on_step),
+    )
+
+
+class _Steps(Listener):
+    def __init__(self, on_step: Callable[[int, float], None]):
+        self._on_step = on_step
+
+    def on_step(self, step: int, loss: float, /) -> None:
+        self._on_step(step, loss)
 
 
 @torch.no_grad()

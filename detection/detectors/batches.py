@@ -70,6 +70,7 @@ class BatchSource(Dataset[Batch | tuple[Fault, ...]]):
             sampler=range(first, self._settings.steps),
             num_workers=self._settings.workers,
             worker_init_fn=_start_worker,
+            generator=torch.Generator(),  # by default it draws from the one that the model draws from
         )
         for found in loader:
             if not isinstance(found, Batch):

@@ -20,11 +20,11 @@ from detection.detectors.model_folder import ModelCard, write_card
 from detection.detectors.pictures import CACHE_BYTES, PictureStore, resize
 from detection.detectors.pretrained import load_pretrained
 from detection.detectors.settings import FitSettings
-from detection.detectors.training import Training, as_input, copied, identity
+from detection.detectors.training import as_input, copied, identity, train_detector
 from detection.detectors.types import Detections, FitListener, FitResult, TrainingMix
-from detection.optimisation import deterministic, in_smaller_batches, memory_explained, placed
 from generator.foundation.errors import ModelError, ModelNotFoundError
 from generator.foundation.storage import make_folder, translate_os_errors, write_bytes
+from generator.foundation.training import deterministic, in_smaller_batches, out_of_memory_explained, to_channels_last
 
 WEIGHTS = "model.safetensors"
 _PREDICT_BATCH = 16
@@ -47,7 +47,7 @@ class TorchvisionDetector:
         self._input_wh = card.options.input_wh
         self._architecture = architecture or ARCHITECTURES[card.name]
         self._device = device
-        self.model = placed(self._architecture.build(len(card.categories), self._input_wh), device)
+        self.model = to_channels_last(self._architecture.build(len(card.categories), self._input_wh), device)
 
     def load_pretrained(self) -> None:
         """Take the weights that the options name. Raises ModelError when they cannot be had or do not fit."""
@@ -67,29 +67,31 @@ class TorchvisionDetector:
         self._check(mix, validation)
         before = copied(self.model)
         trained = [each for each in self.model.parameters() if each.requires_grad]
-        training = Training(
-            self.model,
-            mix,
-            settings,
-            PictureStore(
-                self._input_wh,
-                with_masks=self._architecture.gives_masks,
-                cache_bytes=CACHE_BYTES // max(1, settings.workers),  # each process has a store of its own
-            ),
-            seed=seed,
-            device=self._device,
-            frozen=self._frozen_parts(settings),
-            score=None if validation is None else self._scorer(validation),
-        )
         made_from: dict[str, Any] = {}
         if checkpoint is not None:
             made_from = {
                 "model": self._card.name,
-                "options": self._card.options.model_dump_json(),
+                "options": self._card.options.model_dump(mode="json"),
                 **identity(mix, validation, settings, before, seed=seed, device=self._device),
             }
         try:
-            return training.run(checkpoint, made_from, listener or FitListener())
+            return train_detector(
+                self.model,
+                mix,
+                settings,
+                PictureStore(
+                    self._input_wh,
+                    with_masks=self._architecture.gives_masks,
+                    cache_bytes=CACHE_BYTES // max(1, settings.workers),  # each process has a store of its own
+                ),
+                seed=seed,
+                device=self._device,
+                frozen=self._frozen_parts(settings),
+                score=None if validation is None else self._scorer(validation),
+                checkpoint=checkpoint,
+                made_from=made_from,
+                listener=listener or FitListener(),
+            )
         except BaseException:
             self.model.load_state_dict(before)
             raise
@@ -158,7 +160,7 @@ class TorchvisionDetector:
     def _find(self, images: Sequence[np.ndarray], *, with_masks: bool) -> list[dict[str, torch.Tensor]]:
         """What the model says of images (H, W, 3) of its size, in their pixels; of fewer at once if memory is short."""
         self.model.eval()
-        with torch.inference_mode(), deterministic(self._device), memory_explained(self._device, 1):
+        with torch.inference_mode(), deterministic(self._device), out_of_memory_explained(self._device, 1):
             return in_smaller_batches(lambda part: self._answers(part, with_masks=with_masks), images)
 
     def _answers(self, images: Sequence[np.ndarray], *, with_masks: bool) -> list[dict[str, torch.Tensor]]:

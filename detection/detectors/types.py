@@ -33,6 +33,23 @@ class Detections:
         boxes[:, 2:] -= boxes[:, :2]
         return boxes
 
+    def choose(self, which: np.ndarray | slice) -> Detections:
+        """Keep some of them, by their positions or by a mask (N,) bool."""
+        return Detections(
+            boxes_xyxy=self.boxes_xyxy[which],
+            labels=self.labels[which],
+            scores=self.scores[which],
+            masks=None if self.masks is None else self.masks[which],
+        )
+
+    def confident(self, min_score: float) -> Detections:
+        """Keep what was found with this score or a better one."""
+        return self.choose(self.scores >= min_score)
+
+    def counts(self, categories: Sequence[str]) -> dict[str, int]:
+        """How many of each category were found."""
+        return {name: int((self.labels == number).sum()) for number, name in enumerate(categories, start=1)}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrainingMix:

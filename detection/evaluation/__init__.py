@@ -1,1 +1,1 @@
-"""What a detector is worth on a data set: figures, curves, the worst pictures, resampled scores."""
+"""Figures for what was found against labels: mistakes, masks, and how much of a difference is luck."""

@@ -12,8 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from detection.calibration.boxes import BoxMode
 from detection.detectors.settings import FitSettings, ModelOptions
 from generator.foundation.seeds import MAX_SEED
-from generator.foundation.typed_yaml import fill_model
-from generator.foundation.yaml_lines import read_yaml
+from generator.foundation.typed_yaml import fill_model, read_yaml
 
 Arm = Literal["real", "copy_paste", "synthetic", "calibrated", "refined", "refined_copy_paste", "mixed"]
 

@@ -17,11 +17,12 @@ from detection.datasets.read import open_rgb
 from detection.datasets.types import DetectionDataset
 from detection.detectors.types import Detections
 from detection.evaluation.bootstrap import ResampledAp
-from detection.evaluation.drawing import draw_mistakes, pixel_box
 from detection.evaluation.mistakes import best_working_point, find_mistakes, match_pictures
 from detection.experiment.config import ARMS, PAINTED_ARMS, Arm, ExperimentConfig
 from detection.experiment.results import Cell
 from detection.experiment.verdict import ValueCurve, arm_name
+from detection.inference.drawing import pixel_box
+from detection.inference.report import draw_mistakes
 from detection.proof.pages import PLOT_STYLE, to_png
 from generator.dataset.pictures import category_colours, draw_boxes, spread, tile
 from generator.foundation.storage import atomic_writer, write_bytes

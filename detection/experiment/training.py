@@ -19,12 +19,12 @@ from detection.datasets.types import DetectionDataset
 from detection.detectors.registry import load_detector, make_detector
 from detection.detectors.types import Detector, FitListener, TrainingMix
 from detection.evaluation.bootstrap import ResampledAp, draw_resamples
-from detection.evaluation.finding import find_objects
 from detection.experiment.config import Arm
 from detection.experiment.copy_paste import paste_pictures
 from detection.experiment.jobs import PASTING, RESAMPLING, TRAINING, Job, Materials
 from detection.experiment.pictures import write_sheet
 from detection.experiment.results import CHECKPOINT, MODEL, PASTED, SCHEMA_VERSION, TrialFolder
+from detection.inference.finding import find_objects
 from generator.foundation.processes import Say
 from generator.foundation.seeds import derive_seed
 from generator.foundation.storage import make_folder

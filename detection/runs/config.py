@@ -9,8 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from detection.detectors.settings import FitSettings, ModelOptions
-from generator.foundation.typed_yaml import Model, fill_model
-from generator.foundation.yaml_lines import Lines, read_yaml
+from generator.foundation.typed_yaml import Lines, Model, fill_model, read_yaml
 
 DEFAULT_DETECTOR = "retinanet_small"
 # Of the run that it refines: the shares of its steps and its rate, and how often to look at the validation pictures.

@@ -7,7 +7,7 @@ checkpoint/          while it trains, to go on from; gone when finished
 model/               the detector, as `Detector.save` writes it
 losses.csv, loss.png loss of every step and AP on the validation pictures
 scores.json          scores of the kept weights on the validation pictures; written last: finished
-mask_scores.json, overlays.png   of a segmenter, see segmenter/train.py
+mask_scores.json, overlays.png   of a segmenter, see segmenter.py
 """
 
 from __future__ import annotations
@@ -19,18 +19,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
 from detection.detectors.model_folder import CARD
 from detection.detectors.types import Detector, FitResult
-from detection.runs.plot import draw_losses, losses_csv
 from generator.foundation.errors import ModelNotFoundError, RunMismatchError, StorageError
 from generator.foundation.run_folder import CLASSIFIER, DETECTOR_RUN, add_kind, kind_of
-from generator.foundation.storage import read_json, remove, sha256_of, translate_os_errors, write_bytes, write_json
+from generator.foundation.storage import (
+    atomic_folder,
+    read_json,
+    remove,
+    sha256_of,
+    translate_os_errors,
+    write_bytes,
+    write_json,
+)
 
 RUN, DATA, CHECKPOINT, MODEL = "run.json", "data.csv", "checkpoint", "model"
 LOSSES, PLOT, SCORES = "losses.csv", "loss.png", "scores.json"
 MASK_SCORES, OVERLAYS = "mask_scores.json", "overlays.png"
-# Not `.part`, which are files that any run removes.
-_UNFINISHED_MODEL = ".model.unfinished"
+_STYLE: Any = {"text.parse_math": False, "font.size": 9}
+# Steps that the drawn loss is averaged over: single batches hide the course behind their noise.
+_WINDOWS = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,52 +55,29 @@ class UsedPicture:
     sha256: str
 
 
-class RunFolder:
-    """A folder for one training; `identity` is what another must agree in to go on with it, as run.json keeps it."""
+def begin_run(out: Path, about: Mapping[str, Any], used: Iterable[UsedPicture]) -> None:
+    """Write run.json and data.csv, unless they are there. Raises StorageError."""
+    if not (out / RUN).exists():
+        DETECTOR_RUN.begin(out, about)
+    if not (out / DATA).exists():
+        write_bytes(out / DATA, _to_csv(used))
 
-    def __init__(self, path: Path, identity: Mapping[str, Any]):
-        self.path = path
-        self.identity = identity
 
-    @property
-    def checkpoint(self) -> Path:
-        """Folder for the detector's own checkpoint."""
-        return self.path / CHECKPOINT
+def finish_run(out: Path, detector: Detector, result: FitResult, scores: Mapping[str, Any]) -> None:
+    """Write the model, the losses and, last, scores.json. Raises StorageError."""
+    with atomic_folder(out / MODEL) as folder:
+        detector.save(folder)
+    write_bytes(out / LOSSES, losses_csv(result))
+    write_bytes(out / PLOT, draw_losses(result))
+    write_json(out / SCORES, {"schema_version": DETECTOR_RUN.version, **scores})
+    remove(out / CHECKPOINT)
 
-    def check(self, *, overwrite: bool) -> dict[str, Any] | None:
-        """Look whose folder it is; returns scores.json when the same run is finished, None when it is not.
 
-        Raises what `FolderKind.check` does, and RunMismatchError where the model of a finished run is missing.
-        """
-        if not DETECTOR_RUN.check(self.path, self.identity, overwrite=overwrite):
-            return None
-        if not (self.path / MODEL / CARD).is_file():
-            raise RunMismatchError(f"{self.path / MODEL} is damaged: {CARD} is missing; --overwrite starts again")
-        return read_json(self.path / SCORES)
-
-    def begin(self, about: Mapping[str, Any], used: Iterable[UsedPicture]) -> None:
-        """Write run.json, with `about` for people to read, and data.csv, unless they are there. Raises StorageError."""
-        if not (self.path / RUN).exists():
-            DETECTOR_RUN.begin(self.path, {**about, **self.identity})
-        if not (self.path / DATA).exists():
-            write_bytes(self.path / DATA, _to_csv(used))
-
-    def finish(self, detector: Detector, result: FitResult, scores: Mapping[str, Any]) -> None:
-        """Write the model, the losses and, last, scores.json. Raises StorageError."""
-        part, place = self.path / _UNFINISHED_MODEL, self.path / MODEL
-        remove(part)
-        detector.save(part)
-        remove(place)
-        with translate_os_errors(place):
-            part.rename(place)
-        write_bytes(self.path / LOSSES, losses_csv(result))
-        write_bytes(self.path / PLOT, draw_losses(result))
-        write_json(self.path / SCORES, {"schema_version": DETECTOR_RUN.version, **scores})
-        self.remove_checkpoint()
-
-    def remove_checkpoint(self) -> None:
-        """Remove what only an unfinished run needs. Raises StorageError."""
-        remove(self.checkpoint)
+def read_scores(out: Path) -> dict[str, Any]:
+    """Read scores.json of a finished run. Raises RunMismatchError where its model is gone, StorageError."""
+    if not (out / MODEL / CARD).is_file():
+        raise RunMismatchError(f"{out / MODEL} is damaged: {CARD} is missing; --overwrite starts again")
+    return read_json(out / SCORES)
 
 
 def find_model(path: Path) -> Path:
@@ -131,6 +121,50 @@ def digests_of(path: Path) -> dict[str, str]:
     with translate_os_errors(path):
         files = sorted(path.iterdir()) if path.is_dir() else [path]
         return {file.name: f"sha256:{sha256_of(file)}" for file in files if file.is_file()}
+
+
+def losses_csv(result: FitResult) -> bytes:
+    """One row a step: its loss, and AP on the validation pictures where they were scored after it."""
+    scored = dict(result.validations)
+    rows = [
+        f"{step},{loss:.6g},{scored[step]:.6g}" if step in scored else f"{step},{loss:.6g},"
+        for step, loss in enumerate(result.losses, start=1)
+    ]
+    return "\n".join(["step,loss,validation_ap", *rows, ""]).encode()
+
+
+def draw_losses(result: FitResult) -> bytes:
+    """Draw the loss over the steps, its running mean, and AP on the validation pictures, as a PNG file."""
+    losses = np.array(result.losses)
+    steps = np.arange(1, len(losses) + 1)
+    window = max(1, len(losses) // _WINDOWS)
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(6.4, 4.0), dpi=150, layout="constrained")
+        axes = figure.subplots()
+        axes.plot(steps, losses, color="C0", alpha=0.25, lw=0.8)
+        mean = np.convolve(losses, np.ones(window) / window, mode="valid")
+        label = f"loss, mean of {window} steps" if window > 1 else "loss"
+        axes.plot(steps[window - 1 :], mean, color="C0", label=label)
+        axes.set_xlabel("step")
+        axes.set_ylabel("training loss")
+        axes.set_ylim(bottom=0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        lines = axes.get_lines()[1:]
+        if result.validations:
+            right = axes.twinx()
+            places, scores = zip(*result.validations, strict=True)
+            right.plot(places, scores, marker=".", color="C1", label="validation AP")
+            best = dict(result.validations)[result.best_step]
+            right.plot([result.best_step], [best], "o", ms=10, mfc="none", color="black", label="kept weights")
+            right.set_ylabel("AP 0.50:0.95 on validation pictures")
+            right.set_ylim(0, 1)
+            lines += right.get_lines()
+        axes.legend(handles=lines)
+        buffer = io.BytesIO()
+        # Without a version in it, equal runs give equal bytes.
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
 
 
 def _to_csv(used: Iterable[UsedPicture]) -> bytes:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import OneCycleLR
 
 from generator.audit.patches import Patches
 from generator.foundation.seeds import derive_seed
+from generator.foundation.training import Budget, Player, one_thread, train
 
 _STEPS, _BATCH, _RATE, _WARMUP = 300, 64, 2e-3, 20
 _WIDTHS = (24, 32, 48)
@@ -41,41 +41,40 @@ class PatchNet(nn.Module):
 
 
 def fit_and_judge(
-    patches: Patches, labels: np.ndarray, train: np.ndarray, test: np.ndarray, *, seed: int
+    patches: Patches, labels: np.ndarray, learned: np.ndarray, test: np.ndarray, *, seed: int
 ) -> np.ndarray:
-    """Learn from the patches `train` (positions) with their labels (N,) and judge those of `test`: logits (T,).
+    """Learn from the patches `learned` (positions) with their labels (N,) and judge those of `test`: logits (T,).
 
     One thread and a seed of its own: the same patches give the same judgement.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, 0))
             net = PatchNet()
-        _fit(net, patches, labels, train, np.random.default_rng(derive_seed(seed, 1)))
+        _fit(net, patches, labels, learned, seed=seed)
         return _judge(net, patches, test)
-    finally:
-        torch.set_num_threads(threads)
 
 
-def _fit(net: PatchNet, patches: Patches, labels: np.ndarray, train: np.ndarray, rng: np.random.Generator) -> None:
-    optimiser = torch.optim.AdamW(net.parameters(), _RATE, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=_STEPS, pct_start=_WARMUP / _STEPS)
-    net.train()
-    order = np.concatenate([rng.permutation(train) for _ in range(1 + _STEPS * _BATCH // max(len(train), 1))])
-    for step in range(_STEPS):
+def _fit(net: PatchNet, patches: Patches, labels: np.ndarray, learned: np.ndarray, *, seed: int) -> None:
+    rng = np.random.default_rng(derive_seed(seed, 1))
+    order = np.concatenate([rng.permutation(learned) for _ in range(1 + _STEPS * _BATCH // max(len(learned), 1))])
+    optimizer = torch.optim.AdamW(net.parameters(), _RATE, weight_decay=0.05)
+
+    def loss(step: int) -> torch.Tensor:
         chosen = order[step * _BATCH : (step + 1) * _BATCH]
         pixels, known = patches.pixels[chosen], patches.known[chosen]
         if rng.random() < 0.5:  # left and right mean nothing; up and down do
             pixels, known = pixels[:, :, ::-1], known[:, :, ::-1]
-        logits = net(_as_input(pixels, known))
         wanted = torch.from_numpy(labels[chosen]).float()
-        loss: Any = nn.functional.binary_cross_entropy_with_logits(logits, wanted)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
+        return nn.functional.binary_cross_entropy_with_logits(net(_as_input(pixels, known)), wanted)
+
+    player = Player(
+        modules={"net": net},
+        loss=loss,
+        optimizer=optimizer,
+        scheduler=OneCycleLR(optimizer, _RATE, total_steps=_STEPS, pct_start=_WARMUP / _STEPS),
+    )
+    train([player], Budget(steps=_STEPS), seed=seed, device=torch.device("cpu"), batch_size=_BATCH)
 
 
 def _judge(net: PatchNet, patches: Patches, test: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import torch
 
 from generator.config import Config
 from generator.foundation.errors import ModelError
-from generator.foundation.threads import count_cores
+from generator.foundation.processes import count_cores
 
 # What a process needs on a GPU, with Stable Diffusion and the models that verify; of one GPU so many share it at most:
 # while one blends, labels and writes, another one paints.

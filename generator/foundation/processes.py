@@ -1,6 +1,7 @@
 """Processes that do jobs side by side, each on so many threads, so that numbers do not depend on how many there are.
 
-A process that ends by itself (a kill, memory) is replaced, if the caller allows it, and its job done again.
+A process that ends by itself (a kill, memory) is replaced, if the caller allows it, and its job done again. Libraries
+read their number of threads when they are imported, so this module imports none of them.
 """
 
 from __future__ import annotations
@@ -20,12 +21,40 @@ from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
+import psutil
+
 from generator.foundation.errors import BoxpaintError, ModelError
 
 # Seconds between two words of a process about how far it is.
 _BETWEEN_WORDS_S = 0.5
 _MEMORY = "memory may have run out: try fewer workers"
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+CORES = "BOXPAINT_CORES"
+# Threads of OpenMP spin while they wait, for milliseconds by default: beside other work they burn the time that the
+# thread which they wait for needs. GNU's is read by PyPI's torch for Linux, the other one elsewhere.
+_WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "2000"}
+
+
+def leave_room() -> None:
+    """Let this process, and those it starts, compute on half of the cores, and sleep soon where a thread waits.
+
+    A step ends with its slowest thread. With as many threads as cores, whatever else runs holds all of them up; with
+    half, they find free cores. The number does not follow the load: it decides the last bits of a training. What
+    OMP_NUM_THREADS and its like say already stays. Painting has a process for each core nevertheless: `count_cores`.
+    """
+    for name, value in _WAITING.items():
+        os.environ.setdefault(name, value)
+    if "OMP_NUM_THREADS" not in os.environ:
+        cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+        if hasattr(os, "sched_getaffinity"):
+            cores = min(cores, len(os.sched_getaffinity(0)))
+        os.environ[CORES] = str(cores)
+        os.environ["OMP_NUM_THREADS"] = str(max(1, cores // 2))
+
+
+def count_cores(threads: int) -> int:
+    """Cores that may be used: those that `leave_room` found, else as many as the `threads` that torch computes with."""
+    return int(os.environ.get(CORES) or threads)
 
 
 class NamedJob(Protocol):
@@ -179,7 +208,6 @@ class Workers(Generic[Job]):
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_work, args=(theirs, self._threads))
-        # Libraries read their number of threads when they are imported.
         own = self._environments[rank] if self._environments else {}
         variables = {**dict.fromkeys(_THREADS, str(self._threads)), **own}
         with _variables(variables), _deaf_to_interrupts():
@@ -280,7 +308,7 @@ def _send(connection: Connection, what: Any) -> None:
 
 
 def _end_with_parent() -> None:
-    """Go on for nobody no longer: a parent that was killed takes no process with it."""
+    """Exit when the parent dies, killed too."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])

@@ -40,6 +40,7 @@ class StopRequest:
     def __init__(self, after: str) -> None:
         self.number: int | None = None
         self._after = after
+        self._is_at_once = False
 
     def __call__(self) -> bool:
         """Say whether to stop."""
@@ -51,16 +52,24 @@ class StopRequest:
             raise Stopped(self.number)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if multiprocessing.parent_process() is not None:
-            # Ended by its parent, perhaps by the whole group's signal, too: what must end at once is killed.
-            self.number = number
-            return
-        if self.number is not None:
+        is_first, self.number = self.number is None, self.number or number
+        # Ended by its parent, a process may get the whole group's signal, too: what must end at once is killed.
+        is_child = multiprocessing.parent_process() is not None
+        if (is_first and self._is_at_once) or not (is_first or is_child):
             raise Stopped(number)
-        self.number = number
-        # Not through rich: the signal may have come in the middle of its own printing.
-        with contextlib.suppress(OSError):
-            os.write(_STDERR, f"\nstopping {self._after} (Ctrl-C again: at once)\n".encode())
+        if is_first and not is_child:
+            # Not through rich: the signal may have come in the middle of its own printing.
+            with contextlib.suppress(OSError):
+                os.write(_STDERR, f"\nstopping {self._after} (Ctrl-C again: at once)\n".encode())
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Let the first signal raise Stopped where it comes, for the length of a block that may be done again."""
+        self._is_at_once = True
+        try:
+            yield
+        finally:
+            self._is_at_once = False
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[StopRequest]:

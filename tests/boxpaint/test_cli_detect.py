@@ -213,8 +213,11 @@ MISTAKES = [
     (["predict", "runs/first", "real/annotations"], ["no pictures are in it"]),
     (["evaluate", "runs/first", "real", "--split", "moon"], ["no split 'moon'"]),
     (["evaluate", "runs/first", "other"], ["no category 'red', 'blue'", "its categories: moon"]),
-    (["evaluate", "runs/first", "real", "--out", "painted"], ["painted holds something else"]),
-    (["evaluate", "runs/first", "real", "--out", "mine", "--overwrite"], ["mine holds something else (report.html)"]),
+    (["evaluate", "runs/first", "real", "--out", "painted"], ["painted is not the result of boxpaint evaluate"]),
+    (
+        ["evaluate", "runs/first", "real", "--out", "mine", "--overwrite"],
+        ["mine is not the result of boxpaint evaluate: it holds report.html"],
+    ),
 ]
 
 

@@ -54,6 +54,17 @@ def test_a_set_in_another_form_is_imported_first(terminal: Terminal) -> None:
     assert "coco:real/annotations/instances_train.json#weiße Zelle" in Path("mine/classes.csv").read_text("utf-8")
 
 
+def test_what_was_imported_for_nothing_is_gone_again(terminal: Terminal) -> None:
+    write(Path("yolo/images/1.png"), encode(draw(1), "PNG"))
+    write(Path("yolo/labels/1.txt"), "")
+    write(Path("yolo/data.yaml"), "names: [cell]\ntrain: images\n")
+    write(Path("mine/notes.txt"), "mine")
+    for folder, left in (("mine", ["notes.txt"]), ("new", None)):
+        code, _, errors = terminal.boxpaint("init", folder, "--from", "yolo")
+        assert (code, "no picture of it has a box to measure" in errors) == (2, True)
+        assert (sorted(path.name for path in Path(folder).iterdir()) if Path(folder).exists() else None) == left
+
+
 WRONG = {
     "both": (["--from", "real", "--scenario", "safari"], "exclude each other"),
     "missing": (["--from", "gone"], "gone"),

@@ -202,7 +202,7 @@ def test_a_mistake_in_a_training_is_one_message_and_exit_code_2(
         (["RUN", "DISCS/annotations"], ["annotations", "no pictures are in it"]),
         (["RUN", "DISCS:nosplit"], ["there is no split 'nosplit'"]),
         (["RUN", "DISCS", "--rename", "red=green"], ["has no category 'red'", "--rename OLD=NEW"]),
-        (["RUN", "DISCS", "--out", "DISCS"], ["holds something else", "--out"]),
+        (["RUN", "DISCS", "--out", "DISCS"], ["is not the result of boxpaint segment", "--out"]),
     ],
 )
 def test_a_mistake_in_a_segmentation_is_one_message_and_exit_code_2(

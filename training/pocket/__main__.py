@@ -108,7 +108,7 @@ def _train(
     names: list[str], data: Path, captions: Path, out: Path, minutes: float | None, seed: int, device: str
 ) -> None:
     from generator.foundation.device import choose_device
-    from training.pocket.loop import Budget
+    from training.pocket.loop import Session
     from training.pocket.parts import (
         Sources,
         is_finished,
@@ -128,7 +128,7 @@ def _train(
             console.print(f"{name}: finished before; remove {numbers_file(out, name)} to train it again")
         else:
             train_part(
-                out, name, given, Budget(minutes=minutes or MINUTES[name], seed=seed, device=where), console.print
+                out, name, given, Session(minutes=minutes or MINUTES[name], seed=seed, device=where), console.print
             )
     _print_table(out, {name: read_numbers(out, name) for name in parts_in(out)})
 

@@ -21,7 +21,7 @@ from generator.foundation.seeds import derive_rng
 from training.pocket.crops import CELL_KINDS, Crop, held_out_crops, training_crop
 from training.pocket.grammar import name_cell
 from training.pocket.identity import identify
-from training.pocket.loop import Budget, Player, fit
+from training.pocket.loop import Learner, Session, fit
 from training.pocket.smears import BACKGROUND, measure_limits, read_smears, with_attributes
 from training.pocket.texts import OBJECT_KINDS, domain_line, read_captions
 
@@ -53,32 +53,32 @@ def made_from(data: Path, captions: Path, recipe: BlipRecipe, seed: int) -> dict
 
 
 def train(
-    data: Path, captions: Path, out: Path, recipe: BlipRecipe, budget: Budget, *, say: Callable[[str], None]
+    data: Path, captions: Path, out: Path, recipe: BlipRecipe, session: Session, *, say: Callable[[str], None]
 ) -> None:
     """Train on the training and validation photos and save to `out`."""
     smears = read_smears(data, ("train", "val"))
     smears = with_attributes(smears, measure_limits(smears))
-    tokenizer = _tokenizer(read_captions(captions), recipe, budget.seed)
-    origin = made_from(data, captions, recipe, budget.seed)
+    tokenizer = _tokenizer(read_captions(captions), recipe, session.seed)
+    origin = made_from(data, captions, recipe, session.seed)
     processor = BlipImageProcessor(size={"height": recipe.side_px, "width": recipe.side_px})
-    torch.manual_seed(budget.seed)
+    torch.manual_seed(session.seed)
     model: Any = BlipForConditionalGeneration(_config(recipe, tokenizer))
-    model.to(budget.device)
+    model.to(session.device)
     text_config = model.config.text_config
 
     def loss(rng: np.random.Generator, _progress: float) -> torch.Tensor:
         crops = [training_crop(smears, recipe.side_px, rng, kinds=KINDS) for _ in range(recipe.batch_size)]
         pixels = processor([crop.pixels for crop in crops], return_tensors="pt")["pixel_values"]
         inputs = caption_inputs(tokenizer, text_config, [caption_of(crop) for crop in crops], max_tokens=MAX_TOKENS)
-        with autocast(budget.device):
+        with autocast(session.device):
             output = model(
-                pixel_values=pixels.to(budget.device), **{name: t.to(budget.device) for name, t in inputs.items()}
+                pixel_values=pixels.to(session.device), **{name: t.to(session.device) for name, t in inputs.items()}
             )
         return output.loss.float()
 
-    player = Player(modules={"blip": model}, loss=loss, learning_rate=recipe.learning_rate, weight_decay=0.05)
-    trained: Any = fit("blip", [player], budget, out.parent, made_from=origin, say=say)["blip"]
-    trained.half().save_pretrained(out)
+    learner = Learner(modules={"blip": model}, loss=loss, learning_rate=recipe.learning_rate, weight_decay=0.05)
+    fit("blip", [learner], session, out.parent, batch_size=recipe.batch_size, made_from=origin, say=say)
+    model.half().save_pretrained(out)
     BlipProcessor(image_processor=processor, tokenizer=tokenizer).save_pretrained(out)
 
 

@@ -27,7 +27,7 @@ from training.pocket.grammar import (
     scene_caption,
 )
 from training.pocket.identity import identify
-from training.pocket.loop import Budget, Player, fit
+from training.pocket.loop import Learner, Session, fit
 from training.pocket.smears import BACKGROUND, SCENE, measure_limits, read_smears, with_attributes
 from training.pocket.tokenizers import clip_tokenizer
 
@@ -85,31 +85,33 @@ def made_from(data: Path, recipe: ClipRecipe, seed: int) -> dict[str, str]:
     return identify("clip", seed, recipe, files={}, photos=data)
 
 
-def train(data: Path, out: Path, recipe: ClipRecipe, budget: Budget, *, say: Callable[[str], None]) -> None:
+def train(data: Path, out: Path, recipe: ClipRecipe, session: Session, *, say: Callable[[str], None]) -> None:
     """Train on the training and validation photos and save to `out`."""
     smears = read_smears(data, ("train", "val"))
     smears = with_attributes(smears, measure_limits(smears))
-    origin = made_from(data, recipe, budget.seed)
-    tokenizer = clip_tokenizer(recipe.vocabulary, recipe.positions, budget.seed)
+    origin = made_from(data, recipe, session.seed)
+    tokenizer = clip_tokenizer(recipe.vocabulary, recipe.positions, session.seed)
     processor = CLIPImageProcessor(
         size={"shortest_edge": recipe.side_px}, crop_size={"height": recipe.side_px, "width": recipe.side_px}
     )
-    torch.manual_seed(budget.seed)
+    torch.manual_seed(session.seed)
     model: Any = CLIPModel(_config(recipe, tokenizer))
-    model.to(budget.device)
+    model.to(session.device)
 
     def loss(rng: np.random.Generator, _progress: float) -> torch.Tensor:
         crops = [training_crop(smears, recipe.side_px, rng) for _ in range(recipe.batch_size)]
         sayings = [_saying(crop, rng) for crop in crops]
         inputs = _inputs(processor, tokenizer, [crop.pixels for crop in crops], [item.text for item in sayings])
-        true = torch.tensor([[item.is_true_of(crop) for item in sayings] for crop in crops], device=budget.device)
-        with autocast(budget.device):
-            logits = model(**{name: value.to(budget.device) for name, value in inputs.items()}).logits_per_image.float()
+        true = torch.tensor([[item.is_true_of(crop) for item in sayings] for crop in crops], device=session.device)
+        with autocast(session.device):
+            logits = model(
+                **{name: value.to(session.device) for name, value in inputs.items()}
+            ).logits_per_image.float()
         return (_spread_loss(logits, true) + _spread_loss(logits.T, true.T)) / 2
 
-    player = Player(modules={"clip": model}, loss=loss, learning_rate=recipe.learning_rate, weight_decay=0.05)
-    trained: Any = fit("clip", [player], budget, out.parent, made_from=origin, say=say)["clip"]
-    trained.half().save_pretrained(out)
+    learner = Learner(modules={"clip": model}, loss=loss, learning_rate=recipe.learning_rate, weight_decay=0.05)
+    fit("clip", [learner], session, out.parent, batch_size=recipe.batch_size, made_from=origin, say=say)
+    model.half().save_pretrained(out)
     CLIPProcessor(image_processor=processor, tokenizer=tokenizer).save_pretrained(out)
 
 

@@ -19,7 +19,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, GPT2Tokenizer
 from generator.foundation.device import autocast
 from generator.foundation.seeds import derive_rng
 from training.pocket.identity import identify
-from training.pocket.loop import Budget, Player, fit
+from training.pocket.loop import Learner, Session, fit
 from training.pocket.texts import OBJECT_KINDS, documents, domain_line, read_captions, split_captions
 
 END = "<|endoftext|>"
@@ -45,17 +45,17 @@ def made_from(captions: Path, recipe: Gpt2Recipe, seed: int) -> dict[str, str]:
     return identify("gpt2", seed, recipe, files={"captions": captions})
 
 
-def train(captions: Path, out: Path, recipe: Gpt2Recipe, budget: Budget, *, say: Callable[[str], None]) -> None:
+def train(captions: Path, out: Path, recipe: Gpt2Recipe, session: Session, *, say: Callable[[str], None]) -> None:
     """Train and save to `out`."""
-    lines, _ = split_captions(read_captions(captions), budget.seed)
-    origin = made_from(captions, recipe, budget.seed)
-    rng = derive_rng(budget.seed, 1)
+    lines, _ = split_captions(read_captions(captions), session.seed)
+    origin = made_from(captions, recipe, session.seed)
+    rng = derive_rng(session.seed, 1)
     domain = [domain_line(rng, kind) for kind in (*OBJECT_KINDS, "scene") for _ in range(500)]
     tokenizer = GPT2Tokenizer().train_new_from_iterator(
         ["\n".join(lines[i : i + 4]) for i in range(0, len(lines), 4)] + domain, recipe.vocabulary, show_progress=False
     )
     end = tokenizer.convert_tokens_to_ids(END)
-    torch.manual_seed(budget.seed)
+    torch.manual_seed(session.seed)
     model: Any = GPT2LMHeadModel(
         GPT2Config(
             vocab_size=len(tokenizer),
@@ -70,16 +70,16 @@ def train(captions: Path, out: Path, recipe: Gpt2Recipe, budget: Budget, *, say:
             attn_pdrop=0.1,
         )
     )
-    model.to(budget.device)
+    model.to(session.device)
 
     def loss(rng: np.random.Generator, _progress: float) -> torch.Tensor:
-        rows = _windows(lines, tokenizer, recipe, rng).to(budget.device)
-        with autocast(budget.device):
+        rows = _windows(lines, tokenizer, recipe, rng).to(session.device)
+        with autocast(session.device):
             return model(input_ids=rows, labels=rows).loss.float()
 
-    player = Player(modules={"gpt2": model}, loss=loss, learning_rate=recipe.learning_rate, weight_decay=0.1)
-    trained: Any = fit("gpt2", [player], budget, out.parent, made_from=origin, say=say)["gpt2"]
-    trained.half().save_pretrained(out)
+    learner = Learner(modules={"gpt2": model}, loss=loss, learning_rate=recipe.learning_rate, weight_decay=0.1)
+    fit("gpt2", [learner], session, out.parent, batch_size=recipe.batch_size, made_from=origin, say=say)
+    model.half().save_pretrained(out)
     tokenizer.save_pretrained(out)
 
 

@@ -26,10 +26,11 @@ from generator.bundles import ModelRef
 from generator.foundation.device import autocast
 from generator.foundation.errors import BoxpaintError
 from generator.foundation.seeds import derive_seed
+from generator.foundation.training import read_checkpoint
 from generator.painting.models import load_model
 from training.pocket.bank import Bank, fill_bank, load_bank, save_bank, stream_samples
 from training.pocket.identity import identify
-from training.pocket.loop import Budget, Player, checkpoint_file, fit, read_checkpoint
+from training.pocket.loop import Learner, Session, checkpoint_file, fit
 from training.pocket.samples import SampleRecipe
 from training.pocket.smears import measure_limits, read_smears, with_attributes
 from training.pocket.tokenizers import clip_tokenizer
@@ -87,51 +88,51 @@ def made_from(data: Path, out: Path, recipe: InpaintRecipe, seed: int) -> dict[s
     return identify("inpaint", seed, recipe, files={"vae": weights}, photos=data)
 
 
-def train(data: Path, out: Path, recipe: InpaintRecipe, budget: Budget, *, say: Callable[[str], None]) -> None:
+def train(data: Path, out: Path, recipe: InpaintRecipe, session: Session, *, say: Callable[[str], None]) -> None:
     """Train on the training and validation photos; `out` holds `vae/` and becomes a whole pipeline's folder.
 
     Raises BoxpaintError when there is no VAE.
     """
-    origin = made_from(data, out, recipe, budget.seed)
+    origin = made_from(data, out, recipe, session.seed)
     # Before the bank of the other training is written over
     read_checkpoint(checkpoint_file(out.parent, "inpaint"), origin, torch.device("cpu"))
-    vae = AutoencoderKL.from_pretrained(out / "vae", dtype=torch.float32).to(budget.device).eval()
-    bank = _bank(data, out, vae, recipe, budget, origin, say=say)
-    tokenizer = clip_tokenizer(recipe.vocabulary, recipe.positions, budget.seed)
-    torch.manual_seed(budget.seed)
+    vae = AutoencoderKL.from_pretrained(out / "vae", dtype=torch.float32).to(session.device).eval()
+    bank = _bank(data, out, vae, recipe, session, origin, say=say)
+    tokenizer = clip_tokenizer(recipe.vocabulary, recipe.positions, session.seed)
+    torch.manual_seed(session.seed)
     unet: Any = UNet2DConditionModel(**_unet_config(recipe, bank.latents))
-    unet.to(budget.device, memory_format=torch.channels_last)
+    unet.to(session.device, memory_format=torch.channels_last)
     text_encoder: Any = CLIPTextModel(_text_config(recipe, tokenizer))
-    text_encoder.to(budget.device)
+    text_encoder.to(session.device)
     scheduler: Any = DPMSolverMultistepScheduler(**SCHEDULE)
-    levels = scheduler.alphas_cumprod.to(budget.device)
-    prompts = _tokens(tokenizer, bank.captions).to(budget.device)
-    no_prompt = _tokens(tokenizer, [""]).to(budget.device)
+    levels = scheduler.alphas_cumprod.to(session.device)
+    prompts = _tokens(tokenizer, bank.captions).to(session.device)
+    no_prompt = _tokens(tokenizer, [""]).to(session.device)
 
     def loss(rng: np.random.Generator, _progress: float) -> torch.Tensor:
-        rows = torch.from_numpy(rng.integers(len(bank), size=recipe.batch_size)).to(budget.device)
-        silent = torch.from_numpy(rng.random(recipe.batch_size) < recipe.empty_prompt_share).to(budget.device)
+        rows = torch.from_numpy(rng.integers(len(bank), size=recipe.batch_size)).to(session.device)
+        silent = torch.from_numpy(rng.random(recipe.batch_size) < recipe.empty_prompt_share).to(session.device)
         ids = torch.where(silent[:, None], no_prompt, prompts[rows])
-        steps = torch.from_numpy(rng.integers(len(levels), size=recipe.batch_size)).to(budget.device)
-        noise = torch.randn(len(rows), *bank.latents.shape[1:], device=budget.device)
-        with autocast(budget.device):
+        steps = torch.from_numpy(rng.integers(len(levels), size=recipe.batch_size)).to(session.device)
+        noise = torch.randn(len(rows), *bank.latents.shape[1:], device=session.device)
+        with autocast(session.device):
             error = _errors(unet, text_encoder(ids)[0], bank, rows, noise, steps, levels)
         inside = 1 + (recipe.weight_inside - 1) * bank.masks[rows].float()
         return (weights_of(levels[steps], recipe) * (error * inside).mean(dim=(1, 2, 3))).mean()
 
-    player = Player(
+    learner = Learner(
         modules={"unet": unet, "text_encoder": text_encoder},
         loss=loss,
         learning_rate=recipe.learning_rate,
         ema_decay=recipe.ema_decay,
     )
-    left = replace(budget, minutes=budget.minutes - bank.seconds / 60)
-    trained: Any = fit("inpaint", [player], left, out.parent, made_from=origin, say=say)
+    left = replace(session, minutes=session.minutes - bank.seconds / 60)
+    fit("inpaint", [learner], left, out.parent, batch_size=recipe.batch_size, made_from=origin, say=say)
     pipeline: Any = StableDiffusionInpaintPipeline(
         vae=vae.half(),
-        text_encoder=trained["text_encoder"].half(),
+        text_encoder=text_encoder.half(),
         tokenizer=tokenizer,
-        unet=trained["unet"].half(),
+        unet=unet.half(),
         scheduler=scheduler,
         safety_checker=None,
         feature_extractor=None,
@@ -195,7 +196,7 @@ def _bank(
     out: Path,
     vae: Any,
     recipe: InpaintRecipe,
-    budget: Budget,
+    session: Session,
     origin: Mapping[str, str],
     *,
     say: Callable[[str], None],
@@ -203,13 +204,13 @@ def _bank(
     """The bank of an earlier start with the same VAE, photos, recipe of samples and seed, or a new one."""
     path = out.parent / BANK_FILE
     decisive = {name: origin[name] for name in ("vae", "data", "seed", "recipe.samples", "recipe.bank_size")}
-    bank = load_bank(path, decisive, budget.device)
+    bank = load_bank(path, decisive, session.device)
     if bank is None:
         smears = read_smears(data, ("train", "val"))
         smears = with_attributes(smears, measure_limits(smears))
-        drawn = stream_samples(smears, int(vae.config.sample_size), recipe.samples, derive_seed(budget.seed, 9))
-        seconds = 60 * budget.minutes * recipe.bank_share
-        bank = fill_bank(drawn, vae, budget.device, size=recipe.bank_size, seconds=seconds, say=say)
+        drawn = stream_samples(smears, int(vae.config.sample_size), recipe.samples, derive_seed(session.seed, 9))
+        seconds = 60 * session.minutes * recipe.bank_share
+        bank = fill_bank(drawn, vae, session.device, size=recipe.bank_size, seconds=seconds, say=say)
         save_bank(bank, path, decisive)
     say(f"inpaint: a bank of {len(bank)} samples, encoded in {bank.seconds / 60:.1f} min")
     return bank

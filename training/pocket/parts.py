@@ -15,7 +15,7 @@ from training.pocket import blip, clip, gpt2, inpaint, vae
 from training.pocket.bank import remove_bank
 from training.pocket.crops import CELL_KINDS
 from training.pocket.identity import differences
-from training.pocket.loop import Budget, checkpoint_file
+from training.pocket.loop import Session, checkpoint_file
 from training.pocket.sheet import save_samples
 from training.pocket.smears import read_smears
 from training.pocket.texts import read_captions
@@ -49,7 +49,7 @@ class Part:
 
     folder: str
     marker: str
-    train: Callable[[Sources, Path, Budget, Say], None]
+    train: Callable[[Sources, Path, Session, Say], None]
     made_from: Callable[[Sources, Path, int], dict[str, str]]
     evaluate: Callable[[Path, Sources, int, torch.device], dict[str, float]]
 
@@ -58,29 +58,31 @@ PARTS: dict[str, Part] = {
     "vae": Part(
         folder="inpaint/vae",
         marker="config.json",
-        train=lambda given, out, budget, say: vae.train(given.data, out, vae.VaeRecipe(), budget, say=say),
+        train=lambda given, out, session, say: vae.train(given.data, out, vae.VaeRecipe(), session, say=say),
         made_from=lambda given, _out, seed: vae.made_from(given.data, vae.VaeRecipe(), seed),
         evaluate=lambda folder, given, seed, device: vae.evaluate(folder, given.data, seed, device),
     ),
     "inpaint": Part(
         folder="inpaint",
         marker="unet/config.json",
-        train=lambda given, out, budget, say: inpaint.train(given.data, out, inpaint.InpaintRecipe(), budget, say=say),
+        train=lambda given, out, session, say: inpaint.train(
+            given.data, out, inpaint.InpaintRecipe(), session, say=say
+        ),
         made_from=lambda given, out, seed: inpaint.made_from(given.data, out, inpaint.InpaintRecipe(), seed),
         evaluate=lambda folder, given, seed, device: inpaint.evaluate(folder, given.data, seed, device),
     ),
     "gpt2": Part(
         folder="gpt2",
         marker="config.json",
-        train=lambda given, out, budget, say: gpt2.train(given.captions, out, gpt2.Gpt2Recipe(), budget, say=say),
+        train=lambda given, out, session, say: gpt2.train(given.captions, out, gpt2.Gpt2Recipe(), session, say=say),
         made_from=lambda given, _out, seed: gpt2.made_from(given.captions, gpt2.Gpt2Recipe(), seed),
         evaluate=lambda folder, given, seed, device: gpt2.evaluate(folder, given.captions, seed, device),
     ),
     "blip": Part(
         folder="blip",
         marker="config.json",
-        train=lambda given, out, budget, say: blip.train(
-            given.data, given.captions, out, blip.BlipRecipe(), budget, say=say
+        train=lambda given, out, session, say: blip.train(
+            given.data, given.captions, out, blip.BlipRecipe(), session, say=say
         ),
         made_from=lambda given, _out, seed: blip.made_from(given.data, given.captions, blip.BlipRecipe(), seed),
         evaluate=lambda folder, given, seed, device: blip.evaluate(folder, given.data, seed, device),
@@ -88,7 +90,7 @@ PARTS: dict[str, Part] = {
     "clip": Part(
         folder="clip",
         marker="config.json",
-        train=lambda given, out, budget, say: clip.train(given.data, out, clip.ClipRecipe(), budget, say=say),
+        train=lambda given, out, session, say: clip.train(given.data, out, clip.ClipRecipe(), session, say=say),
         made_from=lambda given, _out, seed: clip.made_from(given.data, clip.ClipRecipe(), seed),
         evaluate=lambda folder, given, seed, device: clip.evaluate(folder, given.data, seed, device),
     ),
@@ -100,18 +102,18 @@ def numbers_file(bundle: Path, name: str) -> Path:
     return bundle / f"{name}.numbers.json"
 
 
-def train_part(bundle: Path, name: str, given: Sources, budget: Budget, say: Say) -> None:
+def train_part(bundle: Path, name: str, given: Sources, session: Session, say: Say) -> None:
     """Train a part, measure it, write its numbers down and remove what only an interrupted training needs."""
     part = PARTS[name]
     folder = bundle / part.folder
     make_folder(folder.parent)
-    part.train(given, folder, budget, say)
-    numbers = part.evaluate(folder, given, budget.seed, budget.device)
+    part.train(given, folder, session, say)
+    numbers = part.evaluate(folder, given, session.seed, session.device)
     if name == "inpaint":
-        save_samples(folder, bundle / "samples.png", budget.seed, budget.device)
+        save_samples(folder, bundle / "samples.png", session.seed, session.device)
         remove_bank(folder.parent / inpaint.BANK_FILE)
     write_json(
-        numbers_file(bundle, name), {"made_from": part.made_from(given, folder, budget.seed), "numbers": numbers}
+        numbers_file(bundle, name), {"made_from": part.made_from(given, folder, session.seed), "numbers": numbers}
     )
     remove_checkpoint(bundle, name)
 

@@ -22,7 +22,7 @@ from torch.nn import functional
 from generator.foundation.device import autocast
 from generator.foundation.seeds import derive_rng
 from training.pocket.identity import identify
-from training.pocket.loop import Budget, Player, fit
+from training.pocket.loop import Learner, Session, fit
 from training.pocket.samples import random_square
 from training.pocket.smears import Smear, cut, read_smears
 
@@ -55,50 +55,49 @@ def made_from(data: Path, recipe: VaeRecipe, seed: int) -> dict[str, str]:
     return identify("vae", seed, recipe, files={}, photos=data)
 
 
-def train(data: Path, out: Path, recipe: VaeRecipe, budget: Budget, *, say: Callable[[str], None]) -> None:
+def train(data: Path, out: Path, recipe: VaeRecipe, session: Session, *, say: Callable[[str], None]) -> None:
     """Train on the training and validation photos and save to `out`, with the scale that gives latents a std of 1."""
     smears = read_smears(data, ("train", "val"))
-    origin = made_from(data, recipe, budget.seed)
-    torch.manual_seed(budget.seed)
+    origin = made_from(data, recipe, session.seed)
+    torch.manual_seed(session.seed)
     vae: Any = AutoencoderKL(**_config(recipe))
     critic: Any = _critic(recipe.critic_channels)
     for module in (vae, critic):
-        module.to(budget.device, memory_format=torch.channels_last)
-    # Filled in by the first player of a step, looked at by the second: both judge the same pictures.
+        module.to(session.device, memory_format=torch.channels_last)
+    # Filled in by the first learner of a step, looked at by the second: both judge the same pictures.
     pair: list[torch.Tensor] = []
 
     def loss(rng: np.random.Generator, progress: float) -> torch.Tensor:
-        real = _vary_light(to_tensor(_training_crops(smears, recipe, rng), budget.device))
-        with autocast(budget.device):
+        real = _vary_light(to_tensor(_training_crops(smears, recipe, rng), session.device))
+        with autocast(session.device):
             posterior = vae.encode(real).latent_dist
             fake = vae.decode(posterior.sample()).sample.float()
         pair[:] = [real, fake.detach()]
         total = functional.l1_loss(fake, real) + _gradient_loss(fake, real) + recipe.kl_weight * _kl(posterior)
         if progress >= recipe.critic_from:
-            with autocast(budget.device):
+            with autocast(session.device):
                 total = total - recipe.critic_weight * critic(fake).float().mean()
         return total
 
-    def critic_loss(_rng: np.random.Generator, progress: float) -> torch.Tensor:
+    def critic_loss(_rng: np.random.Generator, progress: float) -> torch.Tensor | None:
         if progress < recipe.critic_from:
-            # Nothing to learn yet, but the loop wants a loss with a gradient.
-            return 0.0 * sum((parameter.sum() for parameter in critic.parameters()), torch.zeros(()))
+            return None
         real, fake = pair
-        with autocast(budget.device):
+        with autocast(session.device):
             real_score, fake_score = critic(real).float(), critic(fake).float()
         return functional.relu(1 - real_score).mean() + functional.relu(1 + fake_score).mean()
 
-    players = [
-        Player(modules={"vae": vae}, loss=loss, learning_rate=recipe.learning_rate),
-        Player(modules={"critic": critic}, loss=critic_loss, learning_rate=recipe.critic_learning_rate),
+    learners = [
+        Learner(modules={"vae": vae}, loss=loss, learning_rate=recipe.learning_rate),
+        Learner(modules={"critic": critic}, loss=critic_loss, learning_rate=recipe.critic_learning_rate),
     ]
-    trained: Any = fit("vae", players, budget, out.parent, made_from=origin, say=say)["vae"]
-    rng = derive_rng(budget.seed, 6)
+    fit("vae", learners, session, out.parent, batch_size=recipe.batch_size, made_from=origin, say=say)
+    rng = derive_rng(session.seed, 6)
     crops = [_random_crop(smears, recipe.crop_sides_px, recipe.side_px, rng) for _ in range(SCALING_CROPS)]
-    std = float(encode(trained, to_tensor(crops, budget.device)).std())
-    trained.register_to_config(scaling_factor=1 / std)
+    std = float(encode(vae, to_tensor(crops, session.device)).std())
+    vae.register_to_config(scaling_factor=1 / std)
     say(f"vae: latents have a standard deviation of {std:.3f}")
-    trained.half().save_pretrained(out)
+    vae.half().save_pretrained(out)
 
 
 def evaluate(folder: Path, data: Path, seed: int, device: torch.device) -> dict[str, float]:

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
 
-from boxpaint.studio.limits import MAX_MEGABYTES, MAX_OBJECTS
-from boxpaint.studio.plain_text import plain
-from boxpaint.studio.uploads import read_photo
-from boxpaint.studio.views.parts import load_config, pick, show_error
+from boxpaint.studio import MAX_MEGABYTES
+from boxpaint.studio.analysis import (
+    MAX_OBJECTS,
+    MOST_LOOKED_AT,
+    Analysis,
+    analyse,
+    caption,
+    find_classifier,
+    look_at,
+    read_photo,
+    result_zip,
+)
+from boxpaint.studio.views.parts import keep, load_config, pick, plain, show_error
 from boxpaint.studio.workspace import Workspace
+from detection.inference.drawing import pixel_box
+from generator.config import Config
 from generator.foundation.errors import BoxpaintError
+from generator.foundation.geometry import Box
 
 # Imported where they are needed: the page is there before torch is.
 if TYPE_CHECKING:
@@ -55,54 +68,47 @@ def show(workspace: Workspace) -> None:
     left, right = st.columns(2)
     left.image(photo, caption=plain(source.name), width="stretch")
     with right, st.spinner("looking"):
-        text = _caption(source.getvalue(), captioner.folder if captioner else None, config.model_dump_json())
+        text = _caption(photo, captioner.folder if captioner else None, config)
         st.caption("caption")
         st.text(text)
-    _show_found(
-        photo, detector.folder if detector else None, classifier.folder if classifier else None, min_score, text
-    )
+    boxes = _show_found(photo, detector.folder, min_score, text) if detector else []
+    if classifier:
+        _show_looks(photo, boxes, classifier.folder)
 
 
-def _show_found(
-    photo: np.ndarray, detector_run: Path | None, classifier_run: Path | None, min_score: float, text: str
-) -> None:
-    from boxpaint.studio.analysis import MOST_LOOKED_AT, analyse, look_at, result_zip
-    from detection.evaluation.drawing import pixel_box
+def _show_found(photo: np.ndarray, run: Path, min_score: float, text: str) -> list[Box]:
+    """Show the objects that a detector finds; returns the boxes of the surest."""
+    with st.spinner("looking for objects"):
+        trained = _trained(run, run / "model" / "model.json")
 
-    boxes = []
-    if detector_run is not None:
-        with st.spinner("looking for objects"):
-            trained = _trained(detector_run, detector_run / "model" / "model.json")
-            key = hashlib.sha256(photo.tobytes()).hexdigest(), trained, min_score, text
-            if st.session_state.get("analysed") != key:
-                analysis = analyse(photo, _detector(trained), min_score=min_score)
-                st.session_state["analysis"] = analysis, result_zip(analysis, text)
-                st.session_state["analysed"] = key
-            analysis, archive = st.session_state["analysis"]
-        boxes = [pixel_box(box) for box in analysis.found.boxes_xyxy[:MOST_LOOKED_AT]]
-        count = len(analysis.found.labels)
-        st.subheader(f"{count} objects" + (", the surest" if count == MAX_OBJECTS else ""))
-        for column, (name, picture) in zip(
-            st.columns(4),
-            (
-                ("boxes", analysis.boxes),
-                ("objects filled", analysis.overlay),
-                ("instances", analysis.instances),
-                ("classes", analysis.semantic),
-            ),
-            strict=True,
-        ):
-            column.image(picture, caption=name, width="stretch")
-        st.dataframe(analysis.rows(), width="stretch", hide_index=True)
-        st.download_button("Download the result", archive, file_name="result.zip", mime="application/zip")
-    if classifier_run is not None:
-        model, card = _classifier(_trained(classifier_run, classifier_run / "scores.json"))
-        st.subheader("What the classifier looks at")
-        if not boxes:
-            st.text("Without objects it is asked about the middle of the photo.")
-        for column, look in zip(st.columns(MOST_LOOKED_AT), look_at(photo, boxes, model, card), strict=False):
-            column.image(look.view, caption=plain(f"{look.said} {look.probability:.2f}"), width="stretch")
-            column.image(look.heat, caption="what spoke for it", width="stretch")
+        def found() -> tuple[Analysis, bytes]:
+            analysis = analyse(photo, _detector(trained), min_score=min_score)
+            return analysis, result_zip(analysis, text)
+
+        analysis, archive = keep("analysis", (_digest(photo), trained, min_score, text), found)
+    count = len(analysis.found.labels)
+    st.subheader(f"{count} objects" + (", the surest" if count == MAX_OBJECTS else ""))
+    pictures = {
+        "boxes": analysis.boxes,
+        "objects filled": analysis.overlay,
+        "instances": analysis.instances,
+        "classes": analysis.semantic,
+    }
+    for column, (name, picture) in zip(st.columns(len(pictures)), pictures.items(), strict=True):
+        column.image(picture, caption=name, width="stretch")
+    st.dataframe(analysis.rows(), width="stretch", hide_index=True)
+    st.download_button("Download the result", archive, file_name="result.zip", mime="application/zip")
+    return [pixel_box(box) for box in analysis.found.boxes_xyxy[:MOST_LOOKED_AT]]
+
+
+def _show_looks(photo: np.ndarray, boxes: Sequence[Box], run: Path) -> None:
+    model, card = _classifier(_trained(run, run / "scores.json"))
+    st.subheader("What the classifier looks at")
+    if not boxes:
+        st.text("Without objects it is asked about the middle of the photo.")
+    for column, look in zip(st.columns(MOST_LOOKED_AT), look_at(photo, boxes, model, card), strict=False):
+        column.image(look.view, caption=plain(f"{look.said} {look.probability:.2f}"), width="stretch")
+        column.image(look.heat, caption="what spoke for it", width="stretch")
 
 
 def _trained(run: Path, file: Path) -> _Trained:
@@ -121,22 +127,16 @@ def _detector(trained: _Trained) -> Detector:
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _classifier(trained: _Trained) -> tuple[Classifier, ModelCard]:
-    from boxpaint.studio.analysis import find_classifier
-
     return find_classifier(Path(trained[0]))
 
 
-def _caption(data: bytes, run: Path | None, settings: str) -> str:
-    """The caption of a photo, found once: every click draws the page again."""
-    key = hashlib.sha256(b"\0".join([data, str(run).encode(), settings.encode()])).hexdigest()
-    if st.session_state.get("captioned") != key:
-        from boxpaint.studio.analysis import caption
-        from generator.config import Config
+def _caption(photo: np.ndarray, run: Path | None, config: Config) -> str:
+    key = _digest(photo), run, config
+    try:
+        return keep("caption", key, lambda: caption(photo, run, config))
+    except BoxpaintError as error:
+        return f"none: {error}"
 
-        try:
-            st.session_state["caption"] = caption(read_photo(data), run, Config.model_validate_json(settings))
-        except BoxpaintError as error:
-            return f"none: {error}"
-        st.session_state["captioned"] = key
-    found: str = st.session_state["caption"]
-    return found
+
+def _digest(photo: np.ndarray) -> str:
+    return hashlib.sha256(photo.tobytes()).hexdigest()

@@ -22,17 +22,17 @@ from boxpaint.studio.gallery import (
     state_of,
     verdict_rows,
 )
-from boxpaint.studio.plain_text import plain
-from boxpaint.studio.views.parts import is_at_work, job_key, pick, show_error, show_picture
+from boxpaint.studio.views.parts import is_at_work, job_key, keep, pick, plain, show_error, show_picture
 from boxpaint.studio.workspace import Workspace
 from generator.audit.files import AUDIT_PICTURE, read_audit
 from generator.dataset.record import ObjectRecord, SceneRecord
 from generator.dataset.review import Choice, Decision, accepted_attempt, decide, read_review
 from generator.foundation.decoding import decode_rgb
 from generator.foundation.errors import BoxpaintError
-from generator.report.statistics import Collector
+from generator.report.statistics import Statistics
 
 _A_PAGE, _COLUMNS = 12, 3
+_MARKS = dict(zip(STATES, ("", " ✓", " ✗", " ≠", " –"), strict=True))
 _COLOUR_NAMES = dict(zip(BOX_COLOURS, ("orange", "blue", "green", "yellow"), strict=True))
 _PARTS = _PICTURES, _FIGURES, _AUDIT = "Pictures", "Figures", "Leak audit"
 
@@ -45,11 +45,8 @@ def show(workspace: Workspace) -> None:
         return
     # Its records are read again when one was added; decisions, which another window may make, every time.
     stamp = (picked.name, (picked.folder / "records").stat().st_mtime_ns)
-    if st.session_state.get("set stamp") != stamp:
-        with st.spinner("reading"):
-            st.session_state["set"] = read_painted_set(picked.folder)
-        st.session_state["set stamp"] = stamp
-    data: PaintedSet = st.session_state["set"]
+    with st.spinner("reading"):
+        data = keep("set", stamp, lambda: read_painted_set(picked.folder))
     data = replace(data, review=read_review(data.folder, data.categories))
     if not data.records:
         st.text("No picture is finished yet.")
@@ -58,12 +55,7 @@ def show(workspace: Workspace) -> None:
         st.toast(plain(said))
     # Not tabs, which are all drawn each time.
     part = st.segmented_control("Show", _PARTS, default=_PICTURES, key="part", label_visibility="collapsed")
-    if part == _FIGURES:
-        _show_figures(workspace, data)
-    elif part == _AUDIT:
-        _show_audit(workspace, data, picked.name)
-    else:
-        _show_pictures(workspace, data)
+    {_FIGURES: _show_figures, _AUDIT: _show_audit}.get(part or _PICTURES, _show_pictures)(workspace, data)
 
 
 def _show_pictures(workspace: Workspace, data: PaintedSet) -> None:
@@ -110,7 +102,10 @@ def _offer_objects(data: PaintedSet, record: SceneRecord, wanted: set[tuple[int,
             st.session_state["object"] = (str(data.folder), record.index, number)
         st.session_state[key] = None
 
-    names = {item.object_index: _short(data, record, item) for item in items}
+    names = {
+        item.object_index: plain(f"{item.object_index} {item.category}") + _MARKS[state_of(data.review, record, item)]
+        for item in items
+    }
     st.pills(
         "Objects",
         list(names),
@@ -120,11 +115,6 @@ def _offer_objects(data: PaintedSet, record: SceneRecord, wanted: set[tuple[int,
         label_visibility="collapsed",
         wrap=True,
     )
-
-
-def _short(data: PaintedSet, record: SceneRecord, item: ObjectRecord) -> str:
-    mark = {"accepted": " ✓", "rejected": " ✗", "wrong class": " ≠", "dropped": " –"}
-    return plain(f"{item.object_index} {item.category}") + mark.get(state_of(data.review, record, item), "")
 
 
 def _show_object(workspace: Workspace, data: PaintedSet) -> None:
@@ -182,14 +172,13 @@ def _show_before(workspace: Workspace, data: PaintedSet, record: SceneRecord, it
     run = data.folder.relative_to(workspace.folder)
     key = job_key(record.sha256)
     path = workspace.inside(".boxpaint", "before", f"{key}.png")
+    name = f"before {key}"
     if path.is_file():
         bare = decode_rgb(path.read_bytes())
         st.image(close_up(bare, item, boxes=False), caption="before anything was painted", width="stretch")
-        return
-    name = f"before {key}"
-    if is_at_work(workspace, name):
-        return
-    if st.button("Paint the scene before", help="Again from its seed; takes some seconds."):
+    elif not is_at_work(workspace, name) and st.button(
+        "Paint the scene before", help="Again from its seed; takes some seconds."
+    ):
         arguments = [str(run), str(record.index), str(path.relative_to(workspace.folder))]
         jobs.start(workspace, name, arguments, module="boxpaint.studio.bare_scene")
         st.rerun()
@@ -214,14 +203,11 @@ def _decide(
     attempt = accepted_attempt(item)
     if attempt is None:
         return
+    decision = Decision(
+        scene=record.index, object_index=item.object_index, attempt=attempt, decision=choice, category=category
+    )
     try:
-        decide(
-            data.folder,
-            data.categories,
-            Decision(
-                scene=record.index, object_index=item.object_index, attempt=attempt, decision=choice, category=category
-            ),
-        )
+        decide(data.folder, data.categories, decision)
     except BoxpaintError as error:
         show_error(error)
     else:
@@ -232,10 +218,9 @@ def _decide(
 
 
 def _show_figures(workspace: Workspace, data: PaintedSet) -> None:
-    collector = Collector(data.categories)
+    found = Statistics(data.categories)
     for record in data.records.values():
-        collector.add(data.review.applied(record, data.label_scales))
-    found = collector.statistics()
+        found.add(data.review.applied(record, data.label_scales))
     st.text(f"{found.scenes} pictures ({found.train_scenes} train), {found.objects} labels, {found.decoys} decoys")
     rows = [
         {
@@ -271,7 +256,8 @@ def _show_figures(workspace: Workspace, data: PaintedSet) -> None:
         st.download_button("Download the report", report.read_bytes(), file_name="report.html", mime="text/html")
 
 
-def _show_audit(workspace: Workspace, data: PaintedSet, name: str) -> None:
+def _show_audit(workspace: Workspace, data: PaintedSet) -> None:
+    name = str(data.folder.relative_to(workspace.folder))
     st.text("Can a trained probe tell where was painted? 0.5 is guessing, 1.0 is always.")
     job_name = f"audit {job_key(name)}"
     if is_at_work(workspace, job_name):

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import streamlit as st
 
 from boxpaint.studio import jobs
-from boxpaint.studio.gallery import draw_scene, open_picture
+from boxpaint.studio.gallery import draw_scene, open_picture, record_files
 from boxpaint.studio.jobs import JobState
-from boxpaint.studio.plain_text import plain
 from boxpaint.studio.scenario_cells import BACKGROUND, CLASSES
-from boxpaint.studio.views.parts import load_config, offer_stop, outcome_of, record_files, show_error, show_log
+from boxpaint.studio.views.parts import FORCE, load_config, offer_force, offer_stop, plain, show_error, show_log
 from boxpaint.studio.workspace import Workspace
 from generator.config import Config
 from generator.dataset.record import read_record
@@ -25,6 +23,7 @@ from generator.prompts.book import ENRICHED_FILE
 from generator.spec import Spec, find_table, load_spec
 
 _JOB = "generate"
+_BOOK = ("--prompts", "prompts")
 _NEWEST, _COLUMNS = 8, 4
 # Whole numbers that a page in the browser holds exactly.
 _MOST = 2**53 - 1
@@ -64,51 +63,33 @@ def _offer(workspace: Workspace, config: Config, spec: Spec) -> None:
         has_book = workspace.inside("prompts", ENRICHED_FILE).is_file()
         no_book = None if has_book else "There is none yet: Scenario makes one. Without it the run makes its own."
         with_book = st.checkbox("Paint from the prompt book", value=has_book, disabled=not has_book, help=no_book)
+        force = offer_force(config, spec)
         begin = st.form_submit_button("Start", type="primary")
     if not begin:
         return
     try:
         out = workspace.new_folder(name).name
-        _start(workspace, _Command(out=out, limit=int(limit), seed=int(seed), with_book=with_book))
+        _start(workspace, _arguments(out, str(limit), str(seed), (*(_BOOK if with_book else ()), *force)))
     except BoxpaintError as error:
         show_error(error)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Command:
-    """What this page begins, and nothing else: files of jobs may have come with somebody's folder."""
-
-    out: str
-    limit: int
-    seed: int
-    with_book: bool
-
-    @property
-    def arguments(self) -> tuple[str, ...]:
-        book = ("--prompts", "prompts") if self.with_book else ()
-        return (_JOB, "--out", self.out, "--limit", str(self.limit), "--seed", str(self.seed), *book)
-
-    @classmethod
-    def of(cls, job: JobState) -> _Command:
-        """The command of a job. Raises BoxpaintError when this page did not begin it."""
-        match job.file.arguments:
-            case (_, _, out, _, limit, _, seed, *book) if limit.isdecimal() and seed.isdecimal():
-                command = cls(out=out, limit=int(limit), seed=int(seed), with_book=bool(book))
-                if command.arguments == job.file.arguments:
-                    return command
-        raise BoxpaintError(f"{job.name} was not begun on this page; begin it above")
+def _arguments(out: str, limit: str, seed: str, options: Sequence[str]) -> tuple[str, ...]:
+    return _JOB, "--out", out, "--limit", limit, "--seed", seed, *options
 
 
-def _start(workspace: Workspace, command: _Command) -> None:
-    folder = workspace.new_folder(command.out)
-    jobs.start(
-        workspace,
-        f"{_JOB} {command.out}",
-        command.arguments,
-        out=command.out,
-        finished=len(record_files(folder)),
-        total=command.limit,
-    )
+def _start(workspace: Workspace, arguments: Sequence[str]) -> None:
+    """Begin a run. Raises BoxpaintError when this page offers none like it: somebody's folder may come with jobs."""
+    match arguments:
+        case (_, _, out, _, limit, _, seed, *options) if (
+            tuple(options) in ((), _BOOK, FORCE, _BOOK + FORCE)
+            and (limit + seed).isdecimal()
+            and tuple(arguments) == _arguments(out, limit, seed, options)
+        ):
+            folder = workspace.new_folder(out)
+        case _:
+            raise BoxpaintError("this run was not begun on this page; begin it above")
+    jobs.start(workspace, f"{_JOB} {out}", arguments, out=out, finished=len(record_files(folder)), total=int(limit))
 
 
 def _watch(workspace: Workspace, name: str, spec: Spec, *, was_running: bool) -> None:
@@ -132,7 +113,7 @@ def _draw(workspace: Workspace, name: str, spec: Spec, *, was_running: bool) -> 
         offer_stop(workspace, job)
     elif not _is_whole(job, folder, times, spec):
         if st.button("Go on", help="The same command again: what is missing, and what was rejected in review."):
-            _start(workspace, _Command.of(job))
+            _start(workspace, job.file.arguments)
             st.rerun()
     else:
         st.text("All of it is painted: Data set shows it.")
@@ -169,7 +150,7 @@ def _words(job: JobState, times: list[float]) -> str:
     text = f"{len(times)} of {job.file.total} pictures"
     new = [each for each in times if each >= job.file.begun]
     if not job.running:
-        return f"{text}. {outcome_of(job)}"
+        return f"{text}. {job.outcome}"
     if new and job.file.finished + len(new) >= job.file.total:
         return f"{text}; audit and report are being made"
-    return f"{text}; {plain(jobs.last_line(job)) or 'models are being loaded'}"
+    return f"{text}; {plain(job.last_line) or 'models are being loaded'}"

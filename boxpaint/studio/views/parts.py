@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 import hashlib
-import signal
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import streamlit as st
 
-from boxpaint.exit_codes import of_signal
 from boxpaint.studio import jobs
-from boxpaint.studio.jobs import JobState
-from boxpaint.studio.plain_text import plain
+from boxpaint.studio.jobs import STOPPED, JobState
 from boxpaint.studio.workspace import Found, Kind, Workspace
 from generator.config import Config
 from generator.foundation.decoding import decode_rgb
-from generator.foundation.errors import BoxpaintError, FaultsError
-from generator.foundation.stopping import SIGNALS
+from generator.foundation.errors import BoxpaintError, DomainError, FaultsError
+from generator.spec import Spec
 
 CONFIG = "config.yaml"
+FORCE = ("--force",)
 _KEY_LETTERS = 16
-# How a job ends that was asked to: by itself, or by the signal where it does not listen for that.
-_STOPPED = (*map(of_signal, SIGNALS), -signal.SIGTERM)
+_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+# What is taken for a link, an address or a symbol after Markdown has been read, when no backslash is left.
+_BREAK_AFTER = re.compile(r"([:@]|www)", re.IGNORECASE)
+_WORD_JOINER = "\u2060"
+T = TypeVar("T")
+
+
+def plain(text: str) -> str:
+    r"""Escape all that Streamlit's Markdown (GitHub's, with colours, symbols and formulas) gives a meaning to.
+
+    A user's text is shown letter by letter: https://spec.commonmark.org/0.31.2/#backslash-escapes
+
+    >>> plain("<b>*x*")
+    '\\<b\\>\\*x\\*'
+    """
+    joined = _BREAK_AFTER.sub(rf"\1{_WORD_JOINER}", " ".join(text.split()))
+    return _PUNCTUATION.sub(r"\\\1", joined)
 
 
 def show_error(error: BoxpaintError) -> None:
@@ -34,6 +50,16 @@ def load_config(workspace: Workspace) -> Config:
     """The config of the folder, or the embedded bundle's. Raises ConfigError."""
     path = workspace.inside(CONFIG)
     return Config.load(path if path.is_file() else None)
+
+
+def offer_force(config: Config, spec: Spec) -> tuple[str, ...]:
+    """Let somebody go on with words that the bundle never learned, where there are any; the option that says so."""
+    try:
+        config.check_domain(spec)
+    except DomainError:
+        if st.checkbox("Go on though the tables hold words that the bundle never learned"):
+            return FORCE
+    return ()
 
 
 def pick(workspace: Workspace, *kinds: Kind, label: str, key: str, none: str = "") -> Found | None:
@@ -61,13 +87,23 @@ def show_picture(path: Path, caption: str) -> None:
 
 def is_at_work(workspace: Workspace, name: str) -> bool:
     """Show a job while it runs; of one that did not end well, what it said. The button that begins it comes after."""
+
+    @st.fragment(run_every=1.5)
+    def watch() -> None:
+        job = jobs.state(workspace, name)
+        if job is None or not job.running:
+            st.rerun()
+        st.text(job.last_line or "at work")
+        offer_stop(workspace, job)
+        show_log(job, expanded=True)
+
     job = jobs.state(workspace, name)
     if job is not None and job.running:
-        _wait_for(workspace, name)
+        watch()  # until it has ended; then the whole page is drawn again
         return True
     if job is not None and job.code:
-        (st.info if job.code in _STOPPED else st.error)(outcome_of(job))
-        show_log(job, expanded=job.code not in _STOPPED)
+        (st.info if job.code in STOPPED else st.error)(job.outcome)
+        show_log(job, expanded=job.code not in STOPPED)
     return False
 
 
@@ -85,41 +121,21 @@ def offer_stop(workspace: Workspace, job: JobState) -> None:
     )
 
 
+def keep(name: str, key: object, make: Callable[[], T]) -> T:
+    """What `make` gives, made once for each key: every click draws the page again."""
+    kept = st.session_state.get(name)
+    if kept is None or kept[0] != key:
+        kept = st.session_state[name] = key, make()
+    found: T = kept[1]
+    return found
+
+
 def job_key(text: str) -> str:
     """What a job is called after where that may be any text, such as a path."""
     return hashlib.sha256(text.encode()).hexdigest()[:_KEY_LETTERS]
-
-
-def _wait_for(workspace: Workspace, name: str) -> None:
-    """Show a job until it has ended, then draw the whole page again."""
-
-    @st.fragment(run_every=1.5)
-    def draw() -> None:
-        job = jobs.state(workspace, name)
-        if job is None or not job.running:
-            st.rerun()
-        st.text(jobs.last_line(job) or "at work")
-        offer_stop(workspace, job)
-        show_log(job, expanded=True)
-
-    draw()
 
 
 def show_log(job: JobState, *, expanded: bool) -> None:
     """What a job says, as text."""
     with st.expander("What it says", expanded=expanded):
         st.code(job.log or "nothing yet", language=None, wrap_lines=True)
-
-
-def outcome_of(job: JobState) -> str:
-    """How a job that has ended came out, in words."""
-    if job.code is None:
-        return "It has ended."
-    if job.code in _STOPPED:
-        return "It was stopped."
-    return "It is finished." if job.code == 0 else f"It ended with an error (exit code {job.code})."
-
-
-def record_files(folder: Path) -> list[Path]:
-    """Records of the scenes that are finished in a run folder."""
-    return [path for path in (folder / "records").glob("*.json") if path.stem.isdecimal()]

@@ -8,8 +8,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from boxpaint.studio.plain_text import plain
-from boxpaint.studio.views.parts import pick, show_picture
+from boxpaint.studio.views.parts import pick, plain, show_picture
 from boxpaint.studio.workspace import Found, Workspace
 from generator.foundation.storage import translate_os_errors
 

@@ -7,7 +7,6 @@ import streamlit as st
 
 from boxpaint.scenarios import lay_down, scenario_names
 from boxpaint.studio import jobs
-from boxpaint.studio.plain_text import plain
 from boxpaint.studio.scenario_cells import (
     BACKGROUND,
     CLASSES,
@@ -18,7 +17,7 @@ from boxpaint.studio.scenario_cells import (
     read_cells,
     write_cells,
 )
-from boxpaint.studio.views.parts import is_at_work, load_config, show_error
+from boxpaint.studio.views.parts import is_at_work, load_config, offer_force, plain, show_error
 from boxpaint.studio.workspace import Workspace
 from generator.config import Config
 from generator.dataset.pictures import preview_plan
@@ -49,27 +48,27 @@ def show(workspace: Workspace) -> None:
     for name, each in cells.items():
         frames[name] = _edit(each, name, all_columns=all_columns)
         below[name] = st.container()
-    checked = check_cells(frames, workspace.folder, config.canvas_wh)
+    spec, faults = check_cells(frames, workspace.folder, config.canvas_wh)
     for name, frame in frames.items():
         with below[name]:
-            _show_faults([fault for fault in checked.faults if fault.table == name], frame)
-    for fault in checked.faults:
+            _show_faults([fault for fault in faults if fault.table == name], frame)
+    for fault in faults:
         if fault.table not in frames:
             column = f"column {fault.column}: " if fault.column else ""
             st.error(plain(f"{fault.table}: {column}{fault.text}"))
     changed = [name for name in frames if not _is_equal(frames[name], cells[name].frame)]
-    _save(cells, frames, changed, sound=checked.spec is not None)
-    if checked.spec is None:
+    _save(cells, frames, changed, sound=spec is not None)
+    if spec is None:
         return
     try:
-        warnings = config.check_domain(checked.spec)
+        warnings = config.check_domain(spec)
     except DomainError as error:
         warnings = [str(error)]
     for warning in warnings:
         st.warning(plain(warning))
-    book = _read_book(workspace, checked.spec)
-    _preview(checked.spec, config, book)
-    _show_book(workspace, book, is_saved=not changed)
+    book = _read_book(workspace, spec)
+    _preview(spec, config, book)
+    _show_book(workspace, spec, config, book, is_saved=not changed)
 
 
 def _offer_scenarios(workspace: Workspace) -> None:
@@ -200,16 +199,17 @@ def _preview(spec: Spec, config: Config, book: PromptBook | None) -> None:
         st.warning(f"{unplaced} objects of these found no place: ask for smaller or fewer ones")
 
 
-def _show_book(workspace: Workspace, book: PromptBook | None, *, is_saved: bool) -> None:
+def _show_book(workspace: Workspace, spec: Spec, config: Config, book: PromptBook | None, *, is_saved: bool) -> None:
     st.subheader("Prompts of the book")
     if is_at_work(workspace, _BOOK_JOB):
         return
     label = "Make the book" if book is None else "Make it again"
     help_text = "Many texts for each prompt, by the bundle's language models." if is_saved else "Save the tables first."
     sure = book is None or st.checkbox("Replace the book, also where somebody edited it")
+    force = offer_force(config, spec)
     if st.button(label, disabled=not is_saved or not sure, help=help_text):
         again = [] if book is None else ["--overwrite"]
-        jobs.start(workspace, _BOOK_JOB, ["prompts", "--out", _BOOK, *again], out=_BOOK)
+        jobs.start(workspace, _BOOK_JOB, ["prompts", "--out", _BOOK, *again, *force], out=_BOOK)
         st.rerun()
     if book is None:
         st.text("There is none yet; a run makes its own.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,11 +30,11 @@ def save_detector_run(folder: Path) -> Path:
     import torch
 
     from detection.detectors.registry import make_detector
-    from detection.runs.folder import KIND
+    from generator.foundation.run_folder import DETECTOR_RUN
 
     detector = make_detector("retinanet_small", ["white blood cell", "platelet"], seed=0, device=torch.device("cpu"))
     detector.save(folder / "model")
-    (folder / "run.json").write_text(json.dumps({"kind": KIND, "schema_version": 1}))
+    DETECTOR_RUN.begin(folder, {})
     (folder / "losses.csv").write_text("step,loss,ap\n1,2.5,\n2,1.5,0.1\n")
     return folder
 

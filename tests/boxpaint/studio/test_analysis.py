@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from boxpaint.studio.analysis import analyse, find_classifier, look_at, result_zip
-from boxpaint.studio.uploads import MAX_MEGABYTES, read_photo
+from boxpaint.studio import MAX_MEGABYTES
+from boxpaint.studio.analysis import analyse, find_classifier, look_at, read_photo, result_zip
 from detection.classifier.model_folder import save_classifier
 from detection.classifier.models import build_classifier
 from detection.detectors.types import Detections
@@ -83,7 +83,7 @@ def test_anything_else_is_refused_in_one_line(data: bytes, message: str) -> None
     assert "\n" not in str(raised.value)
 
 
-def test_objects_are_found_and_outlined() -> None:
+def test_objects_are_found_outlined_and_written_as_segment_does() -> None:
     found = analyse(photo(), OneDisc(), min_score=0.5)
     (row,) = found.rows()
     assert (row["class"], row["score"]) == ("platelet", 0.9)
@@ -93,6 +93,12 @@ def test_objects_are_found_and_outlined() -> None:
     assert np.array_equal(semantic.any(axis=2), np.array(found.instances).any(axis=2))
     assert found.boxes.width >= 120
     assert found.overlay.width == 120
+    with zipfile.ZipFile(io.BytesIO(result_zip(found, "a purple cell"))) as archive:
+        assert {"instances.json", "pictures.json", "overlays/photo.png", "semantic/photo.png", "caption.txt"} <= {
+            *archive.namelist()
+        }
+        (item,) = json.loads(archive.read("instances.json"))
+    assert item["bbox"] == [30, 20, 41, 41]
 
 
 def test_nothing_found_is_an_answer_too() -> None:
@@ -101,16 +107,6 @@ def test_nothing_found_is_an_answer_too() -> None:
     assert not np.array(found.semantic).any()
     with zipfile.ZipFile(io.BytesIO(result_zip(found, ""))) as archive:
         assert json.loads(archive.read("instances.json")) == []
-
-
-def test_the_result_is_what_segment_writes() -> None:
-    found = analyse(photo(), OneDisc(), min_score=0.5)
-    with zipfile.ZipFile(io.BytesIO(result_zip(found, "a purple cell"))) as archive:
-        assert {"instances.json", "pictures.json", "overlays/photo.png", "semantic/photo.png", "caption.txt"} <= {
-            *archive.namelist()
-        }
-        (item,) = json.loads(archive.read("instances.json"))
-    assert item["bbox"] == [30, 20, 41, 41]
 
 
 def test_a_classifier_says_what_it_sees_and_where_it_looks(tmp_path: Path) -> None:

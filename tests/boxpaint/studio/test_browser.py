@@ -14,14 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from boxpaint.studio.workspace import Workspace
 from tests.boxpaint.commands import ENVIRONMENT
 from tests.boxpaint.studio.conftest import save_detector_run
-from tests.boxpaint.studio.test_analysis import huge_png
+from tests.boxpaint.studio.test_analysis import encoded, huge_png
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
@@ -144,15 +142,6 @@ def studio(workspace: Workspace, tmp_path: Path) -> Iterator[Studio]:
         server.wait(timeout=30)
 
 
-def photo() -> bytes:
-    import io
-
-    buffer = io.BytesIO()
-    pixels = np.random.default_rng(0).integers(0, 255, (96, 128, 3), np.uint8)
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
 def test_from_a_cell_to_an_analysed_photo(studio: Studio, workspace: Workspace, painted: Path) -> None:
     folder, page = workspace.folder, studio.page
     save_detector_run(folder)
@@ -192,12 +181,12 @@ def test_from_a_cell_to_an_analysed_photo(studio: Studio, workspace: Workspace, 
     for name, data, message in (
         ("huge.png", huge_png(30_000), "900000000 pixels"),
         ("text.jpg", b"this is a text", "is no picture"),
-        ("half.jpg", _jpeg()[:300], "cannot be used"),
+        ("half.jpg", encoded("JPEG")[:300], "cannot be used"),
     ):
         studio.upload(name, data)
         studio.wait(page.get_by_text(message))
         studio.remove_upload()
-    studio.upload("<b>photo</b>.png", photo())
+    studio.upload("<b>photo</b>.png", encoded("PNG"))
     page.get_by_test_id("stSelectbox").first.click()
     page.get_by_role("option", name=".", exact=True).click()
     studio.wait(page.get_by_role("button", name="Download the result"))
@@ -248,11 +237,3 @@ def test_two_windows_do_not_undo_each_other(studio: Studio, workspace: Workspace
         window.settle()
     other.wait(other.page.get_by_text("was changed since this page read it"))
     assert (workspace.folder / "background.csv").read_text().splitlines()[1].endswith(",5")
-
-
-def _jpeg() -> bytes:
-    import io
-
-    buffer = io.BytesIO()
-    Image.new("RGB", (200, 200), "red").save(buffer, "JPEG")
-    return buffer.getvalue()

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import json
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 from streamlit.testing.v1 import AppTest
 
 from boxpaint.studio import jobs
 from boxpaint.studio.jobs import JobFile
-from boxpaint.studio.views.parts import job_key
+from boxpaint.studio.views.parts import job_key, plain
 from boxpaint.studio.workspace import Workspace
 from generator.dataset.review import REVIEW, Decision, decide
 from tests.boxpaint.studio.conftest import save_detector_run
@@ -58,6 +64,19 @@ def open_page(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Open:
 @pytest.fixture()
 def data_set(workspace: Workspace, painted: Path) -> Path:
     return Path(shutil.copytree(painted, workspace.folder / "dataset"))
+
+
+def write_job(workspace: Workspace, arguments: tuple[str, ...], out: str = "out", total: int = 3) -> Path:
+    """The file of a run that has ended."""
+    job = JobFile(arguments=arguments, out=out, pid=2**22 + 1, created=0.0, begun=0.0, total=total)
+    path = workspace.own_folder() / f"generate {out}.json"
+    path.write_text(job.model_dump_json())
+    return path
+
+
+def button_of(app: AppTest, label: str) -> Any:
+    (button,) = [each for each in app.button if each.label == label]
+    return button
 
 
 def texts(app: AppTest) -> list[str]:
@@ -116,44 +135,49 @@ def test_only_what_the_page_begins_is_begun_again(
     workspace: Workspace, open_page: Open, arguments: tuple[str, ...]
 ) -> None:
     """A file of a job may have come with somebody's folder."""
-    job = JobFile(arguments=arguments, out="out", pid=2**22 + 1, created=0.0, begun=0.0, total=3)
-    path = workspace.own_folder() / "generate out.json"
-    path.write_text(job.model_dump_json())
+    path = write_job(workspace, arguments)
+    before = path.read_bytes()
     app = open_page("generate")
-    (again,) = [button for button in app.button if button.label == "Go on"]
-    again.click().run()
+    button_of(app, "Go on").click().run()
     assert app.error
-    assert JobFile.model_validate_json(path.read_bytes()) == job
+    assert path.read_bytes() == before
     assert not list(workspace.folder.parent.glob("out"))
 
 
 def test_a_run_goes_on_by_the_same_command(
     workspace: Workspace, open_page: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = ("generate", "--out", "out", "--limit", "3", "--seed", "7", "--prompts", "prompts")
-    job = JobFile(arguments=arguments, out="out", pid=2**22 + 1, created=0.0, begun=0.0, total=3)
-    (workspace.own_folder() / "generate out.json").write_text(job.model_dump_json())
+    arguments = ("generate", "--out", "out", "--limit", "3", "--seed", "7", "--prompts", "prompts", "--force")
+    write_job(workspace, arguments)
     begun = []
     monkeypatch.setattr(jobs, "start", lambda _, name, arguments, **__: begun.append((name, arguments)))
     app = open_page("generate")
-    (again,) = [button for button in app.button if button.label == "Go on"]
-    again.click().run()
+    button_of(app, "Go on").click().run()
     assert not app.error
     assert begun == [("generate out", arguments)]
 
 
-def labels_of(app: AppTest) -> list[str]:
-    return [button.label for button in app.button]
+def test_words_that_the_bundle_never_learned_need_a_click(
+    workspace: Workspace, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = []
+    monkeypatch.setattr(jobs, "start", lambda _, name, arguments, **__: begun.append((name, arguments[7:])))
+    assert not [each.label for each in open_page("generate").checkbox if "never learned" in each.label]
+    path = workspace.folder / "classes.csv"
+    path.write_text(path.read_text().replace("platelet", "zebra"))
+    app = open_page("generate")
+    (force,) = [each for each in app.checkbox if "never learned" in each.label]
+    force.check()
+    button_of(app, "Start").click().run()
+    assert begun == [("generate dataset", ("--force",))]
 
 
 def test_a_run_of_which_nothing_is_missing_does_not_go_on(
     workspace: Workspace, data_set: Path, open_page: Open
 ) -> None:
     def begun(total: int) -> list[str]:
-        arguments = ("generate", "--out", "dataset", "--limit", str(total), "--seed", "0")
-        job = JobFile(arguments=arguments, out="dataset", pid=2**22 + 1, created=0.0, begun=0.0, total=total)
-        (workspace.own_folder() / "generate dataset.json").write_text(job.model_dump_json())
-        return labels_of(open_page("generate"))
+        write_job(workspace, ("generate", "--out", "dataset", "--limit", str(total), "--seed", "0"), "dataset", total)
+        return [button.label for button in open_page("generate").button]
 
     assert "Go on" not in begun(3)
     assert "Go on" in begun(4)
@@ -299,7 +323,41 @@ def test_a_training_shows_its_curves(workspace: Workspace, open_page: Open) -> N
 def test_an_experiment_shows_its_sentences_as_text(workspace: Workspace, open_page: Open) -> None:
     folder = workspace.folder / "proof"
     folder.mkdir()
-    (folder / "experiment.json").write_text("{}")
+    (folder / "experiment.json").write_text('{"real": {}, "categories": []}')
     (folder / "summary.csv").write_text("arm,real_images,ap_mean\nreal,3,0.4\n")
     (folder / "card.md").write_text(f"No gain. {HOSTILE}\n\n![curves](card.png)\n\n## Table\n")
     assert texts(open_page("proof")) == ["experiment in proof", f"No gain. {HOSTILE}"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HOSTILE,
+        "[a](javascript:alert(1))",
+        "**bold** `code` $x$ :red[y] :material/home:",
+        "https://example.com www.example.com a@example.com",
+        "# head",
+        "1. one",
+        "| a | b |\n|---|---|",
+        "a\n\n    b",
+        "\\*x\\*",
+    ],
+)
+def test_what_would_be_markup_is_shown_letter_by_letter(text: str) -> None:
+    assert shown(text) == " ".join(text.split())
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8", categories=["L", "N", "P", "S", "Zs"]), max_size=40))
+def test_any_text_is_shown_as_it_is(text: str) -> None:
+    assert shown(text).split() == text.replace("\u2060", "").split()
+
+
+def shown(text: str) -> str:
+    """What a reader of Markdown shows of it, word joiners aside."""
+    page = MarkdownIt("commonmark").render(plain(text))
+    assert re.fullmatch(r"(<p>[^<]*</p>\n)?", page), page
+    return html.unescape(page.removeprefix("<p>").removesuffix("</p>\n").replace("\u2060", ""))
+
+
+def test_no_link_is_left_to_be_found() -> None:
+    assert not re.search(r"https?://|www\.|\w@\w", plain("see https://x.org, WWW.x.org or me@x.org").replace("\\", ""))

@@ -15,7 +15,7 @@ from boxpaint.studio.scenario_cells import (
     BACKGROUND,
     CLASSES,
     COLUMNS,
-    Checked,
+    CellFault,
     check_cells,
     read_cells,
     to_csv,
@@ -23,7 +23,7 @@ from boxpaint.studio.scenario_cells import (
 )
 from boxpaint.studio.workspace import Workspace
 from generator.foundation.errors import BoxpaintError, SpecError
-from generator.spec import load_spec
+from generator.spec import Spec, load_spec
 
 CANVAS_WH = (96, 64)
 
@@ -32,7 +32,7 @@ def frames_of(workspace: Workspace) -> dict[str, pd.DataFrame]:
     return {name: read_cells(workspace.folder, name).frame.copy() for name in (BACKGROUND, CLASSES)}
 
 
-def check(workspace: Workspace, **cells: str) -> Checked:
+def check(workspace: Workspace, **cells: str) -> tuple[Spec | None, list[CellFault]]:
     """Put cells of the first class in, and check."""
     frames = frames_of(workspace)
     for column, text in cells.items():
@@ -40,18 +40,29 @@ def check(workspace: Workspace, **cells: str) -> Checked:
     return check_cells(frames, workspace.folder, CANVAS_WH)
 
 
+def write_cats(folder: Path, picture: str) -> Path:
+    """A COCO file with one cat in one picture; returns the folder."""
+    folder.mkdir()
+    content = {
+        "images": [{"id": 1, "file_name": picture, "width": 9, "height": 9}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 9, 9], "area": 81, "iscrowd": 0}],
+        "categories": [{"id": 1, "name": "cat"}],
+    }
+    (folder / "cats.json").write_text(json.dumps(content))
+    return folder
+
+
 def test_sound_tables_make_the_spec_of_the_command_line(workspace: Workspace) -> None:
-    checked = check(workspace)
-    assert checked.faults == ()
-    assert checked.spec is not None
-    assert checked.spec.num_scenes == 40
-    assert list(checked.spec.categories) == ["white blood cell", "platelet"]
+    spec, faults = check(workspace)
+    assert faults == []
+    assert spec is not None
+    assert spec.num_scenes == 40
+    assert list(spec.categories) == ["white blood cell", "platelet"]
 
 
 def test_a_fault_names_its_row_and_column(workspace: Workspace) -> None:
-    checked = check(workspace, min_appear="many")
-    assert checked.spec is None
-    (fault,) = checked.faults
+    spec, (fault,) = check(workspace, min_appear="many")
+    assert spec is None
     assert (fault.table, fault.row, fault.column) == (CLASSES, 1, "min_appear")
     assert fault.text == "found 'many'; a whole number from 0 to 1,000 is needed"
 
@@ -61,7 +72,7 @@ def test_every_fault_of_both_tables_is_told_at_once(workspace: Workspace) -> Non
     frames[BACKGROUND].loc[0, "num_imgs"] = "-1"
     frames[CLASSES].loc[1, "width_min"] = "wide"
     frames[CLASSES].loc[2] = dict.fromkeys(frames[CLASSES].columns, "")  # a row that was just begun
-    faults = check_cells(frames, workspace.folder, CANVAS_WH).faults
+    _, faults = check_cells(frames, workspace.folder, CANVAS_WH)
     assert {(fault.table, fault.row, fault.column) for fault in faults} == {
         (BACKGROUND, 1, "num_imgs"),
         (CLASSES, 2, "width_min"),
@@ -73,54 +84,48 @@ def test_an_empty_row_before_a_fault_does_not_move_it(workspace: Workspace) -> N
     empty = pd.DataFrame([dict.fromkeys(frames[CLASSES].columns, "")])
     frames[CLASSES] = pd.concat([empty, frames[CLASSES]], ignore_index=True)
     frames[CLASSES].loc[2, "max_appear"] = "x"
-    (fault,) = check_cells(frames, workspace.folder, CANVAS_WH).faults
+    _, (fault,) = check_cells(frames, workspace.folder, CANVAS_WH)
     assert fault.row == 3
 
 
-@pytest.mark.parametrize("cell", ["../", "/etc", "coco:../secret#cat", "photos/../../x"])
-def test_reference_photos_outside_are_not_looked_at(workspace: Workspace, cell: str) -> None:
-    (fault,) = check(workspace, references=cell).faults
-    assert fault.column == "references"
-    assert "leads outside of this folder" in fault.text
+OUTSIDE = "leads outside of this folder"
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("../", OUTSIDE),
+        ("/etc", OUTSIDE),
+        ("coco:../secret#cat", OUTSIDE),
+        ("photos/../../x", OUTSIDE),
+        ("photos", "photos"),
+    ],
+)
+def test_reference_photos_outside_are_not_looked_at_and_missing_ones_told(
+    workspace: Workspace, cell: str, message: str
+) -> None:
+    _, (fault,) = check(workspace, references=cell)
+    assert (fault.row, fault.column) == (1, "references")
+    assert message in fault.text
 
 
 def test_pictures_that_a_coco_file_has_outside_are_not_looked_at(workspace: Workspace) -> None:
-    content = {
-        "images": [{"id": 1, "file_name": "../../secret.png", "width": 9, "height": 9}],
-        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 9, 9], "area": 81, "iscrowd": 0}],
-        "categories": [{"id": 1, "name": "cat"}],
-    }
     Image.new("RGB", (9, 9)).save(workspace.folder.parent / "secret.png")
-    folder = workspace.folder / "photos"
-    folder.mkdir()
-    (folder / "cats.json").write_text(json.dumps(content))
-    (fault,) = check(workspace, references="coco:photos/cats.json#cat").faults
+    write_cats(workspace.folder / "photos", "../../secret.png")
+    _, (fault,) = check(workspace, references="coco:photos/cats.json#cat")
     assert fault.column == "references"
 
 
 @pytest.mark.parametrize("cell", ["coco:../real/cats.json#cat", "../real"])
 def test_what_the_file_names_may_lie_outside(workspace: Workspace, cell: str) -> None:
     """Somebody wrote it in an editor, and check-spec finds it good: the page must save other edits."""
-    real = workspace.folder.parent / "real"
-    real.mkdir()
-    Image.new("RGB", (9, 9)).save(real / "cat.png")
-    content = {
-        "images": [{"id": 1, "file_name": "cat.png", "width": 9, "height": 9}],
-        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 9, 9], "area": 81, "iscrowd": 0}],
-        "categories": [{"id": 1, "name": "cat"}],
-    }
-    (real / "cats.json").write_text(json.dumps(content))
+    Image.new("RGB", (9, 9)).save(write_cats(workspace.folder.parent / "real", "cat.png") / "cat.png")
     path = workspace.folder / CLASSES
     path.write_text("prompt,min_appear,max_appear,references\n" + f"a cat,1,1,{cell}\n")
     assert load_spec(workspace.folder / BACKGROUND, path, canvas_wh=CANVAS_WH).classes[0].references == cell
-    assert check(workspace, max_appear="2").faults == ()
+    assert check(workspace, max_appear="2")[1] == []
     path.write_text(path.read_text().replace("real", "nowhere"))
-    (fault,) = check(workspace).faults
-    assert (fault.row, fault.column) == (1, "references")
-
-
-def test_reference_photos_that_are_missing_are_told(workspace: Workspace) -> None:
-    (fault,) = check(workspace, references="photos").faults
+    _, (fault,) = check(workspace)
     assert (fault.row, fault.column) == (1, "references")
 
 

@@ -39,11 +39,12 @@ def test_what_boxpaint_made_is_found_by_its_files(workspace: Workspace, painted:
     (folder / "runs").mkdir()
     save_detector_run(folder / "runs" / "detector")
     for name, files in {
-        "runs/proof": {"experiment.json": {}, "summary.csv": ""},
+        "runs/proof": {"experiment.json": {"real": {}, "categories": []}, "summary.csv": ""},
         "runs/scored": {"scores.json": {"kind": "boxpaint evaluation"}},
         "runs/unfinished": {"run.json": {"kind": "boxpaint detector run"}},
         "runs/other": {"run.json": [1], "scores.json": "no JSON"},
-        "a/b/c/d/e/deep": {"experiment.json": {}, "summary.csv": ""},
+        "runs/large": {"scores.json": {"kind": "boxpaint evaluation", "text": "a" * 5_000_000}},
+        "a/b/c/d/e/deep": {"scores.json": {"kind": "boxpaint evaluation"}},
     }.items():
         (folder / name).mkdir(parents=True)
         for file, content in files.items():

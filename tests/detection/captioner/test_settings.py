@@ -1,5 +1,3 @@
-"""Settings, and when a training is over."""
-
 from __future__ import annotations
 
 import dataclasses
@@ -8,25 +6,8 @@ import inspect
 import pytest
 
 from boxpaint.cli_train import captioner
-from detection.captioner.settings import CaptionerSettings, EpochLoss, best_epoch, is_over
+from detection.captioner.settings import CaptionerSettings
 from generator.foundation.errors import BoxpaintError
-
-
-@pytest.mark.parametrize(
-    ("val", "best", "over"),
-    [
-        ([], 0, False),
-        ([2.0], 1, False),
-        ([2.0, 2.1], 1, False),
-        ([2.0, 2.1, 2.0], 1, True),  # two epochs without a lower loss
-        ([2.0, 2.1, 1.9], 3, False),
-        ([2.0, 1.9, 1.8, 1.7, 1.6], 5, True),  # all epochs
-    ],
-)
-def test_it_stops_early(val: list[float], best: int, over: bool) -> None:
-    losses = [EpochLoss(epoch=number, train=1.0, val=value) for number, value in enumerate(val, start=1)]
-    assert best_epoch(losses) == best
-    assert is_over(losses, CaptionerSettings(epochs=5, patience=2)) is over
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from detection.coco_metrics import score_sets
 from detection.datasets.types import DetectionDataset, Sample
 from detection.detectors.types import Detections
 from detection.evaluation.bootstrap import ResampledAp, draw_resamples
+from tests.detection.drawn import boxes
 
 
 def scattered(pictures: int, seed: int) -> tuple[DetectionDataset, list[Detections]]:
@@ -17,11 +18,11 @@ def scattered(pictures: int, seed: int) -> tuple[DetectionDataset, list[Detectio
     for number in range(pictures):
         count, wrong = int(rng.integers(0, 5)), int(rng.integers(0, 8))
         corner, size = rng.uniform(0, 300, (count + wrong, 2)), rng.uniform(25, 99, (count + wrong, 2))
-        boxes = np.concatenate([corner, corner + size], axis=1).astype(np.float32)
+        corners = np.concatenate([corner, corner + size], axis=1).astype(np.float32)
         labels = rng.choice([1, 2, 3], count + wrong, p=[0.6, 0.35, 0.05])
-        samples.append(Sample.of(Path(f"{number}.png"), (400, 400), boxes[:count], labels[:count]))
+        samples.append(Sample.of(Path(f"{number}.png"), (400, 400), corners[:count], labels[:count]))
         kept = np.flatnonzero(rng.random(count + wrong) < 0.8)
-        moved = boxes[kept] + rng.normal(0, 4, (len(kept), 4))
+        moved = corners[kept] + rng.normal(0, 4, (len(kept), 4))
         scores = rng.uniform(0, 1, len(kept)).astype(np.float32)
         found.append(Detections(boxes_xyxy=moved.astype(np.float32), labels=labels[kept], scores=scores))
     return DetectionDataset(categories=("a", "b", "c"), samples=tuple(samples)), found
@@ -56,12 +57,7 @@ def test_repeated_pictures_score_as_a_set_that_repeats_them() -> None:
 def test_worked_by_hand() -> None:
     # Picture 0: its object is found. Picture 1: its object is missed, and a wrong box is surer than picture 0's.
     samples = tuple(Sample.of(Path(f"{n}.png"), (100, 100), [[0, 0, 50, 50]], [1]) for n in range(2))
-    right, wrong = np.array([[0, 0, 50, 50]], np.float32), np.array([[50, 50, 90, 90]], np.float32)
-    one = np.ones(1, np.int64)
-    found = [
-        Detections(boxes_xyxy=right, labels=one, scores=np.array([0.5], np.float32)),
-        Detections(boxes_xyxy=wrong, labels=one, scores=np.array([0.9], np.float32)),
-    ]
+    found = [boxes(([0, 0, 50, 50], 1, 0.5)), boxes(([50, 50, 90, 90], 1, 0.9))]
     resampled = ResampledAp(DetectionDataset(categories=("a",), samples=samples), found)
     # Both: precision 1/2 up to recall 1/2, 51 of 101 thresholds. Picture 0 twice and picture 1 once: two of three found
     # behind one wrong box, precision 2/3 up to recall 2/3, 67 thresholds.
@@ -70,14 +66,11 @@ def test_worked_by_hand() -> None:
 
 
 def test_nothing_to_find_and_nothing_found() -> None:
-    nothing = Detections(
-        boxes_xyxy=np.zeros((0, 4), np.float32), labels=np.zeros(0, np.int64), scores=np.zeros(0, np.float32)
-    )
     samples = (
         Sample.of(Path("0.png"), (100, 100), [[0, 0, 50, 50]], [1]),
         Sample.of(Path("1.png"), (100, 100), [], []),
     )
-    resampled = ResampledAp(DetectionDataset(categories=("a", "b"), samples=samples), [nothing, nothing])
+    resampled = ResampledAp(DetectionDataset(categories=("a", "b"), samples=samples), [boxes(), boxes()])
     assert resampled.ap_of(np.array([[0, 1], [0, 0]])).tolist() == [0.0, 0.0]
     assert np.isnan(resampled.ap_of(np.array([[1, 1]]))).all()
     assert resampled.ap_of(np.zeros((0, 2), int)).shape == (0,)

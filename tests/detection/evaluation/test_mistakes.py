@@ -6,17 +6,7 @@ import pytest
 from detection.datasets.types import DetectionDataset, Sample
 from detection.detectors.types import Detections
 from detection.evaluation.mistakes import WorkingPoint, best_working_point, find_mistakes, match_pictures
-
-NOTHING = Detections(
-    boxes_xyxy=np.zeros((0, 4), np.float32), labels=np.zeros(0, np.int64), scores=np.zeros(0, np.float32)
-)
-
-
-def answer(*items: tuple[list[float], int, float]) -> Detections:
-    boxes, labels, scores = zip(*items, strict=True)
-    return Detections(
-        boxes_xyxy=np.array(boxes, np.float32), labels=np.array(labels), scores=np.array(scores, np.float32)
-    )
+from tests.detection.drawn import boxes
 
 
 @pytest.fixture()
@@ -36,10 +26,10 @@ def data() -> DetectionDataset:
 @pytest.fixture()
 def found() -> list[Detections]:
     return [
-        answer(([10, 10, 20, 20], 1, 0.35)),
+        boxes(([10, 10, 20, 20], 1, 0.35)),
         # The right place, but the wrong category; then the right one, twice.
-        answer(([0, 0, 20, 20], 2, 0.9), ([0, 0, 20, 19], 1, 0.8), ([0, 0, 20, 20], 1, 0.2)),
-        answer(([0, 0, 20, 20], 1, 0.7), ([60, 60, 90, 90], 2, 0.6)),
+        boxes(([0, 0, 20, 20], 2, 0.9), ([0, 0, 20, 19], 1, 0.8), ([0, 0, 20, 20], 1, 0.2)),
+        boxes(([0, 0, 20, 20], 1, 0.7), ([60, 60, 90, 90], 2, 0.6)),
     ]
 
 
@@ -73,14 +63,14 @@ def test_the_best_score_to_ask_for(data: DetectionDataset, found: list[Detection
 
 def test_of_equal_scores_all_are_taken() -> None:
     data = DetectionDataset(categories=("a",), samples=(Sample.of(Path("0.png"), (99, 99), [[0, 0, 9, 9]], [1]),))
-    found = [answer(([0, 0, 9, 9], 1, 0.5), ([50, 50, 60, 60], 1, 0.5))]
+    found = [boxes(([0, 0, 9, 9], 1, 0.5), ([50, 50, 60, 60], 1, 0.5))]
     point = best_working_point(data, found, match_pictures(data, found))
     assert point is not None
     assert (point.precision, point.recall) == (0.5, 1.0)
 
 
 def test_nothing_right_has_no_best_score(data: DetectionDataset) -> None:
-    nothing = [NOTHING] * 3
+    nothing = [boxes()] * 3
     assert best_working_point(data, nothing, match_pictures(data, nothing)) is None
 
 

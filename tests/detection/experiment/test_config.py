@@ -8,7 +8,7 @@ import yaml
 from detection.experiment.config import ExperimentConfig
 from detection.experiment.jobs import job_of
 from generator.foundation.errors import ConfigError
-from generator.foundation.yaml_lines import read_yaml
+from generator.foundation.typed_yaml import read_yaml
 from tests.detection.experiment.conftest import settings, write_experiment
 
 EXPERIMENTS = Path(__file__).parents[3] / "configs" / "experiments"

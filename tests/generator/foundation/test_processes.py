@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from generator.foundation.errors import BoxpaintError, ModelError
-from generator.foundation.processes import JobListener, Workers
+from generator.foundation.processes import CORES, JobListener, Workers, count_cores, leave_room
 from generator.foundation.stopping import StopRequest
 
 pytestmark = pytest.mark.slow
@@ -171,7 +171,7 @@ def sleep(job: Errand, say: Callable[[Any], None]) -> None:
 def test_processes_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     mark = tmp_path / "pid"
     script = (
-        "from tests.generator.engines import test_processes as t\n"
+        "from tests.generator.foundation import test_processes as t\n"
         "if __name__ == '__main__':\n"
         f"    with t.Workers(1, t.sleep) as w: w.run([t.Errand({str(mark)!r})], t.Diary())\n"
     )
@@ -195,9 +195,9 @@ def test_a_script_that_calls_without_a_guard_is_told_so(tmp_path: Path) -> None:
         "from functools import partial\n"
         "from pathlib import Path\n"
         "from generator.foundation.processes import JobListener, Workers\n"
-        "from generator.foundation.storage import locked\n"
-        "from tests.generator.engines.test_processes import Errand, write\n"
-        "with locked(Path('out')), Workers(1, partial(write, folder=Path('out'))) as workers:\n"
+        "from generator.foundation.run_folder import working_in\n"
+        "from tests.generator.foundation.test_processes import Errand, write\n"
+        "with working_in(Path('out')), Workers(1, partial(write, folder=Path('out'))) as workers:\n"
         "    workers.run([Errand('one')], JobListener())\n"
     )
     repository = str(Path(__file__).parents[3])
@@ -235,3 +235,26 @@ def test_what_is_stopped_keeps_its_work(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), Workers[Errand](1, partial(train, folder=tmp_path)) as workers:
         workers.run([Errand("a")], Interrupting())
     assert (tmp_path / "a").exists()
+
+
+VARIABLES = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", CORES)
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, "1"), (2, "1"), (5, "2"), (16, "8")])
+def test_half_of_the_cores_compute(monkeypatch: pytest.MonkeyPatch, cores: int, threads: str) -> None:
+    for name in VARIABLES:
+        monkeypatch.setenv(name, "")  # so that what is set below is put back
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(psutil, "cpu_count", lambda **_: cores)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
+    leave_room()
+    assert [os.environ[name] for name in VARIABLES] == [threads, "PASSIVE", "2000", str(cores)]
+    assert count_cores(int(threads)) == cores
+
+
+def test_what_the_user_says_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in zip(VARIABLES, ("7", "ACTIVE", "1", ""), strict=True):
+        monkeypatch.setenv(name, value)
+    leave_room()
+    assert [os.environ[name] for name in VARIABLES] == ["7", "ACTIVE", "1", ""]
+    assert count_cores(7) == 7

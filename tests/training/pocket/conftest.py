@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.pocket.loop import Budget
+from training.pocket.loop import Session
 
 SIZE_WH = (320, 280)
 # name -> (radius in pixels, RGB)
@@ -76,6 +76,6 @@ def captions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture()
-def budget() -> Callable[[float], Budget]:
+def session() -> Callable[[float], Session]:
     """Return a function: seconds -> that much training on the CPU."""
-    return lambda seconds: Budget(minutes=seconds / 60, seed=0, device=torch.device("cpu"))
+    return lambda seconds: Session(minutes=seconds / 60, seed=0, device=torch.device("cpu"))

@@ -69,9 +69,9 @@ def test_all_trains_what_is_not_finished_and_shows_the_numbers(
 ) -> None:
     trained: list[Path] = []
 
-    def train(given: parts.Sources, out: Path, budget: parts.Budget, say: parts.Say) -> None:
+    def train(given: parts.Sources, out: Path, session: parts.Session, say: parts.Say) -> None:
         trained.append(out)
-        gpt2.train(given.captions, out, TINY, budget, say=say)
+        gpt2.train(given.captions, out, TINY, session, say=say)
 
     monkeypatch.setitem(parts.PARTS, "gpt2", dataclasses.replace(parts.PARTS["gpt2"], train=train))
     given = ["--data", str(bccd), "--captions", str(captions), "--device", "cpu"]

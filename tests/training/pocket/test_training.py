@@ -23,7 +23,7 @@ from generator.bundles import ModelRef
 from generator.foundation.errors import BoxpaintError
 from generator.painting.models import load_model
 from training.pocket import blip, clip, gpt2, inpaint, vae
-from training.pocket.loop import Budget
+from training.pocket.loop import Session
 from training.pocket.sheet import save_samples
 
 pytestmark = pytest.mark.slow
@@ -46,7 +46,7 @@ BLIP = blip.BlipRecipe(
     side_px=16, width=18, layers=1, heads=2, text_layers=1, text_heads=2, vocabulary=200, batch_size=4
 )
 
-Budgets = Callable[[float], Budget]
+Sessions = Callable[[float], Session]
 
 
 def steps_in(lines: list[str]) -> int:
@@ -58,7 +58,7 @@ def steps_in(lines: list[str]) -> int:
 
 
 def train_twice(train: Callable[[float, Callable[[str], None]], None]) -> None:
-    """Train, then go on with a larger budget."""
+    """Train, then go on with a larger session."""
     first: list[str] = []
     train(1.0, first.append)
     steps = steps_in(first)
@@ -76,9 +76,9 @@ def weights_are_half(folder: Path) -> bool:
         return {str(tensors.get_tensor(name).dtype) for name in tensors.keys()} <= {"torch.float16", "torch.int64"}  # noqa: SIM118
 
 
-def test_the_vae(bccd: Path, tmp_path: Path, budget: Budgets) -> None:
+def test_the_vae(bccd: Path, tmp_path: Path, session: Sessions) -> None:
     out = tmp_path / "inpaint" / "vae"
-    train_twice(lambda seconds, say: vae.train(bccd, out, VAE, budget(seconds), say=say))
+    train_twice(lambda seconds, say: vae.train(bccd, out, VAE, session(seconds), say=say))
     assert (out.parent / "vae.checkpoint.pt").exists()
     loaded = AutoencoderKL.from_pretrained(out)
     assert weights_are_half(out)
@@ -91,15 +91,15 @@ def test_the_vae(bccd: Path, tmp_path: Path, budget: Budgets) -> None:
     assert numbers["VAE speckle kept"] >= 0
 
 
-def test_the_painter(bccd: Path, tmp_path: Path, budget: Budgets) -> None:
+def test_the_painter(bccd: Path, tmp_path: Path, session: Sessions) -> None:
     out = tmp_path / "inpaint"
     with pytest.raises(BoxpaintError, match="there is no VAE"):
-        inpaint.train(bccd, out, INPAINT, budget(1.0), say=print)
-    vae.train(bccd, out / "vae", VAE, budget(0.5), say=print)
+        inpaint.train(bccd, out, INPAINT, session(1.0), say=print)
+    vae.train(bccd, out / "vae", VAE, session(0.5), say=print)
     said: list[str] = []
 
     def train(seconds: float, say: Callable[[str], None]) -> None:
-        inpaint.train(bccd, out, INPAINT, budget(seconds), say=lambda line: (say(line), said.append(line)))
+        inpaint.train(bccd, out, INPAINT, session(seconds), say=lambda line: (say(line), said.append(line)))
 
     train_twice(train)
     # Encoded once: the second training tells of the same bank, seconds and all.
@@ -137,9 +137,9 @@ def test_noise_levels_weigh_by_their_clipped_signal(snr: float, least: float, we
     assert float(inpaint.weights_of(levels, recipe)) == pytest.approx(weight)
 
 
-def test_the_language_model(captions: Path, tmp_path: Path, budget: Budgets) -> None:
+def test_the_language_model(captions: Path, tmp_path: Path, session: Sessions) -> None:
     out = tmp_path / "gpt2"
-    train_twice(lambda seconds, say: gpt2.train(captions, out, GPT2, budget(seconds), say=say))
+    train_twice(lambda seconds, say: gpt2.train(captions, out, GPT2, session(seconds), say=say))
     assert weights_are_half(out)
     model, tokenizer = GPT2LMHeadModel.from_pretrained(out), GPT2Tokenizer.from_pretrained(out)
     assert model.config.vocab_size == len(tokenizer)
@@ -148,9 +148,9 @@ def test_the_language_model(captions: Path, tmp_path: Path, budget: Budgets) -> 
     assert 1 < numbers["GPT-2 perplexity, domain lines"] < 1000
 
 
-def test_the_judge(bccd: Path, tmp_path: Path, budget: Budgets) -> None:
+def test_the_judge(bccd: Path, tmp_path: Path, session: Sessions) -> None:
     out = tmp_path / "clip"
-    train_twice(lambda seconds, say: clip.train(bccd, out, CLIP, budget(seconds), say=say))
+    train_twice(lambda seconds, say: clip.train(bccd, out, CLIP, session(seconds), say=say))
     assert weights_are_half(out)
     CLIPModel.from_pretrained(out)
     assert CLIPProcessor.from_pretrained(out).tokenizer.model_max_length == 32
@@ -158,9 +158,9 @@ def test_the_judge(bccd: Path, tmp_path: Path, budget: Budgets) -> None:
     assert 0 <= numbers["CLIP accuracy, four names"] <= 1
 
 
-def test_the_captioner(bccd: Path, captions: Path, tmp_path: Path, budget: Budgets) -> None:
+def test_the_captioner(bccd: Path, captions: Path, tmp_path: Path, session: Sessions) -> None:
     out = tmp_path / "blip"
-    train_twice(lambda seconds, say: blip.train(bccd, captions, out, BLIP, budget(seconds), say=say))
+    train_twice(lambda seconds, say: blip.train(bccd, captions, out, BLIP, session(seconds), say=say))
     assert weights_are_half(out)
     BlipForConditionalGeneration.from_pretrained(out)
     BlipProcessor.from_pretrained(out)
