@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from boxpaint.exit_codes import USER_ERROR
+from boxpaint.cli.console import USER_ERROR
 from generator.config import Config
 from generator.dataset.identity import read_json
 from generator.dataset.record import read_record

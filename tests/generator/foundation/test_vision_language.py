@@ -1,4 +1,4 @@
-"""OWLv2, tiny and of random weights: where it sees things, and what is said when it cannot be loaded."""
+"""CLIP's answers for a picture depend on that picture alone; OWLv2, tiny and of random weights, sees and can fail."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from generator.bundles import ModelRef
+from generator.config import Config
 from generator.foundation.errors import ModelError, ModelNotFoundError
 from generator.foundation.geometry import Box
-from generator.foundation.vision_language import MIN_SCORE, Owl
+from generator.foundation.vision_language import MIN_SCORE, Clip, Owl
 from generator.weights import fingerprint
 from tests.generator.tiny_owl import save_tiny_owl
 
@@ -191,3 +192,26 @@ def test_the_fingerprint_follows_the_weights(folder: Path, tmp_path: Path) -> No
     one, two = (fingerprint(ModelRef(folder=str(path))) for path in (folder, other))
     assert one.startswith("sha256:")
     assert one != two
+
+
+@pytest.fixture(scope="module")
+def clip() -> Clip:
+    ref = Config().models.clip
+    assert ref is not None
+    return Clip("clip", ref, device=torch.device("cpu"), offline=True)
+
+
+def test_a_picture_is_the_same_in_any_company(clip: Clip) -> None:
+    rng = np.random.default_rng(0)
+    shapes = [(64, 64, 3), (64, 64, 3), (3, 40, 3), (100, 30, 3), (64, 64, 3)] * 4
+    pictures = [rng.integers(0, 256, shape, dtype=np.uint8) for shape in shapes]
+    together = clip.embed_pictures(pictures)
+    assert together.shape == (20, clip.model.config.projection_dim)
+    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
+    alone = np.concatenate([clip.embed_pictures([picture]) for picture in pictures])
+    assert np.array_equal(together, alone)
+    assert np.array_equal(clip.embed_pictures(pictures[::-1])[::-1], together)
+
+
+def test_no_pictures_are_no_rows(clip: Clip) -> None:
+    assert clip.embed_pictures([]).shape == (0, clip.model.config.projection_dim)

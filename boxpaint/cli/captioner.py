@@ -1,4 +1,4 @@
-"""`boxpaint train ...`: models trained on data of one's own."""
+"""`boxpaint train captioner`: BLIP, fine-tuned on pictures with captions."""
 
 from __future__ import annotations
 
@@ -6,16 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from boxpaint.cli_classifier import classifier
-from boxpaint.cli_detect import train_detector
-from boxpaint.cli_segmenter import segmenter
-from boxpaint.console import CommandGroup, Table, console
-from boxpaint.interrupts import resumable
-from boxpaint.training_progress import StepBar
-from detection.captioner.settings import CaptionerSettings, EpochLoss, Listener
-from generator.foundation.seeds import MAX_SEED
+from boxpaint.cli import options as opt
+from boxpaint.cli.console import Table, console, figure, resumable, say
+from boxpaint.cli.scenario import default_config
+from detection.captioner.settings import CaptionerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,23 +21,18 @@ if TYPE_CHECKING:
     from generator.config import Config
     from generator.foundation.errors import Fault
 
-app = typer.Typer(cls=CommandGroup, help="Train a model on data of your own.", no_args_is_help=True)
-app.command("detector")(train_detector)
-app.command()(segmenter)
-app.command()(classifier)
 SHOWN_ROWS = 3
 SHOWN_EXAMPLES = 3
 _OUT = Path("runs/captioner")
 _DEFAULTS = CaptionerSettings()
 
 
-@app.command()
 def captioner(
     images: Annotated[Path, typer.Option("--images", help="Folder of the pictures.")],
     captions: Annotated[
         Path, typer.Option("--captions", help="Table with a column of picture names and one of captions.")
     ],
-    out: Annotated[Path, typer.Option(help="Folder; the same command again goes on where it stopped.")] = _OUT,
+    out: opt.ResumedOut = _OUT,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -61,18 +51,15 @@ def captioner(
         _DEFAULTS.patience
     ),
     val_share: Annotated[float, typer.Option(help="Share of the pictures that is held out.")] = _DEFAULTS.val_share,
-    seed: Annotated[
-        int | None, typer.Option(min=0, max=MAX_SEED, help="Another seed holds out other pictures.")
-    ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start the folder again.")] = False,
+    seed: Annotated[int | None, opt.seed("Another seed holds out other pictures.")] = None,
+    device: opt.ConfiguredDevice = None,
+    overwrite: opt.StartAgain = False,
 ) -> None:
     """Fine-tune BLIP on pictures with captions, and score it before and after."""
     from detection.captioner.table import read_caption_table
     from generator.config import Config
 
-    if config is None and Path("config.yaml").is_file():
-        config = Path("config.yaml")
+    config = default_config(config)
     chosen = Config.load(config, seed=seed, device=device)
     base = _base_model(chosen, config)
     settings = CaptionerSettings(
@@ -84,17 +71,17 @@ def captioner(
         seed=chosen.seed,
     )
     table = read_caption_table(captions, images)
-    console.print(
+    say(
         f"{len(table.pairs)} captions of {len(table.captions)} pictures, from the columns "
-        f"'{table.image_column}' and '{table.caption_column}'",
-        soft_wrap=True,
+        f"'{table.image_column}' and '{table.caption_column}'"
     )
     _show_skipped(table.skipped)
-    from detection.captioner.folder import is_begun
+    from boxpaint.cli.progress import TuningProgress
     from detection.captioner.train import fine_tune
     from generator.foundation.device import choose_device
+    from generator.foundation.run_folder import CAPTIONER
 
-    with resumable(console, out, is_begun, overwrite=overwrite), TuningProgress(console) as progress:
+    with resumable(out, CAPTIONER.is_begun, overwrite=overwrite), TuningProgress() as progress:
         result = fine_tune(
             table,
             base,
@@ -106,44 +93,6 @@ def captioner(
             listener=progress,
         )
     _show_result(result, table)
-
-
-class TuningProgress(Listener):
-    """A bar for each epoch; a line for each where there is no terminal. Use as a context manager."""
-
-    def __init__(self, console: Console):
-        self.console = console
-        self._bar = StepBar(console)
-        self._epochs = 0
-        self._epoch = 1
-
-    def __enter__(self) -> TuningProgress:
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        self._bar.__exit__(*details)
-
-    def on_start(self, epochs: int, finished: int) -> None:
-        """Begin; epochs that were trained before count."""
-        self._epochs, self._epoch = epochs, finished + 1
-        if finished:
-            self.console.print(f"{finished} of at most {epochs} epochs are finished already")
-        self._bar.start()
-
-    def on_stage(self, text: str) -> None:
-        """Say what begins."""
-        self.console.print(text)
-
-    def on_step(self, step: int, steps: int) -> None:
-        """Move the bar."""
-        done = (self._epoch - 1) * steps + step
-        self._bar.move(f"epoch {self._epoch}/{self._epochs}", done, self._epochs * steps)
-
-    def on_epoch(self, loss: EpochLoss, *, is_best: bool) -> None:
-        """Print a line, above the bar where there is one."""
-        self._epoch = loss.epoch + 1
-        best = ", the best so far" if is_best else ""
-        self.console.print(f"epoch {loss.epoch}/{self._epochs}: loss {loss.train:.4f}, validation {loss.val:.4f}{best}")
 
 
 def _base_model(chosen: Config, config: Path | None) -> ModelRef:
@@ -162,11 +111,11 @@ def _base_model(chosen: Config, config: Path | None) -> ModelRef:
 def _show_skipped(skipped: Sequence[Fault]) -> None:
     if not skipped:
         return
-    console.print(f"{len(skipped)} rows skipped:", style="yellow")
+    say(f"{len(skipped)} rows skipped:", style="yellow")
     for fault in skipped[:SHOWN_ROWS]:
-        console.print(f"  {fault}", style="yellow", soft_wrap=True)
+        say(f"  {fault}", style="yellow")
     if len(skipped) > SHOWN_ROWS:
-        console.print(f"  and {len(skipped) - SHOWN_ROWS} more", style="yellow")
+        say(f"  and {len(skipped) - SHOWN_ROWS} more", style="yellow")
 
 
 def _show_result(result: CaptionerResult, table: CaptionTable) -> None:
@@ -175,26 +124,19 @@ def _show_result(result: CaptionerResult, table: CaptionTable) -> None:
     counts = result.counts
     if result.unreadable:
         name, reason = next(iter(result.unreadable.items()))
-        console.print(
+        say(
             f"{counts.unreadable_pictures} pictures could not be decoded, the first: {table.images / name}: {reason}",
             style="yellow",
-            soft_wrap=True,
         )
-    scores = Table(title=f"{counts.scored_pictures} validation pictures")
-    scores.add_column("score")
-    for column in ("before", "after"):
-        scores.add_column(column, justify="right")
     after = result.after.labelled
-    for name, value in result.before.labelled.items():
-        scores.add_row(name, f"{value:.3f}", f"{after[name]:.3f}")
-    console.print(scores)
+    rows = [(name, figure(value), figure(after[name])) for name, value in result.before.labelled.items()]
+    title = f"{counts.scored_pictures} validation pictures"
+    console.print(Table.of(("score", "before", "after"), rows, title=title, numbers_from=1))
     for example in result.examples[:SHOWN_EXAMPLES]:
-        console.print(f"{example.picture}: {example.before!r} -> {example.after!r}", soft_wrap=True)
-    console.print(
+        say(f"{example.picture}: {example.before!r} -> {example.after!r}")
+    say(
         f"best epoch: {result.best_epoch} of {len(result.losses)}; rows skipped: {counts.skipped_rows}; "
-        f"loss: {result.folder / 'loss.png'}",
-        soft_wrap=True,
+        f"loss: {result.folder / 'loss.png'}"
     )
-    console.print("to use it, put this into the config:\n")
-    use = yaml.safe_dump({"models": {"captioner": {"folder": str(result.model)}}}, width=10_000, allow_unicode=True)
-    console.print(use, soft_wrap=True)
+    say("to use it, put this into the config:\n")
+    say(yaml.safe_dump({"models": {"captioner": {"folder": str(result.model)}}}, width=10_000, allow_unicode=True))
