@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-from boxpaint.folder_names import folder_name_fault
+from boxpaint.scenarios import folder_name_fault
 from generator.audit.files import read_audit
 from generator.config import Config
-from generator.dataset.validation import find_annotation_files, read_annotations
+from generator.foundation.coco import find_annotation_files, read_coco
 from generator.foundation.errors import BoxpaintError, DatasetError, Fault, FaultsError, RunMismatchError
 from generator.foundation.seeds import MAX_SEED
 from generator.foundation.storage import make_folder, write_text
@@ -235,8 +235,8 @@ def _count(folder: Path) -> tuple[int, Counter[str]]:
     """Count pictures, and labels by class, of a run folder; what is not ours, or damaged, counts nothing."""
     pictures, labels = 0, Counter[str]()
     with contextlib.suppress(DatasetError):
-        for content in map(read_annotations, find_annotation_files(folder)):
-            names = {category["id"]: category["name"] for category in content["categories"]}
-            pictures += len(content["images"])
-            labels.update(names[item["category_id"]] for item in content["annotations"])
+        for content in map(read_coco, find_annotation_files(folder)):
+            names = {category["id"]: category["name"] for category in content.categories}
+            pictures += len(content.images)
+            labels.update(names[item["category_id"]] for item in content.annotations)
     return pictures, labels

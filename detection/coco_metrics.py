@@ -15,7 +15,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from detection.datasets.read import not_exhaustive_ids
+from detection.datasets.picture_set import not_exhaustive_ids
 from detection.datasets.types import NOT_EXHAUSTIVE, DetectionDataset, Sample
 from detection.datasets.write import annotation
 from detection.detectors.types import Detections

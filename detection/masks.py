@@ -13,7 +13,7 @@ from scipy.ndimage import binary_fill_holes
 from detection.datasets.types import DetectionDataset, Sample
 from detection.detectors.types import Detections
 from generator.dataset.record import RleRecord, decode_mask, encode_mask
-from generator.dataset.validation import MAX_FAULTS_OF_A_KIND
+from generator.foundation.coco import MAX_FAULTS_OF_A_KIND
 from generator.foundation.errors import DatasetError, Fault
 from generator.labels.labelling import largest_parts
 from generator.labels.segmentation import decode_segmentation

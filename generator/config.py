@@ -12,19 +12,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from generator.bundles import BundleCard, load_card
+from generator.bundles import BundleCard, DiffusionRef, ModelRef, load_card
 from generator.foundation.errors import ConfigError
 from generator.foundation.seeds import MAX_SEED
 from generator.foundation.typed_yaml import Lines, fill_model, read_yaml
 
 if TYPE_CHECKING:
     from generator.spec import Spec
-
-from pydantic import AliasChoices, BaseModel, ConfigDict, field_validator
-
-from generator.bundles import DiffusionRef, ModelRef
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 MIN_LEVEL = 0.02

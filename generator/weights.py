@@ -12,9 +12,8 @@ from pathlib import Path
 
 from generator.bundles import BUNDLES, ModelRef, load_card
 from generator.config import Config
-from generator.foundation.errors import DomainError, ModelNotFoundError
+from generator.foundation.errors import ConfigError, DomainError, Fault, ModelNotFoundError
 from generator.foundation.storage import sha256_of
-from generator.prompts.sources import PromptModels
 from generator.spec import Spec
 
 # What from_pretrained loads: not the checkpoints of other programs and the safety checkers that lie beside.
@@ -26,6 +25,17 @@ _DIFFUSION_PARTS = ("unet", "vae", "text_encoder")
 # Configs and tokenizers.
 _SMALL_FILES = (".json", ".txt", ".model")
 _TIMEOUT_S = 10.0
+# Models of the prompt book: why one is needed, and how to do without.
+_NEEDS = {
+    "captioner": "the column references needs a captioner (BLIP)",
+    "enricher": "prompts: {enrich: gpt2} needs a GPT-2",
+    "embedder": "the prompt book needs an embedder (sentence-transformers, or a folder of CLIP)",
+}
+WITHOUT = {
+    "captioner": "leave the column references empty",
+    "enricher": "set prompts: {enrich: none}",
+    "embedder": "set prompts: {enrich: none} and leave out references and attributes.csv",
+}
 _MIRROR = "check the network, set a mirror with the environment variable HF_ENDPOINT"
 
 
@@ -98,6 +108,15 @@ def check_models(refs: Mapping[str, ModelRef], *, offline: bool, advice: str = "
         raise ModelNotFoundError("\n".join([*faults, *([advice] if advice else [])]))
 
 
+def prompt_model(config: Config, role: str) -> ModelRef:
+    """Where a model of the prompt book comes from. Raises ConfigError where the config has none."""
+    ref: ModelRef | None = getattr(config.models, role)
+    if ref is None:
+        expected = f"{_NEEDS[role]}, and the bundle {config.bundle!r} has none; give an id or a folder, or "
+        raise ConfigError([Fault(file="config", column=f"models.{role}", expected=expected + WITHOUT[role])])
+    return ref
+
+
 def models_of_run(config: Config, spec: Spec, *, book: bool, painting: bool) -> dict[str, ModelRef]:
     """Models that a run needs, by role: to make the prompt book, to paint and to verify.
 
@@ -105,14 +124,14 @@ def models_of_run(config: Config, spec: Spec, *, book: bool, painting: bool) -> 
     """
     needed: dict[str, ModelRef] = {}
     if book:
-        captions = any([row.references for row in spec.backgrounds] + [row.references for row in spec.classes])
+        captions = any(row.references for row in spec.rows)
         several, writes = config.prompts.variants > 1, config.prompts.enrich == "gpt2"
         needs = {
             "captioner": captions,
             "enricher": several and writes,
             "embedder": several and (writes or captions or bool(spec.attributes)),
         }
-        needed |= {role: PromptModels(config).ref(role) for role, is_needed in needs.items() if is_needed}
+        needed |= {role: prompt_model(config, role) for role, is_needed in needs.items() if is_needed}
     if painting:
         roles = ["background", "inpaint", "vae"]
         roles += ["clip", "detector"] if config.labels.verify and config.models.clip is not None else []

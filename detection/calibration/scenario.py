@@ -16,7 +16,7 @@ from detection.calibration.windows import is_whole
 from detection.datasets.read import read_detection_set
 from detection.datasets.types import DetectionDataset
 from detection.runs.sources import Source
-from generator.dataset.validation import find_annotation_files
+from generator.foundation.coco import find_annotation_files
 from generator.spec import BACKGROUND_COLUMNS, CLASS_COLUMNS, MAX_APPEAR, MIN_SIDE_PX, SIZE_COLUMNS
 from generator.spec.references import COCO_PREFIX, reference_fault
 

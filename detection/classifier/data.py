@@ -18,11 +18,11 @@ from detection.datasets.near_duplicates import near_duplicate_groups
 from detection.datasets.read import read_detection_set
 from detection.datasets.splits import split_set
 from detection.datasets.types import DetectionDataset
-from generator.dataset.validation import find_annotation_files
+from generator.foundation.coco import find_annotation_files
 from generator.foundation.errors import DatasetError, Fault
 from generator.foundation.seeds import derive_rng, derive_seed
 
-# Positions below the settings' seed, see generator/foundation/seeds.py; detection/classifier/jobs.py has the others.
+# Positions below the settings' seed, see generator/foundation/seeds.py; detection/classifier/run.py has the others.
 _HOLD_OUT, _BACKGROUND, _SUBSET = 0, 1, 2
 
 

@@ -109,8 +109,10 @@ def splits_of_kind(known: Sequence[str], kind: str) -> list[str]:
     return [kind] if kind in known else [name for name in known if split_of_name(name) == kind]
 
 
-def split_of_folders(path: PurePosixPath) -> str | None:
+def split_of_folders(path: PurePosixPath | None) -> str | None:
     """Find the split that the innermost folder of a path speaks of: images/train/a.jpg is "train"."""
+    if path is None:
+        return None
     return next((split for part in reversed(path.parent.parts) if (split := split_of_word(part))), None)
 
 

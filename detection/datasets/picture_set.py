@@ -1,6 +1,7 @@
-"""Labelled pictures as their COCO files have them: unlike a DetectionDataset they keep ids, crowds and every field.
+"""Labelled pictures as their COCO files have them: ids, crowds and every field stay.
 
-What no reader could use is left out and noted.
+What no reader could use is left out and noted. A training gets a DetectionDataset made of this (read.py): arrays of one
+numbering of the categories, without ids, crowds and fields that it must not see.
 """
 
 from __future__ import annotations
@@ -15,8 +16,20 @@ from typing import Any
 
 from detection.datasets.names import portable_path, unique_stems
 from detection.datasets.types import NOT_EXHAUSTIVE
-from generator.dataset.validation import find_annotation_files, locate_picture, read_annotations
+from generator.foundation.coco import (
+    CocoFile,
+    find_annotation_files,
+    folder_of,
+    locate_picture,
+    missing_picture,
+    read_coco,
+)
 from generator.foundation.errors import DatasetError, Fault
+
+# Of an image, in the manner of LVIS: categories that it is known not to show, and those not labelled throughout.
+_ID_LISTS = ("neg_category_ids", NOT_EXHAUSTIVE)
+_PREFIX = "instances_"
+_RUN = "run.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -79,6 +92,11 @@ class Picture:
         return Path(self.name).stem
 
     @property
+    def size_wh(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.width, self.height
+
+    @property
     def objects(self) -> tuple[Annotation, ...]:
         """The labels that mark one object each: all but crowds."""
         return tuple(item for item in self.annotations if not item.is_crowd)
@@ -113,55 +131,68 @@ class PictureSet:
         return replace(self, pictures=tuple(pictures), notes=(*self.notes, *notes))
 
 
-LISTS = ("images", "annotations", "categories")
-# Of an image, in the manner of LVIS: categories that it is known not to show, and those not labelled throughout.
-_ID_LISTS = ("neg_category_ids", NOT_EXHAUSTIVE)
-_PREFIX = "instances_"
-_RUN = "run.json"
-
-
 def read_picture_set(path: str | Path, *, with_captions: bool = False) -> PictureSet:
-    """Read what `read_detection_set` reads: a folder with annotations/*.json, or one COCO file.
+    """Read a data set in COCO form for an export: a folder with annotations/*.json, or one COCO file.
 
-    Captions are the prompts of the scenes, from the records of a run folder. Categories of the same name in several
-    files are one. Raises DatasetError when a file or a picture is missing.
+    Pictures get the names of the export; captions are the prompts of the scenes, from the records of a run folder.
+    Raises DatasetError when a file or a picture is missing.
     """
     path = Path(path)
     files = find_annotation_files(path)
-    contents = {_split_of(file): (file, read_annotations(file)) for file in files}
-    if len(contents) < len(files):
+    splits = {_split_of(file): file for file in files}
+    if len(splits) < len(files):
         expected = f"two of its files are of one split: {', '.join(file.name for file in files)}"
         raise DatasetError([Fault(file=str(path), expected=expected)])
-    categories = _categories([content for _, content in contents.values()])
-    by_name = {category.name: category for category in categories}
-    pictures: list[Picture] = []
-    lost = 0
-    for split, (file, content) in contents.items():
-        of_file = {item["id"]: by_name[str(item["name"])] for item in content["categories"]}
-        found, without_area = _pictures(file, split, content, of_file)
-        pictures += found
-        lost += without_area
-    pictures = _named(pictures)
+    data = read_files(splits)
+    paths = [portable_path(picture.name) for picture in data.pictures]
+    names = [f"{stem}{path.suffix}" for path, stem in zip(paths, unique_stems(paths), strict=True)]
+    pictures = [replace(picture, name=name) for picture, name in zip(data.pictures, names, strict=True)]
     root = folder_of(path)
     if (root / _RUN).is_file():
         pictures = [_of_run(picture, root, with_captions=with_captions) for picture in pictures]
-    heads = {
-        split: {key: value for key, value in content.items() if key not in LISTS}
-        for split, (_, content) in contents.items()
-    }
+    return data.with_pictures(pictures, *_doubled(pictures))
+
+
+def read_files(files: Mapping[str, Path]) -> PictureSet:
+    """Read COCO files, one for each split; pictures are called as they are there.
+
+    Categories of one name in several files are one. Raises DatasetError when a file or a picture is missing.
+    """
+    contents = {split: read_coco(file) for split, file in files.items()}
+    categories = _categories([content.categories for content in contents.values()])
+    pictures: list[Picture] = []
+    lost = 0
+    for split, content in contents.items():
+        found, without_area = _pictures(files[split], split, content, {item.name: item for item in categories})
+        pictures += found
+        lost += without_area
     notes = [f"{lost} labels whose box has no area in its picture are left out"] if lost else []
     if any(category.id != category.content["id"] for category in categories):
         notes.append("its files give one id to several classes: classes are numbered anew")
-    return PictureSet(categories=categories, pictures=tuple(pictures), heads=heads, notes=(*notes, *_doubled(pictures)))
+    unlisted = unlisted_categories({split: [each["name"] for each in it.categories] for split, it in contents.items()})
+    notes += [f"warning: {split} does not list {names}, which other files do" for split, names in unlisted.items()]
+    return PictureSet(
+        categories=categories,
+        pictures=tuple(pictures),
+        heads={split: content.head for split, content in contents.items()},
+        notes=tuple(notes),
+    )
 
 
-def folder_of(path: Path) -> Path:
-    """Find the folder of a data set that is named by it, or by one file of its annotations."""
-    folder = path if path.is_dir() else path.parent
-    return folder.parent if folder.name == "annotations" else folder
+def unlisted_categories(categories: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Find the files (name -> its categories) that lack some which others list: nobody knows if they label them."""
+    known = dict.fromkeys(name for names in categories.values() for name in names)
+    lacking = {file: [name for name in known if name not in names] for file, names in categories.items()}
+    return {file: ", ".join(names) for file, names in lacking.items() if names}
 
 
-def with_category_ids(content: Mapping[str, Any], ids: Mapping[int, int]) -> dict[str, Any]:
+def not_exhaustive_ids(image: Mapping[str, Any]) -> list[int]:
+    """Categories of which an image of a COCO file says that not every object is labelled."""
+    found = image.get(NOT_EXHAUSTIVE)
+    return [number for number in found if isinstance(number, int)] if isinstance(found, list) else []
+
+
+def with_category_ids(content: Mapping[str, Any], ids: Mapping[Any, int]) -> dict[str, Any]:
     """Give the lists of categories that an image has new ids, by the old ones; those without a new one go."""
     lists = {
         key: sorted({ids[number] for number in content[key] if isinstance(number, int) and number in ids})
@@ -176,12 +207,12 @@ def _split_of(file: Path) -> str:
     return re.sub(r"[^\w-]+", "_", file.stem.removeprefix(_PREFIX)).strip("_") or "all"
 
 
-def _categories(contents: list[dict[str, Any]]) -> tuple[Category, ...]:
+def _categories(lists: Sequence[Sequence[Mapping[str, Any]]]) -> tuple[Category, ...]:
     """Join the categories of several files by name, in the order of their ids; ids stay where that is possible."""
     found: dict[str, Mapping[str, Any]] = {}
-    for content in contents:
-        for item in sorted(content["categories"], key=lambda item: item["id"]):
-            found.setdefault(str(item["name"]), item)
+    for items in lists:
+        for item in sorted(items, key=lambda item: item["id"]):
+            found.setdefault(item["name"], item)
     ids = [int(item["id"]) for item in found.values()]
     if len({*ids}) < len(ids):
         ids = [*range(1, len(ids) + 1)]
@@ -190,40 +221,36 @@ def _categories(contents: list[dict[str, Any]]) -> tuple[Category, ...]:
     )
 
 
-def _pictures(
-    file: Path, split: str, content: dict[str, Any], categories: Mapping[int, Category]
-) -> tuple[list[Picture], int]:
-    """Read the pictures of one file, not named yet, and count the labels without an area."""
-    of_image: dict[int, list[Annotation]] = {item["id"]: [] for item in content["images"]}
+def _pictures(file: Path, split: str, content: CocoFile, by_name: Mapping[str, Category]) -> tuple[list[Picture], int]:
+    """Read the pictures of one file, and count the labels without an area, or of nothing that is there."""
+    categories = {item["id"]: by_name[item["name"]] for item in content.categories}
+    ids = {old: category.id for old, category in categories.items()}
+    sizes = {item["id"]: (int(item["width"]), int(item["height"])) for item in content.images}
+    of_image: dict[Any, list[Annotation]] = {number: [] for number in sizes}
     lost = 0
-    sizes = {item["id"]: (int(item["width"]), int(item["height"])) for item in content["images"]}
-    for item in content["annotations"]:
-        if item["category_id"] not in categories or item["image_id"] not in of_image:
-            lost += 1
-            continue
-        box = _cut(item["bbox"], sizes[item["image_id"]])
+    for item, image_id, category_id in content.joined()[0]:
+        known = image_id is not None and category_id is not None
+        box = _cut(item["bbox"], sizes[image_id]) if known else None
         if box is None:
             lost += 1
-            continue
-        of_image[item["image_id"]].append(_annotation(item, box, categories[item["category_id"]]))
+        else:
+            of_image[image_id].append(_annotation(item, box, categories[category_id]))
     pictures = []
-    for item in content["images"]:
-        path = locate_picture(file, str(item["file_name"]))
+    for item in content.images:
+        path = locate_picture(file, item["file_name"])
         if path is None:
-            expected = "this picture is neither in images/ nor beside the annotations"
-            fault = Fault(file=str(file), column=f"image {item['id']}", found=item["file_name"], expected=expected)
-            raise DatasetError([fault])
+            raise DatasetError([missing_picture(file, item)])
         width, height = sizes[item["id"]]
         source = item.get("source")
         picture = Picture(
             id=int(item["id"]),
             path=path,
-            name=str(item["file_name"]),
+            name=item["file_name"],
             split=split,
             width=width,
             height=height,
             annotations=tuple(of_image[item["id"]]),
-            content=with_category_ids(item, {old: category.id for old, category in categories.items()}),
+            content=with_category_ids(item, ids),
             source=source if isinstance(source, str) else None,
         )
         pictures.append(picture)
@@ -255,16 +282,6 @@ def _cut(bbox: list[float], size_wh: tuple[int, int]) -> tuple[float, float, flo
     return (left, top, width, height) if width > 0 and height > 0 else None
 
 
-def _named(pictures: list[Picture]) -> list[Picture]:
-    """Give pictures the names of the export."""
-    paths = [portable_path(picture.name) for picture in pictures]
-    stems = unique_stems(paths)
-    return [
-        replace(picture, name=f"{stem}{path.suffix}")
-        for picture, path, stem in zip(pictures, paths, stems, strict=True)
-    ]
-
-
 def _of_run(picture: Picture, root: Path, *, with_captions: bool) -> Picture:
     """Say of a picture what the run folder knows: a model painted it, and from which prompt."""
     caption = _caption(root / "records" / f"{picture.path.stem}.json") if with_captions else None
@@ -280,7 +297,7 @@ def _caption(record: Path) -> str | None:
     return prompt if isinstance(prompt, str) else None
 
 
-def _doubled(pictures: list[Picture]) -> Iterator[str]:
+def _doubled(pictures: Sequence[Picture]) -> Iterator[str]:
     splits = Counter(path for path, _ in {(picture.path, picture.split) for picture in pictures})
     doubled = sum(count > 1 for count in splits.values())
     if doubled:

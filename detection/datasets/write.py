@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from detection.datasets.types import NOT_EXHAUSTIVE, DetectionDataset
-from generator.foundation.storage import make_folder, write_json
+from generator.foundation.coco import coco_writer
 from generator.labels.segmentation import decode_segmentation
 
 
@@ -17,39 +18,28 @@ def write_coco(splits: Mapping[str, DetectionDataset], folder: Path, *, descript
     Pictures must lie in folder/images already; ids count from 1 through all splits, so that they merge by
     concatenation.
     """
+    head = {"info": {"description": description, "version": "1"}, "licenses": []}
+    image_ids, annotation_ids = count(1), count(1)
     paths = []
-    image_id = annotation_id = 0
     for split, data in splits.items():
-        content: dict[str, Any] = {
-            "info": {"description": description, "version": "1"},
-            "licenses": [],
-            "images": [],
-            "annotations": [],
-            "categories": [
-                {"id": number, "name": name, "supercategory": name}
-                for number, name in enumerate(data.categories, start=1)
-            ],
-        }
-        for sample in data.samples:
-            image_id += 1
-            content["images"].append(
-                {
+        categories = [
+            {"id": number, "name": name, "supercategory": name} for number, name in enumerate(data.categories, start=1)
+        ]
+        with coco_writer(folder, split, head=head, categories=categories) as file:
+            for sample in data.samples:
+                image_id, size_wh = next(image_ids), (sample.width, sample.height)
+                image = {
                     "id": image_id,
                     "file_name": sample.path.relative_to(folder / "images").as_posix(),
                     "width": sample.width,
                     "height": sample.height,
                     **({NOT_EXHAUSTIVE: sorted(sample.not_exhaustive)} if sample.not_exhaustive else {}),
                 }
-            )
-            for box, label, segmentation in zip(sample.boxes_xyxy, sample.labels, sample.segmentations, strict=True):
-                annotation_id += 1
-                content["annotations"].append(
-                    annotation(
-                        annotation_id, image_id, int(label), box.tolist(), segmentation, (sample.width, sample.height)
-                    )
-                )
-        paths.append(make_folder(folder / "annotations") / f"instances_{split}.json")
-        write_json(paths[-1], content, indent=None)
+                file.add_image(image)
+                labels = zip(sample.boxes_xyxy.tolist(), sample.labels.tolist(), sample.segmentations, strict=True)
+                for box, label, segmentation in labels:
+                    file.add_annotation(annotation(next(annotation_ids), image_id, label, box, segmentation, size_wh))
+        paths.append(file.path)
     return paths
 
 

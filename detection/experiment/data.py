@@ -20,7 +20,7 @@ from detection.experiment.jobs import Materials, plan_grid, shuffle_painted
 from detection.formats.importing import ImportOptions, ImportReport, import_set
 from detection.runs.folder import digests_of, read_used
 from generator.config import Config
-from generator.dataset.validation import find_annotation_files, read_annotations
+from generator.foundation.coco import find_annotation_files, read_coco
 from generator.foundation.device import choose_device
 from generator.foundation.errors import BoxpaintError, DatasetError, Fault, RunMismatchError
 from generator.foundation.storage import sha256_of
@@ -133,7 +133,7 @@ def _is_coco(path: Path) -> bool:
         return False
     try:
         for file in find_annotation_files(path):
-            read_annotations(file)
+            read_coco(file)
     except DatasetError:
         return False
     return True

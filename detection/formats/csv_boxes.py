@@ -110,17 +110,14 @@ def _picture(
             objects.append(RawObject(category=row.cells["class"], box=box, place=f"line {row.line}"))
     picture = RawPicture(
         name=name,
-        path=match.path,
         file=str(path),
         place=f"line {rows[0].line}",
         size_wh=(int(width), int(height)) if math.isfinite(width) and math.isfinite(height) else None,
-        split=split or (split_of_folders(match.path) if match.path is not None else None),
+        split=split or split_of_folders(match.path),
         objects=tuple(objects),
         relative=relative,
-        looseness=match.looseness,
-        rivals=match.rivals,
     )
-    return picture, match.cases(name, path, picture.place)
+    return match.of(picture)
 
 
 def _nameless(path: PurePosixPath, row: BoxRow, *, is_object: bool) -> Case:

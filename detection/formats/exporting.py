@@ -1,29 +1,25 @@
 """A data set -> one folder that other programs read as it stands: read, choose, write, say what is in it.
 
-The folder is whole or absent: made beside its place and renamed over it at the end. export.json in it says that it is
-ours, so that --overwrite never removes anything else; README.md is a card for people.
+The folder is whole or absent; export.json says that it is ours, README.md is a card for people.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from detection.datasets.picture_set import PictureSet, folder_of, read_picture_set
-from detection.datasets.read import not_exhaustive_ids
+from detection.datasets.picture_set import PictureSet, not_exhaustive_ids, read_picture_set
 from detection.datasets.types import NOT_EXHAUSTIVE
 from detection.formats.filters import apply_filters
 from detection.formats.registry import WRITERS, find_format
 from detection.formats.target import ExportOptions, OnPicture, Work, Writer
-from detection.work_folder import remove
-from generator.dataset.identity import read_json
-from generator.foundation.errors import DatasetError, Fault, RunMismatchError, StorageError
-from generator.foundation.storage import locked, make_folder, translate_os_errors, write_json, write_text
+from generator.foundation.coco import folder_of
+from generator.foundation.errors import DatasetError, Fault
+from generator.foundation.run_folder import EXPORT, check_outside
+from generator.foundation.storage import write_json, write_text
 from generator.foundation.version import __version__
 from generator.report import page_environment
 
@@ -44,7 +40,8 @@ def export_set(
     options = options or ExportOptions()
     source, out = Path(source), Path(out)
     writer = find_format(form, WRITERS)
-    check_folder(out, overwrite=options.overwrite, sources=(folder_of(source),))
+    check_outside(out, folder_of(source))
+    EXPORT.check_free(out, overwrite=options.overwrite)
     data = read_picture_set(source, with_captions=writer.with_captions)
     data = apply_filters(data, options, where=str(source))
     _check_needs(data, writer, form, str(source))
@@ -65,7 +62,7 @@ def write_export(
     Raises what the exporter raises, and StorageError.
     """
     writer = find_format(form, WRITERS)
-    with export_folder(out) as folder:
+    with EXPORT.replaced(out, overwrite=options.overwrite) as folder:
         work = Work(folder, options, total=len(data.pictures), on_picture=on_picture)
         writer.write(data, work)
         report = ExportReport(
@@ -82,7 +79,7 @@ def write_export(
         )
         front_matter = writer.front_matter(data) if writer.front_matter is not None else ""
         write_text(folder / CARD, render_card(report, data, opening=writer.opening, front_matter=front_matter))
-        write_json(folder / MARKER, report.to_json())
+        write_json(folder / EXPORT.marker, report.to_json())
     return report
 
 
@@ -99,57 +96,6 @@ def _check_needs(data: PictureSet, writer: Writer, form: str, where: str) -> Non
     if writer.needs == "masks" and all(item.segmentation is None for item in objects):
         expected = f"none of its {len(objects)} labels has a mask, and {form} is made of masks; yolo and voc are not"
         raise DatasetError([Fault(file=where, expected=expected)])
-
-
-MARKER = "export.json"
-KIND = "boxpaint export"
-
-
-def check_folder(out: Path, *, overwrite: bool, sources: tuple[Path, ...]) -> None:
-    """Look whether an export of these data sets may go there.
-
-    Raises RunMismatchError when `out` holds an export already (without `overwrite`) or anything else, or when a data
-    set to be read lies in it; StorageError.
-    """
-    if any(out.resolve() in (source.resolve(), *source.resolve().parents) for source in sources):
-        raise RunMismatchError(f"{out}: the data set to be read is there; choose another folder with --out")
-    with translate_os_errors(out):
-        present = sorted(path.name for path in out.iterdir()) if out.exists() else []
-    if not present:
-        return
-    if not _is_ours(out):
-        shown = ", ".join(present[:3])
-        raise RunMismatchError(f"{out} is not the folder of an export: it holds {shown}; choose another with --out")
-    if not overwrite:
-        raise RunMismatchError(f"{out} holds an export already; use another --out, or --overwrite to replace it")
-
-
-@contextmanager
-def export_folder(out: Path) -> Iterator[Path]:
-    """Give a folder to fill; at the end of the block it becomes `out`, in place of an earlier one. Raises StorageError.
-
-    When the block fails nothing of it is left, and `out` is as it was.
-    """
-    beside = out.parent / f".{out.name}.part"
-    with locked(beside):
-        try:
-            new, old = beside / "new", beside / "old"
-            for path in (new, old):  # what a killed export left
-                remove(path)
-            yield make_folder(new)
-            with translate_os_errors(out):
-                if out.exists():
-                    out.replace(old)
-                new.replace(out)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
-
-
-def _is_ours(folder: Path) -> bool:
-    try:
-        return (folder / MARKER).is_file() and read_json(folder / MARKER).get("kind") == KIND
-    except StorageError:
-        return False
 
 
 SCHEMA_VERSION = 1
@@ -181,7 +127,7 @@ class ExportReport:
         options = {name: value for name, value in asdict(self.options).items() if name not in ("overwrite", "copy")}
         return {
             "schema_version": SCHEMA_VERSION,
-            "kind": KIND,
+            **EXPORT.head,
             "boxpaint": __version__,
             "format": self.format,
             "made_of": list(self.made_of),

@@ -110,19 +110,10 @@ def _picture(
     size_wh = size_of(row)
     objects, cases = read_objects(items, str(path), place, names, size_wh)
     own = (path.parent / portable_path(name)).as_posix()
-    match = files.find_named(own, path)
-    picture = RawPicture(
-        name=name,
-        path=match.path,
-        file=str(path),
-        place=place,
-        size_wh=size_wh,
-        split=split,
-        objects=tuple(objects),
-        looseness=match.looseness,
-        rivals=match.rivals,
+    picture, inexact = files.find_named(own, path).of(
+        RawPicture(name=name, file=str(path), place=place, size_wh=size_wh, split=split, objects=tuple(objects))
     )
-    return picture, [*cases, *match.cases(name, path, place)]
+    return picture, [*cases, *inexact]
 
 
 def _names(files: SourceFiles) -> dict[int, str]:

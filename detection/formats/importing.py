@@ -1,6 +1,6 @@
 """A data set of other people -> one of ours: read, mend, split, write, and say what became of everything.
 
-The folder is made beside its place and moved in at the end, the annotations last:
+The folder appears whole at the end, the annotations last:
 import.json              what came in, what is in, and every case
 images/                  pictures, flat
 annotations/             instances_<split>.json
@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import difflib
 import os
-import shutil
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -31,12 +29,12 @@ from detection.formats.raw import Case, Done, RawPicture, RawSet
 from detection.formats.registry import find_formats, read_fullest
 from detection.formats.source import NOWHERE, SourceFiles
 from detection.formats.splits import compile_pattern, split_pictures
-from detection.work_folder import remove, working_in
+from generator.foundation.coco import MAX_NAME
 from generator.foundation.decoding import UnsupportedPictureError
-from generator.foundation.errors import DatasetError, Fault, RunMismatchError
-from generator.foundation.storage import make_folder, translate_os_errors, write_json
+from generator.foundation.errors import DatasetError, Fault
+from generator.foundation.run_folder import IMPORTED
+from generator.foundation.storage import make_folder, write_json
 from generator.foundation.version import __version__
-from generator.spec import MAX_NAME
 
 _THREADS = 8
 OnPicture = Callable[[int, int], None]
@@ -84,7 +82,7 @@ def import_set(
     """
     options = options or ImportOptions()
     source, out = Path(source), Path(out)
-    check_folder(out, overwrite=options.overwrite)
+    IMPORTED.check_free(out, overwrite=options.overwrite)
     group_by = compile_pattern(options.group_by) if options.group_by is not None else None
     check_columns(options.columns, options.format)
     files = SourceFiles.open(source, skip=out, columns=options.columns)
@@ -92,7 +90,8 @@ def import_set(
     name, raw, other_formats = read_fullest(files, formats)
     raw = join_entries(replace(raw, cases=(*files.cases, *raw.cases)))
     categories = find_categories(raw, options)
-    with import_folder(out, overwrite=options.overwrite) as folder:
+    with IMPORTED.replaced(out, overwrite=options.overwrite) as folder:
+        make_folder(folder / "images")
         pictures, cases = choose_pictures(raw)
         imported, found = _bring(files, pictures, folder / "images", _first_pixel(raw, options), on_picture)
         cases = [*raw.cases, *cases, *found, *_first_pixel_cases(raw, options)]
@@ -129,7 +128,7 @@ def import_set(
             objects=Found(source=raw.num_objects, written=sum(data.counts().values())),
             cases=(*cases, *dropped, *found),
         )
-        write_json(folder / REPORT, report.to_json())
+        write_json(folder / IMPORTED.marker, report.to_json())
         write_coco(splits, folder, description=f"Imported by boxpaint from {source} ({name})")
     return report
 
@@ -429,48 +428,3 @@ class ImportReport:
             },
             "cases": [asdict(case) for case in self.cases],
         }
-
-
-REPORT = "import.json"
-_UNFINISHED = ".import.unfinished"
-# In the order in which they are moved in: what has annotations is whole. They leave in the other one.
-_OWN = (REPORT, "images", "annotations")
-
-
-def check_folder(out: Path, *, overwrite: bool = False) -> None:
-    """Look whether an import may go there.
-
-    Raises RunMismatchError when `out` holds an import already (without `overwrite`) or anything else; StorageError.
-    """
-    with translate_os_errors(out):
-        present = sorted(path.name for path in out.iterdir() if not path.name.startswith(".")) if out.exists() else []
-    if not present:
-        return
-    strange = [name for name in present if name not in _OWN]
-    if strange or REPORT not in present:
-        shown = ", ".join((strange or present)[:3])
-        raise RunMismatchError(f"{out} is not the folder of an import: it holds {shown}; choose another with --out")
-    if not overwrite:
-        raise RunMismatchError(f"{out} holds an import already; use another --out, or --overwrite to replace it")
-
-
-@contextmanager
-def import_folder(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Give a folder to fill; at the end of the block what is in it becomes `out`, or nothing does when it fails.
-
-    Raises what check_folder raises, and StorageError.
-    """
-    with working_in(out):
-        check_folder(out, overwrite=overwrite)
-        part = out / _UNFINISHED
-        remove(part)
-        make_folder(part / "images")
-        try:
-            yield part
-            with translate_os_errors(out):
-                for name in reversed(_OWN):
-                    remove(out / name)
-                for name in _OWN:
-                    (part / name).replace(out / name)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)

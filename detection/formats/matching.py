@@ -2,8 +2,9 @@
 
 Names are compared by rules in a fixed order, the exact one first: the same name; another form of the same letters (NFC,
 blanks around it); capitals; percent-encoding and addresses of annotation servers (`/data/local-files/?d=a%20b.jpg`);
-another suffix. The first rule that fits any picture decides. Of several pictures that it fits, the one in the folders
-that the name speaks of is meant; where none is better than all others, nobody knows which one it is.
+another suffix; the letters that Label Studio puts before the name of an upload (`1a2b3c4d-a.jpg`). The first rule that
+fits any picture decides. Of several pictures that it fits, the one in the folders that the name speaks of is meant;
+where none is better than all others, nobody knows which one it is.
 """
 
 from __future__ import annotations
@@ -12,18 +13,26 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
 from detection.datasets.names import portable_path, split_of_folders, split_of_name
-from detection.formats.raw import Case
+from detection.formats.raw import Case, RawPicture
 from generator.spec.references import SUFFIXES
 
 PICTURE_SUFFIXES = (*SUFFIXES, ".jfif", ".gif", ".jpe", ".j2k", ".pnm", ".dng", ".nef", ".cr2", ".arw", ".dcm")
-_LETTERS, _CAPITALS, _ADDRESS, _SUFFIX = range(1, 5)
-_DIFFERS = ("a suffix more or less", "blanks or accents", "capitals", "how it is encoded", "the suffix")
+_LETTERS, _CAPITALS, _ADDRESS, _SUFFIX, _UPLOAD = range(1, 6)
+_DIFFERS = (
+    "a suffix more or less",
+    "blanks or accents",
+    "capitals",
+    "how it is encoded",
+    "the suffix",
+    "the letters of an upload",
+)
 _FORMS = ("name", "stem")
+_UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")
 _SERVED = re.compile(r"/\?(?:.*&)?d=([^&]*)")
 
 
@@ -40,12 +49,13 @@ class Match:
     what: str = ""
     rivals: tuple[PurePosixPath, ...] = ()
 
-    def cases(self, name: str, file: PurePosixPath, place: str = "") -> list[Case]:
-        """List a match that is not exact."""
+    def of(self, picture: RawPicture, called: str = "") -> tuple[RawPicture, list[Case]]:
+        """Say which one a picture is that the source has `called` so; list a match that is not exact."""
+        picture = replace(picture, path=self.path, looseness=self.looseness, rivals=self.rivals)
         if not self.what or self.path is None:
-            return []
-        found = f"{name}: taken for {self.path}"
-        return [Case(file=str(file), place=place, what=self.what, found=found, done="mended")]
+            return picture, []
+        found = f"{called or picture.name}: taken for {self.path}"
+        return picture, [Case(file=picture.file, place=picture.place, what=self.what, found=found, done="mended")]
 
 
 class PictureNames:
@@ -71,6 +81,8 @@ class PictureNames:
     def _find(self, name: str, near: PurePosixPath, *, is_label: bool, forms: Sequence[str] = _FORMS) -> Match:
         for rule in range(len(_DIFFERS)):
             said = portable_path(_decoded(name, rule))
+            if rule == _UPLOAD:
+                said = said.with_name(_UPLOADED.sub("", said.name)) if said.name else said
             candidates = self._by_stem.get(loose_stem(said.name), [])
             candidates = [path for path in candidates if self._may_be(path, said, near)]
             for form in forms:
@@ -142,7 +154,7 @@ def loose_stem(name: str) -> str:
 
 
 def _fits(name: str, path: PurePosixPath, rule: int, form: str) -> bool:
-    if rule == _SUFFIX:
+    if rule >= _SUFFIX:
         return True  # they have the same loose stem
     return _form(name, rule) == _form(path.name if form == "name" else path.stem, rule)
 

@@ -213,6 +213,15 @@ def nested_polygons(segmentation: Any) -> Any:
     return segmentation
 
 
+def box_of_sides(value: Any) -> tuple[float, float, float, float]:
+    """Make x_min, y_min, x_max, y_max of a list of x, y, width, height; NaN of anything else."""
+    try:
+        x, y, width, height = (float(side) for side in value)
+    except (TypeError, ValueError):
+        return (math.nan,) * 4
+    return x, y, x + width, y + height
+
+
 def box_around(segmentation: Any) -> tuple[float, float, float, float]:
     """Lay a box, x_min y_min x_max y_max, around polygons; NaN around anything else."""
     try:

@@ -12,14 +12,22 @@ from typing import Any
 
 from detection.datasets.names import split_of_name, unique_stems
 from detection.datasets.near_duplicates import near_duplicate_groups
-from detection.datasets.picture_set import Category, Picture, PictureSet, folder_of, read_picture_set, with_category_ids
-from detection.datasets.read import not_exhaustive_ids
+from detection.datasets.picture_set import (
+    Category,
+    Picture,
+    PictureSet,
+    not_exhaustive_ids,
+    read_picture_set,
+    with_category_ids,
+)
 from detection.datasets.types import NOT_EXHAUSTIVE
-from detection.formats.exporting import ExportReport, check_folder, write_export
+from detection.formats.exporting import ExportReport, write_export
 from detection.formats.filters import apply_filters
 from detection.formats.target import ExportOptions, OnPicture
 from generator.dataset.provenance import says_synthetic
+from generator.foundation.coco import folder_of
 from generator.foundation.errors import BoxpaintError, DatasetError, Fault
+from generator.foundation.run_folder import EXPORT, check_outside
 
 SYNTHETIC, REAL = "synthetic", "real"
 _SHOWN_GROUPS = 3
@@ -45,7 +53,8 @@ def merge_sets(
     options, out = options or ExportOptions(), Path(out)
     paths = [Path(source) for source in sources]
     folders = tuple(folder_of(path) for path in paths)
-    check_folder(out, overwrite=options.overwrite, sources=folders)
+    check_outside(out, *folders)
+    EXPORT.check_free(out, overwrite=options.overwrite)
     names = tuple(folder.resolve().name for folder in folders)
     sets = [read_picture_set(path) for path in paths]
     data = join_sets(sets, names, rename or {})

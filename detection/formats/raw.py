@@ -56,8 +56,8 @@ class RawPicture:
     """
 
     name: str
-    path: PurePosixPath | None
     file: str
+    path: PurePosixPath | None = None
     place: str = ""
     size_wh: tuple[int, int] | None = None
     split: str | None = None

@@ -14,7 +14,7 @@ from typing import Any
 from pycocotools import mask as coco_mask
 
 from detection.datasets.picture_set import Annotation, Picture
-from detection.formats.mending import box_around, nested_polygons
+from detection.formats.mending import box_around, box_of_sides, nested_polygons
 from detection.formats.raw import Case, RawObject
 
 _COLUMNS = {
@@ -124,7 +124,7 @@ def read_objects(
             cases.append(Case(file=file, place=here, what=what, found=category, done="dropped", lost_objects=1))
             continue
         segmentation = _mask(item, size_wh)
-        box = _box(item.get("bbox"))
+        box = box_of_sides(item.get("bbox"))
         if not item.get("bbox") and math.isfinite(sum(around := box_around(segmentation))):
             box, what = around, "no box: taken from the polygons"
             cases.append(Case(file=file, place=here, what=what, found=category, done="mended"))
@@ -156,14 +156,6 @@ def _category(item: Mapping[str, Any], names: Mapping[int, str]) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return names.get(value, str(value)) if isinstance(value, int) else str(value).strip()
-
-
-def _box(value: Any) -> tuple[float, float, float, float]:
-    try:
-        x, y, width, height = (float(side) for side in value)
-    except (TypeError, ValueError):
-        return (math.nan,) * 4
-    return x, y, x + width, y + height
 
 
 def _mask(item: Mapping[str, Any], size_wh: tuple[int, int] | None) -> Any:

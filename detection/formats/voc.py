@@ -106,21 +106,20 @@ def _read_picture(
         match = own if own != Match() else replace(match, looseness=match.looseness + 1)
     elif match.path == own.path:
         match = min(own, match, key=lambda each: each.looseness)
-    cases = match.cases(named, path)
+    picture, cases = match.of(
+        RawPicture(
+            name=str(path.parent / portable_path(named or path.stem)),
+            file=str(path),
+            size_wh=_size(root),
+            split=split_of_folders(path) or split_of_folders(match.path),
+            objects=tuple(_read_object(item, number) for number, item in enumerate(root.findall("object"), start=1)),
+        ),
+        named,
+    )
     spoken = portable_path(named).name.lower()
     if spoken and match is own and match.path is not None and match.path.name.lower() != spoken:
         what = "an annotation that speaks of another file name"
         cases.append(Case(file=str(path), what=what, found=f"{named}: taken for {match.path}", done="mended"))
-    picture = RawPicture(
-        name=str(path.parent / portable_path(named or path.stem)),
-        path=match.path,
-        file=str(path),
-        size_wh=_size(root),
-        split=split_of_folders(path) or (split_of_folders(match.path) if match.path else None),
-        objects=tuple(_read_object(item, number) for number, item in enumerate(root.findall("object"), start=1)),
-        looseness=match.looseness,
-        rivals=match.rivals,
-    )
     return picture, cases
 
 

@@ -56,20 +56,11 @@ def read(files: SourceFiles) -> RawSet:
                 continue
             size_wh = size_of(row)
             objects, found = read_objects(row["objects"], str(path), "", {}, size_wh)
-            match = files.find_own(path)
-            cases += [*found, *match.cases(path.name, path)]
-            pictures.append(
-                RawPicture(
-                    name=str(path.with_suffix("")),
-                    path=match.path,
-                    file=str(path),
-                    size_wh=size_wh,
-                    split=split,
-                    objects=tuple(objects),
-                    looseness=match.looseness,
-                    rivals=match.rivals,
-                )
-            )
+            stem = str(path.with_suffix(""))
+            picture = RawPicture(name=stem, file=str(path), size_wh=size_wh, split=split, objects=tuple(objects))
+            picture, inexact = files.find_own(path).of(picture, path.name)
+            pictures.append(picture)
+            cases += [*found, *inexact]
     _, left_out = without_annotation(files, pictures, keep=False)
     categories = {item.category for picture in pictures for item in picture.objects} - {""}
     return RawSet(categories=tuple(sorted(categories)), pictures=tuple(pictures), cases=(*cases, *left_out))

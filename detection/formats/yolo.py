@@ -34,10 +34,9 @@ from detection.formats.raw import Case, RawObject, RawPicture, RawSet
 from detection.formats.source import Reader, SourceFiles, without_annotation
 from detection.formats.splits import Claim, apply_claims, claims_of_folder, claims_of_list, claims_of_lists
 from detection.formats.target import Work, Writer
-from generator.dataset.coco import mask_to_polygons
 from generator.foundation.errors import DatasetError, Fault
 from generator.foundation.text import NotTextError, decode_text, strip_text
-from generator.labels.segmentation import decode_segmentation
+from generator.labels.segmentation import decode_segmentation, mask_to_polygons
 
 _NOTHING = ("", "~")
 _NAME_FILES = ("classes.txt", "obj.names", "_darknet.labels", "predefined_classes.txt")
@@ -71,19 +70,18 @@ def read(files: SourceFiles) -> RawSet:
         if match == Match() and not _in_labels(path) and not looks_like_labels(text):
             continue  # a list, a licence, a note
         objects, faults = read_lines(text, str(path), names, has_keypoints=has_keypoints)
-        cases += [*faults, *match.cases(path.name, path)]
-        pictures.append(
+        picture, inexact = match.of(
             RawPicture(
                 name=str(path.with_suffix("")),
-                path=match.path,
                 file=str(path),
-                split=split_of_folders(path) or (split_of_folders(match.path) if match.path else None),
+                split=split_of_folders(path) or split_of_folders(match.path),
                 objects=tuple(objects),
                 relative=True,
-                looseness=match.looseness,
-                rivals=match.rivals,
-            )
+            ),
+            path.name,
         )
+        pictures.append(picture)
+        cases += [*faults, *inexact]
     claims, folders, faults = _claims(files, described, pictures)
     empty, left_out = without_annotation(files, pictures, kept_below=folders)
     pictures, doubled = apply_claims(files, [*pictures, *empty], claims)

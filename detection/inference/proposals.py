@@ -11,13 +11,14 @@ from detection.datasets.names import portable_path, unique_stems
 from detection.datasets.picture_set import Annotation, Category, Picture, PictureSet
 from detection.datasets.write import annotation
 from detection.detectors.types import Detections, Predictor
-from detection.formats.exporting import ExportReport, check_folder, write_export
+from detection.formats.exporting import ExportReport, write_export
 from detection.formats.registry import WRITERS, find_format
 from detection.formats.target import ExportOptions
 from detection.inference.finding import NamedPicture, find_each
 from detection.masks import outline
-from generator.dataset.coco import mask_to_polygons
+from generator.foundation.run_folder import EXPORT, check_outside
 from generator.foundation.version import __version__
+from generator.labels.segmentation import mask_to_polygons
 
 SPLIT = "proposed"
 
@@ -41,7 +42,8 @@ def annotate_pictures(
     RunMismatchError when `out` is taken, ModelError, StorageError; `out` appears whole at the very end.
     """
     find_format(form, WRITERS)
-    check_folder(out, overwrite=overwrite, sources=tuple(dict.fromkeys(each.path.parent for each in pictures)))
+    check_outside(out, *dict.fromkeys(each.path.parent for each in pictures))
+    EXPORT.check_free(out, overwrite=overwrite)
     categories = tuple(
         Category(id=number, name=name, content={"id": number, "name": name, "supercategory": name})
         for number, name in enumerate(proposer.categories, start=1)

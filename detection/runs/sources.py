@@ -14,7 +14,7 @@ from detection.datasets.categories import check_same_categories, choose_categori
 from detection.datasets.names import split_of_name, splits_of_kind
 from detection.datasets.read import read_detection_set
 from detection.datasets.types import DetectionDataset, digest_of_set
-from generator.dataset.validation import find_annotation_files
+from generator.foundation.coco import find_annotation_files
 from generator.foundation.errors import BoxpaintError, DatasetError, Fault
 from generator.foundation.storage import sha256_of, translate_os_errors
 

@@ -9,13 +9,16 @@ import functools
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from generator.foundation.errors import ConfigError, DomainError, Fault
-from generator.spec import Spec
+from generator.foundation.typed_yaml import Lines, faults_of
+
+if TYPE_CHECKING:
+    from generator.spec import Spec
 
 BUNDLES: dict[str, Path] = {
     "pocket": Path(__file__).parent / "pocket",
@@ -145,10 +148,7 @@ def load_card(bundle: str) -> BundleCard:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
         card = BundleCard.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(
-            Fault(file=str(path), column=".".join(str(part) for part in item["loc"]), expected=item["msg"])
-            for item in error.errors()
-        ) from None
+        raise ConfigError(faults_of(BundleCard, error, file=str(path), lines=Lines())) from None
     except (OSError, yaml.YAMLError, ValueError):  # 2026-13-01 is a ValueError of yaml's
         names = ", ".join(BUNDLES)
         raise ConfigError(

@@ -1,35 +1,25 @@
-"""COCO instances: https://cocodataset.org/#format-data
+"""Records of a run -> COCO files.
 
-Image, annotation and category ids start at 1 (an annotation with id 0 counts as a miss in pycocotools) and come
-from the plan, so that parts of a data set merge by concatenation.
+Image, annotation and category ids come from the plan, so that parts of a data set merge by concatenation.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import cv2
-import numpy as np
 from scipy.ndimage import binary_fill_holes
 
 from generator.dataset.record import ObjectRecord, SceneRecord, decode_mask
-from generator.foundation.geometry import Box, box_of_mask
-from generator.foundation.storage import atomic_writer, make_folder
+from generator.foundation.coco import coco_writer
+from generator.foundation.geometry import Box
 from generator.foundation.version import __version__
+from generator.labels.segmentation import mask_to_polygons, window_of
 from generator.plan import Plan
 
 SPLITS = ("train", "val")
-# Contours are traced on a mask blown up this many times, so that they run along the edges of pixels, not through
-# centres.
-_TRACE_SCALE = 4
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
 def export_coco(records: Iterable[SceneRecord], plan: Plan, folder: Path) -> list[Path]:
@@ -38,13 +28,16 @@ def export_coco(records: Iterable[SceneRecord], plan: Plan, folder: Path) -> lis
     Records are taken one at a time, so that memory does not grow with their number.
     """
     category_ids = {name: number for number, name in enumerate(plan.spec.categories, start=1)}
-    annotations = make_folder(folder / "annotations")
-    paths = {split: annotations / f"instances_{split}.json" for split in SPLITS}
     with contextlib.ExitStack() as stack:
-        files = {split: stack.enter_context(_coco_file(path, plan, split)) for split, path in paths.items()}
+        files = {
+            split: stack.enter_context(
+                coco_writer(folder, split, head=_head(plan, split), categories=_categories(plan))
+            )
+            for split in SPLITS
+        }
         for record in records:
             file = files[record.split]
-            file.images.add(
+            file.add_image(
                 {
                     "id": record.index + 1,
                     "file_name": record.file_name,
@@ -55,87 +48,8 @@ def export_coco(records: Iterable[SceneRecord], plan: Plan, folder: Path) -> lis
             )
             for item in record.objects:
                 if item.painted_box is not None:
-                    file.annotations.add(_annotation(item, record, plan, category_ids))
-    return list(paths.values())
-
-
-class _JsonList:
-    """Items of a JSON list, written one after the other, with what `json.dumps` puts between them."""
-
-    def __init__(self, stream: BinaryIO):
-        self._stream = stream
-        self._separator = b""
-
-    def add(self, item: dict[str, Any]) -> None:
-        self._stream.write(self._separator + _ENCODER.encode(item).encode())
-        self._separator = b", "
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _CocoFile:
-    """The two long lists of one file."""
-
-    images: _JsonList
-    annotations: _JsonList
-
-
-@contextlib.contextmanager
-def _coco_file(path: Path, plan: Plan, split: str) -> Iterator[_CocoFile]:
-    """Write one file, whole or not at all; annotations wait beside it until all images are there."""
-    head = _ENCODER.encode(_head(plan, split)).removesuffix("}")
-    with atomic_writer(path) as stream, tempfile.TemporaryFile(dir=path.parent) as waiting:
-        stream.write(f'{head}, "images": ['.encode())
-        yield _CocoFile(images=_JsonList(stream), annotations=_JsonList(waiting))
-        stream.write(b'], "annotations": [')
-        waiting.seek(0)
-        shutil.copyfileobj(waiting, stream)
-        stream.write(f'], "categories": {_ENCODER.encode(_categories(plan))}}}\n'.encode())
-
-
-def mask_to_polygons(mask: np.ndarray) -> list[list[float]]:
-    """Trace a mask (HW bool) along the edges of its pixels: one [x1, y1, x2, y2, ...] for each connected part.
-
-    Holes are lost, as COCO's polygons have none. pycocotools draws the polygons back to the very same mask.
-    """
-    rows, columns = _window(mask)
-    return _trace(mask[rows, columns], (columns.start, rows.start))
-
-
-def _trace(mask: np.ndarray, offset_xy: tuple[int, int]) -> list[list[float]]:
-    large = mask.astype(np.uint8).repeat(_TRACE_SCALE, axis=0).repeat(_TRACE_SCALE, axis=1)
-    contours, _ = cv2.findContours(large, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    polygons = []
-    for contour in contours:
-        corners = np.rint(contour[:, 0, :] / _TRACE_SCALE).astype(int)
-        kept = _without_straight_points(corners) + np.array(offset_xy)
-        if len(kept) >= 3:
-            polygons.append([float(value) for value in kept.reshape(-1)])
-    return polygons
-
-
-def _window(mask: np.ndarray) -> tuple[slice, slice]:
-    """Rows and columns around what is set in a mask (HW bool): tracing the whole canvas takes thirty times as long.
-
-    From even pixels on, so that halves are rounded as they are on the canvas.
-    """
-    box = box_of_mask(mask)
-    if box is None:
-        return slice(0, 1), slice(0, 1)
-    return _padded(box.y_min, box.y_max), _padded(box.x_min, box.x_max)
-
-
-def _padded(low: int, high: int) -> slice:
-    return slice(max(0, low // 2 * 2 - 2), high + 2)
-
-
-def _without_straight_points(points: np.ndarray) -> np.ndarray:
-    """Drop repeated points and those on a straight line between their neighbours."""
-    points = points[np.any(points != np.roll(points, 1, axis=0), axis=1)]
-    if len(points) < 3:
-        return points
-    arriving, leaving = points - np.roll(points, 1, axis=0), np.roll(points, -1, axis=0) - points
-    turns = arriving[:, 0] * leaving[:, 1] - arriving[:, 1] * leaving[:, 0]
-    return points[turns != 0]
+                    file.add_annotation(_annotation(item, record, plan, category_ids))
+        return [file.path for file in files.values()]
 
 
 def _annotation(item: ObjectRecord, record: SceneRecord, plan: Plan, category_ids: dict[str, int]) -> dict[str, Any]:
@@ -145,14 +59,15 @@ def _annotation(item: ObjectRecord, record: SceneRecord, plan: Plan, category_id
     left, top, right, bottom = box
     tight = list(Box.from_xyxy(*item.painted_box).xywh)
     mask = decode_mask(item.mask)
-    rows, columns = _window(mask)
-    mask = mask[rows, columns]
     segmentation: Any
     if plan.config.output.segmentation == "rle":
         segmentation = {"size": list(item.mask.size), "counts": item.mask.counts}
     else:
-        mask = binary_fill_holes(mask)  # what a smaller object covers in the middle; polygons cannot say it
-        segmentation = _trace(mask, (columns.start, rows.start))
+        window = window_of(mask)
+        mask[window] = binary_fill_holes(
+            mask[window]
+        )  # what a smaller object covers in the middle; polygons cannot say it
+        segmentation = mask_to_polygons(mask)
     return {
         "id": record.index * plan.max_objects + item.object_index + 1,
         "image_id": record.index + 1,

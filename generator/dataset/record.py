@@ -7,7 +7,7 @@ Nothing in it depends on when or how fast the picture was painted.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from pycocotools import mask as coco_mask
@@ -15,15 +15,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from generator.foundation.errors import DatasetError, Fault
 from generator.foundation.geometry import scaled_about_centre
-from generator.types import Attempt, PaintedObject, Scene
+from generator.types import PaintedObject, Scene
 
 SCHEMA_VERSION = 2
-
+Model = TypeVar("Model", bound=BaseModel)
 BoxXyxy = tuple[int, int, int, int]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, from_attributes=True)
 
 
 class VerdictRecord(_Part):
@@ -144,30 +144,31 @@ def record_of(scene: Scene, *, file_name: str, sha256: str, batch_size: int) -> 
             prompt=scene.plan.prompt,
             negative_prompt=scene.plan.negative_prompt,
             seed=scene.plan.seed,
-            attempts=tuple(_attempt(attempt) for attempt in scene.background_attempts),
+            attempts=tuple(map(AttemptRecord.model_validate, scene.background_attempts)),
             taken=scene.background_taken,
         ),
         objects=tuple(_object(item, (width, height)) for item in scene.objects),
         decoys=tuple(PaintRecord(**_painted(item)) for item in scene.decoys),
-        unplaced=tuple(
-            UnplacedRecord(
-                object_index=item.object_index, category=item.category, size_wh=item.size_wh, reason=item.reason
-            )
-            for item in scene.plan.unplaced
-        ),
+        unplaced=tuple(map(UnplacedRecord.model_validate, scene.plan.unplaced)),
     )
 
 
 def read_record(path: Path) -> SceneRecord:
     """Read a record; raises DatasetError when it is not one."""
+    advice = "delete this file, and the same `boxpaint generate` paints its scene again"
+    return read_as(SceneRecord, path, advice)
+
+
+def read_as(model: type[Model], path: Path, advice: str) -> Model:
+    """Read a JSON file that we wrote; raises DatasetError with its first fault and what to do about it."""
     try:
-        return SceneRecord.model_validate_json(path.read_bytes())
+        return model.model_validate_json(path.read_bytes())
     except OSError as error:
         raise DatasetError([Fault(file=str(path), expected=f"cannot be read: {error.strerror}")]) from None
     except ValidationError as error:
         item = error.errors()[0]
-        where = ".".join(str(part) for part in item["loc"])
-        expected = f"{item['msg']}; delete this file, and the same `boxpaint generate` paints its scene again"
+        where = ".".join(map(str, item["loc"]))
+        expected = f"{item['msg']}; {advice}"
         raise DatasetError([Fault(file=str(path), column=where or None, expected=expected)]) from None
 
 
@@ -182,14 +183,6 @@ def decode_mask(rle: RleRecord) -> np.ndarray:
     """Decode to HW bool."""
     decoded: np.ndarray = coco_mask.decode({"size": list(rle.size), "counts": rle.counts.encode("ascii")})
     return decoded.astype(bool)
-
-
-def _attempt(attempt: Attempt) -> AttemptRecord:
-    verdicts = tuple(
-        VerdictRecord(check=item.check, passed=item.passed, score=item.score, reason=item.reason)
-        for item in attempt.verdicts
-    )
-    return AttemptRecord(number=attempt.number, seed=attempt.seed, verdicts=verdicts)
 
 
 def _object(item: PaintedObject, canvas_wh: tuple[int, int]) -> ObjectRecord:
@@ -223,6 +216,6 @@ def _painted(item: PaintedObject) -> dict[str, Any]:
         "requested_box": placement.box.xyxy,
         "crop": item.crop.xyxy,
         "region": item.region.xyxy,
-        "attempts": tuple(_attempt(attempt) for attempt in item.attempts),
+        "attempts": tuple(map(AttemptRecord.model_validate, item.attempts)),
         "dropped": item.dropped,
     }

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Literal
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from generator.dataset.record import ObjectRecord, SceneRecord
+from generator.dataset.record import ObjectRecord, SceneRecord, read_as
 from generator.foundation.errors import DatasetError, Fault, StorageError
 from generator.foundation.storage import translate_os_errors, write_json
 
@@ -80,14 +80,12 @@ class Review:
 
     def rejected(self) -> dict[int, dict[int, frozenset[int]]]:
         """Scene -> object -> numbers of its rejected attempts."""
-        found: dict[int, dict[int, set[int]]] = {}
+        found: dict[int, dict[int, frozenset[int]]] = {}
         for each in self.decisions.values():
             if each.decision == "reject":
-                found.setdefault(each.scene, {}).setdefault(each.object_index, set()).add(each.attempt)
-        return {
-            scene: {number: frozenset(attempts) for number, attempts in objects.items()}
-            for scene, objects in found.items()
-        }
+                objects = found.setdefault(each.scene, {})
+                objects[each.object_index] = objects.get(each.object_index, frozenset()) | {each.attempt}
+        return found
 
     def is_waiting(self, record: SceneRecord) -> bool:
         """Whether a scene holds an object that was rejected as it stands."""
@@ -108,8 +106,7 @@ class Review:
             elif decided is not None and decided.decision == "reject":
                 verified = ("verified_score", "verified_box", "verified_box_score")
                 nothing = dict.fromkeys(("painted_box", "mask", "visible_share", *verified))
-                changes = {**nothing, "dropped": "rejected in review"}
-                item = item.model_copy(update=changes)
+                item = item.model_copy(update={**nothing, "dropped": "rejected in review"})
             objects.append(item)
         return record.model_copy(update={"objects": tuple(objects)})
 
@@ -127,28 +124,12 @@ def read_review(folder: Path, categories: Iterable[str]) -> Review:
     path = folder / REVIEW
     if not path.exists():
         return Review()
-    with translate_os_errors(path):
-        data = path.read_bytes()
-    try:
-        decisions = _File.model_validate_json(data).decisions
-    except ValidationError as error:
-        item = error.errors()[0]
-        where = ".".join(str(part) for part in item["loc"])
-        expected = f"{item['msg']}; mend this file, or move it away: then nothing is decided"
-        raise DatasetError([Fault(file=str(path), column=where or None, expected=expected)]) from None
+    decisions = read_as(_File, path, "mend this file, or move it away: then nothing is decided").decisions
     known = list(categories)
     for number, each in enumerate(decisions):
         if each.category is not None and each.category not in known:
-            raise DatasetError(
-                [
-                    Fault(
-                        file=str(path),
-                        column=f"decisions.{number}.category",
-                        found=each.category,
-                        expected=f"one of {', '.join(known)}",
-                    )
-                ]
-            )
+            place, expected = f"decisions.{number}.category", f"one of {', '.join(known)}"
+            raise DatasetError([Fault(file=str(path), column=place, found=each.category, expected=expected)])
     return Review(decisions={(each.scene, each.object_index, each.attempt): each for each in decisions})
 
 

@@ -27,8 +27,7 @@ from generator.foundation.storage import (
 )
 
 _LOCK = ".lock"
-# Not `.part`, which are files that any run removes.
-_UNFINISHED = ".unfinished"
+_NEW = ".new.part"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,10 +158,9 @@ class FolderKind:
         """
         with working_in(folder):
             self.check_free(folder, overwrite=overwrite)
-            new = folder / _UNFINISHED
-            remove(new)
+            new = make_folder(folder / _NEW)
             try:
-                yield make_folder(new)
+                yield new
                 self.clear(folder)
                 with translate_os_errors(folder):
                     names = sorted(path.name for path in new.iterdir()) if self.names is None else self.names
@@ -233,7 +231,7 @@ DETECTOR_RUN = FolderKind(
     marker="run.json",
     version=1,
     names=(
-        *(".model.unfinished", "scores.json", "mask_scores.json", "overlays.png", "model", "checkpoint"),
+        *("scores.json", "mask_scores.json", "overlays.png", "model", "checkpoint"),
         *("losses.csv", "loss.png", "data.csv"),
     ),
     last="scores.json",

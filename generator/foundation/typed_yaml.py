@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import copy
 import difflib
+import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import AliasChoices, BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from generator.foundation.errors import ConfigError, Fault
+from generator.foundation.errors import ConfigError, Fault, FaultsError
 from generator.foundation.text import NotTextError, decode_text
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -73,9 +74,33 @@ def fill_model(model: type[Model], data: Mapping[str, Any], *, file: str, lines:
         written = _as_written(data, error, lines)
         if written is not None:
             return fill_model(model, written, file=file, lines=lines)
-        faults = [_to_fault(model, file, item, lines) for item in error.errors()]
-        # A value that fits neither of two types gives an error for each: the first says it.
-        raise ConfigError({(fault.line, fault.column): fault for fault in reversed(faults)}.values()) from None
+        raise ConfigError(faults_of(model, error, file=file, lines=lines)) from None
+
+
+def faults_of(model: type[BaseModel], error: ValidationError, *, file: str, lines: Lines) -> list[Fault]:
+    """Say what does not fit a model, each at its line: a key that nobody knows with the nearest right one."""
+    faults = [_to_fault(model, file, item, lines) for item in error.errors()]
+    # A value that fits neither of two types gives an error for each: the first says it.
+    return [*{(fault.line, fault.column): fault for fault in reversed(faults)}.values()]
+
+
+def read_json_text(path: Path, error: type[FaultsError], *, absent: str = "there is no such file") -> tuple[Any, str]:
+    """Return the data of a JSON file and its text. Raises `error` with the line of what cannot be read."""
+    file = str(path)
+    try:
+        text = decode_text(path.read_bytes())
+        return json.loads(text), text
+    except FileNotFoundError:
+        fault = Fault(file=file, expected=absent)
+    except OSError as cause:
+        fault = Fault(file=file, expected=f"cannot be read: {cause.strerror}")
+    except NotTextError as cause:
+        fault = cause.fault(file)
+    except json.JSONDecodeError as cause:
+        fault = Fault(file=file, line=cause.lineno, expected=f"is not JSON: {cause.msg}")
+    except (ValueError, RecursionError) as cause:
+        fault = Fault(file=file, expected=f"is not JSON: {cause}")
+    raise error([fault])
 
 
 def lines_of(text: str) -> Lines:
@@ -126,48 +151,41 @@ def _as_written(data: Mapping[str, Any], error: ValidationError, lines: Lines) -
     return changed if found else None
 
 
-def _to_fault(model: type[BaseModel], file: str, item: Any, lines: Lines) -> Fault:
-    """Turn one pydantic error into a fault at its line."""
-    where = _named_path(model, item)
+def _to_fault(root: type[BaseModel], file: str, item: Any, lines: Lines) -> Fault:
+    is_unknown = item["type"] == "extra_forbidden"
+    where, model = _named_path(root, item["loc"][:-1] if is_unknown else item["loc"])
+    if is_unknown:
+        where = (*where, item["loc"][-1])
     line = next((lines[where[:end]] for end in range(len(where), 0, -1) if where[:end] in lines), None)
-    dotted = ".".join(str(part) for part in where)
-    if item["type"] == "extra_forbidden":
-        known = _known_keys(model, where[:-1])
+    column = ".".join(map(str, where)) or None
+    if is_unknown:
+        known = list(model.model_fields) if model is not None else []
         near = difflib.get_close_matches(str(where[-1]), known, n=1, cutoff=0.5)
         hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(sorted(known))}"
-        return Fault(file=file, line=line, column=dotted, expected=f"unknown key; {hint}")
-    message = item["msg"].removeprefix("Value error, ")
+        return Fault(file=file, line=line, column=column, expected=f"unknown key; {hint}")
+    if item["type"] == "missing":
+        return Fault(file=file, line=line, column=column, expected="this key is missing")
     found = None if isinstance(item["input"], Mapping) else str(item["input"])
-    return Fault(file=file, line=line, column=dotted or None, found=found, expected=message)
+    expected = item["msg"].removeprefix("Value error, ")
+    return Fault(file=file, line=line, column=column, found=found, expected=expected)
 
 
-def _named_path(root: type[BaseModel], item: Any) -> tuple[str | int, ...]:
-    """Keep of pydantic's location what the user wrote: keys and positions, not the members of a union."""
+def _named_path(
+    root: type[BaseModel], location: tuple[str | int, ...]
+) -> tuple[tuple[str | int, ...], type[BaseModel] | None]:
+    """Keep of pydantic's location what the user wrote, not the members of a union; and find the model at its end."""
     path: list[str | int] = []
     model: type[BaseModel] | None = root
-    unknown = item["loc"][-1:] if item["type"] == "extra_forbidden" else ()
-    for part in item["loc"][: len(item["loc"]) - len(unknown)]:
-        fields = model.model_fields if model is not None else {}
+    is_key = False
+    for part in location:
+        fields = model.model_fields if model is not None and not is_key else {}
         field = fields.get(str(part)) or next((each for each in fields.values() if part in _old_names(each)), None)
         if field is not None:
             model = _model_of(field.annotation)
+        if field is not None or is_key or isinstance(part, int):
             path.append(part)
-        elif isinstance(part, int):
-            path.append(part)
-    return (*path, *unknown)
-
-
-def _known_keys(root: type[BaseModel], where: tuple[str | int, ...]) -> list[str]:
-    model = root
-    for part in where:
-        if isinstance(part, int):
-            continue
-        field = model.model_fields.get(part)
-        inner = _model_of(field.annotation) if field is not None else None
-        if inner is None:
-            return []
-        model = inner
-    return list(model.model_fields)
+        is_key = field is not None and get_origin(field.annotation) is dict
+    return tuple(path), model
 
 
 def _model_of(annotation: Any) -> type[BaseModel] | None:

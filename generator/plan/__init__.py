@@ -22,8 +22,8 @@ from generator.foundation.geometry import Box
 from generator.foundation.seeds import derive_rng, derive_seed
 from generator.foundation.storage import atomic_writer, translate_os_errors
 from generator.plan.placing import Ground, draw_size, find_place
-from generator.prompts.book import PromptBook, RowKey, background_key, class_key, key_position
-from generator.spec import ClassSpec, Spec
+from generator.prompts.book import PromptBook, key_position
+from generator.spec import ClassSpec, RowKey, Spec
 
 # Second position of every seed below the run's seed; the first is the scene, or RUN for what spans scenes.
 RUN = 2**32 - 1
@@ -137,7 +137,7 @@ class Plan:
         counts = tuple(row.num_imgs for row in self.spec.backgrounds)
         background = self.spec.backgrounds[_background_rows(counts, self.config.seed)[index]]
         placements, unplaced = self._place_objects(index, None if picture is None else Ground(picture))
-        prompt = self._draw_prompt(background_key(background), index, 0)
+        prompt = self._draw_prompt(background.key, index, 0)
         negative_prompt = background.negative_prompt or self.config.painting.background_negative_prompt
         return ScenePlan(
             index=index,
@@ -189,7 +189,9 @@ class Plan:
         # over large ones, not the other way round.
         for _, object_index, row, number, size_wh in sorted(wishes, key=lambda wish: (-wish[0], wish[1])):
             taken = [placement.box for placement in placements]
-            box, reason = self._find_place(row, size_wh, taken, rng, self.config.placement.max_overlap, ground)
+            box, reason = find_place(
+                row, size_wh, taken, rng, self.config, max_overlap=self.config.placement.max_overlap, ground=ground
+            )
             if box is None:
                 unplaced.append(Unplaced(object_index=object_index, category=row.name, size_wh=size_wh, reason=reason))
                 continue
@@ -198,7 +200,7 @@ class Plan:
                 Placement(
                     object_index=object_index,
                     category=row.name,
-                    prompt=self._draw_prompt(class_key(row), index, number),
+                    prompt=self._draw_prompt(row.key, index, number),
                     negative_prompt=row.negative_prompt or self.config.painting.object_negative_prompt,
                     box=box,
                     seed=seed,
@@ -223,7 +225,8 @@ class Plan:
                 continue
             row = rows[placement.category]
             taken = [each.box for each in (*placements, *decoys)]
-            box, _ = self._find_place(row, draw_size(row, self.config.canvas_wh, rng), taken, rng, 0.0)
+            size_wh = draw_size(row, self.config.canvas_wh, rng)
+            box, _ = find_place(row, size_wh, taken, rng, self.config, max_overlap=0.0)
             if box is None:
                 continue
             number = self.max_objects + len(decoys)
@@ -241,26 +244,6 @@ class Plan:
                 )
             )
         return tuple(decoys)
-
-    def _find_place(
-        self,
-        row: ClassSpec,
-        size_wh: tuple[int, int],
-        taken: list[Box],
-        rng: np.random.Generator,
-        max_overlap: float,
-        ground: Ground | None = None,
-    ) -> tuple[Box | None, str]:
-        return find_place(
-            row,
-            size_wh,
-            taken,
-            rng,
-            canvas_wh=self.config.canvas_wh,
-            rules=self.config.placement,
-            max_overlap=max_overlap,
-            ground=ground,
-        )
 
     def _choose_blender(self, seed: int) -> str:
         blend = self.config.painting.blend

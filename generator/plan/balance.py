@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from generator.foundation.errors import BoxpaintError
-from generator.spec import ClassSpec, Spec
+from generator.spec import Spec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,9 +78,9 @@ def _asking_for(spec: Spec, classes: Sequence[ClassBalance]) -> Spec:
         rows = [number for number, row in enumerate(spec.classes) if row.name == wish.name]
         totals |= dict.fromkeys(rows, 0)
         if wish.painted:
-            parts = shared_out(wish.painted, [usual_count(spec.classes[row]) for row in rows])
+            parts = shared_out(wish.painted, [spec.classes[row].usual_count for row in rows])
             totals |= dict(zip(rows, parts, strict=True))
-    scenes = max(math.ceil(total / usual_count(spec.classes[row])) for row, total in totals.items() if total)
+    scenes = max(math.ceil(total / spec.classes[row].usual_count) for row, total in totals.items() if total)
     numbers = shared_out(scenes, [row.num_imgs for row in spec.backgrounds])
     return replace(
         spec,
@@ -90,12 +90,7 @@ def _asking_for(spec: Spec, classes: Sequence[ClassBalance]) -> Spec:
 
 
 def _usual_of(spec: Spec, name: str) -> float:
-    return sum(usual_count(row) for row in spec.classes if row.name == name)
-
-
-def usual_count(row: ClassSpec) -> float:
-    """Objects of a row in a scene, on average."""
-    return (row.min_appear + row.max_appear) / 2
+    return sum(row.usual_count for row in spec.classes if row.name == name)
 
 
 def shared_out(total: int, weights: Sequence[float]) -> list[int]:

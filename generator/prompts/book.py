@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -19,14 +19,11 @@ from pydantic_core import PydanticSerializationError
 
 from generator.foundation.errors import Fault, PromptsError, StorageError
 from generator.foundation.storage import make_folder, translate_os_errors, write_bytes
-from generator.foundation.text import NotTextError, decode_text
-from generator.foundation.typed_yaml import lines_of
-from generator.spec import BackgroundSpec, ClassSpec, Spec
+from generator.foundation.typed_yaml import faults_of, lines_of, read_json_text
+from generator.spec import RowKey, Spec
 
 CAPTIONS_FILE, ENRICHED_FILE = "captions.json", "enriched.json"
 
-Table = Literal["background", "classes"]
-RowKey = tuple[Table, str, str]
 Page = TypeVar("Page", bound="_Page")
 
 
@@ -36,6 +33,19 @@ class _Part(BaseModel):
 
 class _Page(_Part):
     schema_version: Literal[1]
+
+
+class _Row(_Part):
+    """What belongs to one row of a CSV file. `name` is the category's, "" for a background."""
+
+    table: Literal["background", "classes"]
+    name: str = ""
+    prompt: str
+
+    @property
+    def key(self) -> RowKey:
+        """What the row is found by."""
+        return (self.table, self.name, self.prompt)
 
 
 class Caption(_Part):
@@ -53,20 +63,12 @@ class Skipped(_Part):
     reason: str
 
 
-class CaptionRow(_Part):
-    """The captions of one row of a CSV file."""
+class CaptionRow(_Row):
+    """The captions of one row."""
 
-    table: Table
-    name: str
-    prompt: str
     references: str
     captions: tuple[Caption, ...]
     skipped: tuple[Skipped, ...] = ()
-
-    @property
-    def key(self) -> RowKey:
-        """What a row is found by."""
-        return (self.table, self.name, self.prompt)
 
 
 class Captions(_Page):
@@ -94,18 +96,10 @@ class Text(_Part):
         return " ".join(text.split())
 
 
-class BookRow(_Part):
-    """The texts of one row of a CSV file. `name` is the category's, "" for a background."""
+class BookRow(_Row):
+    """The texts of one row."""
 
-    table: Table
-    name: str = ""
-    prompt: str
     texts: tuple[Text, ...]
-
-    @property
-    def key(self) -> RowKey:
-        """What a row is found by."""
-        return (self.table, self.name, self.prompt)
 
     @property
     def kept(self) -> tuple[str, ...]:
@@ -151,25 +145,9 @@ class PromptBook:
         }
 
 
-def class_key(row: ClassSpec) -> RowKey:
-    """What the texts of a row of classes.csv are found by."""
-    return ("classes", row.name, row.prompt)
-
-
-def background_key(row: BackgroundSpec) -> RowKey:
-    """What the texts of a row of background.csv are found by."""
-    return ("background", "", row.prompt)
-
-
 def key_position(key: RowKey) -> int:
     """Where the random numbers of a row come from: its words, so that another row changes nothing for it."""
     return int.from_bytes(hashlib.sha256("\0".join(key).encode()).digest()[:4])
-
-
-def row_keys(spec: Spec) -> list[RowKey]:
-    """Keys of all rows, each once."""
-    rows = [*map(background_key, spec.backgrounds), *map(class_key, spec.classes)]
-    return list(dict.fromkeys(rows))
 
 
 def read_book(path: Path, spec: Spec | None = None) -> PromptBook:
@@ -182,12 +160,10 @@ def read_book(path: Path, spec: Spec | None = None) -> PromptBook:
     enriched = _read_page(path, Enriched)
     beside = path.with_name(CAPTIONS_FILE)
     captions = _read_page(beside, Captions) if beside.is_file() else None
-    wanted = row_keys(spec) if spec is not None else [row.key for row in enriched.rows]
     counts = Counter(row.key for row in enriched.rows)
     kept = {row.key: row.kept for row in enriched.rows}
     faults = []
-    for key in dict.fromkeys(wanted):
-        table, name, prompt = key
+    for key in dict.fromkeys(row.key for row in (spec or enriched).rows):
         if not counts[key]:
             wrong = "this row of the CSV file has no texts in the book; make it again (boxpaint prompts) or add it"
         elif counts[key] > 1:
@@ -196,9 +172,9 @@ def read_book(path: Path, spec: Spec | None = None) -> PromptBook:
             wrong = "no text of this row is left to paint from"
         else:
             continue
-        faults.append(
-            Fault(file=str(path), column=table, found=f"{name}: {prompt}" if name else prompt, expected=wrong)
-        )
+        table, name, prompt = key
+        found = f"{name}: {prompt}" if name else prompt
+        faults.append(Fault(file=str(path), column=table, found=found, expected=wrong))
     if faults:
         raise PromptsError(faults)
     return PromptBook(enriched=enriched, captions=captions)
@@ -212,7 +188,7 @@ def read_captions(path: Path) -> Captions:
 def check_rows_of_book(folder: Path, spec: Spec) -> None:
     """Raise StorageError where a folder holds a book of other rows, which `write_book` would not replace."""
     path = folder / ENRICHED_FILE
-    if path.is_file() and {row.key for row in _read_page(path, Enriched).rows} != {*row_keys(spec)}:
+    if path.is_file() and {row.key for row in _read_page(path, Enriched).rows} != {row.key for row in spec.rows}:
         raise StorageError(
             f"{path} is the book of other rows (the CSV files were changed since?), and stays; use --overwrite "
             "to replace it, with what was edited in it, or another --out"
@@ -246,44 +222,20 @@ def write_book(book: PromptBook, folder: Path, *, overwrite: bool = False) -> li
 
 def _read_page(path: Path, kind: type[Page]) -> Page:
     file = str(path)
-    try:
-        text = decode_text(path.read_bytes())
-        data = json.loads(text)
-    except FileNotFoundError:
-        raise PromptsError([Fault(file=file, expected="there is no such file; boxpaint prompts makes it")]) from None
-    except OSError as error:
-        raise PromptsError([Fault(file=file, expected=f"cannot be read: {error.strerror}")]) from None
-    except json.JSONDecodeError as error:
-        raise PromptsError([Fault(file=file, line=error.lineno, expected=f"is not JSON: {error.msg}")]) from None
-    except NotTextError as error:
-        raise PromptsError([error.fault(file)]) from None
-    except (ValueError, RecursionError) as error:
-        raise PromptsError([Fault(file=file, expected=f"is not JSON: {error}")]) from None
-    if isinstance(data, dict) and kind is Enriched and "model" in data and "models" not in data:
-        wrong = (
-            f"this is {CAPTIONS_FILE}; give {ENRICHED_FILE}, or make one from it: boxpaint prompts --captions {file}"
-        )
-        raise PromptsError([Fault(file=file, expected=wrong)])
-    if isinstance(data, dict) and isinstance(version := data.get("schema_version"), int) and version > 1:
-        wrong = "a newer boxpaint wrote this; this one reads version 1"
-        line = lines_of(text).get(("schema_version",))
-        raise PromptsError([Fault(file=file, line=line, column="schema_version", found=str(version), expected=wrong)])
+    data, text = read_json_text(path, PromptsError, absent="there is no such file; boxpaint prompts makes it")
     try:
         page = kind.model_validate(data)
         page.model_dump_json()
     except ValidationError as error:
-        lines = lines_of(text)
-        raise PromptsError(_to_fault(file, dict(item), lines) for item in error.errors()) from None
+        faults = faults_of(kind, error, file=file, lines=lines_of(text))
+        version = data.get("schema_version") if isinstance(data, dict) else None
+        if isinstance(version, int) and version > 1:
+            wrong = "a newer boxpaint wrote this; this one reads version 1"
+            faults = [replace(fault, expected=wrong) for fault in faults if fault.column == "schema_version"]
+        elif isinstance(data, dict) and kind is Enriched and "model" in data and "models" not in data:
+            wrong = f"this is {CAPTIONS_FILE}; give {ENRICHED_FILE}, or make one from it: boxpaint prompts --captions"
+            faults = [Fault(file=file, expected=f"{wrong} {file}")]
+        raise PromptsError(faults) from None
     except PydanticSerializationError as error:  # half a surrogate pair, lists in lists in lists
         raise PromptsError([Fault(file=file, expected=f"could not be written again: {error}")]) from None
     return page
-
-
-def _to_fault(file: str, item: dict[str, Any], lines: dict[tuple[str | int, ...], int]) -> Fault:
-    where: tuple[str | int, ...] = tuple(item["loc"])
-    line = next((lines[where[:end]] for end in range(len(where), 0, -1) if where[:end] in lines), None)
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
-    missing = item["type"] == "missing"
-    found = None if missing or isinstance(item["input"], dict | list) else str(item["input"])
-    expected = "this field is missing" if missing else item["msg"].removeprefix("Value error, ")
-    return Fault(file=file, line=line, column=place or None, found=found, expected=expected)

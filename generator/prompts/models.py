@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,13 +18,15 @@ from transformers import (
 )
 
 from generator.bundles import ModelRef
+from generator.config import PromptsConfig
 from generator.foundation.loading import load_from, load_with_processor, pixel_values, with_words
 from generator.foundation.vision_language import Clip
-from generator.prompts.cache import CAPTION_SETTINGS
+from generator.prompts.sources import CAPTION_SETTINGS
 
 # Rows of every batch: short ones are filled up, because kernels differ in the last bit between shapes, so that the
 # caption of a picture does not depend on its company.
 BATCH_SIZE = 8
+TOKENS_PER_WORD = 2
 
 
 class Captioner:
@@ -68,19 +69,6 @@ class Captioner:
         return [" ".join(text.split()) for text in self.processor.batch_decode(output, skip_special_tokens=True)]
 
 
-TOKENS_PER_WORD = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sampling:
-    """How freely to write."""
-
-    temperature: float
-    top_p: float
-    repetition_penalty: float
-    max_words: int
-
-
 class Enricher:
     """A GPT-2, ready on its device. Raises ModelError when it cannot be loaded."""
 
@@ -104,7 +92,7 @@ class Enricher:
         self._end = int(self.model.config.eos_token_id)
 
     @torch.inference_mode()
-    def write(self, seeds: Sequence[str], openings: Sequence[str], sampling: Sampling, *, seed: int) -> list[str]:
+    def write(self, seeds: Sequence[str], openings: Sequence[str], settings: PromptsConfig, *, seed: int) -> list[str]:
         """Write one line for each opening ("" begins a new one), after the lines `seeds`; all in one batch.
 
         Each result holds its opening. The same arguments give the same lines on the same kind of machine.
@@ -112,7 +100,7 @@ class Enricher:
         lines = [self._end, *self.tokenizer("".join(f"{line}\n" for line in seeds)).input_ids]
         begun = [self.tokenizer(opening).input_ids for opening in openings]
         positions = int(self.model.config.n_positions)
-        new_tokens = min(TOKENS_PER_WORD * sampling.max_words, positions // 2)
+        new_tokens = min(TOKENS_PER_WORD * settings.max_words, positions // 2)
         room = positions - new_tokens
         # What is too long loses its oldest lines.
         rows = [[*lines, *opening][-room:] for opening in begun]
@@ -120,7 +108,7 @@ class Enricher:
         ids = torch.tensor([[self._end] * (width - len(row)) + row for row in rows], device=self.device)
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=self.device)
         # The penalty is for what is being written: the class noun stands in every line above it.
-        penalty = RepetitionPenaltyLogitsProcessor(sampling.repetition_penalty, prompt_ignore_length=width)
+        penalty = RepetitionPenaltyLogitsProcessor(settings.repetition_penalty, prompt_ignore_length=width)
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(seed)
@@ -129,8 +117,8 @@ class Enricher:
                 attention_mask=mask,
                 max_new_tokens=new_tokens,
                 do_sample=True,
-                temperature=sampling.temperature,
-                top_p=sampling.top_p,
+                temperature=settings.temperature,
+                top_p=settings.top_p,
                 top_k=0,
                 logits_processor=LogitsProcessorList([penalty]),
                 eos_token_id=[self._newline, self._end],
@@ -138,13 +126,6 @@ class Enricher:
             )
         written = self.tokenizer.batch_decode(output[:, width:], skip_special_tokens=True)
         return [f"{opening}{text}".split("\n", 1)[0] for opening, text in zip(openings, written, strict=True)]
-
-
-class Embedder(Protocol):
-    """Anything that embeds texts."""
-
-    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """(N, D) float32 unit vectors."""
 
 
 class SentenceEmbedder:
@@ -177,6 +158,9 @@ class SentenceEmbedder:
             for text in texts
         ]
         return np.concatenate(rows) if rows else np.zeros((0, 0), np.float32)
+
+
+Embedder = Clip | SentenceEmbedder
 
 
 def load_embedder(ref: ModelRef, *, device: torch.device, offline: bool) -> Embedder:

@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from generator.spec import BackgroundSpec, ClassSpec, Spec, category_name
+from generator.config import Config
+from generator.spec import ClassSpec, RowKey, Spec, category_name
 
-_BLOCKED_FILE = Path(__file__).parent / "blocked_words.txt"
-_OPPOSITES_FILE = Path(__file__).parent / "opposites.txt"
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 # A sentence ends here, if what follows begins another; "3.5 mm" and "e.g. a" do not.
 _SENTENCE_END = re.compile(r"[.!?]+(?=\s+[A-Z\"“]|\s*$)")
@@ -40,22 +39,18 @@ MAX_USES_OF_A_WORD = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What holds for every row: length, blocked words, and the function that finds words the bundle never saw."""
-
-    max_words: int
-    blocked: tuple[str, ...]
-    unknown_words: Callable[[Iterable[str]], list[str]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What the texts of one row must and must not hold. `own` and `others` are phrases that name classes."""
+    """What the texts of one row must and must not hold. `own` and `others` are phrases that name classes.
+
+    `unknown_words` finds words that the bundle never saw.
+    """
 
     prompt: str
     own: tuple[str, ...]
     others: tuple[str, ...]
-    limits: Limits
+    max_words: int
+    blocked: tuple[str, ...]
+    unknown_words: Callable[[Iterable[str]], list[str]]
 
     def fault_of(self, text: str) -> str:
         """Say why a text cannot be used; "" when it can. The part before a colon is the kind of fault."""
@@ -80,7 +75,7 @@ class Rules:
         return f"junk: {found!r}" if found else ""
 
     def _length_fault(self, words: Sequence[str]) -> str:
-        most = max(self.limits.max_words, len(_WORD.findall(self.prompt)))
+        most = max(self.max_words, len(_WORD.findall(self.prompt)))
         return f"too long: {len(words)} words, {most} allowed" if len(words) > most else ""
 
     def _class_fault(self, text: str) -> str:
@@ -127,12 +122,12 @@ class Rules:
         return f"no longer empty: the prompt says '{asked.group().lower()}'"
 
     def _blocked_fault(self, text: str) -> str:
-        found = next((word for word in self.limits.blocked if holds(text, word) and not holds(self.prompt, word)), None)
+        found = next((word for word in self.blocked if holds(text, word) and not holds(self.prompt, word)), None)
         return f"blocked word: {found}" if found else ""
 
     def _vocabulary_fault(self, text: str) -> str:
-        asked = set(self.limits.unknown_words([self.prompt]))
-        strange = [word for word in self.limits.unknown_words([text]) if word not in asked]
+        asked = set(self.unknown_words([self.prompt]))
+        strange = [word for word in self.unknown_words([text]) if word not in asked]
         return f"word unknown to the bundle: {', '.join(strange[:3])}" if strange else ""
 
 
@@ -150,19 +145,25 @@ def class_phrases(row: ClassSpec) -> tuple[str, ...]:
     return (next((part for part in parts if any(map(str.isalpha, part))), row.name),)
 
 
-def rules_for_class(row: ClassSpec, spec: Spec, limits: Limits) -> Rules:
-    """Rules for the texts of a row of classes.csv."""
-    own = class_phrases(row)
-    others = [phrase for item in spec.classes if item.name != row.name for phrase in (item.name, *item.synonyms)]
-    return Rules(
-        prompt=row.prompt, own=own, others=tuple(phrase for phrase in others if phrase not in own), limits=limits
-    )
-
-
-def rules_for_background(row: BackgroundSpec, spec: Spec, limits: Limits) -> Rules:
-    """Rules for the texts of a row of background.csv: none may name a class, unless to say that it is not there."""
-    others = [phrase for item in spec.classes for phrase in (item.name, *item.synonyms)]
-    return Rules(prompt=row.prompt, own=(), others=tuple(others), limits=limits)
+def rules_of(spec: Spec, config: Config) -> dict[RowKey, Rules]:
+    """Rules for the texts of every row: none names another class, those of a class name that, a background may say
+    that a class is not there.
+    """
+    settings = config.prompts
+    rules: dict[RowKey, Rules] = {}
+    for row in spec.rows:
+        own = class_phrases(row) if isinstance(row, ClassSpec) else ()
+        named = [item for item in spec.classes if not (isinstance(row, ClassSpec) and item.name == row.name)]
+        others = (phrase for item in named for phrase in (item.name, *item.synonyms) if phrase not in own)
+        rules[row.key] = Rules(
+            prompt=row.prompt,
+            own=own,
+            others=tuple(others),
+            max_words=settings.max_words,
+            blocked=blocked_words() if settings.block_words else (),
+            unknown_words=config.card.unknown_words,
+        )
+    return rules
 
 
 def clean(text: str) -> str:
@@ -183,19 +184,20 @@ def clean(text: str) -> str:
 @functools.cache
 def blocked_words() -> tuple[str, ...]:
     """Words that should not be painted."""
-    lines = _BLOCKED_FILE.read_text(encoding="utf-8").splitlines()
-    return tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+    return _lines_of("blocked_words.txt")
 
 
 @functools.cache
 def opposites() -> tuple[tuple[frozenset[str], ...], ...]:
     """Groups of sides, each a set of words; words of two sides of a group contradict each other."""
-    lines = _OPPOSITES_FILE.read_text(encoding="utf-8").splitlines()
     return tuple(
-        tuple(frozenset(side.strip().split("/")) for side in line.split(","))
-        for line in lines
-        if line.strip() and not line.startswith("#")
+        tuple(frozenset(side.strip().split("/")) for side in line.split(",")) for line in _lines_of("opposites.txt")
     )
+
+
+def _lines_of(name: str) -> tuple[str, ...]:
+    lines = (Path(__file__).parent / name).read_text(encoding="utf-8").splitlines()
+    return tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
 
 
 def _words(text: str) -> list[str]:
@@ -309,7 +311,3 @@ def _pattern(phrase: str) -> re.Pattern[str]:
         forms.add(last[:-1])
     body = r"\s+".join([*map(re.escape, head), f"(?:{'|'.join(map(re.escape, sorted(forms, key=len, reverse=True)))})"])
     return re.compile(rf"(?<!\w){body}(?!\w)", re.IGNORECASE)
-
-
-def _holds(text: str, phrase: str) -> bool:
-    return bool(_pattern(phrase).search(text))

@@ -1,21 +1,30 @@
-"""Where the texts of the prompt book come from: captions of reference photos, attributes, GPT-2."""
+"""Where the texts of the prompt book come from: captions of reference photos, attributes, lines of GPT-2.
+
+What was made before is kept in the user's cache folder; deleting it costs time only.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import contextlib
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+import platformdirs
 
 from generator.bundles import ModelRef
 from generator.config import Config
-from generator.foundation.errors import ConfigError, Fault, ModelNotFoundError, SpecError
-from generator.prompts.book import Caption, CaptionRow, Captions, RowKey, Skipped, background_key, class_key
-from generator.prompts.cache import CAPTION_SETTINGS, CaptionCache
-from generator.spec import BACKGROUNDS, EVERYTHING, OBJECTS, AttributeSpec, BackgroundSpec, ClassSpec, Spec
+from generator.foundation.errors import Fault, ModelNotFoundError, SpecError, StorageError
+from generator.foundation.seeds import derive_rng, derive_seed
+from generator.foundation.storage import make_folder, write_json
+from generator.prompts.book import Caption, CaptionRow, Captions, Skipped, key_position
+from generator.spec import BACKGROUNDS, EVERYTHING, OBJECTS, AttributeSpec, BackgroundSpec, ClassSpec, RowKey, Spec
 from generator.spec.references import content_hash, find_references, open_reference, reference_fault, sample
+from generator.weights import WITHOUT, fingerprint, prompt_model
 
 if TYPE_CHECKING:
     import torch
@@ -24,20 +33,23 @@ if TYPE_CHECKING:
 
 Model = TypeVar("Model")
 
-_NEEDS = {
-    "captioner": "the column references needs a captioner (BLIP)",
-    "enricher": "prompts: {enrich: gpt2} needs a GPT-2",
-    "embedder": "the prompt book needs an embedder (sentence-transformers, or a folder of CLIP)",
-}
-_WITHOUT = {
-    "captioner": "leave the column references empty",
-    "enricher": "set prompts: {enrich: none}",
-    "embedder": "set prompts: {enrich: none} and leave out references and attributes.csv",
-}
+# Position of the book below the run's seed, beside the plan's (generator/plan).
+BOOK = 2**32 - 2
+_ATTRIBUTES, _LINES, _CONTEXT = 0, 1, 2
+# Pictures decoded at a time: a folder of large photos does not fit into memory.
+GROUP = 32
+# How captions are written: part of the cache's name, so that another setting is another cache.
+CAPTION_SETTINGS = {"num_beams": 3, "max_new_tokens": 30}
+# An attribute is left out at times, so that no text needs to say everything; and draws without a new text before all
+# are taken to have come up.
+USE_SHARE, PATIENCE = 0.75, 100
+# Lines written in the first batch of a row, and in its largest: a batch takes as long as its longest line, whatever its
+# size, but a row that is soon full needs few lines. And lines that stand before them: more steer better and cost more.
+FIRST_BATCH, LARGEST_BATCH, CONTEXT_LINES = 32, 128, 4
 
 
 class PromptModels:
-    """Captioner, enricher and embedder of a config.
+    """Captioner, enricher and embedder of a config, each loaded when it is first needed.
 
     Raises ConfigError for a model that the config does not have, ModelError for one that cannot be loaded.
     """
@@ -72,16 +84,10 @@ class PromptModels:
 
     def ref(self, role: str) -> ModelRef:
         """Where the model of a role comes from."""
-        ref: ModelRef | None = getattr(self.config.models, role)
-        if ref is None:
-            expected = f"{_NEEDS[role]}, and the bundle {self.config.bundle!r} has none; give an id or a folder, or "
-            raise ConfigError([Fault(file="config", column=f"models.{role}", expected=expected + _WITHOUT[role])])
-        return ref
+        return prompt_model(self.config, role)
 
     def fingerprint(self, role: str) -> str:
         """What identifies the weights of a role; of a hub model that was never here only once it is loaded."""
-        from generator.weights import fingerprint
-
         ref = self.ref(role)
         if ref.folder is None or role not in self._hashes:
             self._hashes[role] = fingerprint(ref)
@@ -93,7 +99,7 @@ class PromptModels:
             try:
                 self._loaded[role] = load(ref, device=self._device, offline=self.config.offline)
             except ModelNotFoundError as error:
-                raise ModelNotFoundError(f"{error}; to do without, {_WITHOUT[role]}") from error
+                raise ModelNotFoundError(f"{error}; to do without, {WITHOUT[role]}") from error
         if role not in self.used:
             self.used[role] = self.fingerprint(role)
         model: Model = self._loaded[role]
@@ -106,91 +112,122 @@ class PromptModels:
         return choose_device(self.config.device)
 
 
-# Pictures decoded at a time: a folder of large photos does not fit into memory.
-GROUP = 32
+class Cache:
+    """A JSON file in the user's cache folder, named by all that decides its content."""
+
+    def __init__(self, kind: str, identity: Mapping[str, object]):
+        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+        self.path = Path(platformdirs.user_cache_dir("boxpaint")) / kind / f"{digest}.json"
+
+    def read(self) -> Any:
+        """What was kept; None where there is nothing, or it is damaged."""
+        try:
+            return json.loads(self.path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return None
+
+    def keep(self, content: Any) -> None:
+        """Write it; where the cache cannot be written it is made again next time."""
+        with contextlib.suppress(StorageError):
+            make_folder(self.path.parent)
+            write_json(self.path, content)
 
 
-def caption_references(
-    spec: Spec, config: Config, models: PromptModels, on_warning: Callable[[str], None]
-) -> Captions | None:
-    """Caption the reference photos of every row; None when no row has any.
+def caption_references(spec: Spec, models: PromptModels, on_warning: Callable[[str], None]) -> Captions | None:
+    """Caption the reference photos of every row, those of equal content once; None when no row has any.
 
     A picture that cannot be read is skipped, with a line to `on_warning`. Raises SpecError when a row has references
     and none of them can be read.
     """
-    rows: dict[RowKey, BackgroundSpec | ClassSpec] = {background_key(row): row for row in spec.backgrounds}
-    rows.update((class_key(row), row) for row in spec.classes)
-    rows = {key: row for key, row in rows.items() if row.references}
+    rows = {row.key: row for row in spec.rows if row.references}
     if not rows:
         return None
-    parameters = {"prefix": config.prompts.caption_prefix, "max_references": config.prompts.max_references}
+    settings = models.config.prompts
     if models.ref("captioner").folder is None:
         # Of a hub model only the loading tells the commit, which the cache and captions.json go by.
         _ = models.captioner
     captioner = models.used["captioner"] = models.fingerprint("captioner")
-    cache = CaptionCache({"captioner": captioner, "prefix": config.prompts.caption_prefix, **CAPTION_SETTINGS})
-    captioned = tuple(_caption_row(key, row, spec, config, models, cache, on_warning) for key, row in rows.items())
-    return Captions(schema_version=1, model=captioner, parameters=parameters, rows=captioned)
+    cache = Cache("captions", {"captioner": captioner, "prefix": settings.caption_prefix, **CAPTION_SETTINGS})
+    kept = cache.read()
+    known = {key: text for key, text in kept.items() if isinstance(text, str)} if isinstance(kept, dict) else {}
+
+    def caption(unknown: dict[str, np.ndarray]) -> None:
+        said = models.captioner.caption(list(unknown.values()), prefix=settings.caption_prefix)
+        known.update(zip(unknown, said, strict=True))
+        cache.keep(known)
+
+    return Captions(
+        schema_version=1,
+        model=captioner,
+        parameters={"prefix": settings.caption_prefix, "max_references": settings.max_references},
+        rows=tuple(
+            _caption_row(row, Path(spec.folder), settings.max_references, known, caption, on_warning)
+            for row in rows.values()
+        ),
+    )
 
 
 def _caption_row(
-    key: RowKey,
     row: BackgroundSpec | ClassSpec,
-    spec: Spec,
-    config: Config,
-    models: PromptModels,
-    cache: CaptionCache,
+    folder: Path,
+    most: int,
+    known: Mapping[str, str],
+    caption: Callable[[dict[str, np.ndarray]], None],
     on_warning: Callable[[str], None],
 ) -> CaptionRow:
-    folder = Path(spec.folder)
-    fault = reference_fault(key[0], row.line, row.references, folder)
-    if fault is not None:
+    """Caption one row's photos; `known` (content -> caption) grows by what `caption` is given."""
+    table, name, prompt = row.key
+    if fault := reference_fault(table, row.line, row.references, folder):
         raise SpecError([fault])
     captions: list[Caption] = []
     skipped: list[Skipped] = []
-    references = sample(find_references(row.references, folder), config.prompts.max_references)
+    references = sample(find_references(row.references, folder), most)
     for start in range(0, len(references), GROUP):
         digests: list[tuple[str, str]] = []  # two folders may hold a 1.jpg each
         unknown: dict[str, np.ndarray] = {}
         for reference in references[start : start + GROUP]:
             try:
                 digest = content_hash(reference)
-                if cache.get(digest) is None:
+                if digest not in known:
                     unknown[digest] = np.array(open_reference(reference))
                 digests.append((reference.name, digest))
             except ValueError as error:
                 skipped.append(Skipped(picture=reference.name, reason=str(error)))
                 on_warning(f"{reference.path}: skipped, {error}")
         if unknown:
-            said = models.captioner.caption(list(unknown.values()), prefix=config.prompts.caption_prefix)
-            cache.add(dict(zip(unknown, said, strict=True)))
-        captions += [Caption(picture=name, sha256=digest, text=cache.get(digest) or "") for name, digest in digests]
+            caption(unknown)
+        captions += [Caption(picture=picture, sha256=digest, text=known[digest]) for picture, digest in digests]
     if not captions:
+        expected = f"none of its {len(references)} pictures can be read; the first: {skipped[0].reason}"
         raise SpecError(
-            [
-                Fault(
-                    file=key[0],
-                    line=row.line or None,
-                    column="references",
-                    found=row.references,
-                    expected=f"none of its {len(references)} pictures can be read; the first: {skipped[0].reason}",
-                )
-            ]
+            [Fault(file=table, line=row.line or None, column="references", found=row.references, expected=expected)]
         )
     return CaptionRow(
-        table=key[0],
-        name=key[1],
-        prompt=key[2],
+        table=table,
+        name=name,
+        prompt=prompt,
         references=row.references,
         captions=tuple(captions),
         skipped=tuple(skipped),
     )
 
 
-# An attribute is left out at times, so that no text needs to say everything.
-USE_SHARE = 0.75
-# Draws without a new text before all are taken to have come up.
-PATIENCE = 100
+def candidates(
+    key: RowKey, captions: Sequence[str], attributes: dict[str, tuple[str, ...]], models: PromptModels
+) -> Iterator[tuple[str, str]]:
+    """Yield (source, text) for a row, from its captions, its attributes and GPT-2 in turn, until all are spent."""
+    config = models.config
+    rng = derive_rng(config.seed, BOOK, key_position(key), _ATTRIBUTES)
+    waiting = {"caption": iter(captions), "attributes": compose(key[2], attributes, rng)}
+    if config.prompts.enrich == "gpt2":
+        waiting["gpt2"] = _written(key, captions, models)
+    while waiting:
+        for source, texts in list(waiting.items()):
+            text = next(texts, None)
+            if text is None:
+                del waiting[source]
+            else:
+                yield source, text
 
 
 def attributes_for(attributes: Sequence[AttributeSpec], category: str) -> dict[str, tuple[str, ...]]:
@@ -206,9 +243,8 @@ def attributes_for(attributes: Sequence[AttributeSpec], category: str) -> dict[s
 def compose(prompt: str, values: dict[str, tuple[str, ...]], rng: np.random.Generator) -> Iterator[str]:
     """Yield texts, each once: the prompt with one value each of some attributes, in the order of the file.
 
-    Ends when nothing new has come up for a while.
-
-    With light ("at dusk", "at noon") and weather ("in fog"), "a cow" may become "a cow, at dusk, in fog".
+    Ends when nothing new has come up for a while. With light ("at dusk", "at noon") and weather ("in fog"), "a cow"
+    may become "a cow, at dusk, in fog".
     """
     seen: set[str] = set()
     idle = 0
@@ -220,3 +256,18 @@ def compose(prompt: str, values: dict[str, tuple[str, ...]], rng: np.random.Gene
             idle = 0
             seen.add(text)
             yield text
+
+
+def _written(key: RowKey, captions: Sequence[str], models: PromptModels) -> Iterator[str]:
+    """Yield endless lines of GPT-2: half go on from a seed text, half begin afresh below some of them."""
+    config, position = models.config, key_position(key)
+    number = 0
+    while True:
+        rng = derive_rng(config.seed, BOOK, position, _CONTEXT, number)
+        others = [captions[int(i)] for i in rng.permutation(len(captions))[: CONTEXT_LINES - 1]]
+        lines = [*others, key[2]]
+        size = min(FIRST_BATCH * 2**number, LARGEST_BATCH)
+        openings = [str(lines[int(rng.integers(len(lines)))]) if place % 2 else "" for place in range(size)]
+        seed = derive_seed(config.seed, BOOK, position, _LINES, number)
+        yield from models.enricher.write(lines, openings, config.prompts, seed=seed)
+        number += 1

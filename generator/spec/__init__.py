@@ -13,44 +13,44 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import pandera.pandas as pa
 
+from generator.foundation.coco import MAX_NAME
 from generator.foundation.errors import Fault, SpecError
 from generator.foundation.tables import TableRow, check_cells, read_table
 from generator.spec.calibration import CALIBRATION, ClassCalibration, read_calibration
 from generator.spec.references import reference_fault
 
-# Of a category in the data set: names of files and folders are made of it, and file systems hold no longer ones.
-MAX_NAME = 255
+MAX_IMAGES = 10_000_000
+MAX_APPEAR = 1_000
+MAX_ASPECT_RATIO = 20.0
+MIN_SIDE_PX = 4
+DEFAULT_ASPECT_RATIOS = (0.75, 1.33)
+
+# Columns of the three files: name -> must it be there?
 SIZE_COLUMNS = ("width_min", "height_min", "width_max", "height_max")
 ASPECT_COLUMNS = ("aspect_ratio_min", "aspect_ratio_max")
 BAND_COLUMNS = ("y_min", "y_max")
 DECIMAL_COLUMNS = SIZE_COLUMNS + ASPECT_COLUMNS + BAND_COLUMNS
 BACKGROUND_COLUMNS = {"prompt": True, "num_imgs": True, "negative_prompt": False, "references": False}
 CLASS_COLUMNS = {
-    "prompt": True,
-    "min_appear": True,
-    "max_appear": True,
+    **dict.fromkeys(("prompt", "min_appear", "max_appear"), True),
     **dict.fromkeys(SIZE_COLUMNS + ASPECT_COLUMNS, False),
-    "name": False,
-    "supercategory": False,
-    "negative_prompt": False,
-    "references": False,
-    "synonyms": False,
+    **dict.fromkeys(("name", "supercategory", "negative_prompt", "references", "synonyms"), False),
     **dict.fromkeys(BAND_COLUMNS, False),
 }
 ATTRIBUTE_COLUMNS = {"attribute": True, "text": True, "applies_to": False}
 # Who an attribute is for, beside the name of a category.
 EVERYTHING, BACKGROUNDS, OBJECTS = "", "background", "objects"
-MAX_IMAGES = 10_000_000
-MAX_APPEAR = 1_000
-MAX_ASPECT_RATIO = 20.0
-MIN_SIDE_PX = 4
 
 _LENGTH = re.compile(r"(\d+(?:\.\d+)?)\s*(%|px)?", re.ASCII)
 _COUNT = re.compile(r"\d{1,9}", re.ASCII)
 _ARTICLE = re.compile(r"^(?:a|an|the)\s+", re.IGNORECASE)
+
+RowKey = tuple[Literal["background", "classes"], str, str]
+"""(table, name, prompt): what the texts of a row are found by; the name of a background is ""."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,214 +65,6 @@ class Length:
         return round(self.value * side_px if self.is_share else self.value)
 
 
-def category_name(prompt: str) -> str:
-    """'A white blood cell, stained' -> 'white blood cell': up to the first comma, without its article."""
-    return _ARTICLE.sub("", prompt.split(",", 1)[0].strip()).strip()
-
-
-def parse_length(text: str) -> Length | None:
-    """'64' or '64px' -> pixels, '30%' -> a share; None when it is neither."""
-    match = _LENGTH.fullmatch(text)
-    if match is None:
-        return None
-    value = float(match.group(1))
-    if not math.isfinite(value):
-        return None
-    return Length(value=value / 100 if match.group(2) == "%" else value, is_share=match.group(2) == "%")
-
-
-def parse_share(text: str) -> float | None:
-    """'0.3' or '30%' -> 0.3; None when it is not a share between 0 and 1."""
-    length = parse_length(text)
-    if length is None or length.value > 1 or text.endswith("px"):
-        return None
-    return length.value
-
-
-def _parse_ratio(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if 1 / MAX_ASPECT_RATIO <= value <= MAX_ASPECT_RATIO else None
-
-
-def _is_count(text: str, most: int) -> bool:
-    return _COUNT.fullmatch(text) is not None and int(text) <= most
-
-
-def _cell(parse: Callable[[str], object], expected: str, *, optional: bool = True) -> pa.Column:
-    def check(text: str) -> bool:
-        if text == "":
-            return optional
-        result = parse(text)
-        return result is not None and result is not False
-
-    return pa.Column(str, pa.Check(check, element_wise=True, error=expected))
-
-
-def _count_column(most: int) -> pa.Column:
-    return _cell(lambda text: _is_count(text, most), f"a whole number from 0 to {most:,} is needed", optional=False)
-
-
-def _prompt_column() -> pa.Column:
-    return _cell(lambda text: any(letter.isalpha() for letter in text), "a prompt in words is needed", optional=False)
-
-
-def background_schema() -> pa.DataFrameSchema:
-    """Form of the cells of background.csv."""
-    return pa.DataFrameSchema({"prompt": _prompt_column(), "num_imgs": _count_column(MAX_IMAGES)})
-
-
-def class_schema() -> pa.DataFrameSchema:
-    """Form of the cells of classes.csv."""
-    length = "a length is needed: pixels such as 64, or a share of the canvas side such as 30%"
-    ratio = f"a ratio width/height from {1 / MAX_ASPECT_RATIO} to {MAX_ASPECT_RATIO:g} is needed"
-    band = "a share of the height from 0 to 1 (or 0% to 100%) is needed"
-    return pa.DataFrameSchema(
-        {
-            "prompt": _prompt_column(),
-            "min_appear": _count_column(MAX_APPEAR),
-            "max_appear": _count_column(MAX_APPEAR),
-            **{column: _cell(parse_length, length) for column in SIZE_COLUMNS},
-            **{column: _cell(_parse_ratio, ratio) for column in ASPECT_COLUMNS},
-            **{column: _cell(parse_share, band) for column in BAND_COLUMNS},
-        }
-    )
-
-
-def attribute_schema() -> pa.DataFrameSchema:
-    """Form of the cells of attributes.csv."""
-    return pa.DataFrameSchema(
-        {
-            "attribute": _cell(bool, "the name of an attribute is needed, such as light", optional=False),
-            "text": _cell(bool, "what to add to a prompt is needed, such as at dusk", optional=False),
-        }
-    )
-
-
-def attribute_faults(path: Path, rows: list[TableRow], categories: Iterable[str]) -> list[Fault]:
-    """Find attributes for what is not there (each cell is well formed)."""
-    known = [BACKGROUNDS, OBJECTS, *categories]
-    return [
-        Fault(
-            file=str(path),
-            line=row.line,
-            column="applies_to",
-            found=row.cells["applies_to"],
-            expected=f"one of {', '.join(known)}, or nothing for everything",
-        )
-        for row in rows
-        if row.cells["applies_to"] not in ("", *known)
-    ]
-
-
-def split_list(cell: str) -> tuple[str, ...]:
-    """'leak; steam' -> ('leak', 'steam')."""
-    return tuple(part.strip() for part in cell.split(";") if part.strip())
-
-
-def background_faults(path: Path, rows: list[TableRow]) -> list[Fault]:
-    """Find what is wrong between the rows of background.csv (each cell is well formed)."""
-    if rows and all(int(row.cells["num_imgs"]) == 0 for row in rows):
-        return [
-            Fault(
-                file=str(path),
-                line=rows[0].line,
-                column="num_imgs",
-                found="0",
-                expected="no pictures are asked for; at least one row needs 1 or more",
-            )
-        ]
-    return []
-
-
-def class_faults(path: Path, rows: list[TableRow], canvas_wh: tuple[int, int]) -> list[Fault]:
-    """What is wrong between the cells of a row (each cell is well formed), and between rows."""
-    faults: list[Fault] = []
-    supercategories: dict[str, tuple[str, int]] = {}
-    for row in rows:
-        cells = row.cells
-
-        def fault(column: str, expected: str, row: TableRow = row) -> None:
-            faults.append(
-                Fault(
-                    file=str(path),
-                    line=row.line,
-                    column=column,
-                    found=row.cells[column] or None,
-                    expected=expected,
-                )
-            )
-
-        if int(cells["min_appear"]) > int(cells["max_appear"]):
-            fault("min_appear", f"must not be above max_appear ({cells['max_appear']})")
-        given = {
-            group: [column for column in group if cells[column]]
-            for group in (SIZE_COLUMNS, ASPECT_COLUMNS, BAND_COLUMNS)
-        }
-        if given[SIZE_COLUMNS] and given[ASPECT_COLUMNS]:
-            fault(
-                given[ASPECT_COLUMNS][0],
-                f"leave this empty, or empty {', '.join(given[SIZE_COLUMNS])}: one of the two",
-            )
-            given[SIZE_COLUMNS] = given[ASPECT_COLUMNS] = []  # the rest of the row still counts
-        for group, present in given.items():
-            for column in group:
-                if present and column not in present:
-                    fault(
-                        column,
-                        f"is empty, but {', '.join(present)} is given; fill all of {', '.join(group)} or none",
-                    )
-        if len(given[SIZE_COLUMNS]) == 4:
-            for low, high, side_px, side in (
-                ("width_min", "width_max", canvas_wh[0], "wide"),
-                ("height_min", "height_max", canvas_wh[1], "high"),
-            ):
-                low_px, high_px = (_length(cells[column]).to_px(side_px) for column in (low, high))
-                if low_px > high_px:
-                    fault(low, f"must not be above {high} ({cells[high]})")
-                if low_px < MIN_SIDE_PX:
-                    fault(low, f"is {low_px} px on this canvas; at least {MIN_SIDE_PX} px are needed")
-                if high_px > side_px:
-                    fault(high, f"is larger than the canvas, which is {side_px} px {side}")
-        if len(given[ASPECT_COLUMNS]) == 2 and float(cells["aspect_ratio_min"]) > float(cells["aspect_ratio_max"]):
-            fault("aspect_ratio_min", f"must not be above aspect_ratio_max ({cells['aspect_ratio_max']})")
-        if len(given[BAND_COLUMNS]) == 2 and (parse_share(cells["y_min"]) or 0) > (parse_share(cells["y_max"]) or 0):
-            fault("y_min", f"must not be above y_max ({cells['y_max']})")
-        name = cells["name"] or category_name(cells["prompt"])
-        if not name:
-            fault("prompt", "has nothing before its first comma to name the category by; fill the column 'name'")
-        if len(name) > MAX_NAME:
-            column = "name" if cells["name"] else "prompt"
-            fault(column, f"names the category by {len(name)} letters; fill the column 'name' with at most {MAX_NAME}")
-        if cells["supercategory"]:
-            first, line = supercategories.setdefault(name, (cells["supercategory"], row.line))
-            if first != cells["supercategory"]:
-                fault("supercategory", f"'{name}' has the supercategory '{first}' on line {line}")
-    if rows and all(int(row.cells["max_appear"]) == 0 for row in rows):
-        faults.append(
-            Fault(
-                file=str(path),
-                line=rows[0].line,
-                column="max_appear",
-                found="0",
-                expected="no objects are asked for; at least one row needs 1 or more",
-            )
-        )
-    return faults
-
-
-def _length(text: str) -> Length:
-    length = parse_length(text)
-    if length is None:  # the schema has passed this cell
-        raise ValueError(text)
-    return length
-
-
-DEFAULT_ASPECT_RATIOS = (0.75, 1.33)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackgroundSpec:
     """One row of background.csv: a scene, and how many pictures of it."""
@@ -282,6 +74,11 @@ class BackgroundSpec:
     negative_prompt: str = ""
     references: str = ""
     line: int = 0
+
+    @property
+    def key(self) -> RowKey:
+        """What the texts of the row are found by."""
+        return ("background", "", self.prompt)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,6 +106,16 @@ class ClassSpec:
     total: int | None = None
     calibration: ClassCalibration | None = None
     line: int = 0
+
+    @property
+    def key(self) -> RowKey:
+        """What the texts of the row are found by."""
+        return ("classes", self.name, self.prompt)
+
+    @property
+    def usual_count(self) -> float:
+        """Objects in a scene, on average."""
+        return (self.min_appear + self.max_appear) / 2
 
     @property
     def label_scale(self) -> float:
@@ -344,6 +151,11 @@ class Spec:
     folder: str = field(default=".", compare=False)
     background_file: str = field(default="background.csv", compare=False)
     classes_file: str = field(default="classes.csv", compare=False)
+
+    @property
+    def rows(self) -> tuple[BackgroundSpec | ClassSpec, ...]:
+        """Backgrounds, then classes."""
+        return (*self.backgrounds, *self.classes)
 
     @property
     def num_scenes(self) -> int:
@@ -391,55 +203,53 @@ def load_spec(
     """Read the CSV files and check them against a canvas of (width, height) pixels.
 
     `attributes` None: the file attributes.csv beside `classes`, if there is one. There, too, lies calibration.json
-    where real objects were measured. Reference photos are looked for unless
-    `find_references` is False: a prompt book that is there needs none. Raises SpecError with every fault of all files
-    at once.
+    where real objects were measured. Reference photos are looked for unless `find_references` is False: a prompt book
+    that is there needs none. Raises SpecError with every fault of all files at once.
     """
+    background, classes = find_table(background), find_table(classes)
+    tables = [
+        ("background", background, BACKGROUND_COLUMNS, _BACKGROUND_CELLS),
+        ("classes", classes, CLASS_COLUMNS, _CLASS_CELLS),
+    ]
+    attributes_path = Path(attributes) if attributes is not None else classes.parent / "attributes.csv"
+    if attributes is not None or attributes_path.exists():
+        tables.append(("attributes", attributes_path, ATTRIBUTE_COLUMNS, _ATTRIBUTE_CELLS))
     faults: list[Fault] = []
     rows: dict[str, Sequence[TableRow]] = {"attributes": ()}
-    tables = [
-        ("background", find_table(background), BACKGROUND_COLUMNS, background_schema()),
-        ("classes", find_table(classes), CLASS_COLUMNS, class_schema()),
-    ]
-    folder = tables[1][1].parent
-    attributes_path = Path(attributes) if attributes is not None else folder / "attributes.csv"
-    if attributes is not None or attributes_path.exists():
-        tables.append(("attributes", attributes_path, ATTRIBUTE_COLUMNS, attribute_schema()))
-    for key, path, columns, schema in tables:
+    for key, path, columns, cells in tables:
         try:
             table = read_table(path, columns, DECIMAL_COLUMNS)
         except SpecError as error:
             faults += error.faults
             continue
         rows[key] = table.rows
-        cell_faults = check_cells(path, table.rows, schema.remove_columns(list(table.missing)))
+        cell_faults = check_cells(path, table.rows, cells.remove_columns(list(table.missing)))
         faults += [*table.faults, *cell_faults]
         if table.missing:
             continue
         bad = {fault.line for fault in cell_faults}
         sound = [row for row in table.rows if row.line not in bad]
         if key == "background":
-            faults += background_faults(path, sound)
+            faults += _all_zero_faults(path, sound, "num_imgs", "pictures")
         elif key == "classes":
-            faults += class_faults(path, sound, canvas_wh)
-        elif not any(fault.file == str(tables[1][1]) for fault in faults):  # else nobody knows which names are right
-            names = {_class_name(row): None for row in rows["classes"]}
-            faults += attribute_faults(path, sound, names)
+            faults += _class_faults(path, sound, canvas_wh)
+        elif not any(fault.file == str(classes) for fault in faults):  # else nobody knows which names are right
+            faults += _attribute_faults(path, sound, map(_class_name, rows["classes"]))
         if find_references and key != "attributes":
-            checked = [reference_fault(str(path), row.line, row.cells["references"], folder) for row in sound]
-            faults += [fault for fault in checked if fault is not None]
+            checked = (reference_fault(str(path), row.line, row.cells["references"], classes.parent) for row in sound)
+            faults += filter(None, checked)
     if faults:
         raise SpecError(faults)
     calibrations: dict[str, ClassCalibration] = {}
-    if (folder / CALIBRATION).exists():
-        calibrations = read_calibration(folder / CALIBRATION, [_class_name(row) for row in rows["classes"]])
+    if (calibration := classes.parent / CALIBRATION).exists():
+        calibrations = read_calibration(calibration, map(_class_name, rows["classes"]))
     return Spec(
         backgrounds=tuple(_to_background(row) for row in rows["background"]),
         classes=tuple(_to_class(row, calibrations.get(_class_name(row))) for row in rows["classes"]),
         attributes=tuple(AttributeSpec(**row.cells, line=row.line) for row in rows["attributes"]),
-        folder=str(folder),
-        background_file=str(tables[0][1]),
-        classes_file=str(tables[1][1]),
+        folder=str(classes.parent),
+        background_file=str(background),
+        classes_file=str(classes),
     )
 
 
@@ -458,30 +268,58 @@ def find_table(path: str | Path) -> Path:
     return path
 
 
-def _to_background(row: TableRow) -> BackgroundSpec:
-    return BackgroundSpec(
-        prompt=row.cells["prompt"],
-        num_imgs=int(row.cells["num_imgs"]),
-        negative_prompt=row.cells["negative_prompt"],
-        references=row.cells["references"],
-        line=row.line,
-    )
+def category_name(prompt: str) -> str:
+    """Name the category by its prompt: up to the first comma, without its article.
+
+    >>> category_name("A white blood cell, stained")
+    'white blood cell'
+    """
+    return _ARTICLE.sub("", prompt.split(",", 1)[0].strip()).strip()
+
+
+def parse_length(text: str) -> Length | None:
+    """'64' or '64px' -> pixels, '30%' -> a share; None when it is neither."""
+    match = _LENGTH.fullmatch(text)
+    if match is None or not math.isfinite(value := float(match[1])):
+        return None
+    return Length(value=value / 100 if match[2] == "%" else value, is_share=match[2] == "%")
+
+
+def parse_share(text: str) -> float | None:
+    """'0.3' or '30%' -> 0.3; None when it is not a share between 0 and 1."""
+    length = parse_length(text)
+    return None if length is None or length.value > 1 or text.endswith("px") else length.value
+
+
+def split_list(cell: str) -> tuple[str, ...]:
+    """'leak; steam' -> ('leak', 'steam')."""
+    return tuple(part.strip() for part in cell.split(";") if part.strip())
 
 
 def _class_name(row: TableRow) -> str:
     return row.cells["name"] or category_name(row.cells["prompt"])
 
 
+def _to_background(row: TableRow) -> BackgroundSpec:
+    cells = row.cells
+    return BackgroundSpec(
+        prompt=cells["prompt"],
+        num_imgs=int(cells["num_imgs"]),
+        negative_prompt=cells["negative_prompt"],
+        references=cells["references"],
+        line=row.line,
+    )
+
+
 def _to_class(row: TableRow, calibration: ClassCalibration | None) -> ClassSpec:
     cells = row.cells
-    width_min, height_min, width_max, height_max = (parse_length(cells[column]) for column in SIZE_COLUMNS)
     sizes = None
+    width_min, height_min, width_max, height_max = (parse_length(cells[column]) for column in SIZE_COLUMNS)
     if width_min and height_min and width_max and height_max:
         sizes = (width_min, height_min, width_max, height_max)
-    ratios = DEFAULT_ASPECT_RATIOS
+    ratios, band = DEFAULT_ASPECT_RATIOS, (0.0, 1.0)
     if cells["aspect_ratio_min"]:
         ratios = (float(cells["aspect_ratio_min"]), float(cells["aspect_ratio_max"]))
-    band = (0.0, 1.0)
     if cells["y_min"]:
         band = (parse_share(cells["y_min"]) or 0.0, parse_share(cells["y_max"]) or 0.0)
     return ClassSpec(
@@ -499,3 +337,131 @@ def _to_class(row: TableRow, calibration: ClassCalibration | None) -> ClassSpec:
         calibration=calibration,
         line=row.line,
     )
+
+
+# The form of each cell.
+
+
+def _cell(is_sound: Callable[[str], object], expected: str, *, optional: bool = False) -> pa.Column:
+    def check(text: str) -> bool:
+        return bool(is_sound(text)) if text else optional
+
+    return pa.Column(str, pa.Check(check, element_wise=True, error=expected))
+
+
+def _count(most: int) -> pa.Column:
+    def is_count(text: str) -> bool:
+        return _COUNT.fullmatch(text) is not None and int(text) <= most
+
+    return _cell(is_count, f"a whole number from 0 to {most:,} is needed")
+
+
+def _is_ratio(text: str) -> bool:
+    try:
+        return 1 / MAX_ASPECT_RATIO <= float(text) <= MAX_ASPECT_RATIO
+    except ValueError:
+        return False
+
+
+def _is_share(text: str) -> bool:
+    return parse_share(text) is not None
+
+
+_LENGTH_TEXT = "a length is needed: pixels such as 64, or a share of the canvas side such as 30%"
+_RATIO_TEXT = f"a ratio width/height from {1 / MAX_ASPECT_RATIO} to {MAX_ASPECT_RATIO:g} is needed"
+_SHARE_TEXT = "a share of the height from 0 to 1 (or 0% to 100%) is needed"
+_PROMPT = _cell(lambda text: any(map(str.isalpha, text)), "a prompt in words is needed")
+_BACKGROUND_CELLS = pa.DataFrameSchema({"prompt": _PROMPT, "num_imgs": _count(MAX_IMAGES)})
+_CLASS_CELLS = pa.DataFrameSchema(
+    {
+        "prompt": _PROMPT,
+        "min_appear": _count(MAX_APPEAR),
+        "max_appear": _count(MAX_APPEAR),
+        **{column: _cell(parse_length, _LENGTH_TEXT, optional=True) for column in SIZE_COLUMNS},
+        **{column: _cell(_is_ratio, _RATIO_TEXT, optional=True) for column in ASPECT_COLUMNS},
+        **{column: _cell(_is_share, _SHARE_TEXT, optional=True) for column in BAND_COLUMNS},
+    }
+)
+_ATTRIBUTE_CELLS = pa.DataFrameSchema(
+    {
+        "attribute": _cell(bool, "the name of an attribute is needed, such as light"),
+        "text": _cell(bool, "what to add to a prompt is needed, such as at dusk"),
+    }
+)
+
+
+# What must agree between the cells of a row, and between rows. Each cell is well formed.
+
+
+def _fault(path: Path, row: TableRow, column: str, expected: str) -> Fault:
+    return Fault(file=str(path), line=row.line, column=column, found=row.cells[column] or None, expected=expected)
+
+
+def _all_zero_faults(path: Path, rows: Sequence[TableRow], column: str, what: str) -> list[Fault]:
+    if not rows or any(int(row.cells[column]) for row in rows):
+        return []
+    return [_fault(path, rows[0], column, f"no {what} are asked for; at least one row needs 1 or more")]
+
+
+def _attribute_faults(path: Path, rows: Sequence[TableRow], categories: Iterable[str]) -> list[Fault]:
+    known = dict.fromkeys((BACKGROUNDS, OBJECTS, *categories))
+    expected = f"one of {', '.join(known)}, or nothing for everything"
+    return [
+        _fault(path, row, "applies_to", expected) for row in rows if row.cells["applies_to"] not in (EVERYTHING, *known)
+    ]
+
+
+def _class_faults(path: Path, rows: Sequence[TableRow], canvas_wh: tuple[int, int]) -> list[Fault]:
+    faults = _all_zero_faults(path, rows, "max_appear", "objects")
+    supercategories: dict[str, tuple[str, int]] = {}
+    for row in rows:
+        faults += (_fault(path, row, column, expected) for column, expected in _wrong_cells(row, canvas_wh))
+        if row.cells["supercategory"]:
+            name = _class_name(row)
+            first, line = supercategories.setdefault(name, (row.cells["supercategory"], row.line))
+            if first != row.cells["supercategory"]:
+                faults.append(
+                    _fault(path, row, "supercategory", f"'{name}' has the supercategory '{first}' on line {line}")
+                )
+    return faults
+
+
+def _wrong_cells(row: TableRow, canvas_wh: tuple[int, int]) -> Iterable[tuple[str, str]]:
+    """Yield (column, what would be right)."""
+    cells = row.cells
+    if int(cells["min_appear"]) > int(cells["max_appear"]):
+        yield "min_appear", f"must not be above max_appear ({cells['max_appear']})"
+    given = {
+        group: [column for column in group if cells[column]] for group in (SIZE_COLUMNS, ASPECT_COLUMNS, BAND_COLUMNS)
+    }
+    if (sizes := given[SIZE_COLUMNS]) and (ratios := given[ASPECT_COLUMNS]):
+        yield ratios[0], f"leave this empty, or empty {', '.join(sizes)}: one of the two"
+        given[SIZE_COLUMNS] = given[ASPECT_COLUMNS] = []  # the rest of the row still counts
+    for group, present in given.items():
+        for column in group if present else ():
+            if column not in present:
+                yield column, f"is empty, but {', '.join(present)} is given; fill all of {', '.join(group)} or none"
+    if len(given[SIZE_COLUMNS]) == 4:
+        for low, high, side_px, side in (
+            ("width_min", "width_max", canvas_wh[0], "wide"),
+            ("height_min", "height_max", canvas_wh[1], "high"),
+        ):
+            low_px, high_px = (
+                length.to_px(side_px) for column in (low, high) if (length := parse_length(cells[column]))
+            )
+            if low_px > high_px:
+                yield low, f"must not be above {high} ({cells[high]})"
+            if low_px < MIN_SIDE_PX:
+                yield low, f"is {low_px} px on this canvas; at least {MIN_SIDE_PX} px are needed"
+            if high_px > side_px:
+                yield high, f"is larger than the canvas, which is {side_px} px {side}"
+    if len(given[ASPECT_COLUMNS]) == 2 and float(cells["aspect_ratio_min"]) > float(cells["aspect_ratio_max"]):
+        yield "aspect_ratio_min", f"must not be above aspect_ratio_max ({cells['aspect_ratio_max']})"
+    if len(given[BAND_COLUMNS]) == 2 and (parse_share(cells["y_min"]) or 0) > (parse_share(cells["y_max"]) or 0):
+        yield "y_min", f"must not be above y_max ({cells['y_max']})"
+    name = _class_name(row)
+    if not name:
+        yield "prompt", "has nothing before its first comma to name the category by; fill the column 'name'"
+    if len(name) > MAX_NAME:
+        column = "name" if cells["name"] else "prompt"
+        yield column, f"names the category by {len(name)} letters; fill the column 'name' with at most {MAX_NAME}"

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from generator.foundation.errors import Fault, SpecError
 from generator.foundation.storage import write_json
+from generator.foundation.typed_yaml import faults_of, lines_of, read_json_text
 
 CALIBRATION = "calibration.json"
 DECILES = 11
@@ -114,19 +114,11 @@ class _File(_Part):
 
 def read_calibration(path: Path, names: Iterable[str]) -> dict[str, ClassCalibration]:
     """Read calibration.json of a scenario whose classes are `names`. Raises SpecError naming what is wrong."""
+    data, text = read_json_text(path, SpecError)
     try:
-        found = _File.model_validate(json.loads(path.read_bytes())).classes
-    except OSError as error:
-        raise SpecError([Fault(file=str(path), expected=f"cannot be read: {error.strerror}")]) from None
+        found = _File.model_validate(data).classes
     except ValidationError as error:
-        raise SpecError(
-            [
-                Fault(file=str(path), column=".".join(str(part) for part in item["loc"]) or None, expected=item["msg"])
-                for item in error.errors()
-            ]
-        ) from None
-    except (ValueError, RecursionError) as error:
-        raise SpecError([Fault(file=str(path), expected=f"is not JSON: {error}")]) from None
+        raise SpecError(faults_of(_File, error, file=str(path), lines=lines_of(text))) from None
     known = list(names)
     strangers = [name for name in found if name not in known]
     if strangers:

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from generator.foundation.coco import find_annotation_files, folder_of, locate_picture, parse_coco
 from generator.foundation.decoding import decode_rgb
-from generator.foundation.errors import Fault
+from generator.foundation.errors import DatasetError, Fault
 from generator.foundation.geometry import Box, square_around
-from generator.foundation.text import decode_text
 
 # HEIC is not read, but named as what it is: a phone's folder would else seem to hold no pictures.
 SUFFIXES = (
@@ -122,13 +121,10 @@ def _find_in_coco(cell: str, folder: Path) -> list[Reference]:
         raise ValueError("the form is coco:FILE#category")
     cut = next((position for position in reversed(cuts) if (folder / text[:position]).exists()), cuts[-1])
     path, category = folder / text[:cut], text[cut + 1 :]
-    files = [path]
-    if path.is_dir():
-        # Beside the boxes, COCO's own folder holds captions and keypoints of the same pictures.
-        names = sorted((path / "annotations").glob("instances_*.json"))
-        files = names or sorted((path / "annotations").glob("*.json"))
-    if not files or not all(file.is_file() for file in files):
-        raise ValueError(f"there is no COCO file {str(path)!r} (nor annotations/*.json below it)")
+    try:
+        files = find_annotation_files(path)
+    except DatasetError:
+        raise ValueError(f"there is no COCO file {str(path)!r} (nor annotations/*.json below it)") from None
     found: list[Reference] = []
     known: dict[str, None] = {}
     for file in files:
@@ -147,29 +143,24 @@ def _find_in_coco(cell: str, folder: Path) -> list[Reference]:
 def _read_coco(file: Path, _mtime_ns: int, _size: int) -> dict[str, tuple[Reference, ...]]:
     """Category -> its crops. Kept, because each class of a scenario asks for the same file."""
     try:
-        content = json.loads(decode_text(file.read_bytes()))
-        names = {item["id"]: str(item["name"]) for item in content["categories"]}
-        pictures = {item["id"]: Path(item["file_name"]) for item in content["images"]}
-        root = _picture_folder(file, next(iter(pictures.values()), Path()))
+        content = parse_coco(file.read_bytes(), file.name)
+        names = {item["id"]: str(item["name"]) for item in content.categories}
+        paths = {item["id"]: _path_of(file, item["file_name"]) for item in content.images}
         crops: dict[str, list[Reference]] = {name: [] for name in names.values()}
-        for item in content["annotations"]:
+        for item, image_id, category_id in content.joined()[0]:
             box = _pixel_box(item["bbox"])
-            if box is not None and item["category_id"] in names and item["image_id"] in pictures:
-                crops[names[item["category_id"]]].append(Reference(path=root / pictures[item["image_id"]], box=box))
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            if box is not None and category_id in names and image_id in paths:
+                crops[names[category_id]].append(Reference(path=paths[image_id], box=box))
+    except (DatasetError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"{file} cannot be read as COCO ({type(error).__name__}: {error})") from None
     return {name: tuple(references) for name, references in crops.items()}
+
+
+def _path_of(file: Path, name: str) -> Path:
+    return locate_picture(file, name) or folder_of(file) / name
 
 
 def _pixel_box(xywh: Any) -> Box | None:
     x, y, width, height = (float(value) for value in xywh)
     box = (max(0, round(x)), max(0, round(y)), round(x + width), round(y + height))
     return Box.from_xyxy(*box) if box[2] > box[0] and box[3] > box[1] else None
-
-
-def _picture_folder(file: Path, picture: Path) -> Path:
-    """Find the folder that a COCO file's names count from: ours, COCO's own (images/val2017, val2017), or beside it."""
-    root = file.parent.parent if file.parent.name == "annotations" else file.parent
-    split = file.stem.removeprefix("instances_")
-    places = (root / "images", root, root / "images" / split, root / split, file.parent)
-    return next((place for place in places if (place / picture).is_file()), root)

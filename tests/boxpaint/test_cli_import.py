@@ -69,7 +69,7 @@ WRONG = {
         ["Looked for coco: JSON files", "Found 6 .xml, 5 .jpg"],
     ),
     "empty": (["import", "empty", "--out", "real"], ["empty", "this folder is empty"]),
-    "taken": (["import", "pets", "--out", "pets"], ["not the folder of an import", "a.jpg"]),
+    "taken": (["import", "pets", "--out", "pets"], ["is not an imported data set", "a.jpg"]),
     "rename": (["import", "pets", "--out", "real", "--rename", "cats=x"], ["'cats'", "did you mean 'cat'"]),
     "rename without =": (["import", "pets", "--out", "real", "--rename", "cat"], ["OLD=NEW is needed"]),
     "rename twice": (

@@ -6,7 +6,7 @@ import pytest
 
 from detection.runs.folder import find_model
 from generator.audit.leak import audit_folder
-from generator.dataset.validation import find_annotation_files
+from generator.foundation.coco import find_annotation_files
 from generator.foundation.errors import DatasetError, ModelNotFoundError
 from generator.foundation.run_folder import DETECTOR, DETECTOR_RUN, IMPORTED, KINDS, PAINTED, FolderKind
 

@@ -25,9 +25,18 @@ from generator.types import Attempt, PaintedObject, Scene, Sighting, Verdict, la
 
 
 def painted_object(
-    number: int, category: str, mask: np.ndarray | None, *, canvas_wh: tuple[int, int], label_scale: float = 1.0
+    number: int,
+    category: str,
+    mask: np.ndarray | None,
+    *,
+    canvas_wh: tuple[int, int],
+    label_scale: float = 1.0,
+    attempts: int = 0,
 ) -> PaintedObject:
-    """An object that was asked for at (4, 6); `mask` is HW bool of the canvas's size, None for a dropped one."""
+    """An object that was asked for at (4, 6); `mask` is HW bool of the canvas's size, None for a dropped one.
+
+    Of its attempts, the last one passed.
+    """
     wish = Placement(
         object_index=number,
         category=category,
@@ -40,7 +49,11 @@ def painted_object(
     )
     everything = Box.from_xywh(0, 0, *canvas_wh)
     label = None if mask is None else label_from_mask(mask)
-    return PaintedObject(placement=wish, crop=everything, region=everything, attempts=(), label=label)
+    tried = tuple(
+        Attempt(number=each, seed=each, verdicts=(Verdict(check="picture", passed=each + 1 == attempts, score=1.0),))
+        for each in range(attempts)
+    )
+    return PaintedObject(placement=wish, crop=everything, region=everything, attempts=tried, label=label)
 
 
 def record_of_objects(

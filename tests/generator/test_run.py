@@ -20,12 +20,20 @@ from PIL import Image
 from generator import run
 from generator.config import Config
 from generator.dataset.folder import Dataset
-from generator.dataset.record import read_record
+from generator.dataset.record import SceneRecord, read_record
 from generator.dataset.validation import validate_dataset
 from generator.foundation import storage
-from generator.foundation.errors import DomainError, ModelError, ModelNotFoundError, RunMismatchError, StorageError
+from generator.foundation.errors import (
+    DomainError,
+    ModelError,
+    ModelNotFoundError,
+    PromptsError,
+    RunMismatchError,
+    StorageError,
+)
 from generator.plan import Plan
-from generator.run import generate
+from generator.prompts.book import ENRICHED_FILE, BookRow, Enriched, PromptBook, Text, read_book, write_book
+from generator.run import Listener, generate
 from generator.spec import Spec, load_spec
 from tests.conftest import write_csv_files
 
@@ -83,7 +91,7 @@ def test_the_stable_diffusion_path_from_two_models_to_a_sound_set(
     spec = load_spec(csv_folder / "background.csv", csv_folder / "classes.csv", canvas_wh=config.canvas_wh)
     dataset = generate(spec, config, tmp_path / "one", limit=3)
     assert validate_dataset(dataset.folder).faults == ()
-    records = [read_record(path) for path in sorted((dataset.folder / "records").glob("*.json"))]
+    records = records_of(dataset.folder)
     assert [len(record.objects) >= 2 for record in records] == [True] * 3
     assert all(item.attempts for record in records for item in record.objects)
     generate(spec, config, tmp_path / "other", limit=3)
@@ -228,9 +236,9 @@ def test_a_model_that_paints_only_black_ends_with_advice(
 ) -> None:
     import torch
 
-    from generator.painting import painter
+    from generator.painting import stable_diffusion
 
-    monkeypatch.setattr(painter, "decode", lambda _model, latents: torch.full((len(latents), 3, 64, 96), -1.0))
+    monkeypatch.setattr(stable_diffusion, "decode", lambda _model, latents: torch.full((len(latents), 3, 64, 96), -1.0))
     with pytest.raises(ModelError, match=r"painted black, 2 times; try dtype: float32"):
         generate(spec, config, tmp_path / "out", limit=1)
 
@@ -318,3 +326,136 @@ def test_models_from_the_hubs_cache(csv_folder: Path, tiny_sd21: Path, tiny_conf
     assert (csv_folder / "dataset" / "images" / "000000.png").is_file(), result.stdout + result.stderr
     painter = json.loads((csv_folder / "dataset" / "run.json").read_bytes())["painter"]
     assert painter["inpaint"] == "commit:0123456789abcdef0123456789abcdef01234567, float32"
+
+
+# --- the prompt book ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture()
+def book(spec: Spec) -> PromptBook:
+    """Three texts for each row: its prompt, and the same in other words."""
+    rows = tuple(
+        BookRow(
+            table=table,
+            name=name,
+            prompt=prompt,
+            texts=tuple(Text(text=text) for text in (prompt, f"a photo of {prompt}", f"an image of {prompt}")),
+        )
+        for table, name, prompt in dict.fromkeys(row.key for row in spec.rows)
+    )
+    return PromptBook(enriched=Enriched(schema_version=1, models={}, seed=0, parameters={}, rows=rows))
+
+
+@pytest.fixture()
+def prompts(book: PromptBook, csv_folder: Path) -> Path:
+    """The folder of the book."""
+    write_book(book, csv_folder / "mine")
+    return csv_folder / "mine"
+
+
+def records_of(folder: Path) -> list[SceneRecord]:
+    return [read_record(path) for path in sorted((folder / "records").glob("*.json"))]
+
+
+def replace_in(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_the_drawn_prompt_of_each_object_is_recorded(
+    spec: Spec, config: Config, book: PromptBook, prompts: Path, tmp_path: Path
+) -> None:
+    dataset = generate(spec, config, tmp_path / "out", prompts=prompts, limit=2)
+    plan = Plan(spec=spec, config=config, book=book)
+    records = records_of(dataset.folder)
+    for record in records:
+        scene = plan.scene(record.index)
+        assert record.background.prompt == scene.prompt
+        drawn = {one.object_index: one.prompt for one in scene.placements}
+        assert {item.object_index: item.prompt for item in record.objects} == drawn
+    assert any(item.prompt.startswith(("a photo", "an image")) for record in records for item in record.objects)
+    stored = json.loads((dataset.folder / "run.json").read_bytes())["prompts"]
+    assert stored == {"digest": book.digest, "models": {}}
+    assert read_book(dataset.folder / "prompts", spec) == book
+    lines = (dataset.folder / "plan.jsonl").read_text().splitlines()
+    assert json.loads(lines[0])["prompt"] == plan.scene(0).prompt
+    used = records[0].objects[0].prompt
+    assert used in (dataset.folder / "README.md").read_text()
+    assert used in dataset.report.read_text()
+
+
+def test_a_run_goes_on_with_its_book_given_or_not(
+    spec: Spec, config: Config, prompts: Path, tmp_path: Path, run_folder_files: Files
+) -> None:
+    generate(spec, config, tmp_path / "whole", prompts=prompts, limit=2)
+    generate(spec, config, tmp_path / "parts", prompts=prompts / ENRICHED_FILE, limit=1)
+    generate(spec, config, tmp_path / "parts", limit=2)
+    generate(spec, config, tmp_path / "parts", prompts=prompts, limit=2)
+    assert run_folder_files(tmp_path / "parts") == run_folder_files(tmp_path / "whole")
+    replace_in(tmp_path / "parts" / "prompts" / ENRICHED_FILE, "a photo of a small purple platelet", "a dark platelet")
+    with pytest.raises(RunMismatchError, match="was painted from another prompt book"):
+        generate(spec, config, tmp_path / "parts", limit=2)
+
+
+def test_an_edit_before_the_first_scene_is_taken(
+    spec: Spec, config: Config, prompts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from generator.painting import chunk
+
+    def fail(*_args: object, **_options: object) -> None:
+        raise ModelError("not today")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(chunk, "paint_chunk", fail)
+        with pytest.raises(ModelError, match="not today"):
+            generate(spec, config, tmp_path / "out", prompts=prompts, limit=1)
+    text = "every small purple platelet"
+    for old in ("a photo of a small purple platelet", "an image of a small purple platelet", "a small purple platelet"):
+        replace_in(tmp_path / "out" / "prompts" / ENRICHED_FILE, f'"text": "{old}"', f'"text": "{text}"')
+    (record,) = records_of(generate(spec, config, tmp_path / "out", limit=1).folder)
+    assert {item.prompt for item in record.objects if item.category == "platelet"} == {text}
+    assert text in (tmp_path / "out" / "plan.jsonl").read_text().splitlines()[0]
+
+
+def test_a_run_that_makes_its_own_book_paints_from_it(
+    spec: Spec,
+    quick_config: dict[str, object],
+    tmp_path: Path,
+    tiny_language_models: Path,
+    run_folder_files: Files,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    class Hearer(Listener):
+        def __init__(self) -> None:
+            self.books: list[PromptBook] = []
+
+        def on_prompts(self, book: PromptBook) -> None:
+            self.books.append(book)
+
+    tone = {"attribute": "tone", "text": "dark"}
+    (tmp_path / "attributes.csv").write_text(",".join(tone) + "\n" + ",".join(tone.values()) + "\n")
+    models = {"embedder": {"folder": str(tiny_language_models / "clip")}}
+    prompts = {"enrich": "none", "min_similarity": -1.0, "max_similarity": 1.0}
+    config = Config.load(**{**quick_config, "models": models, "prompts": prompts})
+    spec = load_spec(tmp_path / "background.csv", tmp_path / "classes.csv", canvas_wh=config.canvas_wh)
+    hearer = Hearer()
+    for name in ("one", "two"):
+        generate(spec, config, tmp_path / name, limit=1, listener=hearer)
+    assert run_folder_files(tmp_path / "one") == run_folder_files(tmp_path / "two")
+    assert hearer.books[0] == hearer.books[1] == read_book(tmp_path / "one" / "prompts", spec)
+    assert hearer.books[0].texts()[("classes", "platelet", "a small purple platelet")] == (
+        "a small purple platelet",
+        "a small purple platelet, dark",
+    )
+    painter = json.loads((tmp_path / "one" / "run.json").read_bytes())["prompts"]
+    assert list(painter["models"]) == ["embedder"]
+
+
+def test_a_bad_book_stops_before_anything_is_made(spec: Spec, config: Config, prompts: Path, tmp_path: Path) -> None:
+    (prompts / ENRICHED_FILE).unlink()
+    with pytest.raises(PromptsError, match=r"enriched\.json"):
+        generate(spec, config, tmp_path / "out", prompts=prompts, limit=1)
+    assert not (tmp_path / "out").exists()

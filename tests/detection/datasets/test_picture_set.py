@@ -68,7 +68,11 @@ def test_categories_of_several_files_are_one_list(tmp_path: Path) -> None:
     data = read_picture_set(folder)
     assert [(item.id, item.name) for item in data.categories] == [(1, "cat"), (2, "dog"), (3, "bird")]
     assert [picture.annotations[0].category.name for picture in data.pictures] == ["dog", "bird"]
-    assert data.notes == ("its files give one id to several classes: classes are numbered anew",)
+    assert data.notes == (
+        "its files give one id to several classes: classes are numbered anew",
+        "warning: train does not list bird, which other files do",
+        "warning: val does not list dog, which other files do",
+    )
 
 
 def test_a_run_folder_knows_source_and_prompt(tmp_path: Path) -> None:

@@ -280,8 +280,11 @@ def test_a_picture_of_two_files_goes_to_the_one_to_measure_on(tmp_path: Path) ->
     ("content", "words"),
     [
         ('{"images": [], "annotations": [], "categories": [', ["train.json", "is not JSON"]),
-        ('["images", "annotations", "categories"]', ["train.json", "lists named"]),
-        ('{"images": {}, "annotations": [], "categories": []}', ["train.json", "lists named"]),
+        ('["images", "annotations", "categories"]', ["train.json", "a JSON object with images"]),
+        (
+            '{"images": {}, "annotations": [], "categories": []}',
+            ["train.json", "images", "a list of this name is missing"],
+        ),
         ('{"images": [], "annotations": [], "categories": []}', ["no picture could be imported as coco"]),
     ],
 )
@@ -335,3 +338,31 @@ def test_what_is_chosen_keeps_its_ids(tmp_path: Path) -> None:
     content = json.loads((tmp_path / "out" / "annotations" / "instances_train.json").read_bytes())
     assert [(item["id"], item["category_id"]) for item in content["annotations"]] == [(12, 5), (13, 5)]
     assert [item["id"] for item in content["categories"]] == [5]
+
+
+def test_a_file_for_each_class_is_one_set_and_a_second_opinion_is_not(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "s", "a.jpg", "b.jpg")
+    images = [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}]
+
+    def labels(number: int, *boxes: list[int]) -> list[dict[str, Any]]:
+        return [{"id": each, "image_id": each, "category_id": number, "bbox": box} for each, box in enumerate(boxes, 1)]
+
+    cat, dog = [4, 5, 10, 20], [1, 1, 8, 8]
+    write(tmp_path / "s" / "cats.json", coco_json(images, labels(1, cat, cat), ["cat"]))
+    write(tmp_path / "s" / "dogs.json", coco_json(images, labels(1, dog), ["dog"]))
+    imported = run(tmp_path / "s", shares={"all": 1.0})
+    assert imported.boxes == {
+        "a.jpg": [("cat", [4, 5, 14, 25]), ("dog", [1, 1, 9, 9])],
+        "b.jpg": [("cat", [4, 5, 14, 25])],
+    }
+    assert imported.report.pictures.source == 2
+    assert imported.cases == [
+        ("cats.json", "categories that other files of the set list and this one does not", "kept"),
+        ("dogs.json", "categories that other files of the set list and this one does not", "kept"),
+        ("cats.json", "a picture in several files, each with classes of its own: its objects are joined", "mended"),
+        ("cats.json", "a picture in several files, each with classes of its own: its objects are joined", "mended"),
+    ]
+    write(tmp_path / "s" / "dogs.json", coco_json(images, labels(1, dog)))  # these are cats, too
+    imported = run(tmp_path / "s", shares={"all": 1.0}, overwrite=True)
+    assert imported.boxes["a.jpg"] == [("cat", [4, 5, 14, 25])]
+    assert imported.what.count("a picture annotated twice: the other annotation is taken") == 2

@@ -15,8 +15,7 @@ from detection.datasets.read import read_detection_set
 from detection.formats import importing as run_module
 from detection.formats.importing import ImportOptions, import_set
 from detection.formats.registry import READERS
-from generator.foundation.errors import BoxpaintError, ConfigError, DatasetError, RunMismatchError, StorageError
-from generator.foundation.storage import locked
+from generator.foundation.errors import BoxpaintError, ConfigError, DatasetError, RunMismatchError
 from tests.detection.formats.sources import coco_json, draw, encode, run, voc_xml, write, write_pictures
 
 PETS = {"a": "cat", "b": "cat", "c": "dog", "d": "dog", "e": "cat", "f": "dog"}
@@ -176,21 +175,6 @@ def test_an_import_is_replaced_only_when_told_to(pets: Path) -> None:
     assert run(pets, keep=("rat",), overwrite=True).report.categories == ("rat",)
 
 
-@pytest.mark.parametrize("name", ["run.json", "thesis.docx"])
-def test_a_folder_of_something_else_is_never_touched(pets: Path, name: str) -> None:
-    out = pets.with_name("pets.imported")
-    write(out / name, "{}")
-    for overwrite in (False, True):
-        with pytest.raises(RunMismatchError, match="not the folder of an import"):
-            run(pets, overwrite=overwrite)
-    assert [path.name for path in out.glob("[!.]*")] == [name]
-
-
-def test_two_at_a_time(pets: Path) -> None:
-    with locked(pets.with_name("pets.imported")), pytest.raises(StorageError, match="another boxpaint run"):
-        run(pets)
-
-
 @pytest.mark.parametrize("step", ["write_coco", "write_json", "mend_objects"])
 def test_an_interrupted_import_looks_like_none_and_the_earlier_one_stays(
     pets: Path, step: str, monkeypatch: pytest.MonkeyPatch
@@ -210,14 +194,6 @@ def test_an_interrupted_import_looks_like_none_and_the_earlier_one_stays(
         with pytest.raises(KeyboardInterrupt):
             run(pets, keep=("rat",), overwrite=True)
     assert run(pets, overwrite=True).contents == before
-
-
-def test_what_a_killed_import_left_is_swept_away(pets: Path) -> None:
-    out = pets.with_name("pets.imported")
-    write(out / ".import.unfinished" / "images" / "old.jpg", "old")
-    imported = run(pets)
-    assert sorted(path.name for path in imported.out.iterdir()) == [".lock", "annotations", "images", "import.json"]
-    assert not (imported.out / "images" / "old.jpg").exists()
 
 
 def test_the_result_may_lie_inside_of_the_source(pets: Path) -> None:

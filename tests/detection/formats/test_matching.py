@@ -44,6 +44,8 @@ NAMES: dict[str, tuple[list[str], str, str | list[str] | None, str]] = {
     "another suffix": (["a.jpg"], "a.png", "a.jpg", "the suffix"),
     "two other suffixes": (["a.jpg", "a.bmp"], "a.png", ["a.jpg", "a.bmp"], "the suffix"),
     "two that differ in capitals": (["A.jpg", "a.JPG"], "a.jpg", ["A.jpg", "a.JPG"], "capitals"),
+    "an upload to Label Studio": (["x/a.jpg"], "up/1a2b3c4d-a.jpg", "x/a.jpg", "the letters of an upload"),
+    "a picture of that very name": (["1a2b3c4d-a.jpg", "a.jpg"], "1a2b3c4d-a.jpg", "1a2b3c4d-a.jpg", ""),
     "two folders": (["x/a.jpg", "y/a.jpg"], "a.jpg", ["x/a.jpg", "y/a.jpg"], ""),
     "a folder that is another's": (["x/b.jpg", "y/a.jpg"], "x/a.jpg", None, ""),
     "such a folder below one": (["i/x/b.jpg", "i/y/a.jpg"], "x/a.jpg", None, ""),

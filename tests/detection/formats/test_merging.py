@@ -152,7 +152,7 @@ def test_what_cannot_be_merged(tmp_path: Path) -> None:
     sources = [write_set(tmp_path / "pets"), other_set(tmp_path / "more")]
     with pytest.raises(BoxpaintError, match=r"there is no category wolf; known: house cat|House Cat"):
         merge_sets(sources, tmp_path / "all", {"wolf": "dog"})
-    with pytest.raises(RunMismatchError, match="the data set to be read is there"):
+    with pytest.raises(RunMismatchError, match="what is to be read lies in this folder"):
         merge_sets(sources, sources[1], options=ExportOptions(overwrite=True))
     with pytest.raises(DatasetError, match="no such file or folder"):
         merge_sets([sources[0], tmp_path / "gone"], tmp_path / "all")

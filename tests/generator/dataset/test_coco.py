@@ -19,9 +19,10 @@ from pycocotools.cocoeval import COCOeval
 from scipy.ndimage import binary_fill_holes
 
 from generator.config import Config
-from generator.dataset.coco import export_coco, mask_to_polygons
+from generator.dataset.coco import export_coco
 from generator.dataset.record import SceneRecord
 from generator.foundation.errors import DatasetError
+from generator.labels.segmentation import mask_to_polygons
 from generator.plan import Plan
 from generator.spec import BackgroundSpec, ClassSpec, Spec
 from tests.generator.records import painted_object, record_of_objects

@@ -14,10 +14,11 @@ from PIL import Image
 
 from generator import plan as plans
 from generator.config import Config
-from generator.dataset.folder import Dataset, RunFolder
+from generator.dataset.folder import RunFolder
 from generator.dataset.record import decode_mask
-from generator.foundation.errors import BoxpaintError, DatasetError, RunMismatchError, StorageError
+from generator.foundation.errors import BoxpaintError, DatasetError, PromptsError, RunMismatchError, StorageError
 from generator.plan import Plan, ScenePlan
+from generator.prompts.book import CAPTIONS_FILE, ENRICHED_FILE, BookRow, Captions, Enriched, PromptBook, Text
 from generator.spec import BackgroundSpec, ClassSpec, Spec
 from generator.types import Scene
 from tests.generator.records import drawn_scene
@@ -38,12 +39,14 @@ def paint(scene: ScenePlan) -> Scene:
     return drawn_scene(scene, (96, 64))
 
 
-def begun(folder: Path, plan: Plan, *, scenes: int = 0) -> RunFolder:
+def begun(folder: Path, plan: Plan | None = None, *, scenes: int = 0, book: PromptBook | None = None) -> RunFolder:
     """A run folder with its first scenes painted."""
-    run = RunFolder.open(folder, plan)
+    run = RunFolder.open(folder, plan or plan_of())
+    if book is not None:
+        run = run.with_book(book)
     run.begin(PAINTER)
     for index in range(scenes):
-        run.write_scene(paint(plan.scene(index)), batch_size=2)
+        run.write_scene(paint(run.plan.scene(index)), batch_size=2)
     return run
 
 
@@ -85,7 +88,7 @@ def test_the_picture_names_only_prompts_of_what_is_in_it(tmp_path: Path) -> None
 
 def test_equal_scenes_give_equal_folders(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        begun(tmp_path / name, plan_of(), scenes=2)
+        begun(tmp_path / name, scenes=2)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
@@ -107,7 +110,7 @@ def test_begin_writes_what_the_run_is(tmp_path: Path) -> None:
 
 
 def test_begin_again_keeps_run_json_and_says_what_differs(tmp_path: Path) -> None:
-    run = begun(tmp_path, plan_of(), scenes=1)
+    run = begun(tmp_path, scenes=1)
     before = (tmp_path / "run.json").read_bytes()
     assert run.begin(PAINTER) == []
     (difference,) = run.begin({**PAINTER, "device": "cuda"})
@@ -116,36 +119,30 @@ def test_begin_again_keeps_run_json_and_says_what_differs(tmp_path: Path) -> Non
 
 
 def test_before_the_first_scene_run_json_follows_the_painter(tmp_path: Path) -> None:
-    run = begun(tmp_path, plan_of())
+    run = begun(tmp_path)
     assert run.begin({**PAINTER, "device": "cuda"}) == []
     assert json.loads((tmp_path / "run.json").read_bytes())["painter"]["device"] == "cuda"
-
-
-def test_dataset_knows_its_places(tmp_path: Path) -> None:
-    dataset = Dataset(folder=tmp_path, num_scenes=1, num_objects=2, complete=True, problem="")
-    assert (dataset.images, dataset.report) == (tmp_path / "images", tmp_path / "report.html")
-    assert dataset.annotations == tmp_path / "annotations" / "instances_train.json"
 
 
 # --- resume ------------------------------------------------------------------------------------------------------
 
 
 def test_a_second_open_finds_what_is_finished(tmp_path: Path) -> None:
-    begun(tmp_path, plan_of(), scenes=3)
+    begun(tmp_path, scenes=3)
     before = contents(tmp_path)
     assert RunFolder.open(tmp_path, plan_of()).finished == {0, 1, 2}
     assert contents(tmp_path) == before
 
 
 def test_only_picture_and_record_together_are_a_finished_scene(tmp_path: Path) -> None:
-    run = begun(tmp_path, plan_of(), scenes=3)
+    run = begun(tmp_path, scenes=3)
     run.record_path(0).unlink()
     run.image_path(1).unlink()
     assert RunFolder.open(tmp_path, plan_of()).finished == {2}
 
 
 def test_a_record_without_bytes_is_no_finished_scene(tmp_path: Path) -> None:
-    run = begun(tmp_path, plan_of(), scenes=3)
+    run = begun(tmp_path, scenes=3)
     run.record_path(1).write_bytes(b"")  # what a power cut leaves on some file systems
     assert RunFolder.open(tmp_path, plan_of()).finished == {0, 2}
 
@@ -176,7 +173,7 @@ def test_the_plan_goes_on_as_scenes_are_finished(tmp_path: Path, monkeypatch: py
 
 
 def test_what_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
-    begun(tmp_path, plan_of(), scenes=1)
+    begun(tmp_path, scenes=1)
     parts = [tmp_path / ".run.json.x1.part", tmp_path / "images" / ".000001.png.x2.part"]
     for part in parts:
         part.write_bytes(b"half")
@@ -189,27 +186,27 @@ def test_what_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["notes.json", "._000000.json", "000000 (copy).json", "0000003.json", "3.json"])
 def test_stray_files_among_the_records_do_no_harm(tmp_path: Path, name: str) -> None:
     # "._000000.json" is what macOS puts on disks of other systems.
-    begun(tmp_path, plan_of(), scenes=2)
+    begun(tmp_path, scenes=2)
     (tmp_path / "records" / name).write_text("{}")
     assert RunFolder.open(tmp_path, plan_of()).finished == {0, 1}
 
 
 def test_a_run_without_a_finished_scene_gives_way_to_any_other(tmp_path: Path) -> None:
-    begun(tmp_path, plan_of())
+    begun(tmp_path)
     other = RunFolder.open(tmp_path, plan_of(seed=8))
     assert other.begin(PAINTER) == []
     assert json.loads((tmp_path / "run.json").read_bytes())["config"]["seed"] == 8
 
 
 def test_a_run_killed_while_it_began_can_be_started_again(tmp_path: Path) -> None:
-    begun(tmp_path, plan_of())
+    begun(tmp_path)
     (tmp_path / "plan.jsonl").unlink()
     assert RunFolder.open(tmp_path, plan_of()).begin(PAINTER) == []
     assert len((tmp_path / "plan.jsonl").read_text().splitlines()) == 4
 
 
 def test_a_broken_record_is_a_fault_of_that_file(tmp_path: Path) -> None:
-    run = begun(tmp_path, plan_of(), scenes=2)
+    run = begun(tmp_path, scenes=2)
     run.record_path(1).write_text("{")
     with pytest.raises(DatasetError, match=r"000001\.json"):
         list(RunFolder.open(tmp_path, plan_of()).records())
@@ -226,11 +223,12 @@ def test_a_broken_record_is_a_fault_of_that_file(tmp_path: Path) -> None:
         (plan_of(num_imgs=5), "spec.backgrounds[1].num_imgs: 4 before, 5 now"),
         (plan_of(canvas={"width": 128, "height": 64}), "config.canvas.width: 96 before, 128 now"),
         (plan_of(painting={"blend": "feather"}), 'config.painting.blend: "mixed" before, "feather" now'),
+        (plan_of(output={"image_format": "jpg"}), 'config.output.image_format: "png" before, "jpg" now'),
     ],
-    ids=["seed", "prompt", "number", "canvas", "blend"],
+    ids=["seed", "prompt", "number", "canvas", "blend", "format"],
 )
 def test_another_run_is_refused_with_the_difference(tmp_path: Path, other: Plan, difference: str) -> None:
-    begun(tmp_path, plan_of(), scenes=1)
+    begun(tmp_path, scenes=1)
     before = contents(tmp_path)
     with pytest.raises(RunMismatchError) as raised:
         RunFolder.open(tmp_path, other)
@@ -242,12 +240,12 @@ def test_another_run_is_refused_with_the_difference(tmp_path: Path, other: Plan,
 
 @pytest.mark.parametrize("same", [{"device": "cpu"}, {"batch_size": 2}, {"offline": True}, {"dtype": "float32"}])
 def test_where_and_how_fast_it_runs_makes_no_other_run(tmp_path: Path, same: dict[str, Any]) -> None:
-    begun(tmp_path, plan_of(), scenes=1)
+    begun(tmp_path, scenes=1)
     assert RunFolder.open(tmp_path, plan_of(**same)).finished == {0}
 
 
 def test_a_class_more_is_a_difference(tmp_path: Path) -> None:
-    begun(tmp_path, plan_of(), scenes=1)
+    begun(tmp_path, scenes=1)
     spec = plan_of().spec
     more = Spec(backgrounds=spec.backgrounds, classes=spec.classes * 2)
     with pytest.raises(RunMismatchError, match=r"spec\.classes"):
@@ -255,7 +253,7 @@ def test_a_class_more_is_a_difference(tmp_path: Path) -> None:
 
 
 def test_overwrite_clears_our_files_and_no_others(tmp_path: Path) -> None:
-    begun(tmp_path, plan_of(), scenes=2)
+    begun(tmp_path, scenes=2)
     (tmp_path / "report.html").write_text("old")
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "trained").mkdir()
@@ -274,48 +272,27 @@ def test_overwrite_clears_our_files_and_no_others(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "files",
     [
-        ["thesis.docx"],
-        ["images/holiday.png", "annotations/instances_train.json"],  # somebody's COCO data set
-        ["images/000000.png", "records/000000.json"],
-        [".git/config", "src/main.py"],
-        ["README.md"],
+        {"images/holiday.png": "", "annotations/instances_train.json": ""},  # somebody's COCO data set
+        {"images/000000.png": "", "records/000000.json": ""},
+        {"images/holiday.png": "", "run.json": '{"wandb": 1}'},
+        {".git/config": "", "README.md": ""},
     ],
-    ids=["document", "COCO", "looks like ours", "repository", "readme"],
+    ids=["COCO", "looks like ours", "another run.json", "repository"],
 )
 def test_a_folder_of_something_else_is_refused_and_left_alone(
-    tmp_path: Path, files: list[str], overwrite: bool
+    tmp_path: Path, files: dict[str, str], overwrite: bool
 ) -> None:
-    for name in files:
+    for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("mine")
+        (tmp_path / name).write_text(text)
     before = contents(tmp_path)
-    with pytest.raises(RunMismatchError, match="is not a painted data set") as raised:
+    with pytest.raises(RunMismatchError, match=r"is not a painted data set: it holds .*--out"):
         RunFolder.open(tmp_path, plan_of(), overwrite=overwrite)
-    assert "--out" in str(raised.value)
-    assert contents(tmp_path) == before
-
-
-def test_a_folder_with_somebody_elses_run_json_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "images").mkdir()
-    (tmp_path / "images" / "holiday.jpg").write_bytes(b"mine")
-    (tmp_path / "run.json").write_text('{"wandb": 1}')
-    before = contents(tmp_path)
-    for overwrite in (False, True):
-        with pytest.raises(RunMismatchError, match="is not a painted data set"):
-            RunFolder.open(tmp_path, plan_of(), overwrite=overwrite)
-    assert contents(tmp_path) == before
-
-
-def test_finished_pictures_of_another_format_are_not_wiped(tmp_path: Path) -> None:
-    begun(tmp_path, plan_of(), scenes=2)
-    before = contents(tmp_path)
-    with pytest.raises(RunMismatchError, match="image_format"):
-        RunFolder.open(tmp_path, plan_of(output={"image_format": "jpg"}))
     assert contents(tmp_path) == before
 
 
 def test_overwrite_removes_nothing_before_the_new_run_begins(tmp_path: Path) -> None:
-    begun(tmp_path, plan_of(), scenes=2)
+    begun(tmp_path, scenes=2)
     before = contents(tmp_path)
     RunFolder.open(tmp_path, plan_of(seed=8), overwrite=True)  # then the model turns out to be missing, say
     assert contents(tmp_path) == before
@@ -346,7 +323,7 @@ def test_an_empty_folder_will_do(tmp_path: Path, present: list[str]) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\x00", b"null"])
 def test_a_damaged_run_json_is_named_and_can_be_overwritten(tmp_path: Path, content: bytes) -> None:
-    begun(tmp_path, plan_of(), scenes=1)
+    begun(tmp_path, scenes=1)
     (tmp_path / "run.json").write_bytes(content)
     with pytest.raises(StorageError, match=r"run\.json.*damaged.*--overwrite"):
         RunFolder.open(tmp_path, plan_of())
@@ -354,7 +331,7 @@ def test_a_damaged_run_json_is_named_and_can_be_overwritten(tmp_path: Path, cont
 
 
 def test_a_run_json_that_lacks_parts_is_another_run(tmp_path: Path) -> None:
-    begun(tmp_path, plan_of(), scenes=1)
+    begun(tmp_path, scenes=1)
     (tmp_path / "run.json").write_text('{"spec": null}')
     with pytest.raises(BoxpaintError):
         RunFolder.open(tmp_path, plan_of())
@@ -419,7 +396,7 @@ def test_a_disk_that_fills_up_between_picture_and_record(tmp_path: Path, monkeyp
 
 
 def test_timings_come_back(tmp_path: Path) -> None:
-    run = begun(tmp_path, plan_of())
+    run = begun(tmp_path)
     assert list(run.read_timings()) == []
     run.log_timing(0, 8, {"objects": 1.23456, "writing": 0.1})
     run.log_timing(1, 8, {})
@@ -430,7 +407,7 @@ def test_timings_come_back(tmp_path: Path) -> None:
 
 
 def test_a_line_that_a_kill_cut_short_costs_no_other_line(tmp_path: Path) -> None:
-    run = begun(tmp_path, plan_of())
+    run = begun(tmp_path)
     run.log_timing(0, 8, {"objects": 1.0})
     path = tmp_path / "logs" / "timings.jsonl"
     path.write_text(path.read_text() + '{"chunk": 1, "scenes": 8, "sec')
@@ -438,3 +415,189 @@ def test_a_line_that_a_kill_cut_short_costs_no_other_line(tmp_path: Path) -> Non
     run.log_timing(2, 8, {"objects": 3.0})  # the resumed run writes behind it
     chunks = [line["chunk"] for line in run.read_timings()]
     assert chunks == [0, 2]
+
+
+# --- the prompt book ---------------------------------------------------------------------------------------------
+
+
+def book_of(*cells: str, rejected: str = "", captions: Captions | None = None) -> PromptBook:
+    rows = (
+        BookRow(table="background", prompt="a smear", texts=(Text(text="a smear"),)),
+        BookRow(
+            table="classes",
+            name="cell",
+            prompt="a white cell",
+            texts=(*(Text(text=text) for text in cells), Text(text="a red cell", rejected=rejected or "by me")),
+        ),
+    )
+    enriched = Enriched(schema_version=1, models={"enricher": "sha256:1"}, seed=7, parameters={}, rows=rows)
+    return PromptBook(enriched=enriched, captions=captions)
+
+
+BOOK = book_of("a white cell", "a pale cell")
+OTHER = book_of("a white cell", "a dark cell")
+
+
+def planned(folder: Path) -> set[str]:
+    lines = (folder / "plan.jsonl").read_text().splitlines()
+    return {one["prompt"] for line in lines for one in json.loads(line)["placements"]}
+
+
+def edit(folder: Path, old: str, new: str) -> None:
+    path = folder / "prompts" / ENRICHED_FILE
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_a_run_keeps_its_book(tmp_path: Path) -> None:
+    captions = Captions(schema_version=1, model="sha256:2", parameters={}, rows=())
+    book = book_of("a white cell", "a pale cell", captions=captions)
+    run = begun(tmp_path, book=book)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "prompts").iterdir()} == book.files()
+    before = json.loads((tmp_path / "run.json").read_bytes())["prompts"]
+    assert before == {"digest": book.digest, "models": {"enricher": "sha256:1"}}
+    assert run.stored_book() == RunFolder.open(tmp_path, plan_of()).stored_book() == book
+    assert planned(tmp_path) == {"a white cell", "a pale cell"}
+
+
+def test_a_new_folder_has_no_book(tmp_path: Path) -> None:
+    assert RunFolder.open(tmp_path / "new", plan_of()).stored_book() is None
+    RunFolder.open(tmp_path / "plain", plan_of()).begin(PAINTER)
+    assert json.loads((tmp_path / "plain" / "run.json").read_bytes())["prompts"] == {}
+    assert list((tmp_path / "plain" / "prompts").iterdir()) == []
+    assert RunFolder.open(tmp_path / "plain", plan_of()).stored_book() is None
+
+
+def test_the_book_of_another_run_is_not_gone_on_with(tmp_path: Path) -> None:
+    begun(tmp_path, book=BOOK)
+    assert RunFolder.open(tmp_path, plan_of(seed=8)).stored_book() is None
+    assert RunFolder.open(tmp_path, plan_of(), overwrite=True).stored_book() is None
+
+
+def test_another_book_is_refused_once_something_is_painted(tmp_path: Path) -> None:
+    begun(tmp_path, scenes=1, book=BOOK)
+    before = contents(tmp_path)
+    run = RunFolder.open(tmp_path, plan_of())
+    with pytest.raises(RunMismatchError, match="was painted from another prompt book") as caught:
+        run.with_book(OTHER)
+    for word in (BOOK.digest, OTHER.digest, "prompts/", "--out", "--overwrite"):
+        assert word in str(caught.value)
+    assert contents(tmp_path) == before
+
+
+def test_an_edited_book_is_refused_once_something_is_painted(tmp_path: Path) -> None:
+    begun(tmp_path, scenes=2, book=BOOK)
+    edit(tmp_path, "a pale cell", "a blue cell")
+    before = contents(tmp_path)
+    run = RunFolder.open(tmp_path, plan_of())
+    book = run.stored_book()
+    assert book is not None
+    with pytest.raises(RunMismatchError, match="another prompt book"):
+        run.with_book(book)
+    assert contents(tmp_path) == before
+
+
+def test_an_edit_that_changes_no_text_in_use_is_none(tmp_path: Path) -> None:
+    begun(tmp_path, scenes=1, book=BOOK)
+    edit(tmp_path, '"by me"', '"by me, twice"')
+    before = contents(tmp_path)
+    run = RunFolder.open(tmp_path, plan_of())
+    run.with_book(run.stored_book()).begin(PAINTER)
+    assert contents(tmp_path) == before
+    # And a book from elsewhere with the same texts does not replace the one that is there.
+    RunFolder.open(tmp_path, plan_of()).with_book(book_of("a white cell", "a pale cell", rejected="z")).begin(PAINTER)
+    assert contents(tmp_path) == before
+
+
+def test_before_the_first_scene_an_edit_is_taken(tmp_path: Path) -> None:
+    begun(tmp_path, book=BOOK)
+    edit(tmp_path, "a pale cell", "a blue cell")
+    run = RunFolder.open(tmp_path, plan_of())
+    book = run.stored_book()
+    run.with_book(book).begin(PAINTER)
+    assert json.loads((tmp_path / "run.json").read_bytes())["prompts"]["digest"] == book.digest != BOOK.digest
+    # The plan that was laid down before follows.
+    assert planned(tmp_path) == {"a white cell", "a blue cell"}
+
+
+def test_before_the_first_scene_another_book_is_taken(tmp_path: Path) -> None:
+    begun(tmp_path, book=BOOK)
+    RunFolder.open(tmp_path, plan_of()).with_book(OTHER).begin(PAINTER)
+    assert contents(tmp_path)[f"prompts/{ENRICHED_FILE}"] == OTHER.files()[ENRICHED_FILE]
+    assert planned(tmp_path) == {"a white cell", "a dark cell"}
+
+
+def test_captions_of_a_book_that_was_replaced_do_not_stay(tmp_path: Path) -> None:
+    captions = Captions(schema_version=1, model="sha256:2", parameters={}, rows=())
+    begun(tmp_path, book=book_of("a white cell", captions=captions))
+    RunFolder.open(tmp_path, plan_of()).with_book(OTHER).begin(PAINTER)
+    assert not (tmp_path / "prompts" / CAPTIONS_FILE).exists()
+
+
+def test_a_lost_book_is_laid_down_again_when_it_says_the_same(tmp_path: Path) -> None:
+    begun(tmp_path, scenes=1, book=BOOK)
+    before = contents(tmp_path)
+    (tmp_path / "prompts" / ENRICHED_FILE).unlink()
+    run = RunFolder.open(tmp_path, plan_of())
+    assert run.stored_book() is None
+    with pytest.raises(RunMismatchError):
+        run.with_book(OTHER)
+    run.with_book(BOOK).begin(PAINTER)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]"])
+def test_a_damaged_book_is_a_fault_of_that_file(tmp_path: Path, content: bytes) -> None:
+    begun(tmp_path, scenes=1, book=BOOK)
+    (tmp_path / "prompts" / ENRICHED_FILE).write_bytes(content)
+    with pytest.raises(PromptsError, match=r"prompts/enriched\.json"):
+        RunFolder.open(tmp_path, plan_of()).stored_book()
+
+
+@pytest.mark.parametrize("prompts", [None, [], "x", {"digest": 7}])
+def test_a_run_json_without_a_digest_is_another_book(tmp_path: Path, prompts: object) -> None:
+    begun(tmp_path, scenes=1, book=BOOK)
+    data = json.loads((tmp_path / "run.json").read_bytes())
+    (tmp_path / "run.json").write_text(json.dumps({**data, "prompts": prompts}))
+    with pytest.raises(RunMismatchError, match="another prompt book"):
+        RunFolder.open(tmp_path, plan_of()).with_book(BOOK)
+
+
+def test_overwrite_takes_the_book_away_with_the_rest(tmp_path: Path) -> None:
+    begun(tmp_path, scenes=1, book=BOOK)
+    run = RunFolder.open(tmp_path, plan_of(), overwrite=True).with_book(OTHER)
+    run.begin(PAINTER)
+    assert run.finished == frozenset()
+    assert contents(tmp_path)[f"prompts/{ENRICHED_FILE}"] == OTHER.files()[ENRICHED_FILE]
+    assert planned(tmp_path) == {"a white cell", "a dark cell"}
+
+
+def test_a_book_is_kept_before_anything_is_painted(tmp_path: Path) -> None:
+    run = RunFolder.open(tmp_path, plan_of()).with_book(BOOK)
+    run.keep_book()
+    again = RunFolder.open(tmp_path, plan_of())  # a run folder of ours, although no model was ever loaded
+    assert again.stored_book() == BOOK
+    again.with_book(BOOK).begin(PAINTER)
+    assert json.loads((tmp_path / "run.json").read_text())["painter"] == PAINTER
+
+
+def test_nothing_is_laid_down_where_another_run_would_be_overwritten(tmp_path: Path) -> None:
+    begun(tmp_path, scenes=1, book=BOOK)
+    before = contents(tmp_path)
+    RunFolder.open(tmp_path, plan_of(), overwrite=True).with_book(OTHER).keep_book()
+    assert contents(tmp_path) == before
+
+
+def test_an_edited_book_is_not_lost_to_overwrite(tmp_path: Path) -> None:
+    begun(tmp_path, scenes=1, book=BOOK)
+    edited = book_of("a white cell", "a cell that I know")
+    path = tmp_path / "prompts" / ENRICHED_FILE
+    path.write_bytes(edited.files()[ENRICHED_FILE])
+    before = contents(tmp_path)
+    with pytest.raises(RunMismatchError, match=r"was edited .* paint from it with --prompts, or move it away"):
+        RunFolder.open(tmp_path, plan_of(), overwrite=True).with_book(BOOK)
+    assert contents(tmp_path) == before
+    RunFolder.open(tmp_path, plan_of(), overwrite=True).with_book(edited).begin(PAINTER)  # --prompts gives it
+    assert path.read_bytes() == edited.files()[ENRICHED_FILE]
+    assert not list((tmp_path / "records").iterdir())

@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from generator.dataset.pictures import PALETTE, category_colours, draw_boxes, draw_record, preview_plan, spread, tile
-from generator.dataset.record import BackgroundRecord, ObjectRecord, SceneRecord
 from generator.foundation.errors import DatasetError
 from generator.foundation.geometry import Box
 from generator.plan import Placement, ScenePlan
+from tests.generator.records import painted_object, record_of_objects
 
 YELLOW, BLUE = (0xF0, 0xE4, 0x42), (0x56, 0xB4, 0xE9)
 
@@ -134,42 +134,10 @@ def test_a_scene_without_objects_can_be_previewed() -> None:
 def test_a_record_shows_what_was_painted_not_what_was_asked_for(tmp_path: Path) -> None:
     grey().save(tmp_path / "000000.png")
 
-    def item(number: int, requested: tuple[int, ...], painted: tuple[int, ...] | None) -> ObjectRecord:
-        return ObjectRecord(
-            object_index=number,
-            category="cell",
-            prompt="",
-            negative_prompt="",
-            blender="feather",
-            seed=0,
-            requested_box=requested,
-            region=(0, 0, 40, 30),
-            crop=requested,
-            attempts=(),
-            painted_box=painted,
-            mask=None,
-            visible_share=None,
-            label_scale=1.0,
-            verified_score=None,
-            verified_box=None,
-            verified_box_score=None,
-            dropped="" if painted else "few",
-        )
-
-    record = SceneRecord(
-        schema_version=2,
-        index=0,
-        split="train",
-        file_name="000000.png",
-        width=60,
-        height=40,
-        sha256="",
-        batch_size=2,
-        background=BackgroundRecord(prompt="", negative_prompt="", seed=0, attempts=(), taken=0),
-        objects=(item(0, (0, 0, 30, 30), (10, 8, 22, 20)), item(1, (30, 10, 50, 30), None)),
-        decoys=(),
-        unplaced=(),
-    )
+    mask = np.zeros((40, 60), bool)
+    mask[8:20, 10:22] = True
+    objects = [painted_object(number, "cell", mask, canvas_wh=(60, 40)) for number, mask in enumerate((mask, None))]
+    record = record_of_objects(objects, canvas_wh=(60, 40))
     drawn = np.asarray(draw_record(record, tmp_path, {"cell": PALETTE[0]}))
     ys, xs = np.nonzero((drawn != 100).any(axis=2))
     assert (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1) == (10, 8, 22, 20)

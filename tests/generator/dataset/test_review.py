@@ -6,67 +6,28 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from generator.dataset.record import (
-    AttemptRecord,
-    BackgroundRecord,
-    ObjectRecord,
-    RleRecord,
-    SceneRecord,
-    VerdictRecord,
-)
+from generator.dataset.record import SceneRecord
 from generator.dataset.review import REVIEW, Choice, Decision, Review, accepted_attempt, decide, read_review
 from generator.foundation.errors import DatasetError
+from generator.types import PaintedObject
+from tests.generator.records import painted_object, record_of_objects
 
 CLASSES = ("cell", "platelet")
 
 
-def verdict(*, passed: bool) -> VerdictRecord:
-    return VerdictRecord(check="picture", passed=passed, score=1.0, reason="" if passed else "black")
+MASK = np.zeros((20, 20), bool)
+MASK[1:8, 1:8] = True
 
 
-def item(number: int, *, attempts: int = 1, painted: bool = True) -> ObjectRecord:
-    return ObjectRecord(
-        object_index=number,
-        category="cell",
-        prompt="a cell",
-        negative_prompt="",
-        blender="feather",
-        seed=1,
-        requested_box=(0, 0, 9, 9),
-        crop=(0, 0, 20, 20),
-        region=(0, 0, 12, 12),
-        attempts=tuple(
-            AttemptRecord(number=each, seed=each, verdicts=(verdict(passed=each + 1 == attempts),))
-            for each in range(attempts)
-        ),
-        painted_box=(1, 1, 8, 8) if painted else None,
-        mask=RleRecord(size=(20, 20), counts="0") if painted else None,
-        visible_share=1.0 if painted else None,
-        label_scale=1.0,
-        verified_score=None,
-        verified_box=None,
-        verified_box_score=None,
-        dropped="" if painted else "few",
-    )
+def item(number: int, *, attempts: int = 1, painted: bool = True) -> PaintedObject:
+    return painted_object(number, "cell", MASK if painted else None, canvas_wh=(20, 20), attempts=attempts)
 
 
-def scene(index: int, *items: ObjectRecord) -> SceneRecord:
-    return SceneRecord(
-        schema_version=2,
-        index=index,
-        split="train",
-        file_name=f"{index}.png",
-        width=20,
-        height=20,
-        sha256="",
-        batch_size=1,
-        background=BackgroundRecord(prompt="a field", negative_prompt="", seed=0, attempts=(), taken=0),
-        objects=items,
-        decoys=(),
-        unplaced=(),
-    )
+def scene(index: int, *items: PaintedObject) -> SceneRecord:
+    return record_of_objects(items, canvas_wh=(20, 20), index=index)
 
 
 def said(

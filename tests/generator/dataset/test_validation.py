@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from generator.dataset.validation import find_annotation_files, read_annotations, validate_dataset
+from generator.dataset.validation import validate_dataset
+from generator.foundation.coco import find_annotation_files, read_coco
 from generator.foundation.errors import DatasetError
 from generator.labels.segmentation import decode_segmentation, distance_from_mask
 
@@ -34,7 +35,7 @@ def test_a_number_that_no_reader_can_hold_is_a_fault(tmp_path: Path, number: obj
     content = {"images": [], "annotations": [], "categories": [{"id": number, "name": "cat"}]}
     (tmp_path / "all.json").write_text(json.dumps(content))
     with pytest.raises(DatasetError, match=r"categories\[0\]\.id.*finite number"):
-        read_annotations(tmp_path / "all.json")
+        read_coco(tmp_path / "all.json")
 
 
 def test_in_a_run_only_its_annotations_are_coco_files(tmp_path: Path) -> None:

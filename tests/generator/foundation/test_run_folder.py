@@ -213,7 +213,7 @@ def test_results_appear_at_the_end_in_place_of_earlier_ones(tmp_path: Path) -> N
     with pytest.raises(KeyboardInterrupt), EXPORT.replaced(out, overwrite=True):
         raise KeyboardInterrupt
     assert (names(out), names(out / "images")) == (["export.json", "images"], ["first"])
-    (out / ".unfinished").mkdir()  # a kill left it
+    (out / ".new.part").mkdir()  # a kill left it
     exported(out, "second", overwrite=True)
     assert (names(out), names(out / "images")) == (["export.json", "images"], ["second"])
     with pytest.raises(KeyboardInterrupt), EXPORT.replaced(tmp_path / "new", overwrite=False):

@@ -81,7 +81,7 @@ def test_the_file_is_looked_for_beside_the_classes_not_beside_the_background(fol
 
 def test_a_broken_calibration_stops_the_spec_and_is_named(folder: Path) -> None:
     (folder / CALIBRATION).write_text("{")
-    with pytest.raises(SpecError, match=r"calibration\.json: is not JSON"):
+    with pytest.raises(SpecError, match=r"calibration\.json:1: is not JSON"):
         load(folder)
     write_calibration(folder / CALIBRATION, {"dog": PLATELET}, real="photos")
     with pytest.raises(SpecError, match="'dog'"):

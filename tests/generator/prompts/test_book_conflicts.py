@@ -110,7 +110,7 @@ def test_faults_in_the_captions_name_their_file(tmp_path):
     (fault,) = caught.value.faults
     assert (fault.file, fault.column, fault.found) == (
         str(tmp_path / CAPTIONS_FILE),
-        "rows[0].captions[0].picture",
+        "rows.0.captions.0.picture",
         "7",
     )
     assert text.splitlines()[fault.line - 1].strip() == '"picture": "a.png",'

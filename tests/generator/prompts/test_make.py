@@ -193,13 +193,13 @@ def test_rules_on_words_come_before_the_model(config_of: ConfigOf):
 def note_rows(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Prompts of the rows for which texts are looked for from now on."""
     made: list[str] = []
-    find_texts = make._find_texts
+    find_texts = make._Search._find_texts
 
-    def note(wish: make._Wish, *others: Any) -> list[Text]:
-        made.append(wish.prompt)
-        return find_texts(wish, *others)
+    def note(search: make._Search, *others: Any) -> list[Text]:
+        made.append(search.key[2])
+        return find_texts(search, *others)
 
-    monkeypatch.setattr(make, "_find_texts", note)
+    monkeypatch.setattr(make._Search, "_find_texts", note)
     return made
 
 

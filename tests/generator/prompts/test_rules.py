@@ -1,18 +1,11 @@
-"""The rules on words: tables of cases worked by hand, and what holds for any text at all."""
+"""Words in texts, and the rules on them: tables of cases worked by hand, and what holds for any text at all."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator.prompts.rules import (
-    Limits,
-    Rules,
-    blocked_words,
-    find_phrases,
-    opposites,
-    rules_for_background,
-    rules_for_class,
-)
+from generator.config import Config
+from generator.prompts.rules import Rules, blocked_words, class_phrases, clean, find_phrases, opposites, rules_of
 from generator.spec import BackgroundSpec, ClassSpec, Spec
 
 PROPERTY = settings(max_examples=300, deadline=None, derandomize=True, database=None)
@@ -25,24 +18,24 @@ WORDS = (
 TEXTS = st.one_of(st.text(max_size=60), st.lists(st.sampled_from(WORDS), max_size=14).map(" ".join))
 
 
-def limits(*, max_words: int = 12, blocked: tuple[str, ...] = ("logo", "dead body"), known: str = "") -> Limits:
+def rules(
+    prompt: str = "a grey wolf",
+    *,
+    own: tuple[str, ...] = ("wolf",),
+    others: tuple[str, ...] = ("cow",),
+    max_words: int = 12,
+    blocked: tuple[str, ...] = ("logo", "dead body"),
+    known: str = "",
+) -> Rules:
     vocabulary = set(known.split())
 
     def unknown_words(texts):
         words = dict.fromkeys(word for text in texts for word in text.lower().replace(",", "").split())
         return [word for word in words if vocabulary and word not in vocabulary]
 
-    return Limits(max_words=max_words, blocked=blocked, unknown_words=unknown_words)
-
-
-def rules(
-    prompt: str = "a grey wolf",
-    *,
-    own: tuple[str, ...] = ("wolf",),
-    others: tuple[str, ...] = ("cow",),
-    **given: object,
-) -> Rules:
-    return Rules(prompt=prompt, own=own, others=others, limits=limits(**given))
+    return Rules(
+        prompt=prompt, own=own, others=others, max_words=max_words, blocked=blocked, unknown_words=unknown_words
+    )
 
 
 def thing(prompt: str, name: str, *synonyms: str) -> ClassSpec:
@@ -124,7 +117,8 @@ def test_a_background_may_only_say_that_a_class_is_not_there(text, expected):
         backgrounds=(BackgroundSpec(prompt="a field", num_imgs=1),),
         classes=(thing("a wolf", "wolf"), thing("a cow", "cattle", "cow")),
     )
-    assert rules_for_background(spec.backgrounds[0], spec, limits()).fault_of(text) == expected
+    judge = rules_of(spec, Config(bundle="sd21"))[spec.backgrounds[0].key]
+    assert judge.fault_of(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -182,9 +176,10 @@ def test_the_list_of_opposites():
 def test_rows_of_one_class_are_not_others_to_each_other():
     wolf, grey, cow = thing("a wolf", "wolf"), thing("a grey wolf", "wolf"), thing("a cow", "cow", "calf")
     spec = Spec(backgrounds=(), classes=(wolf, grey, cow))
-    assert rules_for_class(grey, spec, limits()).others == ("cow", "calf")
-    assert set(rules_for_class(cow, spec, limits()).others) == {"wolf"}
-    assert rules_for_class(cow, spec, limits()).fault_of("a calf in snow") == ""
+    found = rules_of(spec, Config(bundle="sd21"))
+    assert found[grey.key].others == ("cow", "calf")
+    assert found[cow.key].others == ("wolf", "wolf")
+    assert found[cow.key].fault_of("a calf in snow") == ""
 
 
 def test_words_that_the_bundle_never_saw():
@@ -229,9 +224,7 @@ def test_any_text_is_judged_and_one_that_passes_holds_the_noun_and_no_other(prom
     ],
 )
 def test_what_a_language_model_gets_wrong(text, fault):
-    limits = Limits(max_words=24, blocked=(), unknown_words=lambda _: [])
-    rules = Rules(prompt="a black cow", own=("cow",), others=("person",), limits=limits)
-    assert rules.fault_of(text) == fault
+    assert rules("a black cow", own=("cow",), others=("person",)).fault_of(text) == fault
 
 
 @pytest.mark.parametrize(
@@ -245,6 +238,139 @@ def test_what_a_language_model_gets_wrong(text, fault):
     ],
 )
 def test_what_keeps_a_background_free(text, fault):
-    limits = Limits(max_words=24, blocked=(), unknown_words=lambda _: [])
-    rules = Rules(prompt="an empty savanna with many trees", own=(), others=("zebra",), limits=limits)
-    assert rules.fault_of(text) == fault
+    judge = rules("an empty savanna with many trees", own=(), others=("zebra",))
+    assert judge.fault_of(text) == fault
+
+
+# What a model wrote, made into a text.
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("", ""),
+        ("   \n\t", ""),
+        ("...", ""),
+        ("a cow", "a cow"),
+        ("a cow.", "a cow"),
+        ("  a   cow\n in a\tfield ", "a cow in a field"),
+        (' "a cow in a field. It is', "a cow in a field"),
+        ("a cow in a field. A wolf", "a cow in a field"),
+        ("a cow in a field! “Look", "a cow in a field"),
+        ("a cow in a field. it is", "a cow in a field. it is"),  # no new sentence: "approx. 3 m" goes on so, too
+        ("a cow, 3.5 m long", "a cow, 3.5 m long"),
+        ("a cow, e.g. a brown one", "a cow, e.g. a brown one"),
+        ("1. a cow", "a cow"),
+        ("2) a cow", "a cow"),
+        ("- a cow", "a cow"),
+        ("• a cow,", "a cow"),
+        ("1. 2. a cow", "a cow"),
+        ('"1. a cow"', "a cow"),
+        ("- - 'a cow' -", "a cow"),
+        ("1.5 litres of milk", "1.5 litres of milk"),
+        ("a cow's calf", "a cow's calf"),
+        ("“a cow”", "a cow"),
+        ("a cow:", "a cow"),
+    ],
+)
+def test_clean(raw, expected):
+    assert clean(raw) == expected
+
+
+@PROPERTY
+@given(TEXTS)
+def test_clean_takes_anything_and_twice_is_once(text):
+    once = clean(text)
+    assert clean(once) == once
+    assert once == " ".join(once.split())
+    assert len(once) <= len(text)
+
+
+# Classes named in a text.
+
+
+@pytest.mark.parametrize(
+    ("text", "phrases", "expected"),
+    [
+        ("", ["cow"], []),
+        ("a cow", [], []),
+        ("a cow", ["cow"], [("cow", "cow", False)]),
+        ("a Cow and a COW", ["cow"], [("cow", "Cow", False), ("cow", "COW", False)]),
+        ("two cows", ["cow"], [("cow", "cows", True)]),
+        ("a red cow, red cows", ["red  cow"], [("red  cow", "red cow", False), ("red  cow", "red cows", True)]),
+        ("a cowboy and a scow", ["cow"], []),
+        ("two butterflies", ["butterfly"], [("butterfly", "butterflies", True)]),
+        ("a pack of wolves", ["wolf"], [("wolf", "wolves", True)]),
+        ("two knives", ["knife"], [("knife", "knives", True)]),
+        ("three foxes", ["fox"], [("fox", "foxes", True)]),
+        ("one burn mark", ["burn marks"], [("burn marks", "burn mark", False)]),  # a name in the plural
+        ("two red blood cells", ["cell", "red blood cell"], [("red blood cell", "red blood cells", True)]),
+        (
+            "a cell beside a red blood cell",
+            ["cell", "red blood cell"],
+            [("cell", "cell", False), ("red blood cell", "red blood cell", False)],
+        ),
+        ("a white\n blood   cell", ["white blood cell"], [("white blood cell", "white blood cell", False)]),
+        ("a white-blood-cell", ["white blood cell"], []),
+        ("a cow-like dog", ["cow"], [("cow", "cow", False)]),  # doubtful, but never a cow unseen
+        ("a T-junction", ["t-junction"], [("t-junction", "T-junction", False)]),
+        ("a c++ book", ["c++"], [("c++", "c++", False)]),
+        ("wolf, cow, wolf", ["cow", "wolf"], [("wolf", "wolf", False), ("cow", "cow", False), ("wolf", "wolf", False)]),
+        ("a cow", ["cow", "cow"], [("cow", "cow", False)]),
+        ("une vache née", ["née"], [("née", "née", False)]),
+    ],
+)
+def test_find_phrases(text, phrases, expected):
+    assert [(item.phrase, item.found, item.is_several) for item in find_phrases(text, phrases)] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "negated"),
+    [
+        ("no wolves", True),
+        ("a field without wolves", True),
+        ("free of any wolves", True),
+        ("never a wolf", False),
+        ("No big bad wolf", True),
+        ("no big bad grey wolf", False),  # at most two words may stand between
+        ("no trees, a wolf", False),
+        ("a wolf, no trees", False),
+        ("piano wolf", False),
+        ("a wolf", False),
+    ],
+)
+def test_what_is_said_not_to_be_there(text, negated):
+    (mention,) = find_phrases(text, ["wolf"])
+    assert mention.negated is negated
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (thing("a white blood cell", "white blood cell"), ("white blood cell",)),
+        (thing("a purple leukocyte", "white blood cell", "leukocyte"), ("white blood cell", "leukocyte")),
+        (thing("grey wolves in snow", "wolf"), ("wolf",)),
+        (thing("a white blood cell, stained", "wbc"), ("white blood cell",)),  # "a dark white blood cell" has it, too
+        (thing("black scorch marks, burnt cables", "burn damage"), ("black scorch marks",)),
+        (thing("black scorch marks", "burn damage", "soot"), ("black scorch marks",)),
+        (thing(", 3, black scorch marks", "burn damage"), ("black scorch marks",)),  # no words before the comma
+        (thing("scorch\n marks, black", "burn damage"), ("scorch marks",)),
+    ],
+)
+def test_class_phrases(row, expected):
+    assert class_phrases(row) == expected
+
+
+@PROPERTY
+@given(TEXTS, TEXTS, TEXTS)
+def test_any_class_has_phrases(prompt, name, synonym):
+    row = thing(f"x{prompt}", f"x{name}".strip(), f"x{synonym}".strip())
+    assert all(phrase.strip() for phrase in class_phrases(row))
+    find_phrases(prompt, class_phrases(row))
+
+
+@PROPERTY
+@given(TEXTS, TEXTS)
+def test_mentions_are_in_the_text(text, phrase):
+    flat = " ".join(text.split())
+    assert all(item.found in flat for item in find_phrases(text, ["wolf", "cow", f"x{phrase}".strip()]))

@@ -250,15 +250,13 @@ def without(key: str) -> dict[str, Any]:
         pytest.param(b"\xff\xfe\x00{", None, "is not JSON", id="bytes that are no text"),
         pytest.param([], None, "dictionary", id="a list"),
         pytest.param(None, None, "dictionary", id="null"),
-        pytest.param({"real": "photos"}, "classes", "required", id="no classes"),
-        pytest.param({"classes": {}}, "real", "required", id="no word of the real set"),
+        pytest.param({"real": "photos"}, "classes", "missing", id="no classes"),
+        pytest.param({"classes": {}}, "real", "missing", id="no word of the real set"),
         pytest.param({**file_of(), "schema_version": 2}, "schema_version", "1", id="a file of tomorrow"),
-        pytest.param({**file_of(), "notes": "mine"}, "notes", "not permitted", id="an unknown key"),
+        pytest.param({**file_of(), "notes": "mine"}, "notes", "unknown key", id="an unknown key"),
         pytest.param({**file_of(), "classes": [MEASURED]}, "classes", "dictionary", id="a list of classes"),
         pytest.param({**file_of(), "classes": {"cell": 1.2}}, "classes.cell", "dictionary", id="a number for a class"),
-        pytest.param(
-            file_of(labelscale=1.2), "classes.cell.labelscale", "not permitted", id="an unknown key of a class"
-        ),
+        pytest.param(file_of(labelscale=1.2), "classes.cell.labelscale", "unknown key", id="an unknown key of a class"),
         pytest.param(file_of(centres_x=EVEN[:-1]), "classes.cell.centres_x", "11 items", id="ten deciles"),
         pytest.param(file_of(centres_y=(*EVEN, 1.0)), "classes.cell.centres_y", "11 items", id="twelve deciles"),
         pytest.param(file_of(centres_y=0.5), "classes.cell.centres_y", "tuple", id="one decile"),
@@ -273,7 +271,7 @@ def without(key: str) -> dict[str, Any]:
         pytest.param(file_of(aspect=0), "classes.cell.aspect", "greater than", id="no width"),
         pytest.param(file_of(real_boxes=0), "classes.cell.real_boxes", "greater than", id="measured on nothing"),
         pytest.param(file_of(painted_boxes=1.5), "classes.cell.painted_boxes", "integer", id="half a box"),
-        *(pytest.param(without(key), f"classes.cell.{key}", "required", id=f"without {key}") for key in MEASURED),
+        *(pytest.param(without(key), f"classes.cell.{key}", "missing", id=f"without {key}") for key in MEASURED),
     ],
 )
 def test_every_mistake_is_one_fault_that_names_its_place(
@@ -329,7 +327,7 @@ def test_classes_that_are_not_in_classes_csv_are_named_with_those_that_are(tmp_p
     assert all("boxpaint calibrate" in str(fault) for fault in caught.value.faults)
 
 
-@pytest.mark.parametrize(("is_folder", "words"), [(False, "No such file"), (True, "Is a directory")])
+@pytest.mark.parametrize(("is_folder", "words"), [(False, "no such file"), (True, "cannot be read: Is a directory")])
 def test_a_file_that_cannot_be_read_is_a_fault_of_it(tmp_path: Path, is_folder: bool, words: str) -> None:
     path = tmp_path / "calibration.json"
     if is_folder:
@@ -338,7 +336,6 @@ def test_a_file_that_cannot_be_read_is_a_fault_of_it(tmp_path: Path, is_folder: 
         read_calibration(path, ["cell"])
     (fault,) = caught.value.faults
     assert fault.file == str(path)
-    assert fault.expected.startswith("cannot be read: ")
     assert words in fault.expected
 
 
