@@ -15,8 +15,8 @@ from detection.captioner.settings import CaptionerSettings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from detection.captioner.train import CaptionerResult
     from detection.captioner.table import CaptionTable
+    from detection.captioner.train import CaptionerResult
     from generator.bundles import ModelRef
     from generator.config import Config
     from generator.foundation.errors import Fault
