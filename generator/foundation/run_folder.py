@@ -86,9 +86,10 @@ class FolderKind:
             try:
                 content = read_json(folder / self.marker)
             except StorageError:
-                if overwrite and self.names is not None and visible <= {self.marker, *self.names}:
+                if not overwrite:
+                    raise
+                if self.names is not None and visible <= {self.marker, *self.names}:
                     return {}
-                raise
         if self.marker not in visible or not self.fits(content):
             what = ", ".join(sorted(visible)[:3])
             raise RunMismatchError(f"{folder} is not {self.what}: it holds {what}; choose another with --out")

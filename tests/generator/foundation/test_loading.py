@@ -127,6 +127,14 @@ def test_a_damaged_file_is_one_clear_error(folders, tmp_path, name, file, conten
         load(name, broken)
 
 
+@pytest.mark.parametrize("content", [b"{", None])
+@pytest.mark.parametrize("name", ["blip", "clip", "owl"])
+def test_a_folder_without_what_prepares_pictures(folders, tmp_path, name, content):
+    broken = damaged(folders[name], tmp_path / "broken", "preprocessor_config.json", content)
+    with pytest.raises(ModelError, match=rf"models\.{LOADERS[name][0]}: .*broken"):
+        load(name, broken)
+
+
 @pytest.mark.parametrize("name", LOADERS)
 def test_a_folder_without_its_tokenizer(folders, tmp_path, name):
     # Of missing files transformers makes a tokenizer without words, and with it nonsense.

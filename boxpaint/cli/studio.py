@@ -17,17 +17,18 @@ from typing import Annotated
 
 import typer
 
-from boxpaint.console import console
+from boxpaint.cli.console import console
 from boxpaint.studio import FOLDER_VARIABLE, MAX_MEGABYTES
 from generator.foundation.errors import BoxpaintError
 
-_STUDIO = Path(__file__).parent / "studio" / "main.py"
+_PACKAGE = Path(__file__).parents[1]
+_STUDIO = _PACKAGE / "studio" / "main.py"
 _LONGEST_START_S = 60
 # By Ctrl-C or a polite kill.
 _STOPPED = {0, 130, 143, -signal.SIGINT, -signal.SIGTERM}
 
 
-def app(
+def studio(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="Folder with the scenario; the pages reach nothing outside of it.")
     ] = Path(),
@@ -64,7 +65,7 @@ def app(
     command = [sys.executable, "-P", "-m", "streamlit", "run", str(_STUDIO)]
     command += [f"--{name}={value}" for name, value in settings.items()]
     # The working folder of a checkout that is not installed is not that of the server.
-    paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    paths = [str(_PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import shlex
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from boxpaint.console import Table, console
-from boxpaint.detect_inputs import parse_counts, parse_renames
-from boxpaint.interrupts import resumable
-from boxpaint.training_progress import StepBar
-from detection.classifier.settings import Arm, ClassifierSettings, Listener
-from generator.foundation.seeds import MAX_SEED
+from boxpaint.cli import options as opt
+from boxpaint.cli.console import Table, console, figure, resumable, say
+from boxpaint.cli.progress import Display
+from detection.classifier.settings import ClassifierSettings, Job
+from detection.proof.jobs import ProofListener
 
 if TYPE_CHECKING:
     from detection.classifier.comparison import Comparison
@@ -30,7 +29,7 @@ def classifier(
     synthetic: Annotated[
         Path | None, typer.Option("--synthetic", help="Painted data set; without it only real crops are trained on.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder; the same command again goes on where it stopped.")] = _OUT,
+    out: opt.ResumedOut = _OUT,
     test: Annotated[
         str | None,
         typer.Option(help="Split of --real, or another data set (default: its split test, else held-out pictures)."),
@@ -83,10 +82,10 @@ def classifier(
         typer.Option(min=1, help="Stop after so many validations without a gain, keep the best (default: train on)."),
     ] = None,
     onnx: Annotated[bool, typer.Option("--onnx/--no-onnx", help="Export the best model of each arm.")] = _DEFAULTS.onnx,
-    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Another seed: other crops, weights, batches.")] = 0,
+    seed: Annotated[int, opt.seed("Another seed: other crops, weights, batches.")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Trainings side by side, one thread each.")] = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start the folder again.")] = False,
+    device: opt.Device = "auto",
+    overwrite: opt.StartAgain = False,
 ) -> None:
     """Train a classifier of crops on real objects alone, and with painted ones added; same steps, several seeds."""
     settings = _settings(
@@ -96,7 +95,7 @@ def classifier(
         background=background,
         boxes=boxes,
         per_class=per_class,
-        limits=parse_counts("--limit", limit),
+        limits=opt.parse_counts("--limit", limit),
         real_share=real_share,
         augment=augment,
         upright=upright,
@@ -108,9 +107,10 @@ def classifier(
         patience=patience,
         onnx=onnx,
     )
-    renamed = parse_renames(rename)
+    renamed = opt.parse_renames(rename)
     from detection.classifier.data import Sources
-    from detection.classifier.run import compare_classifiers, has_trainings
+    from detection.classifier.run import compare_classifiers
+    from generator.foundation.run_folder import CLASSIFIERS
 
     sources = Sources(
         real=real,
@@ -120,10 +120,7 @@ def classifier(
         classes=tuple(classes) if classes else None,
         rename=renamed,
     )
-    with (
-        resumable(console, out, has_trainings, overwrite=overwrite),
-        ComparisonProgress(console, settings.steps) as progress,
-    ):
+    with resumable(out, CLASSIFIERS.is_begun, overwrite=overwrite), ComparisonProgress() as progress:
         comparison = compare_classifiers(
             sources,
             out,
@@ -131,52 +128,38 @@ def classifier(
             device=device,
             workers=workers,
             overwrite=overwrite,
-            command=shlex.join(["boxpaint", *sys.argv[1:]]),
+            command=shlex.join(["boxpaint", *opt.command_line()[1:]]),
             listener=progress,
         )
     _show(comparison, out)
 
 
-class ComparisonProgress(Listener):
-    """A bar over all trainings, and a line for each that is finished. Use as a context manager."""
+class ComparisonProgress(Display, ProofListener[Job]):
+    """A bar over all trainings, and a line for each that is finished."""
 
-    def __init__(self, console: Console, steps: int):
-        self.console = console
-        self.steps = steps
-        self._bar = StepBar(console)
-        self._jobs = self._finished = self._waiting = 0
-        self._trained: dict[tuple[Arm, int], int] = {}
+    def __init__(self, to: Console = console):
+        super().__init__(to)
+        self._jobs = self._finished = self._steps = 0
+        self._trained: dict[Job, int] = {}
 
-    def __enter__(self) -> ComparisonProgress:
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        self._bar.__exit__(*details)
-
-    def on_start(self, jobs: int, finished: int) -> None:
+    def on_jobs(self, jobs: Sequence[Job], steps: int, finished: int) -> None:
         """Begin; models that were trained before count."""
-        self._jobs, self._finished = jobs, finished
-        self._waiting = jobs - finished
+        self._jobs, self._finished, self._steps = len(jobs) + finished, finished, steps
         if finished:
-            self.console.print(f"{finished} of {jobs} models are trained already")
-        if finished < jobs:
-            self._bar.start()
+            self.console.print(f"{finished} of {self._jobs} models are trained already")
+        if jobs:
+            self.bar.start()
 
-    def on_stage(self, text: str) -> None:
-        """Say what begins."""
-        self.console.print(text)
-
-    def on_step(self, arm: Arm, number: int, step: int, loss: float) -> None:
+    def on_job_step(self, job: Job, step: int, loss: float) -> None:
         """Move the bar."""
-        self._trained[arm, number] = step
-        done, total = sum(self._trained.values()), self._waiting * self.steps
-        self._bar.move(f"{arm}, seed {number}, loss {loss:.2f}", done, total)
+        self._trained[job] = step
+        self.bar.move(f"{job.arm}, seed {job.number}, loss {loss:.2f}", sum(self._trained.values()), self._steps)
 
-    def on_job(self, arm: Arm, number: int, macro_f1: float) -> None:
+    def on_job_end(self, job: Job, steps: int, score: float | None) -> None:
         """Print a line, above the bar where there is one."""
         self._finished += 1
-        self._trained[arm, number] = self.steps
-        self.console.print(f"{self._finished}/{self._jobs} {arm}, seed {number}: macro F1 {macro_f1:.3f}")
+        self._trained[job] = steps
+        self.console.print(f"{self._finished}/{self._jobs} {job.arm}, seed {job.number}: macro F1 {score:.3f}")
 
 
 def _settings(**values: Any) -> ClassifierSettings:
@@ -198,24 +181,24 @@ def _settings(**values: Any) -> ClassifierSettings:
 def _show(comparison: Comparison, out: Path) -> None:
     from detection.classifier.comparison import show_gain
 
-    gains = comparison.gains
-    table = Table(title=f"{len(comparison.data.test)} test crops of {comparison.test_pictures} pictures")
-    table.add_column("mean over seeds")
-    for arm in comparison.arms:
-        table.add_column(arm.arm, justify="right")
-    table.add_column("gain, 95 % interval", justify="right")
-    rows: list[tuple[str, int | None, Interval | None]] = [
+    data, gains = comparison.data, comparison.gains
+    scores: list[tuple[str, int | None, Interval | None]] = [
         ("accuracy", None, gains.accuracy if gains else None),
         ("macro_f1", None, gains.macro_f1 if gains else None),
-        *(("recall", label, gains.recall[label] if gains else None) for label in range(len(comparison.data.classes))),
+        *(("recall", label, gains.recall[label] if gains else None) for label in range(len(data.classes))),
     ]
-    for score, label, gain in rows:
-        name = score.replace("_", " ") if label is None else f"{score}, {comparison.data.classes[label]}"
-        values = [arm.mean(score, label) for arm in comparison.arms]
-        shown = [f"{value:.3f}" if value == value else "–" for value in values]
-        table.add_row(name, *shown, show_gain(gain) if gain else "–")
-    console.print(table)
-    for note in comparison.data.notes:
-        console.print(note, style="yellow", soft_wrap=True)
-    console.print(comparison.headline, soft_wrap=True)
-    console.print(f"report: {out / 'report.html'}; models: {out / 'models'}", soft_wrap=True)
+    rows = [
+        (
+            score.replace("_", " ") if label is None else f"{score}, {data.classes[label]}",
+            *(figure(arm.mean(score, label)) for arm in comparison.arms),
+            show_gain(gain),
+        )
+        for score, label, gain in scores
+    ]
+    headings = "mean over seeds", *(arm.arm for arm in comparison.arms), "gain, 95 % interval"
+    title = f"{len(data.test)} test crops of {comparison.test_pictures} pictures"
+    console.print(Table.of(headings, rows, title=title, numbers_from=1))
+    for note in data.notes:
+        say(note, style="yellow")
+    say(comparison.headline)
+    say(f"report: {out / 'report.html'}; models: {out / 'models'}")

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from boxpaint.console import console
-from generator.foundation.errors import BoxpaintError, DatasetError, Fault
+from boxpaint.cli.console import console, say
+from boxpaint.cli.scenario import check_painted
+from generator.foundation.errors import BoxpaintError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -143,7 +144,7 @@ def _show(shown: _Item, folder: Path, place: int, total: int, review: Review) ->
     console.clear()
     console.print(f"{place + 1} of {total}: {item.category} in {record.file_name}, {box.width} x {box.height} px")
     console.print(half_blocks(marked[rows, columns], _WIDTH))
-    console.print(item.prompt, style="italic", soft_wrap=True)
+    say(item.prompt, style="italic")
     decided = review.of(record, item)
     if decided is not None:
         console.print(f"decided: {decided.decision} {decided.category or ''}", style="yellow")
@@ -168,11 +169,8 @@ def _read(folder: Path) -> tuple[list[SceneRecord], list[str]]:
     """Records of the finished scenes, and the classes in their order. Raises DatasetError."""
     from generator.dataset.identity import read_json
     from generator.dataset.record import read_record
-    from generator.foundation.folder_kinds import PAINTED, add_kind, kind_of
 
-    if kind_of(folder) != PAINTED:
-        expected = add_kind("is no run folder of `boxpaint generate`", folder)
-        raise DatasetError([Fault(file=str(folder), expected=expected)])
+    check_painted(folder)
     rows = read_json(folder / "run.json")["spec"]["classes"]
     records = [read_record(each) for each in sorted((folder / "records").glob("*.json"))]
     return records, list(dict.fromkeys(str(row["name"]) for row in rows))

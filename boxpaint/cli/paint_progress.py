@@ -1,23 +1,15 @@
-"""What a run looks like in a terminal: a bar with rate and time left; plain lines where there is no terminal."""
+"""What painting looks like while it is done: a bar with rate and time left; plain lines where there is no terminal."""
 
 from __future__ import annotations
 
 import time
-from types import TracebackType
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.markup import escape
 from rich.status import Status
 
-from boxpaint.prompts_view import describe_progress
-from boxpaint.time_left import in_words
+from boxpaint.cli.console import console
+from boxpaint.cli.progress import Bar, Display, in_words
 from generator.foundation.stopping import StopRequest
 from generator.prompts.book import BookRow, PromptBook
 from generator.prompts.make import RowProgress
@@ -29,32 +21,27 @@ WHERE_IT_STOPS = "when this chunk, or this row of the prompt book, is finished"
 _QUIET_S = 10.0
 
 
-class RunProgress(Listener):
-    """Shows scenes done, pictures a minute and time left. Use as a context manager."""
+def describe_row(progress: RowProgress) -> str:
+    """How far the search for texts has come, in one line of markup."""
+    prompt = escape(progress.prompt)
+    return f"row {progress.number} of {progress.rows}, {prompt}: {progress.kept} texts of {progress.tried} tried"
 
-    def __init__(self, console: Console, stop: StopRequest | None = None):
-        self.console = console
+
+class RunProgress(Display, Listener):
+    """Shows scenes done, pictures a minute and time left."""
+
+    def __init__(self, to: Console = console, stop: StopRequest | None = None):
+        super().__init__(to)
+        self.bar = Bar(to, stays=True)
         self._stop = stop
-        self._bar: Progress | None = None
         self._status: Status | None = None
-        self._task: TaskID | None = None
-        self._total = 0
-        self._finished = 0
-        self._done = 0
-        self._backgrounds = 0
-        self._objects = 0
+        self._total = self._finished = self._done = self._backgrounds = self._objects = 0
         self._start = time.monotonic()
         self._said = -_QUIET_S
 
-    def __enter__(self) -> RunProgress:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *details: object) -> None:
         self._end_status()
-        if self._bar is not None:
-            self._bar.stop()
+        super().__exit__(*details)
 
     def on_start(self, total: int, finished: int) -> None:
         """Begin; scenes that are on disk already count as done."""
@@ -65,17 +52,7 @@ class RunProgress(Listener):
             return
         if not self.console.is_terminal:
             self.console.print(f"loading the models to paint {total - finished} scenes")
-        else:
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]}"),
-                TimeElapsedColumn(),
-                console=self.console,
-            )
-            self._task = self._bar.add_task("scenes", total=total, completed=finished, rate="")
-            self._bar.start()
+        self.bar.start("scenes", completed=finished, total=total)
 
     def on_row_progress(self, progress: RowProgress) -> None:
         """Say below the lines how far the row is."""
@@ -83,7 +60,7 @@ class RunProgress(Listener):
             if self._status is None:
                 self._status = self.console.status("")
                 self._status.start()
-            self._status.update(describe_progress(progress))
+            self._status.update(describe_row(progress))
 
     def on_row(self, row: BookRow) -> None:
         """Say that the book grows; nothing is lost when it is stopped here."""
@@ -117,9 +94,8 @@ class RunProgress(Listener):
         rate = painted / max(time.monotonic() - self._start, 1e-9)
         done = self._finished + self._done
         left = in_words(max(0.0, self._total - self._finished - painted) / rate)
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=done, rate=f"{60 * rate:.1f}/min, {left} left")
-        elif not self.console.is_terminal:
+        self.bar.show(completed=done, side=f"{60 * rate:.1f}/min, {left} left")
+        if not self.console.is_terminal:
             self.console.print(f"scene {done}/{self._total}, {60 * rate:.1f} a minute, {left} left")
 
     def on_warning(self, text: str) -> None:
@@ -136,9 +112,7 @@ class RunProgress(Listener):
             self._status = None
 
     def _describe(self) -> None:
-        if self._bar is not None and self._task is not None:
-            text = f"{self._backgrounds} backgrounds, {self._objects} objects, scenes"
-            self._bar.update(self._task, description=text)
-        elif not self.console.is_terminal and time.monotonic() >= self._said + _QUIET_S:
+        self.bar.show(description=f"{self._backgrounds} backgrounds, {self._objects} objects, scenes")
+        if not self.console.is_terminal and time.monotonic() >= self._said + _QUIET_S:
             self._said = time.monotonic()
             self.console.print(f"painting: backgrounds {self._backgrounds}, objects {self._objects} so far")
