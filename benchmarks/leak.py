@@ -10,7 +10,7 @@ places; and objects from places of which every other is a decoy.
 
 from __future__ import annotations
 
-import argparse
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,26 +18,23 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
+from benchmarks import Results, auc_text, make_parser, root_spec
 from generator.audit.leak import KINDS, LeakReport, PaintedPlaces, draw_suspicious, hidden_pixels
 from generator.audit.places import Place
 from generator.config import Config
 from generator.foundation.geometry import intersection_area
 from generator.foundation.seeds import derive_rng, derive_seed
 from generator.foundation.storage import atomic_writer, make_folder
-from generator.painting.crop import CropFrame, to_canvas, to_native
+from generator.painting.crop import CropFrame, native_mask, repainted_region, to_canvas, to_native
 from generator.painting.diffusion import decode, encode
-from generator.painting.easel import frame_for
-from generator.painting.finish import add_grain, finish_pictures
-from generator.painting.jobs import BackgroundJob, InpaintJob
-from generator.painting.mask import native_mask
-from generator.painting.painter import Painter
-from generator.painting.stitch import repainted_region, stitch
+from generator.painting.finish import add_sensor_noise, finish_pictures
+from generator.painting.painter import BackgroundJob, InpaintJob
+from generator.painting.scene_state import frame_for
+from generator.painting.stable_diffusion import StableDiffusionPainter
+from generator.painting.stitch import stitch
 from generator.plan import Placement, Plan, ScenePlan
-from generator.spec import load_spec
 
 BATCH_SCENES = 8
 JPEG_QUALITY = 85
@@ -64,38 +61,42 @@ class Material:
     patches: tuple[Patch, ...]
 
 
-def root_plan(scenes: int, config: Config) -> Plan:
-    """Plan at least so many scenes of the root scenario, in its own proportions."""
-    spec = load_spec(canvas_wh=config.canvas_wh, find_references=False)
-    times = -(-scenes // spec.num_scenes)
-    rows = tuple(replace(row, num_imgs=row.num_imgs * times) for row in spec.backgrounds)
-    return Plan(spec=replace(spec, backgrounds=rows), config=config)
-
-
-def materials(plan: Plan, scenes: int, painter: Painter, cache: Path) -> list[Material]:
+def materials(plan: Plan, painter: StableDiffusionPainter, cache: Path) -> list[Material]:
     """Paint what is not in the cache yet, and read all of it."""
     make_folder(cache)
-    missing = [index for index in range(scenes) if not _path(cache, index).exists()]
+    missing = [index for index in range(len(plan)) if not _path(cache, index).exists()]
     for start in track(range(0, len(missing), BATCH_SCENES), "painting", disable=not missing):
         _paint([plan.scene(index) for index in missing[start : start + BATCH_SCENES]], painter, cache)
-    return [_read(plan.scene(index), painter, cache) for index in range(scenes)]
+    return [_read(plan.scene(index), painter, cache) for index in range(len(plan))]
 
 
 def _path(cache: Path, index: int) -> Path:
     return cache / f"{index:06d}.npz"
 
 
-def _frames(scene: ScenePlan, painter: Painter) -> Iterator[tuple[Placement, CropFrame]]:
+def _frames(scene: ScenePlan, painter: StableDiffusionPainter) -> Iterator[tuple[Placement, CropFrame]]:
     taken: list[CropFrame] = []
     for placement in (*scene.placements, *scene.decoys):
-        frame = frame_for(placement, painter, painter.config)
+        frame = frame_for(placement.box, painter)
         region = frame.region_on_canvas()
         if not any(intersection_area(region, other.region_on_canvas()) for other in taken):
             taken.append(frame)
             yield placement, frame
 
 
-def _paint(scenes: Sequence[ScenePlan], painter: Painter, cache: Path) -> None:
+def object_job(placement: Placement, frame: CropFrame, background: np.ndarray, *, seed: int) -> InpaintJob:
+    """What a painter needs to paint an object on a bare background (HWC uint8)."""
+    return InpaintJob(
+        prompt=placement.prompt,
+        negative_prompt=placement.negative_prompt,
+        seed=seed,
+        size_wh=frame.native_wh,
+        image=to_native(background[frame.crop.slices], frame),
+        mask=native_mask(frame, np.zeros((frame.crop.height, frame.crop.width), bool)),
+    )
+
+
+def _paint(scenes: Sequence[ScenePlan], painter: StableDiffusionPainter, cache: Path) -> None:
     backgrounds = painter.paint_backgrounds(
         [
             BackgroundJob(
@@ -107,21 +108,12 @@ def _paint(scenes: Sequence[ScenePlan], painter: Painter, cache: Path) -> None:
             for scene in scenes
         ]
     )
-    owners, jobs = [], []
+    owners: list[tuple[int, int]] = []
+    jobs: list[InpaintJob] = []
     for number, (scene, background) in enumerate(zip(scenes, backgrounds, strict=True)):
         for placement, frame in _frames(scene, painter):
-            size = frame.crop.height, frame.crop.width
             owners.append((number, placement.object_index))
-            jobs.append(
-                InpaintJob(
-                    prompt=placement.prompt,
-                    negative_prompt=placement.negative_prompt,
-                    seed=derive_seed(placement.seed, 0, 0),
-                    size_wh=frame.native_wh,
-                    image=to_native(background.pixels[frame.crop.slices], frame),
-                    mask=native_mask(frame, np.zeros(size, bool)),
-                )
-            )
+            jobs.append(object_job(placement, frame, background.pixels, seed=derive_seed(placement.seed, 0, 0)))
     painted = dict(zip(owners, painter.inpaint(jobs), strict=True))
     for number, (scene, background) in enumerate(zip(scenes, backgrounds, strict=True)):
         crops = {f"p{index}": each.pixels for (owner, index), each in painted.items() if owner == number}
@@ -129,7 +121,7 @@ def _paint(scenes: Sequence[ScenePlan], painter: Painter, cache: Path) -> None:
             np.savez(stream, background=background.pixels, **crops)
 
 
-def _read(scene: ScenePlan, painter: Painter, cache: Path) -> Material:
+def _read(scene: ScenePlan, painter: StableDiffusionPainter, cache: Path) -> Material:
     with np.load(_path(cache, scene.index)) as stored:
         background = stored["background"]
         patches = []
@@ -227,7 +219,9 @@ def jpeg(picture: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
 
 
-def ways(config: Config, painter: Painter) -> dict[str, tuple[Callable[[Patch, np.ndarray], np.ndarray], Finish]]:
+def ways(
+    config: Config, painter: StableDiffusionPainter
+) -> dict[str, tuple[Callable[[Patch, np.ndarray], np.ndarray], Finish]]:
     """Every row of the table: how crops are put in, and what is done to the whole picture afterwards."""
     redrawn: dict[int, np.ndarray] = {}
 
@@ -244,8 +238,9 @@ def ways(config: Config, painter: Painter) -> dict[str, tuple[Callable[[Patch, n
         return np.clip(np.rint((back + 1) * 127.5), 0, 255).astype(np.uint8)
 
     def finished(**changes: object) -> Finish:
-        changed = config.model_copy(update={"painting": config.painting.model_copy(update=changes)})
-        return lambda pictures, scenes: finish_pictures(pictures, scenes, painter, changed)
+        changed = copy.copy(painter)
+        changed.config = config.model_copy(update={"painting": config.painting.model_copy(update=changes)})
+        return lambda pictures, scenes: finish_pictures(pictures, scenes, changed)
 
     def redrawn_once(pictures: Sequence[np.ndarray], scenes: Sequence[ScenePlan]) -> list[np.ndarray]:
         if scenes[0].index not in redrawn:
@@ -253,10 +248,10 @@ def ways(config: Config, painter: Painter) -> dict[str, tuple[Callable[[Patch, n
             redrawn.update((scene.index, picture) for scene, picture in zip(scenes, new, strict=True))
         return [redrawn[scene.index] for scene in scenes]
 
-    def grained(pictures: Sequence[np.ndarray], scenes: Sequence[ScenePlan]) -> list[np.ndarray]:
-        return [add_grain(picture, grain, scene.seed) for picture, scene in zip(pictures, scenes, strict=True)]
+    def noisy(pictures: Sequence[np.ndarray], scenes: Sequence[ScenePlan]) -> list[np.ndarray]:
+        return [add_sensor_noise(picture, noise, scene.seed) for picture, scene in zip(pictures, scenes, strict=True)]
 
-    grain = config.painting.sensor_noise
+    noise = config.painting.sensor_noise
     mixed = blended(config)
     return {
         "raw paste": (raw_paste, nothing),
@@ -266,46 +261,40 @@ def ways(config: Config, painter: Painter) -> dict[str, tuple[Callable[[Patch, n
         "mixed": (mixed, nothing),
         "mixed, colours not matched": (blended(config, match_colour=False), nothing),
         "mixed, JPEG": (mixed, one_by_one(jpeg)),
-        "mixed, grain": (mixed, grained),
+        "mixed, noise": (mixed, noisy),
         "mixed, VAE": (mixed, one_by_one(coded)),
         "mixed, redrawn": (mixed, redrawn_once),
-        "default: mixed, redrawn, grain": (
+        "default: mixed, redrawn, noise": (
             mixed,
-            lambda pictures, scenes: grained(redrawn_once(pictures, scenes), scenes),
+            lambda pictures, scenes: noisy(redrawn_once(pictures, scenes), scenes),
         ),
-        "raw paste, redrawn, grain": (raw_paste, finished()),
+        "raw paste, redrawn, noise": (raw_paste, finished()),
     }
 
 
 def main() -> None:
     """Paint, probe and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--scenes", type=int, default=312)
     parser.add_argument("--cache", type=Path, default=Path("runs/leak"))
     parser.add_argument("--network", action="store_true", help="train the small network, too: minutes for each row")
-    parser.add_argument("--only", nargs="+", help="rows that begin with one of these words")
+    parser.add_argument("--only", nargs="+", default=[""], help="rows that begin with one of these words")
     arguments = parser.parse_args()
     config = Config()
-    painter = Painter(config)
-    everything = materials(root_plan(arguments.scenes, config), arguments.scenes, painter, arguments.cache)
-    table = Table(title=f"{len(everything)} scenes: AUC of the better probe, with its 95 % interval")
-    for column in ("way", *KINDS):
-        table.add_column(column)
-    for name, (put, finish) in ways(config, painter).items():
-        if arguments.only and not name.startswith(tuple(arguments.only)):
-            continue
-        report = audit(everything, put, finish, network=arguments.network)
-        cells = []
-        for kind in KINDS:
-            found = report.audit.found[kind]
-            each = found.leak if found else None
-            cells.append(f"{each.value:.3f} [{each.low:.2f}, {each.high:.2f}]" if each else "too few")
-        table.add_row(name, *cells)
-        print(name, *cells, flush=True)
-        picture = draw_suspicious(report.suspicious)
-        if picture is not None:
-            picture.save(arguments.cache / f"{name.replace(' ', '_').replace(':', '').replace(',', '')}.png")
-    Console(width=120).print(table)
+    painter = StableDiffusionPainter(config)
+    plan = Plan(spec=root_spec(arguments.scenes, config.canvas_wh), config=config)
+    everything = materials(plan, painter, arguments.cache / str(arguments.scenes))
+    title = f"{len(everything)} scenes: AUC of the better probe, with its 95 % interval"
+    with Results(title, "way", *KINDS) as table:
+        for name, (put, finish) in ways(config, painter).items():
+            if not name.startswith(tuple(arguments.only)):
+                continue
+            report = audit(everything, put, finish, network=arguments.network)
+            findings = [report.audit.found[kind] for kind in KINDS]
+            table.add(name, *(auc_text(found.leak) if found and found.leak else "too few" for found in findings))
+            picture = draw_suspicious(report.suspicious)
+            if picture is not None:
+                picture.save(arguments.cache / f"{name.replace(' ', '_').replace(':', '').replace(',', '')}.png")
 
 
 if __name__ == "__main__":

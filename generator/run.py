@@ -12,8 +12,9 @@ from generator.config import Config
 from generator.dataset.coco import export_coco
 from generator.dataset.folder import Dataset, RunFolder
 from generator.engines import make_engine
-from generator.engines.chunk import Chunk, ChunkListener, ChunkPainter, ChunkReport, Progress
+from generator.engines.chunk import Chunk, ChunkPainter, ChunkReport, Progress
 from generator.foundation.errors import BoxpaintError, LeakError, StorageError
+from generator.foundation.processes import JobListener
 from generator.foundation.run_folder import working_in
 from generator.plan import Plan
 from generator.prompts.book import BookRow, PromptBook, read_book
@@ -198,7 +199,7 @@ def _paint_chunks(run: RunFolder, chunks: list[Chunk], listener: Listener, shoul
     return not engine.paint(painter, chunks, _Desk(run, listener), should_stop)
 
 
-class _Desk(ChunkListener):
+class _Desk(JobListener[Chunk]):
     """Takes in finished chunks: into the log, into the annotations, and on to the user."""
 
     def __init__(self, run: RunFolder, listener: Listener):
@@ -207,7 +208,7 @@ class _Desk(ChunkListener):
         self._known: dict[Chunk, Progress] = {}
         self._exported, self._export_seconds = time.perf_counter(), 0.0
 
-    def on_progress(self, chunk: Chunk, progress: Progress) -> None:
+    def on_word(self, chunk: Chunk, progress: Progress) -> None:
         known = self._known.get(chunk, Progress())
         # A chunk that is painted again counts again when it has come further than before.
         if (backgrounds := progress.backgrounds - known.backgrounds) > 0:
@@ -216,12 +217,12 @@ class _Desk(ChunkListener):
             self._listener.on_object(objects)
         self._known[chunk] = max(known, progress, key=lambda each: (each.backgrounds, each.objects))
 
-    def on_warning(self, text: str) -> None:
-        self._listener.on_warning(text)
+    def on_loss(self, reason: str) -> None:
+        self._listener.on_warning(f"{reason}; what it held is painted again")
 
-    def on_chunk(self, chunk: Chunk, report: ChunkReport) -> None:
+    def on_job(self, chunk: Chunk, report: ChunkReport, /) -> None:
         run = self._run
-        self.on_progress(chunk, report.progress)
+        self.on_word(chunk, report.progress)
         del self._known[chunk]
         for text in report.warnings:
             self._listener.on_warning(text)

@@ -3,7 +3,7 @@
     python -m boxpaint.studio.bare_scene RUN INDEX OUT
 
 A process of its own, since the models take a gigabyte that the server of the pages need not hold. The background comes
-out as it did in the run, from its seed; the last pass over the whole picture, with its grain, is not done.
+out as it did in the run, from its seed; the last pass over the whole picture, with its noise, is not done.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ from pathlib import Path
 
 from PIL import Image
 
-from boxpaint.exit_codes import USER_ERROR
+from boxpaint.cli.console import USER_ERROR
 from generator.config import Config
-from generator.dataset.identity import read_json
 from generator.dataset.record import read_record
 from generator.foundation.errors import BoxpaintError, RunMismatchError
 from generator.foundation.seeds import derive_seed
-from generator.foundation.storage import atomic_writer, make_folder
-from generator.painting.jobs import BackgroundJob
-from generator.painting.painter import Painter
+from generator.foundation.storage import atomic_writer, make_folder, read_json
+from generator.painting.painter import BackgroundJob
+from generator.painting.stable_diffusion import StableDiffusionPainter
 
 CONFIG = Path("config.yaml")
 # A run may be somebody else's: what is loaded is what the folder's own config names.
@@ -46,7 +45,7 @@ def paint_bare_scene(run: Path, index: int) -> Image.Image:
         seed=derive_seed(record.background.seed, record.background.taken),
         size_wh=config.canvas_wh,
     )
-    (painted,) = Painter(config).paint_backgrounds([job])
+    (painted,) = StableDiffusionPainter(config).paint_backgrounds([job])
     return Image.fromarray(painted.pixels)
 
 

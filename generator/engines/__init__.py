@@ -6,12 +6,38 @@ writes their files itself. So the same plan gives the same files on one worker, 
 
 from __future__ import annotations
 
-from generator.config import Config
-from generator.engines.chunk import ChunkListener
-from generator.engines.engine import Engine
-from generator.foundation.errors import ModelError
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
-__all__ = ["ChunkListener", "Engine", "make_engine"]
+from generator.config import Config
+from generator.engines.chunk import Chunk, ChunkPainter
+from generator.foundation.errors import ModelError
+from generator.foundation.processes import JobListener
+
+# Losses of a worker while one chunk is painted: more often than that it is the chunk, not chance.
+MAX_LOSSES = 2
+
+
+class Engine(Protocol):
+    """Paints chunks with some number of workers, of which `sharing` work on one GPU."""
+
+    sharing: int
+
+    def describe(self) -> dict[str, str]:
+        """Say what decides the last bit of a picture: device, number format, weights. Raises ModelError."""
+
+    def paint(
+        self,
+        painter: ChunkPainter,
+        chunks: Sequence[Chunk],
+        listener: JobListener[Chunk],
+        should_stop: Callable[[], bool],
+    ) -> bool:
+        """Paint chunks, in any order; ask `should_stop` after each, and then end those in hand. True when all are done.
+
+        The listener hears a chunk's Progress now and then, and its ChunkReport when it is on disk. The chunks of a
+        worker that is lost are painted again. Raises what a worker raised.
+        """
 
 
 def make_engine(config: Config, chunks: int) -> Engine:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from generator.dataset.folder import RunFolder
-from generator.painting.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from generator.labels.verifier import Verifier
@@ -48,19 +47,6 @@ class ChunkReport:
     notes: tuple[str, ...] = ()
 
 
-class ChunkListener:
-    """What an engine tells; override what is of interest."""
-
-    def on_progress(self, chunk: Chunk, progress: Progress) -> None:
-        """So much of a chunk is done. Not every step is told."""
-
-    def on_chunk(self, chunk: Chunk, report: ChunkReport) -> None:
-        """A chunk is on disk."""
-
-    def on_warning(self, text: str) -> None:
-        """Something that the user should know."""
-
-
 @dataclass(slots=True, kw_only=True)
 class ChunkPainter:
     """Paints chunks of a run, and writes them; it may be sent to another process, and loads its models where it works.
@@ -83,14 +69,9 @@ class ChunkPainter:
 
         watch, progress = Stopwatch(), Progress()
 
-        def on_background(count: int) -> None:
+        def tell(*, backgrounds: int = 0, objects: int = 0) -> None:
             nonlocal progress
-            progress = dataclasses.replace(progress, backgrounds=progress.backgrounds + count)
-            say(progress)
-
-        def on_object(count: int) -> None:
-            nonlocal progress
-            progress = dataclasses.replace(progress, objects=progress.objects + count)
+            progress = Progress(backgrounds=progress.backgrounds + backgrounds, objects=progress.objects + objects)
             say(progress)
 
         plan = self.run.plan
@@ -100,13 +81,12 @@ class ChunkPainter:
             scenes = paint_chunk(
                 [plan.scene(index) for index in chunk.scenes],
                 painter,
-                plan.config,
-                verifier=verifier,
-                watch=watch,
+                verifier,
+                stage=watch.stage,
                 rejected=self.run.review.rejected(),
                 lay_out=plan.scene,
-                on_background=on_background,
-                on_object=on_object,
+                on_background=lambda count: tell(backgrounds=count),
+                on_object=lambda count: tell(objects=count),
             )
             with watch.stage("writing"):
                 for scene in scenes:
@@ -121,11 +101,11 @@ class ChunkPainter:
     def _load(self) -> tuple[Painter, Verifier | None]:
         if self._models is None:
             from generator.labels.verifier import Verifier
-            from generator.painting.compiling import count_pictures
-            from generator.painting.painter import Painter
+            from generator.painting.hardware import count_pictures
+            from generator.painting.stable_diffusion import StableDiffusionPainter
 
             plan = self.run.plan
-            painter = Painter(
+            painter = StableDiffusionPainter(
                 plan.config,
                 pictures=count_pictures(plan),
                 sharing=self.sharing,
@@ -135,6 +115,22 @@ class ChunkPainter:
             sees = plan.config.labels.verify and plan.config.models.clip is not None
             self._models = painter, Verifier(plan.config, plan.spec) if sees else None
         return self._models
+
+
+class Stopwatch:
+    """Adds up the seconds spent in each stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count the time of a block to a stage."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
 @contextlib.contextmanager

@@ -6,16 +6,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from generator.config import Config
-from generator.engines.chunk import Chunk, ChunkListener, ChunkPainter, ChunkReport, Progress
-from generator.foundation.device import count_threads, count_workers, visible_gpus
+from generator.engines import MAX_LOSSES, Engine
+from generator.engines.chunk import Chunk, ChunkPainter
 from generator.foundation.processes import JobListener, Workers
-from generator.painting.describe import describe_models
-
-# Losses of a worker while one chunk is painted: more often than that it is the chunk, not chance.
-MAX_LOSSES = 2
+from generator.painting.hardware import count_workers, describe_models, visible_gpus
 
 
-class LocalEngine:
+class LocalEngine(Engine):
     """Paints in this process, or in several that each hold their own models."""
 
     def __init__(self, config: Config, chunks: int):
@@ -25,28 +22,24 @@ class LocalEngine:
 
     def describe(self) -> dict[str, str]:
         """Say what decides the last bit of a picture."""
-        return describe_models(self._config, threads=count_threads(self._config))
+        return describe_models(self._config)
 
     def paint(
         self,
         painter: ChunkPainter,
         chunks: Sequence[Chunk],
-        listener: ChunkListener,
+        listener: JobListener[Chunk],
         should_stop: Callable[[], bool],
     ) -> bool:
         """Paint chunks."""
         if self.workers > 1:
+            environments = self.environments()
             with Workers(
-                self.workers,
-                painter,
-                threads=painter.threads,
-                environments=self.environments(),
-                max_losses=MAX_LOSSES,
+                self.workers, painter, threads=painter.threads, environments=environments, max_losses=MAX_LOSSES
             ) as workers:
-                return workers.run(chunks, _Relay(listener), should_stop)
+                return workers.run(chunks, listener, should_stop)
         for chunk in chunks:
-            report = painter(chunk, partial(listener.on_progress, chunk))
-            listener.on_chunk(chunk, report)
+            listener.on_job(chunk, painter(chunk, partial(listener.on_word, chunk)))
             if chunk is not chunks[-1] and should_stop():
                 return False
         return True
@@ -55,17 +48,3 @@ class LocalEngine:
         """Variables of each worker: which GPU is its own."""
         gpus = visible_gpus(self._config)
         return [{"CUDA_VISIBLE_DEVICES": gpus[rank % len(gpus)]} for rank in range(self.workers)] if gpus else []
-
-
-class _Relay(JobListener[Chunk]):
-    def __init__(self, listener: ChunkListener):
-        self._listener = listener
-
-    def on_word(self, job: Chunk, word: Progress) -> None:
-        self._listener.on_progress(job, word)
-
-    def on_job(self, job: Chunk, result: ChunkReport, /) -> None:
-        self._listener.on_chunk(job, result)
-
-    def on_loss(self, reason: str) -> None:
-        self._listener.on_warning(f"{reason}; what it held is painted again")

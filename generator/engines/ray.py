@@ -15,17 +15,17 @@ import torch
 from ray.exceptions import RayActorError, RayTaskError
 
 from generator.config import Config
-from generator.engines.chunk import Chunk, ChunkListener, ChunkPainter, ChunkReport
-from generator.engines.local import MAX_LOSSES
-from generator.foundation.device import count_threads, workers_per_gpu
+from generator.engines import MAX_LOSSES, Engine
+from generator.engines.chunk import Chunk, ChunkPainter, ChunkReport
 from generator.foundation.errors import BoxpaintError, ModelError
-from generator.painting.describe import describe_models
+from generator.foundation.processes import JobListener
+from generator.painting.hardware import count_threads, describe_models, workers_per_gpu
 
 # Numbers of chunks and seconds are all that travels; Ray would set a third of the memory aside for it.
 _STORE_BYTES = 128 * 2**20
 
 
-class RayEngine:
+class RayEngine(Engine):
     """Paints with a few actors for each GPU of a cluster, or one for each of its cores."""
 
     def __init__(self, config: Config, chunks: int):
@@ -62,7 +62,7 @@ class RayEngine:
         self,
         painter: ChunkPainter,
         chunks: Sequence[Chunk],
-        listener: ChunkListener,
+        listener: JobListener[Chunk],
         should_stop: Callable[[], bool],
     ) -> bool:
         """Paint chunks. How far each of them is, is not told: only that it is done."""
@@ -81,7 +81,7 @@ class RayEngine:
                     _result(done, waiting[-1])
                 else:
                     actor, chunk = in_hand.pop(done)
-                    listener.on_chunk(chunk, _result(done, chunk))
+                    listener.on_job(chunk, _result(done, chunk))
                     stopped = stopped or (bool(waiting) and should_stop())
                 if waiting and not stopped:
                     chunk = waiting.pop()
@@ -97,7 +97,7 @@ def _workers_on_its_gpu(cores: int) -> int:
 
 
 def _describe(config: Config) -> dict[str, str]:
-    return describe_models(config, threads=count_threads(config))
+    return describe_models(config)
 
 
 def _result(reference: Any, chunk: Chunk) -> Any:

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from generator.config import Config
 from generator.foundation.errors import ModelError
 from generator.foundation.seeds import derive_seed
 from generator.labels.checks import picture_verdict
 from generator.labels.verifier import Verifier
-from generator.painting.jobs import BackgroundJob
-from generator.painting.painter import Painter
+from generator.painting.painter import BackgroundJob, Painter
 from generator.plan import ScenePlan
 from generator.types import Attempt, Verdict
 
@@ -27,62 +25,49 @@ class Background:
     taken: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Candidate:
-    pixels: np.ndarray
-    attempt: Attempt
-    stray: float
-
-
 def paint_backgrounds(
-    scenes: Sequence[ScenePlan],
-    painter: Painter,
-    verifier: Verifier | None,
-    config: Config,
-    on_background: Callable[[int], None],
+    plans: Sequence[ScenePlan], painter: Painter, verifier: Verifier | None, on_background: Callable[[int], None]
 ) -> list[Background]:
     """Paint every background; faulty ones, and those that show an object that nobody would label, with the next seed.
 
     Where every attempt shows one, the attempt in which it is least certain is taken. Raises ModelError when a model
     paints no usable picture of a scene.
     """
-    taken: dict[int, Background] = {}
-    candidates: dict[int, list[_Candidate]] = {scene.index: [] for scene in scenes}
-    attempts: dict[int, tuple[Attempt, ...]] = {scene.index: () for scene in scenes}
+    config = painter.config
+    tries: dict[int, list[tuple[Attempt, np.ndarray]]] = {plan.index: [] for plan in plans}
+    waiting = list(plans)
     for number in range(config.labels.max_attempts):
-        waiting = [scene for scene in scenes if scene.index not in taken]
-        if not waiting:
-            break
         jobs = [
             BackgroundJob(
-                prompt=scene.prompt,
-                negative_prompt=scene.negative_prompt,
-                seed=derive_seed(scene.seed, number),
+                prompt=plan.prompt,
+                negative_prompt=plan.negative_prompt,
+                seed=derive_seed(plan.seed, number),
                 size_wh=config.canvas_wh,
             )
-            for scene in waiting
+            for plan in waiting
         ]
-        for scene, job, painting in zip(waiting, jobs, painter.paint_backgrounds(jobs), strict=True):
+        for plan, job, painting in zip(waiting, jobs, painter.paint_backgrounds(jobs), strict=True):
             verdicts: tuple[Verdict, ...] = (picture_verdict(painting.fault),)
             if not painting.fault and verifier is not None:
                 verdicts += (verifier.unlabelled_verdict(painting.pixels, config.labels),)
             attempt = Attempt(number=number, seed=job.seed, verdicts=verdicts)
-            attempts[scene.index] += (attempt,)
-            if not painting.fault:
-                stray = verdicts[-1].score if verifier is not None else 0.0
-                candidates[scene.index].append(_Candidate(pixels=painting.pixels, attempt=attempt, stray=stray))
-            is_last = number + 1 == config.labels.max_attempts
-            if attempt.accepted or (is_last and candidates[scene.index]):
-                best = min(candidates[scene.index], key=lambda each: (not each.attempt.accepted, each.stray))
-                taken[scene.index] = Background(
-                    pixels=best.pixels, attempts=attempts[scene.index], taken=best.attempt.number
-                )
+            tries[plan.index].append((attempt, painting.pixels))
+            if attempt.accepted or number + 1 == config.labels.max_attempts:
                 on_background(1)
-    for scene in scenes:
-        if scene.index not in taken:
-            fault = attempts[scene.index][-1].verdicts[0].reason
-            raise ModelError(
-                f"scene {scene.index}: {fault}, {config.labels.max_attempts} times; "
-                "try dtype: float32 (or bfloat16 on a GPU), or check the model's files"
-            )
-    return [taken[scene.index] for scene in scenes]
+        waiting = [plan for plan in waiting if not tries[plan.index][-1][0].accepted]
+        if not waiting:
+            break
+    return [_taken(plan, tries[plan.index]) for plan in plans]
+
+
+def _taken(plan: ScenePlan, tries: Sequence[tuple[Attempt, np.ndarray]]) -> Background:
+    attempts = tuple(attempt for attempt, _ in tries)
+    pictures = [(attempt, pixels) for attempt, pixels in tries if attempt.verdicts[0].passed]
+    if not pictures:
+        raise ModelError(
+            f"scene {plan.index}: {attempts[-1].verdicts[0].reason}, {len(attempts)} times; "
+            "try dtype: float32 (or bfloat16 on a GPU), or check the model's files"
+        )
+    # The last verdict of a picture is on what is seen in it, if somebody looks.
+    best, pixels = min(pictures, key=lambda each: (not each[0].accepted, each[0].verdicts[-1].score))
+    return Background(pixels=pixels, attempts=attempts, taken=best.number)

@@ -101,6 +101,32 @@ def to_canvas(native_pixels: np.ndarray, frame: CropFrame) -> np.ndarray:
     return resize(native_pixels, (frame.crop.width, frame.crop.height))
 
 
+def native_mask(frame: CropFrame, protected: np.ndarray) -> np.ndarray:
+    """What the model may repaint: (H, W) bool at native size, in whole 8 px cells.
+
+    `protected` (bool, crop size on the canvas) marks earlier objects; a cell that touches one is left as it is.
+    """
+    width, height = frame.native_wh
+    mask = np.zeros((height, width), bool)
+    mask[frame.region.slices] = True
+    if protected.any():
+        # Grown by what one native pixel spans, so that nothing falls between the samples of a shrinking crop.
+        span = math.ceil(max(frame.crop.width / width, frame.crop.height / height))
+        grown = cv2.dilate(protected.astype(np.uint8), np.ones((2 * span - 1,) * 2, np.uint8))
+        kept = cv2.resize(grown, frame.native_wh, interpolation=cv2.INTER_NEAREST)
+        cells = kept.reshape(height // LATENT_PX, LATENT_PX, width // LATENT_PX, LATENT_PX).max(axis=(1, 3))
+        mask &= ~np.kron(cells, np.ones((LATENT_PX, LATENT_PX), np.uint8)).astype(bool)
+    return mask
+
+
+def repainted_region(frame: CropFrame) -> np.ndarray:
+    """What the model repaints of a crop: HW bool, of the crop's size on the canvas."""
+    left, top, right, bottom = frame.region_edges()
+    region = np.zeros((frame.crop.height, frame.crop.width), bool)
+    region[int(top) : int(np.ceil(bottom)), int(left) : int(np.ceil(right))] = True
+    return region
+
+
 def resize(pixels: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
     """Resize HWC uint8: area averaging down (no aliasing), cubic up; unchanged when the size is right."""
     height, width = pixels.shape[:2]

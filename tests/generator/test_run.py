@@ -236,9 +236,9 @@ def test_a_model_that_paints_only_black_ends_with_advice(
 ) -> None:
     import torch
 
-    from generator.painting import painter
+    from generator.painting import stable_diffusion
 
-    monkeypatch.setattr(painter, "decode", lambda _model, latents: torch.full((len(latents), 3, 64, 96), -1.0))
+    monkeypatch.setattr(stable_diffusion, "decode", lambda _model, latents: torch.full((len(latents), 3, 64, 96), -1.0))
     with pytest.raises(ModelError, match=r"painted black, 2 times; try dtype: float32"):
         generate(spec, config, tmp_path / "out", limit=1)
 

@@ -56,8 +56,8 @@ def fill_bank(
 ) -> Bank:
     """Encode samples until there are `size` of them or `seconds` have passed, 64 at least; the bank is on the device.
 
-    As boxpaint does (generator/painting/painter.py): the masked part is 0, which is grey, and the mask is brought to
-    the size of the latents by taking the nearest pixel.
+    As boxpaint does (painting/stable_diffusion.py): the masked part is 0, which is grey, and the mask is brought to the
+    size of the latents by taking the nearest pixel.
     """
     start = said_at = time.monotonic()
     parts: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []

@@ -11,8 +11,8 @@ from PIL import Image
 from generator.config import Config
 from generator.foundation.seeds import derive_seed
 from generator.foundation.storage import atomic_writer
-from generator.painting.jobs import BackgroundJob, InpaintJob
-from generator.painting.painter import Painter
+from generator.painting.painter import BackgroundJob, InpaintJob
+from generator.painting.stable_diffusion import StableDiffusionPainter
 
 SCENES = (
     "a blood smear with many red blood cells, no white blood cells",
@@ -30,7 +30,9 @@ def save_samples(folder: Path, path: Path, seed: int, device: torch.device) -> N
 
     Each row is a scene, then the same scene with each object and the repainted box outlined in black.
     """
-    painter = Painter(Config.model_validate({"device": str(device), "models": {"inpaint": {"folder": str(folder)}}}))
+    painter = StableDiffusionPainter(
+        Config.model_validate({"device": str(device), "models": {"inpaint": {"folder": str(folder)}}})
+    )
     side = painter.native_px
     size_wh = (side, side)
     prompts = [prompt for prompt in SCENES for _ in range(ROWS_PER_SCENE)]

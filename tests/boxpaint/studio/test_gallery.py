@@ -29,7 +29,7 @@ from generator.config import Config
 from generator.dataset.review import Decision, decide
 from generator.foundation.errors import BoxpaintError, DatasetError, RunMismatchError
 from generator.painting.backgrounds import paint_backgrounds
-from generator.painting.painter import Painter
+from generator.painting.stable_diffusion import StableDiffusionPainter
 from generator.plan import Plan
 from generator.spec import load_spec
 from tests.boxpaint.studio.conftest import DROPPED_OBJECT, SCENES
@@ -138,7 +138,7 @@ def test_a_scene_is_painted_as_it_was_before(
     strict = config.model_copy(update={"labels": config.labels.model_copy(update={"max_unlabelled": 0.9})})
     verifier = ToldVerifier(stray=in_turn(0.95, 0.0))  # the first attempt shows what it should not
     scene = Plan(spec=spec, config=config).scene(0)
-    (background,) = paint_backgrounds([scene], Painter(config), verifier, strict, lambda _: None)
+    (background,) = paint_backgrounds([scene], StableDiffusionPainter(strict), verifier, lambda _: None)
     path = copied.folder / "records" / "000000.json"
     record = json.loads(path.read_text())
     path.write_text(json.dumps({**record, "background": {**record["background"], "taken": background.taken}}))

@@ -23,7 +23,7 @@ from benchmarks.labelling import (
     standard_case,
 )
 from generator.labels.labelling import find_painted, largest_parts
-from generator.painting.colour import match_to_ring
+from generator.painting.stitch import match_to_ring
 
 NUM_CASES = 84
 

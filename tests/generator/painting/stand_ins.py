@@ -3,18 +3,19 @@ answers as it is told."""
 
 from __future__ import annotations
 
+import copy
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 
 from generator.config import Config
-from generator.foundation.geometry import Box
+from generator.foundation.geometry import Box, box_of_mask
 from generator.labels.verifier import Unlabelled, Verifier, View
-from generator.painting.jobs import InpaintJob, Painting
-from generator.painting.painter import Painter
+from generator.painting.painter import InpaintJob, Painting
+from generator.painting.stable_diffusion import StableDiffusionPainter
 from generator.plan import Placement, ScenePlan
 from generator.types import Sighting
 
@@ -28,6 +29,16 @@ def config_with(keys: Mapping[str, Any], **changes: object) -> Config:
         for name, change in changes.items()
     }
     return Config.load(**{**keys, **sections})
+
+
+PainterKind = TypeVar("PainterKind", bound=StableDiffusionPainter)
+
+
+def with_config(painter: PainterKind, config: Config) -> PainterKind:
+    """The same painter, its models not loaded again, for scenes of another config."""
+    other = copy.copy(painter)
+    other.config = config
+    return other
 
 
 def place(number: int, box: Box, *, is_decoy: bool = False) -> Placement:
@@ -63,7 +74,7 @@ def scene(
     )
 
 
-class DiscPainter(Painter):
+class DiscPainter(StableDiffusionPainter):
     """Paints scenes as its models do, and discs as objects: they are found, where the tiny models' noise is not."""
 
     def inpaint(self, jobs: Sequence[InpaintJob]) -> list[Painting]:
@@ -72,11 +83,12 @@ class DiscPainter(Painter):
 
 
 def _with_disc(job: InpaintJob) -> np.ndarray:
-    rows, columns = np.flatnonzero(job.mask.any(axis=1)), np.flatnonzero(job.mask.any(axis=0))
-    middle = (int(columns[0] + columns[-1]) // 2, int(rows[0] + rows[-1]) // 2)
+    box = box_of_mask(job.mask)
+    assert box is not None
+    middle = ((box.x_min + box.x_max - 1) // 2, (box.y_min + box.y_max - 1) // 2)
     red, green, blue = (int(level) for level in np.random.default_rng(job.seed).integers(0, 60, 3))
     picture = job.image.copy()
-    cv2.circle(picture, middle, min(len(rows), len(columns)) // 3, (red, green, blue + 60), -1)
+    cv2.circle(picture, middle, min(box.width, box.height) // 3, (red, green, blue + 60), -1)
     return picture
 
 

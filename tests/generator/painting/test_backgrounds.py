@@ -13,15 +13,14 @@ from generator.config import Config
 from generator.foundation.errors import ModelError
 from generator.foundation.seeds import derive_seed
 from generator.labels.verifier import Verifier
-from generator.painting import painter as painter_module
+from generator.painting import stable_diffusion
 from generator.painting.backgrounds import Background, paint_backgrounds
 from generator.painting.chunk import paint_chunk
 from generator.painting.diffusion import decode
-from generator.painting.jobs import BackgroundJob
 from generator.painting.models import DiffusionModel
-from generator.painting.painter import Painter
-from generator.painting.stopwatch import Stopwatch
-from tests.generator.painting.stand_ins import ToldVerifier, config_with, in_turn, scene
+from generator.painting.painter import BackgroundJob
+from generator.painting.stable_diffusion import StableDiffusionPainter
+from tests.generator.painting.stand_ins import ToldVerifier, config_with, in_turn, scene, with_config
 
 MAX_STRAY = 0.9
 
@@ -32,10 +31,10 @@ def config(tiny_config: dict[str, object]) -> Config:
 
 
 @pytest.fixture(scope="module")
-def painter(tiny_sd21: Path) -> Painter:
+def painter(tiny_sd21: Path) -> StableDiffusionPainter:
     # One picture in a batch: then the calls of the decoder are the attempts.
     models = {name: {"folder": str(tiny_sd21 / name)} for name in ("background", "inpaint")}
-    return Painter(Config.load(bundle="sd21", batch_size=1, painting={"steps": 2}, models=models))
+    return StableDiffusionPainter(Config.load(bundle="sd21", batch_size=1, painting={"steps": 2}, models=models))
 
 
 @pytest.fixture()
@@ -49,20 +48,20 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             pixels = decode(model, latents)
             return torch.full_like(pixels, float("nan")) if next(count) in numbers else pixels
 
-        monkeypatch.setattr(painter_module, "decode", spoilt)
+        monkeypatch.setattr(stable_diffusion, "decode", spoilt)
 
     return spoil
 
 
 def paint(
-    painter: Painter, config: Config, verifier: Verifier | None, *, scenes: int = 1
+    painter: StableDiffusionPainter, config: Config, verifier: Verifier | None, *, scenes: int = 1
 ) -> tuple[list[Background], list[int]]:
     told: list[int] = []
     plans = [scene(index) for index in range(scenes)]
-    return paint_backgrounds(plans, painter, verifier, config, told.append), told
+    return paint_backgrounds(plans, with_config(painter, config), verifier, told.append), told
 
 
-def painted_with(painter: Painter, config: Config, seed: int) -> np.ndarray:
+def painted_with(painter: StableDiffusionPainter, config: Config, seed: int) -> np.ndarray:
     job = BackgroundJob(prompt=scene().prompt, negative_prompt="", seed=seed, size_wh=config.canvas_wh)
     return painter.paint_backgrounds([job])[0].pixels
 
@@ -73,7 +72,7 @@ def strays(background: Background) -> list[float]:
     ]
 
 
-def test_without_a_verifier_a_picture_is_enough(painter: Painter, config: Config) -> None:
+def test_without_a_verifier_a_picture_is_enough(painter: StableDiffusionPainter, config: Config) -> None:
     (background,), told = paint(painter, config, None)
     assert background.taken == 0
     (attempt,) = background.attempts
@@ -81,7 +80,7 @@ def test_without_a_verifier_a_picture_is_enough(painter: Painter, config: Config
     assert told == [1]
 
 
-def test_a_clean_one_is_taken_at_once(painter: Painter, config: Config) -> None:
+def test_a_clean_one_is_taken_at_once(painter: StableDiffusionPainter, config: Config) -> None:
     verifier = ToldVerifier()
     (background,), _ = paint(painter, config, verifier)
     assert (background.taken, len(background.attempts), background.attempts[0].accepted) == (0, 1, True)
@@ -104,7 +103,7 @@ def test_a_clean_one_is_taken_at_once(painter: Painter, config: Config) -> None:
     ],
 )
 def test_one_that_shows_a_stray_comes_again_with_the_next_seed(
-    painter: Painter, config: Config, seen: list[float], taken: int
+    painter: StableDiffusionPainter, config: Config, seen: list[float], taken: int
 ) -> None:
     (background,), told = paint(painter, config, ToldVerifier(stray=in_turn(*seen)))
     assert background.taken == taken
@@ -116,21 +115,21 @@ def test_one_that_shows_a_stray_comes_again_with_the_next_seed(
     assert told == [1], "one background, however often it was painted"
 
 
-def test_a_stray_is_named_in_the_reason(painter: Painter, config: Config) -> None:
+def test_a_stray_is_named_in_the_reason(painter: StableDiffusionPainter, config: Config) -> None:
     (background,), _ = paint(painter, config, ToldVerifier(stray=in_turn(0.95, 0.0)))
     assert background.attempts[0].verdicts[-1].reason == "shows a platelet that nobody asked for (95%, above 90%)"
     assert background.attempts[1].verdicts[-1].reason == ""
 
 
 @pytest.mark.parametrize("max_attempts", [1, 2, 4])
-def test_max_attempts_is_never_exceeded(painter: Painter, config: Config, max_attempts: int) -> None:
+def test_max_attempts_is_never_exceeded(painter: StableDiffusionPainter, config: Config, max_attempts: int) -> None:
     few = config.model_copy(update={"labels": config.labels.model_copy(update={"max_attempts": max_attempts})})
     (background,), _ = paint(painter, few, ToldVerifier(stray=in_turn(1.0)))
     assert len(background.attempts) == max_attempts
     assert not any(attempt.accepted for attempt in background.attempts)
 
 
-def test_each_scene_has_attempts_of_its_own(painter: Painter, config: Config) -> None:
+def test_each_scene_has_attempts_of_its_own(painter: StableDiffusionPainter, config: Config) -> None:
     # Both, then both, then the one that is left.
     verifier = ToldVerifier(stray=in_turn(0.95, 0.99, 0.97, 0.1, 0.93))
     (one, other), told = paint(painter, config, verifier, scenes=2)
@@ -140,14 +139,14 @@ def test_each_scene_has_attempts_of_its_own(painter: Painter, config: Config) ->
     assert not np.array_equal(one.pixels, other.pixels)
 
 
-def test_company_changes_no_background(painter: Painter, config: Config) -> None:
+def test_company_changes_no_background(painter: StableDiffusionPainter, config: Config) -> None:
     alone, _ = paint(painter, config, ToldVerifier())
     among, _ = paint(painter, config, ToldVerifier(), scenes=3)
     assert np.array_equal(alone[0].pixels, among[0].pixels)
 
 
 def test_what_is_no_picture_is_shown_to_nobody_and_never_taken(
-    painter: Painter, config: Config, faulty: Callable[..., None]
+    painter: StableDiffusionPainter, config: Config, faulty: Callable[..., None]
 ) -> None:
     faulty(0)
     verifier = ToldVerifier(stray=in_turn(0.95, 0.93))
@@ -162,7 +161,7 @@ def test_what_is_no_picture_is_shown_to_nobody_and_never_taken(
 
 
 def test_one_that_shows_a_stray_is_better_than_none(
-    painter: Painter, config: Config, faulty: Callable[..., None]
+    painter: StableDiffusionPainter, config: Config, faulty: Callable[..., None]
 ) -> None:
     faulty(1, 2)
     (background,), told = paint(painter, config, ToldVerifier(stray=in_turn(1.0)))
@@ -173,16 +172,14 @@ def test_one_that_shows_a_stray_is_better_than_none(
 
 @pytest.mark.parametrize("verifier", [None, ToldVerifier()], ids=["unseen", "seen"])
 def test_a_model_that_paints_no_picture_is_one_error(
-    painter: Painter, config: Config, faulty: Callable[..., None], verifier: Verifier | None
+    painter: StableDiffusionPainter, config: Config, faulty: Callable[..., None], verifier: Verifier | None
 ) -> None:
     faulty(0, 1, 2)
     with pytest.raises(ModelError, match=r"scene 0: the model painted NaN, 3 times; try dtype: float32"):
         paint(painter, config, verifier)
 
 
-def test_the_scene_tells_which_one_was_taken(painter: Painter, config: Config) -> None:
-    (painted,) = paint_chunk(
-        [scene()], painter, config, verifier=ToldVerifier(stray=in_turn(0.99, 0.93, 0.96)), watch=Stopwatch()
-    )
+def test_the_scene_tells_which_one_was_taken(painter: StableDiffusionPainter, config: Config) -> None:
+    (painted,) = paint_chunk([scene()], with_config(painter, config), ToldVerifier(stray=in_turn(0.99, 0.93, 0.96)))
     assert painted.background_taken == 1
     assert len(painted.background_attempts) == 3

@@ -1,3 +1,5 @@
+"""The crop with context around a box, the way there and back, and what of it may be repainted."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -6,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.foundation.geometry import Box
-from generator.painting.crop import CropFrame, frame_around, resize, to_canvas, to_native
+from generator.painting.crop import CropFrame, frame_around, native_mask, resize, to_canvas, to_native
 
 POCKET = {"native_px": 256, "size_multiple": 32, "box_share": 0.4, "mask_padding": 0.12}
 
@@ -139,3 +141,49 @@ def test_there_and_back_keeps_a_smooth_picture() -> None:
     back = to_canvas(native, frame)
     assert back.shape == smooth.shape
     assert np.abs(back.astype(int) - smooth).max() <= 2
+
+
+def frame_of(region_xyxy: tuple[int, int, int, int], *, crop_px: int = 100, native_px: int = 200) -> CropFrame:
+    """Frame of a square crop, two native pixels to one of the canvas unless told."""
+    x_min, y_min, x_max, y_max = region_xyxy
+    return CropFrame(
+        crop=Box.from_xywh(0, 0, crop_px, crop_px),
+        native_wh=(native_px, native_px),
+        region=Box(x_min=x_min, y_min=y_min, x_max=x_max, y_max=y_max),
+    )
+
+
+INNER = frame_of((40, 48, 152, 160))  # 20..76 by 24..80 on the canvas
+NOTHING = np.zeros((100, 100), bool)
+
+
+def test_native_mask_is_the_region() -> None:
+    mask = native_mask(INNER, NOTHING)
+    assert (mask.shape, mask.dtype) == ((200, 200), bool)
+    assert mask.sum() == 112 * 112
+    assert mask[48:160, 40:152].all()
+
+
+def test_native_mask_leaves_out_every_cell_that_touches_an_earlier_object() -> None:
+    protected = NOTHING.copy()
+    protected[30:33, 50] = True  # native rows 60..65, columns 100..101: the cells 56..71 by 96..103
+    mask = native_mask(INNER, protected)
+    expected = native_mask(INNER, NOTHING)
+    expected[56:72, 96:104] = False
+    assert np.array_equal(mask, expected)
+
+
+@pytest.mark.parametrize(("crop_px", "native_px"), [(100, 256), (256, 256), (300, 256), (512, 256)])
+@pytest.mark.parametrize("seed", range(5))
+def test_native_mask_is_made_of_whole_cells_and_misses_no_protected_pixel(
+    crop_px: int, native_px: int, seed: int
+) -> None:
+    frame = frame_of((32, 40, 200, 240), crop_px=crop_px, native_px=native_px)
+    protected = np.random.default_rng(seed).random((crop_px, crop_px)) < 0.001
+    protected[crop_px // 3] = True  # a line one pixel thin
+    mask = native_mask(frame, protected)
+    cells = mask.reshape(native_px // 8, 8, native_px // 8, 8)
+    assert np.array_equal(cells.all(axis=(1, 3)), cells.any(axis=(1, 3)))
+    # A crop larger than the model's size shrinks on its way: thin things must not fall between the samples.
+    y, x = ((np.argwhere(protected) + 0.5) * native_px / crop_px).astype(int).T
+    assert not mask[y, x].any()

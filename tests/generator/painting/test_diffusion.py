@@ -9,9 +9,8 @@ from diffusers import UNet2DConditionModel
 
 from generator.bundles import ModelRef
 from generator.config import Config, PaintingConfig
-from generator.painting.diffusion import decode, denoise, encode, starting_noise
+from generator.painting.diffusion import Masking, decode, denoise, encode, starting_noise
 from generator.painting.models import DiffusionModel, guidance_embedding, load_model
-from generator.painting.prediction import Masking
 
 CPU = torch.device("cpu")
 

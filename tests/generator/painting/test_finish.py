@@ -1,4 +1,4 @@
-"""The last touch: the tiny models of four and of nine channels give whole pictures one past and one grain."""
+"""The last touch: one past and one noise for a whole picture, of models of four and nine channels."""
 
 from __future__ import annotations
 
@@ -13,15 +13,28 @@ import torch
 
 from generator.config import Config
 from generator.foundation.errors import ModelError
+from generator.foundation.geometry import Box
 from generator.foundation.seeds import derive_seed
-from generator.painting import painter as painter_module
-from generator.painting.diffusion import REDRAW_STEPS, decode, redraw, starting_noise
-from generator.painting.finish import add_grain, finish_pictures
-from generator.painting.jobs import Painting, RedrawJob
+from generator.labels.checks import measure_contrast
+from generator.labels.verifier import Verifier
+from generator.painting import stable_diffusion
+from generator.painting.chunk import paint_chunk
+from generator.painting.diffusion import REDRAW_STEPS, Masking, decode, redraw, starting_noise
+from generator.painting.finish import add_sensor_noise, finish_pictures
 from generator.painting.models import DiffusionModel
-from generator.painting.painter import Painter
-from generator.painting.prediction import Masking
-from tests.generator.painting.stand_ins import scene
+from generator.painting.painter import Painter, Painting, RedrawJob
+from generator.painting.stable_diffusion import StableDiffusionPainter
+from generator.plan import Placement
+from generator.types import Scene
+from tests.generator.painting.stand_ins import (
+    DiscPainter,
+    ToldVerifier,
+    config_with,
+    in_turn,
+    place,
+    scene,
+    with_config,
+)
 
 # 100 x 70 is no multiple of 16: drawn over as 112 x 80, and cut.
 SIZES = [(96, 64), (100, 70), (97, 81)]
@@ -29,23 +42,23 @@ channels = pytest.mark.parametrize("name", ["background", "inpaint"], ids=["4 ch
 
 
 @pytest.fixture(scope="module")
-def painters(tiny_sd21: Path) -> dict[str, Painter]:
+def painters(tiny_sd21: Path) -> dict[str, StableDiffusionPainter]:
     """Painters whose background model has four (v-prediction) and nine (epsilon) channels."""
 
-    def painter_of(name: str) -> Painter:
+    def painter_of(name: str) -> StableDiffusionPainter:
         models = {"background": {"folder": str(tiny_sd21 / name)}, "inpaint": {"folder": str(tiny_sd21 / "inpaint")}}
-        return Painter(Config.load(bundle="sd21", batch_size=2, models=models))
+        return StableDiffusionPainter(Config.load(bundle="sd21", batch_size=2, models=models))
 
     return {name: painter_of(name) for name in ("background", "inpaint")}
 
 
 def config_of(
-    size_wh: tuple[int, int] = (96, 64), *, history: float = 0.125, grain: float = 0.0, max_attempts: int = 3
+    size_wh: tuple[int, int] = (96, 64), *, strength: float = 0.125, noise: float = 0.0, max_attempts: int = 3
 ) -> Config:
     return Config.load(
         bundle="sd21",
         canvas={"width": size_wh[0], "height": size_wh[1]},
-        painting={"harmonize_strength": history, "sensor_noise": grain},
+        painting={"harmonize_strength": strength, "sensor_noise": noise},
         labels={"max_attempts": max_attempts},
     )
 
@@ -67,11 +80,11 @@ def spoil_decoder(monkeypatch: pytest.MonkeyPatch, is_spoilt: Callable[[int], bo
         sizes.append(len(pixels))
         return torch.full_like(pixels, float("nan")) if is_spoilt(len(sizes) - 1) else pixels
 
-    monkeypatch.setattr(painter_module, "decode", spoilt)
+    monkeypatch.setattr(stable_diffusion, "decode", spoilt)
     return sizes
 
 
-def watch_seeds(monkeypatch: pytest.MonkeyPatch, painter: Painter) -> list[list[int]]:
+def watch_seeds(monkeypatch: pytest.MonkeyPatch, painter: StableDiffusionPainter) -> list[list[int]]:
     """Return a list that grows by the seeds of each call of the painter that has jobs."""
     real, seeds = painter.redraw, list[list[int]]()
 
@@ -89,12 +102,12 @@ def watch_seeds(monkeypatch: pytest.MonkeyPatch, painter: Painter) -> list[list[
 @channels
 @pytest.mark.parametrize("size_wh", SIZES)
 def test_finished_pictures_are_pictures_of_the_same_size(
-    painters: dict[str, Painter], name: str, size_wh: tuple[int, int]
+    painters: dict[str, StableDiffusionPainter], name: str, size_wh: tuple[int, int]
 ) -> None:
     pictures = [picture(size_wh, number) for number in range(3)]
     before = [each.copy() for each in pictures]
     finished = finish_pictures(
-        pictures, [scene(number) for number in range(3)], painters[name], config_of(size_wh, grain=1.5)
+        pictures, [scene(number) for number in range(3)], with_config(painters[name], config_of(size_wh, noise=1.5))
     )
     assert [each.shape for each in finished] == [(size_wh[1], size_wh[0], 3)] * 3
     assert all(each.dtype == np.uint8 for each in finished)
@@ -105,40 +118,42 @@ def test_finished_pictures_are_pictures_of_the_same_size(
 
 @channels
 @pytest.mark.parametrize("size_wh", SIZES)
-def test_without_history_and_grain_they_are_left_bit_for_bit(
-    painters: dict[str, Painter], name: str, size_wh: tuple[int, int]
+def test_without_harmonizing_and_noise_they_are_left_bit_for_bit(
+    painters: dict[str, StableDiffusionPainter], name: str, size_wh: tuple[int, int]
 ) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (size_wh[1], size_wh[0], 3), dtype=np.uint8)
-    (finished,) = finish_pictures([noise], [scene()], painters[name], config_of(size_wh, history=0))
+    (finished,) = finish_pictures([noise], [scene()], with_config(painters[name], config_of(size_wh, strength=0)))
     assert np.array_equal(finished, noise)
 
 
-def test_no_pictures_are_finished_to_none(painters: dict[str, Painter]) -> None:
-    assert finish_pictures([], [], painters["background"], config_of(grain=1.5)) == []
+def test_no_pictures_are_finished_to_none(painters: dict[str, StableDiffusionPainter]) -> None:
+    assert finish_pictures([], [], with_config(painters["background"], config_of(noise=1.5))) == []
 
 
 @channels
-def test_the_seed_of_the_scene_decides(painters: dict[str, Painter], name: str) -> None:
+def test_the_seed_of_the_scene_decides(painters: dict[str, StableDiffusionPainter], name: str) -> None:
     def finished(seed: int, config: Config) -> np.ndarray:
-        return finish_pictures([picture()], [scene(seed=seed)], painters[name], config)[0]
+        return finish_pictures([picture()], [scene(seed=seed)], with_config(painters[name], config))[0]
 
-    both, past, grain = config_of(grain=1.5), config_of(), config_of(history=0, grain=1.5)
+    both, past, sensor = config_of(noise=1.5), config_of(), config_of(strength=0, noise=1.5)
     assert np.array_equal(finished(1, both), finished(1, both))
-    for config in (past, grain):
+    for config in (past, sensor):
         assert not np.array_equal(finished(1, config), finished(2, config))
 
 
 @channels
 @pytest.mark.parametrize("company", [1, 2, 4])
 def test_a_picture_does_not_depend_on_how_many_others_are_finished(
-    painters: dict[str, Painter], name: str, company: int
+    painters: dict[str, StableDiffusionPainter], name: str, company: int
 ) -> None:
     # With two in a batch, one has to be filled up, two fill it, five make three batches.
     pictures = [picture(number=number) for number in range(company + 1)]
     scenes = [scene(number) for number in range(company + 1)]
-    together = finish_pictures(pictures, scenes, painters[name], config_of(grain=1.5))
+    together = finish_pictures(pictures, scenes, with_config(painters[name], config_of(noise=1.5)))
     for number in (0, company):
-        (alone,) = finish_pictures(pictures[number:][:1], scenes[number:][:1], painters[name], config_of(grain=1.5))
+        (alone,) = finish_pictures(
+            pictures[number:][:1], scenes[number:][:1], with_config(painters[name], config_of(noise=1.5))
+        )
         assert np.array_equal(together[number], alone)
 
 
@@ -148,12 +163,12 @@ def test_a_picture_does_not_depend_on_how_many_others_are_finished(
 @channels
 @pytest.mark.parametrize("size_wh", SIZES)
 def test_what_is_coarse_stays_where_it_was(
-    painters: dict[str, Painter], monkeypatch: pytest.MonkeyPatch, name: str, size_wh: tuple[int, int]
+    painters: dict[str, StableDiffusionPainter], monkeypatch: pytest.MonkeyPatch, name: str, size_wh: tuple[int, int]
 ) -> None:
     # Nothing but the way to the latents and back: what is left of the sides that are added and cut off again.
-    monkeypatch.setattr(painter_module, "redraw", lambda _model, latents, *_: latents)
+    monkeypatch.setattr(stable_diffusion, "redraw", lambda _model, latents, *_: latents)
     old = picture(size_wh)
-    (new,) = finish_pictures([old], [scene()], painters[name], config_of(size_wh))
+    (new,) = finish_pictures([old], [scene()], with_config(painters[name], config_of(size_wh)))
 
     def error(dx: int, dy: int) -> float:
         moved = np.roll(new, (dy, dx), axis=(0, 1))
@@ -164,7 +179,7 @@ def test_what_is_coarse_stays_where_it_was(
 
 
 @channels
-def test_a_higher_level_leaves_less_of_a_picture(painters: dict[str, Painter], name: str) -> None:
+def test_a_higher_level_leaves_less_of_a_picture(painters: dict[str, StableDiffusionPainter], name: str) -> None:
     model = painters[name].background_model
     latents, noise, words, masking = inputs(model)
     change = [
@@ -186,7 +201,7 @@ def inputs(model: DiffusionModel) -> tuple[torch.Tensor, torch.Tensor, torch.Ten
 @channels
 @pytest.mark.parametrize("level", [0.02, 0.05, 0.125])
 def test_a_model_that_knows_the_noise_gives_the_picture_back(
-    painters: dict[str, Painter], monkeypatch: pytest.MonkeyPatch, name: str, level: float
+    painters: dict[str, StableDiffusionPainter], monkeypatch: pytest.MonkeyPatch, name: str, level: float
 ) -> None:
     """Of x = a z + s n it is to say n (epsilon), or a n - s z (v): with either the solver is led straight to z."""
     model = painters[name].background_model
@@ -211,7 +226,7 @@ def test_a_model_that_knows_the_noise_gives_the_picture_back(
 
 
 def test_a_unet_of_nine_channels_is_told_to_paint_all(
-    painters: dict[str, Painter], monkeypatch: pytest.MonkeyPatch
+    painters: dict[str, StableDiffusionPainter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = painters["inpaint"].background_model
     masks: list[torch.Tensor] = []
@@ -222,14 +237,16 @@ def test_a_unet_of_nine_channels_is_told_to_paint_all(
         return real(x, *rest, **more)
 
     monkeypatch.setattr(model.unet, "forward", watched)
-    finish_pictures([picture()], [scene()], painters["inpaint"], config_of())
+    finish_pictures([picture()], [scene()], with_config(painters["inpaint"], config_of()))
     # Two rows: the batch is filled up with copies.
     assert [tuple(mask.shape) for mask in masks] == [(2, 8, 12)] * REDRAW_STEPS
     assert all(bool((mask == 1).all()) for mask in masks)
 
 
 @channels
-def test_a_redrawn_picture_does_not_depend_on_its_place_among_sizes(painters: dict[str, Painter], name: str) -> None:
+def test_a_redrawn_picture_does_not_depend_on_its_place_among_sizes(
+    painters: dict[str, StableDiffusionPainter], name: str
+) -> None:
     def job(size_wh: tuple[int, int], seed: int) -> RedrawJob:
         return RedrawJob(
             prompt="a blood smear",
@@ -250,24 +267,24 @@ def test_a_redrawn_picture_does_not_depend_on_its_place_among_sizes(painters: di
 @channels
 @pytest.mark.parametrize("max_attempts", [1, 3])
 def test_a_model_that_makes_no_picture_is_one_error_after_all_attempts(
-    painters: dict[str, Painter], monkeypatch: pytest.MonkeyPatch, name: str, max_attempts: int
+    painters: dict[str, StableDiffusionPainter], monkeypatch: pytest.MonkeyPatch, name: str, max_attempts: int
 ) -> None:
     calls = spoil_decoder(monkeypatch, lambda _: True)
     words = rf"scene 7: the model painted NaN, {max_attempts} times, .*dtype: float32.*painting\.harmonize_strength: 0"
     with pytest.raises(ModelError, match=words):
-        finish_pictures([picture()], [scene(7)], painters[name], config_of(max_attempts=max_attempts))
+        finish_pictures([picture()], [scene(7)], with_config(painters[name], config_of(max_attempts=max_attempts)))
     assert calls == [1] * max_attempts
 
 
 def test_a_picture_that_went_wrong_comes_again_alone_with_the_next_seed(
-    painters: dict[str, Painter], monkeypatch: pytest.MonkeyPatch
+    painters: dict[str, StableDiffusionPainter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     painter, config = painters["background"], config_of()
     pictures, scenes = [picture(number=number) for number in range(3)], [scene(number) for number in range(3)]
-    sound = finish_pictures(pictures, scenes, painter, config)
+    sound = finish_pictures(pictures, scenes, with_config(painter, config))
     seeds = watch_seeds(monkeypatch, painter)
     calls = spoil_decoder(monkeypatch, lambda call: call == 1)  # the second batch of the first attempt: the third one
-    finished = finish_pictures(pictures, scenes, painter, config)
+    finished = finish_pictures(pictures, scenes, with_config(painter, config))
     assert calls == [2, 1, 1]
     assert [np.array_equal(one, other) for one, other in zip(finished, sound, strict=True)] == [True, True, False]
     assert finished[2].std() > 5
@@ -276,48 +293,119 @@ def test_a_picture_that_went_wrong_comes_again_alone_with_the_next_seed(
 
 
 def test_the_past_shares_no_seed_with_what_was_painted_before(
-    painters: dict[str, Painter], monkeypatch: pytest.MonkeyPatch
+    painters: dict[str, StableDiffusionPainter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     painter = painters["background"]
     seeds = watch_seeds(monkeypatch, painter)
-    finish_pictures([picture()], [scene(seed=5)], painter, config_of())
+    finish_pictures([picture()], [scene(seed=5)], with_config(painter, config_of()))
     # The same noise as that of a background would be the one that it was painted from.
     assert [len(each) for each in seeds] == [1]
     assert seeds[0][0] not in {derive_seed(5, number) for number in range(100)}
 
 
-# One grain.
+# One sensor.
 
 
 @pytest.mark.parametrize("deviation", [1.5, 4.0, 10.0])
 @pytest.mark.parametrize("seed", [0, 1, 2**62])
-def test_the_grain_has_the_standard_deviation_asked_for(deviation: float, seed: int) -> None:
+def test_the_noise_has_the_standard_deviation_asked_for(deviation: float, seed: int) -> None:
     flat = np.full((200, 300, 3), 128, np.uint8)
-    grain = add_grain(flat, deviation, seed).astype(float) - 128
+    noise = add_sensor_noise(flat, deviation, seed).astype(float) - 128
     for channel in range(3):
-        assert grain[..., channel].std() == pytest.approx(deviation, rel=0.05)
-        assert abs(grain[..., channel].mean()) < 0.1
+        assert noise[..., channel].std() == pytest.approx(deviation, rel=0.05)
+        assert abs(noise[..., channel].mean()) < 0.1
     # Each pixel and each channel has its own.
-    assert abs(np.corrcoef(grain[..., 0].ravel(), grain[..., 1].ravel())[0, 1]) < 0.02
-    assert abs(np.corrcoef(grain[:, 1:].ravel(), grain[:, :-1].ravel())[0, 1]) < 0.02
+    assert abs(np.corrcoef(noise[..., 0].ravel(), noise[..., 1].ravel())[0, 1]) < 0.02
+    assert abs(np.corrcoef(noise[:, 1:].ravel(), noise[:, :-1].ravel())[0, 1]) < 0.02
 
 
-def test_the_grain_follows_the_seed() -> None:
+def test_the_noise_follows_the_seed() -> None:
     flat = np.full((64, 96, 3), 128, np.uint8)
-    one, same, other = (add_grain(flat, 4.0, seed) for seed in (1, 1, 2))
+    one, same, other = (add_sensor_noise(flat, 4.0, seed) for seed in (1, 1, 2))
     assert np.array_equal(one, same)
     assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 0.03
 
 
-def test_the_grain_of_a_bright_or_dark_picture_does_not_wrap_round() -> None:
+def test_the_noise_of_a_bright_or_dark_picture_does_not_wrap_round() -> None:
     ends = np.zeros((50, 50, 3), np.uint8)
     ends[:25] = 255
-    grained = add_grain(ends, 5.0, 1)
-    assert grained[:25].min() > 200
-    assert grained[25:].max() < 50
+    noisy = add_sensor_noise(ends, 5.0, 1)
+    assert noisy[:25].min() > 200
+    assert noisy[25:].max() < 50
 
 
-def test_the_grain_is_added_to_the_redrawn_picture(painters: dict[str, Painter]) -> None:
-    (redrawn,) = finish_pictures([picture()], [scene()], painters["background"], config_of())
-    (both,) = finish_pictures([picture()], [scene()], painters["background"], config_of(grain=3.0))
-    assert np.array_equal(both, add_grain(redrawn, 3.0, scene().seed))
+def test_the_noise_is_added_to_the_redrawn_picture(painters: dict[str, StableDiffusionPainter]) -> None:
+    (redrawn,) = finish_pictures([picture()], [scene()], with_config(painters["background"], config_of()))
+    (both,) = finish_pictures([picture()], [scene()], with_config(painters["background"], config_of(noise=3.0)))
+    assert np.array_equal(both, add_sensor_noise(redrawn, 3.0, scene().seed))
+
+
+MIDDLE = Box.from_xywh(34, 18, 28, 28)
+
+
+def paint(verifier: Verifier, placements: Sequence[Placement], painter: Painter) -> Scene:
+    (painted,) = paint_chunk([scene(placements=placements)], painter, verifier)
+    return painted
+
+
+class CountingPainter(DiscPainter):
+    """Says how many pictures were drawn over."""
+
+    redrawn = 0
+
+    def redraw(self, jobs: Sequence[RedrawJob], strength: float) -> list[Painting]:
+        """Count, and draw."""
+        self.redrawn += len(jobs)
+        return super().redraw(jobs, strength)
+
+
+@pytest.mark.parametrize(("margins", "redrawn"), [((0.5,), 1), ((0.2, 0.5), 2)])
+def test_attempts_are_looked_at_as_the_last_pass_leaves_them(
+    tiny_config: dict[str, object], margins: tuple[float, ...], redrawn: int
+) -> None:
+    config = config_with(
+        tiny_config,
+        painting={"harmonize_strength": 0.2, "sensor_noise": 2.0},
+        labels={"max_edge_contact": 1.0, "min_margin": 0.3},
+    )
+    verifier = ToldVerifier(margin=in_turn(*margins))
+    painter = CountingPainter(config)
+    painted = paint(verifier, [place(0, MIDDLE)], painter)
+    (item,) = painted.objects
+    assert [attempt.accepted for attempt in item.attempts] == [margin >= 0.3 for margin in margins]
+    # What the last attempt was accepted by is the finished picture, to the bit: it is not drawn a second time.
+    assert np.array_equal(verifier.views[-2].picture, painted.image[item.crop.slices])
+    assert painter.redrawn == redrawn
+
+
+def test_contrast_is_that_of_the_finished_picture(tiny_config: dict[str, object]) -> None:
+    config = config_with(
+        tiny_config, painting={"harmonize_strength": 0.5, "sensor_noise": 0}, labels={"max_edge_contact": 1.0}
+    )
+    verifier = ToldVerifier()
+    item = paint(verifier, [place(0, MIDDLE)], DiscPainter(config)).objects[0]
+    (contrast,) = [each for each in item.attempts[0].verdicts if each.check == "contrast"]
+    assert item.label is not None
+    mask = np.zeros((item.crop.height, item.crop.width), bool)
+    mask[item.label.painted_box.shifted(-item.crop.x_min, -item.crop.y_min).slices] = item.label.mask
+    assert contrast.score == pytest.approx(measure_contrast(verifier.views[0].picture, mask), abs=1e-4)
+    too_much = config.model_copy(update={"labels": config.labels.model_copy(update={"min_contrast": 100.0})})
+    assert (
+        paint(ToldVerifier(), [place(0, MIDDLE)], DiscPainter(too_much))
+        .objects[0]
+        .dropped.startswith("hardly stands out")
+    )
+
+
+def test_a_picture_that_is_not_as_it_was_seen_last_is_finished_anew(tiny_config: dict[str, object]) -> None:
+    config = config_with(
+        tiny_config,
+        painting={"harmonize_strength": 0.2, "sensor_noise": 2.0},
+        labels={"max_edge_contact": 1.0, "min_margin": 0.3, "max_attempts": 1},
+    )
+    bare, dropped = (
+        paint(ToldVerifier(margin=in_turn(0.2)), placements, DiscPainter(config))
+        for placements in ([], [place(0, MIDDLE)])
+    )
+    assert dropped.objects[0].label is None
+    assert np.array_equal(bare.image, dropped.image)

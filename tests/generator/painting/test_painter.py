@@ -8,14 +8,14 @@ from diffusers import AutoencoderTiny
 
 from generator.config import Config
 from generator.foundation.errors import ModelError
-from generator.painting import painter as painter_module
-from generator.painting.jobs import BackgroundJob, InpaintJob
-from generator.painting.painter import Painter
+from generator.painting import stable_diffusion
+from generator.painting.painter import BackgroundJob, InpaintJob
+from generator.painting.stable_diffusion import StableDiffusionPainter
 
 
 @pytest.fixture()
-def tiny(tiny_config: dict[str, object]) -> Painter:
-    return Painter(Config.load(**tiny_config))
+def tiny(tiny_config: dict[str, object]) -> StableDiffusionPainter:
+    return StableDiffusionPainter(Config.load(**tiny_config))
 
 
 def background(seed: int, prompt: str = "a blood smear", size_wh: tuple[int, int] = (96, 64)) -> BackgroundJob:
@@ -29,7 +29,7 @@ def inpaint(seed: int, size: int = 64) -> InpaintJob:
     return InpaintJob(prompt="a cell", negative_prompt="", seed=seed, size_wh=(size, size), image=image, mask=mask)
 
 
-def test_backgrounds_have_the_size_asked_for_even_when_the_model_cannot_paint_it(tiny: Painter) -> None:
+def test_backgrounds_have_the_size_asked_for_even_when_the_model_cannot_paint_it(tiny: StableDiffusionPainter) -> None:
     # 100 x 70 is no multiple of 16: painted as 112 x 80 and cut.
     (painting,) = tiny.paint_backgrounds([background(1, size_wh=(100, 70))])
     assert painting.pixels.shape == (70, 100, 3)
@@ -37,7 +37,7 @@ def test_backgrounds_have_the_size_asked_for_even_when_the_model_cannot_paint_it
     assert painting.fault == ""
 
 
-def test_a_picture_does_not_depend_on_how_many_others_are_asked_for(tiny: Painter) -> None:
+def test_a_picture_does_not_depend_on_how_many_others_are_asked_for(tiny: StableDiffusionPainter) -> None:
     alone = tiny.paint_backgrounds([background(1)])[0].pixels
     among = tiny.paint_backgrounds([background(1), background(2), background(3)])
     assert np.array_equal(alone, among[0].pixels)
@@ -46,19 +46,19 @@ def test_a_picture_does_not_depend_on_how_many_others_are_asked_for(tiny: Painte
     assert np.array_equal(last, tiny.inpaint([inpaint(4)])[0].pixels)
 
 
-def test_jobs_of_several_sizes_keep_their_order(tiny: Painter) -> None:
+def test_jobs_of_several_sizes_keep_their_order(tiny: StableDiffusionPainter) -> None:
     sizes = [64, 80, 64, 80, 64]
     paintings = tiny.inpaint([inpaint(number, size) for number, size in enumerate(sizes)])
     assert [painting.pixels.shape[0] for painting in paintings] == sizes
 
 
-def test_prompt_and_seed_decide_the_picture(tiny: Painter) -> None:
+def test_prompt_and_seed_decide_the_picture(tiny: StableDiffusionPainter) -> None:
     one, other = tiny.paint_backgrounds([background(1, "a blood smear"), background(1, "a platelet")])
     assert not np.array_equal(one.pixels, other.pixels)
 
 
 def test_a_bundle_without_a_text_to_image_model_paints_backgrounds_by_inpainting() -> None:
-    pocket = Painter(Config(painting={"steps": 2}))
+    pocket = StableDiffusionPainter(Config(painting={"steps": 2}))
     assert pocket.background_model is pocket.inpaint_model
     (painting,) = pocket.paint_backgrounds([background(1)])
     assert painting.fault == ""
@@ -69,44 +69,48 @@ def test_out_of_memory_halves_the_batch_goes_on_and_says_so(
     tiny_config: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    whole = Painter(Config.load(**{**tiny_config, "batch_size": 4}), on_warning=said.append)
-    real = painter_module.denoise
+    whole = StableDiffusionPainter(Config.load(**{**tiny_config, "batch_size": 4}), on_warning=said.append)
+    real = stable_diffusion.denoise
 
     def scarce(model, noise, *rest):
         if len(noise) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return real(model, noise, *rest)
 
-    monkeypatch.setattr(painter_module, "denoise", scarce)
+    monkeypatch.setattr(stable_diffusion, "denoise", scarce)
     paintings = whole.paint_backgrounds([background(number) for number in range(5)])
     assert len(paintings) == 5
     assert whole.batch_size == 1
     assert [text for text in said if "out of memory" in text and "2" in text]
 
 
-def test_too_little_memory_for_one_picture_is_one_message(tiny: Painter, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_for_one_picture_is_one_message(
+    tiny: StableDiffusionPainter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def scarce(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(painter_module, "denoise", scarce)
+    monkeypatch.setattr(stable_diffusion, "denoise", scarce)
     with pytest.raises(ModelError, match="not enough memory on cpu for one picture of 96 x 64 px"):
         tiny.paint_backgrounds([background(1)])
 
 
 def test_a_prompt_that_is_too_long_is_said_once(tiny_config: dict[str, object]) -> None:
     said: list[str] = []
-    painter = Painter(Config.load(**tiny_config), on_warning=said.append)
+    painter = StableDiffusionPainter(Config.load(**tiny_config), on_warning=said.append)
     long = " ".join(["a white blood cell"] * 20)
     painter.paint_backgrounds([background(1, long), background(2, long), background(3)])
     assert len(said) == 1
     assert "too long" in said[0]
 
 
-def test_other_errors_are_not_taken_for_a_lack_of_memory(tiny: Painter, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_errors_are_not_taken_for_a_lack_of_memory(
+    tiny: StableDiffusionPainter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("shapes do not match")
 
-    monkeypatch.setattr(painter_module, "denoise", broken)
+    monkeypatch.setattr(stable_diffusion, "denoise", broken)
     with pytest.raises(RuntimeError, match="shapes"):
         tiny.paint_backgrounds([background(1)])
 
@@ -115,9 +119,11 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(tiny: Painter, monkeypa
     ("value", "word"), [(float("nan"), "NaN"), (float("inf"), "NaN"), (-1.0, "black"), (0.0, "flat")]
 )
 def test_nan_black_and_flat_pictures_are_faults(
-    tiny: Painter, monkeypatch: pytest.MonkeyPatch, value: float, word: str
+    tiny: StableDiffusionPainter, monkeypatch: pytest.MonkeyPatch, value: float, word: str
 ) -> None:
-    monkeypatch.setattr(painter_module, "decode", lambda _model, latents: torch.full((len(latents), 3, 64, 96), value))
+    monkeypatch.setattr(
+        stable_diffusion, "decode", lambda _model, latents: torch.full((len(latents), 3, 64, 96), value)
+    )
     (painting,) = tiny.paint_backgrounds([background(1)])
     assert word in painting.fault
 
@@ -126,7 +132,7 @@ def test_a_four_channel_model_can_inpaint(tiny_config: dict[str, object]) -> Non
     models = tiny_config["models"]
     assert isinstance(models, dict)
     both = {"background": models["background"], "inpaint": models["background"]}
-    painter = Painter(Config.load(**{**tiny_config, "models": both}))
+    painter = StableDiffusionPainter(Config.load(**{**tiny_config, "models": both}))
     assert painter.inpaint_model.in_channels == 4
     (painting,) = painter.inpaint([inpaint(3)])
     assert painting.pixels.shape == (64, 64, 3)
@@ -139,10 +145,10 @@ def test_each_model_is_sampled_as_it_wants_to_be(
     models = tiny_config["models"]
     assert isinstance(models, dict)
     turbo = {**models["background"], "sampler": "consistency", "steps": 1, "guidance_scale": 1.0}
-    painter = Painter(Config.load(**{**tiny_config, "models": {**models, "background": turbo}}))
+    painter = StableDiffusionPainter(Config.load(**{**tiny_config, "models": {**models, "background": turbo}}))
     seen = []
-    real = painter_module.denoise
-    monkeypatch.setattr(painter_module, "denoise", lambda *given: seen.append(given[5]) or real(*given))
+    real = stable_diffusion.denoise
+    monkeypatch.setattr(stable_diffusion, "denoise", lambda *given: seen.append(given[5]) or real(*given))
     painter.paint_backgrounds([background(1), background(2)])
     painter.inpaint([inpaint(1)])
     assert [(each.sampler, each.steps, each.guidance_scale) for each in seen] == [
@@ -153,7 +159,7 @@ def test_each_model_is_sampled_as_it_wants_to_be(
 
 def test_pictures_of_few_steps_do_not_depend_on_their_company(tiny_config: dict[str, object]) -> None:
     keys = {**tiny_config, "painting": {"steps": 3, "sampler": "consistency"}}
-    painter = Painter(Config.load(**keys))
+    painter = StableDiffusionPainter(Config.load(**keys))
     alone = painter.paint_backgrounds([background(2)])[0].pixels
     assert np.array_equal(alone, painter.paint_backgrounds([background(1), background(2)])[1].pixels)
 
@@ -164,7 +170,9 @@ def test_a_tiny_vae_takes_the_place_of_both(tiny_config: dict[str, object], tmp_
     torch.manual_seed(0)
     widths = {"encoder_block_out_channels": (8,) * 4, "decoder_block_out_channels": (8,) * 4}
     AutoencoderTiny(**widths).save_pretrained(tmp_path / "taesd")
-    painter = Painter(Config.load(**{**tiny_config, "models": {**models, "vae": {"folder": str(tmp_path / "taesd")}}}))
+    painter = StableDiffusionPainter(
+        Config.load(**{**tiny_config, "models": {**models, "vae": {"folder": str(tmp_path / "taesd")}}})
+    )
     assert painter.background_model.vae.config.encoder_block_out_channels == [8] * 4
     assert painter.paint_backgrounds([background(1)])[0].pixels.shape == (64, 96, 3)
     assert painter.inpaint([inpaint(1)])[0].pixels.shape == (64, 64, 3)
@@ -176,7 +184,9 @@ def test_a_tiny_vae_of_other_latents_is_one_message(tiny_config: dict[str, objec
     widths = {"encoder_block_out_channels": (8,) * 4, "decoder_block_out_channels": (8,) * 4}
     AutoencoderTiny(latent_channels=16, **widths).save_pretrained(tmp_path / "taef1")
     with pytest.raises(ModelError, match=r"models\.vae: .*taef1' is not for latents of the kind that inpaint paints"):
-        Painter(Config.load(**{**tiny_config, "models": {**models, "vae": {"folder": str(tmp_path / "taef1")}}}))
+        StableDiffusionPainter(
+            Config.load(**{**tiny_config, "models": {**models, "vae": {"folder": str(tmp_path / "taef1")}}})
+        )
 
 
 def test_a_batch_that_was_measured_is_noted(tiny_config: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,13 +197,13 @@ def test_a_batch_that_was_measured_is_noted(tiny_config: dict[str, object], monk
         do()
         return 1000 * len(tried)
 
-    real = painter_module.denoise
-    monkeypatch.setattr(painter_module, "choose_batch_size", lambda *_: None)
-    monkeypatch.setattr(painter_module, "free_bytes", lambda *_: 10_000)
-    monkeypatch.setattr(painter_module, "measured_peak", peak)
-    monkeypatch.setattr(painter_module, "denoise", lambda *given: tried.append(len(given[1])) or real(*given))
+    real = stable_diffusion.denoise
+    monkeypatch.setattr(stable_diffusion, "choose_batch_size", lambda *_: None)
+    monkeypatch.setattr(stable_diffusion, "free_bytes", lambda *_: 10_000)
+    monkeypatch.setattr(stable_diffusion, "measured_peak", peak)
+    monkeypatch.setattr(stable_diffusion, "denoise", lambda *given: tried.append(len(given[1])) or real(*given))
     notes: list[str] = []
-    painter = Painter(Config.load(**tiny_config), on_note=notes.append)
+    painter = StableDiffusionPainter(Config.load(**tiny_config), on_note=notes.append)
     # Two models in turn, one picture and then two; 2,000 bytes, then 4,000: four fit.
     assert tried == [1, 1, 2, 2]
     assert painter.batch_size == 4

@@ -17,7 +17,7 @@ from generator.dataset.record import SceneRecord
 from generator.foundation.geometry import Box
 from generator.plan import Placement, Plan, ScenePlan, Unplaced
 from generator.report import box_plots, write_report
-from generator.report.statistics import Collector, Statistics
+from generator.report.statistics import Statistics
 from generator.spec import BackgroundSpec, ClassSpec, Spec
 from generator.types import Attempt, PaintedObject, Scene, Verdict, label_from_mask
 
@@ -102,10 +102,10 @@ def pages(run: RunFolder) -> tuple[str, str]:
 
 
 def collect(records: Iterable[SceneRecord], categories: list[str]) -> Statistics:
-    collector = Collector(categories)
+    statistics = Statistics(categories)
     for record in records:
-        collector.add(record)
-    return collector.statistics()
+        statistics.add(record)
+    return statistics
 
 
 def card_rows(readme: str) -> list[list[str]]:
