@@ -25,15 +25,15 @@ def no_more(_step: int) -> torch.Tensor:
 
 
 def test_noise_belongs_to_the_seed_not_to_the_row(pocket) -> None:
-    together = starting_noise([5, 6], (4, 8, 8), pocket)
-    assert torch.equal(together[1:], starting_noise([6], (4, 8, 8), pocket))
+    together = starting_noise([5, 6], (64, 64), pocket)
+    assert torch.equal(together[1:], starting_noise([6], (64, 64), pocket))
 
 
 def test_guidance_is_paid_for_only_inside_its_interval(pocket, monkeypatch: pytest.MonkeyPatch) -> None:
     rows: list[int] = []
     real = pocket.unet.forward
     monkeypatch.setattr(pocket.unet, "forward", lambda x, *a, **k: rows.append(len(x)) or real(x, *a, **k))
-    noise = starting_noise([1], (4, 8, 8), pocket)
+    noise = starting_noise([1], (64, 64), pocket)
     words = pocket.embed_prompt("a platelet")
     masked = torch.zeros(1, 4, 8, 8)
 
@@ -64,7 +64,7 @@ def test_a_four_channel_model_keeps_what_is_not_masked(tiny_sd21: Path) -> None:
     words = model.embed_prompt("a platelet")
     painted = denoise(
         model,
-        starting_noise([3], (4, 8, 8), model),
+        starting_noise([3], (64, 64), model),
         words,
         words,
         Masking(mask=mask, latents=kept),
@@ -92,7 +92,7 @@ def test_the_loop_agrees_with_the_pipeline_of_diffusers(tiny_sd21: Path) -> None
     )
     pipeline.set_progress_bar_config(disable=True)
     pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
-    noise = starting_noise([7], (4, 8, 8), model)
+    noise = starting_noise([7], (64, 64), model)
     expected = pipeline(
         "a blood smear",
         negative_prompt="a platelet",
@@ -134,7 +134,7 @@ def test_few_steps_of_a_model_that_knows_the_picture_end_at_it(
     picture = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(5))
     teller = Teller(model, picture, prediction_type)
     known = replace(model, unet=teller)
-    noise = starting_noise([1, 2], (4, 8, 8), model)
+    noise = starting_noise([1, 2], (64, 64), model)
     words = model.embed_prompt("a platelet").expand(2, -1, -1)
     drawn: list[int] = []
     settings = PaintingConfig(sampler="consistency", steps=4, guidance_scale=1.0)
@@ -149,7 +149,7 @@ def test_few_steps_keep_what_is_not_masked(tiny_sd21: Path) -> None:
     model = load_model("inpaint", ref, device=CPU, dtype=torch.float32, offline=True)
     kept, mask = torch.randn(1, 4, 8, 8), torch.zeros(1, 1, 8, 8)
     mask[..., 2:6, 2:6] = 1
-    words, noise = model.embed_prompt("a platelet"), starting_noise([3], (4, 8, 8), model)
+    words, noise = model.embed_prompt("a platelet"), starting_noise([3], (64, 64), model)
     settings = PaintingConfig(sampler="consistency", steps=2)
     painted = denoise(model, noise, words, words, Masking(mask=mask, latents=kept), settings, lambda _: noise)
     outside = (mask < 0.5).expand_as(kept)
@@ -186,7 +186,7 @@ def test_a_model_that_knows_guidance_is_told_it_and_asked_once(
         return real(x, *rest, timestep_cond=timestep_cond, **more)
 
     monkeypatch.setattr(unet, "forward", forward)
-    words, noise = model.embed_prompt("a platelet"), starting_noise([1, 2], (4, 8, 8), model)
+    words, noise = model.embed_prompt("a platelet"), starting_noise([1, 2], (64, 64), model)
     settings = PaintingConfig(sampler="consistency", steps=2, guidance_scale=8.0, guidance_interval=(0.0, 1.0))
     both = words.expand(2, -1, -1)
     denoise(model, noise, both, both, None, settings, lambda _: noise)

@@ -195,7 +195,7 @@ def inputs(model: DiffusionModel) -> tuple[torch.Tensor, torch.Tensor, torch.Ten
     latents = torch.randn(2, 4, 8, 12, generator=torch.Generator().manual_seed(1))
     masking = Masking(mask=torch.ones(2, 1, 8, 12), latents=torch.zeros_like(latents))
     words = model.embed_prompt("a blood smear").expand(2, -1, -1)
-    return latents, starting_noise([1, 2], (4, 8, 12), model), words, masking if model.in_channels == 9 else None
+    return latents, starting_noise([1, 2], (96, 64), model), words, masking if model.in_channels == 9 else None
 
 
 @channels
