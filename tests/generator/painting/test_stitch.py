@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from generator.config import PaintingConfig
 from generator.foundation.geometry import Box
 from generator.painting.blenders import BLENDERS
 from generator.painting.crop import CropFrame, frame_around, to_native
+from generator.painting.painter import Painting
 from generator.painting.stitch import (
     CORNER_ROUNDING,
     MIN_SOFTNESS_PX,
@@ -54,29 +57,38 @@ def repaint(before: np.ndarray, frame: CropFrame, box: Box, *, seed: int = 0, ti
     return np.clip(to_native(drawn, frame) + noise, 0, 255).astype(np.uint8)
 
 
-def stitch_object(
+def stitch_pixels(
+    before: np.ndarray,
+    pixels: np.ndarray,
+    frame: CropFrame,
     box: Box,
     blender: str,
     *,
+    fault: str = "",
     protected: np.ndarray | None = None,
-    painting: PaintingConfig | None = None,
     seed: int = 0,
-) -> tuple[np.ndarray, Stitched, CropFrame]:
-    """Paint an object into the box of a canvas; `protected` (HW bool) covers the whole canvas."""
-    painting = painting or PaintingConfig()
-    frame = framed(box, mask_padding=painting.mask_padding)
-    before = canvas()[frame.crop.slices]
-    stitched = stitch(
+    **settings: Any,
+) -> Stitched:
+    return stitch(
         before,
-        repaint(before, frame, box, seed=seed),
+        Painting(pixels=pixels, fault=fault),
         frame,
         placed(box, blender),
-        protected=np.zeros(before.shape[:2], bool) if protected is None else protected[frame.crop.slices],
-        fault="",
+        protected=np.zeros(before.shape[:2], bool) if protected is None else protected,
         rng=np.random.default_rng(seed),
-        painting=painting,
+        settings=PaintingConfig(**settings),
     )
-    return before, stitched, frame
+
+
+def stitch_object(
+    box: Box, blender: str, *, protected: np.ndarray | None = None, seed: int = 0, **settings: Any
+) -> tuple[np.ndarray, Stitched, CropFrame]:
+    """Paint an object into the box of a canvas; `protected` (HW bool) covers the whole canvas."""
+    frame = framed(box, mask_padding=settings.get("mask_padding", 0.12))
+    before = canvas()[frame.crop.slices]
+    kept = None if protected is None else protected[frame.crop.slices]
+    pixels = repaint(before, frame, box, seed=seed)
+    return before, stitch_pixels(before, pixels, frame, box, blender, protected=kept, seed=seed, **settings), frame
 
 
 BOXES = {
@@ -94,7 +106,7 @@ every_box = pytest.mark.parametrize("box", BOXES.values(), ids=BOXES.keys())
 @every_box
 @pytest.mark.parametrize("match_colour", [True, False])
 def test_outside_the_repainted_region_every_pixel_stays(blender: str, box: Box, match_colour: bool) -> None:
-    before, stitched, frame = stitch_object(box, blender, painting=PaintingConfig(match_colour=match_colour))
+    before, stitched, frame = stitch_object(box, blender, match_colour=match_colour)
     left, top, right, bottom = frame.region_edges()
     x, y = np.arange(frame.crop.width), np.arange(frame.crop.height)
     region = ((y + 1 > top) & (y < bottom))[:, None] & ((x + 1 > left) & (x < right))[None, :]
@@ -135,7 +147,7 @@ def test_nothing_is_touched_when_everything_is_protected(blender: str) -> None:
 def test_the_smallest_box_without_a_border_can_be_stitched(blender: str) -> None:
     # 4 px is the least that classes.csv allows; half the weight or more is left in a strip of 2 px or so.
     for x in range(90, 98):
-        stitch_object(Box.from_xywh(x, 80, 4, 40), blender, painting=PaintingConfig(mask_padding=0.0), seed=x)
+        stitch_object(Box.from_xywh(x, 80, 4, 40), blender, mask_padding=0.0, seed=x)
 
 
 @every_blender
@@ -159,16 +171,7 @@ def test_the_decoders_tint_does_not_show(blender: str) -> None:
     before = canvas()[frame.crop.slices]
     # Nothing but a tint: all of it should go.
     tinted = np.clip(to_native(before, frame).astype(int) + np.array([12, -8, 6]), 0, 255).astype(np.uint8)
-    stitched = stitch(
-        before,
-        tinted,
-        frame,
-        placed(box, blender),
-        protected=np.zeros(before.shape[:2], bool),
-        fault="",
-        rng=np.random.default_rng(0),
-        painting=PaintingConfig(),
-    )
+    stitched = stitch_pixels(before, tinted, frame, box, blender)
     assert np.abs(stitched.pixels.astype(float) - before).mean(axis=(0, 1)).max() < 1.5
     assert not stitched.evidence.mask.any()
 
@@ -188,16 +191,7 @@ def test_the_painters_fault_reaches_the_evidence() -> None:
     frame = framed(box)
     before = canvas()[frame.crop.slices]
     black = np.zeros((*frame.native_wh[::-1], 3), np.uint8)
-    stitched = stitch(
-        before,
-        black,
-        frame,
-        placed(box, "feather"),
-        protected=np.zeros(before.shape[:2], bool),
-        fault="the picture is black",
-        rng=np.random.default_rng(0),
-        painting=PaintingConfig(),
-    )
+    stitched = stitch_pixels(before, black, frame, box, "feather", fault="the picture is black")
     assert stitched.evidence.fault == "the picture is black"
 
 
@@ -225,16 +219,7 @@ def test_no_seam_where_the_picture_goes_on_beyond_the_crop(blender: str) -> None
     frame = framed(box)
     before = canvas()[frame.crop.slices]
     magenta = np.full((*frame.native_wh[::-1], 3), (255, 0, 255), np.uint8)
-    stitched = stitch(
-        before,
-        magenta,
-        frame,
-        placed(box, blender),
-        protected=np.zeros(before.shape[:2], bool),
-        fault="",
-        rng=np.random.default_rng(0),
-        painting=PaintingConfig(match_colour=False),
-    )
+    stitched = stitch_pixels(before, magenta, frame, box, blender, match_colour=False)
     change = np.abs(stitched.pixels.astype(int) - before).max(axis=2)
     # Beside these columns lies what was never in the crop: they may show the start of the slope, no more.
     inner = [column for column, x in ((0, frame.crop.x_min), (-1, frame.crop.x_max)) if 0 < x < CANVAS_WH[0]]
