@@ -10,16 +10,15 @@ goes on.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
-from boxpaint.experiment_progress import ExperimentProgress
+from benchmarks import ROOT, Results, make_parser
+from boxpaint.cli.experiment_progress import ExperimentProgress
 from detection.calibration.boxes import BoxMode
 from detection.experiment.config import ExperimentConfig, RealImages
 from detection.experiment.results import Cell
@@ -29,7 +28,7 @@ from generator.run import generate
 from generator.spec import Spec, load_spec
 from generator.spec.calibration import DECILES, ClassCalibration
 
-EXPERIMENT = Path(__file__).parents[1] / "configs/experiments/bccd.yaml"
+EXPERIMENT = ROOT / "configs/experiments/bccd.yaml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +98,7 @@ def cells(variant: Variant, painted: Path, experiment: ExperimentConfig, out: Pa
 
 def main() -> None:
     """Paint, train and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--scenes", type=int, default=150)
     parser.add_argument("--real-images", type=int, default=5)
     parser.add_argument("--subsets", type=int, default=3)
@@ -115,27 +114,18 @@ def main() -> None:
             "value_curve": None,
         }
     )
-    table = Table(title=f"mAP, points, {arguments.scenes} painted scenes each")
-    for column in ("data set", "painted alone", f"refined on {arguments.real_images} real"):
-        table.add_column(column)
     book = None
-    for name, variant in VARIANTS.items():
-        if name not in arguments.only:
-            continue
-        source = variant.painted_as or name
-        folder = arguments.out / source.replace(" ", "_")
-        paint(VARIANTS[source], experiment, folder, arguments.scenes, book)
-        book = book or folder / "prompts"
-        found = {
-            cell.arm: cell for cell in cells(variant, folder, experiment, arguments.out / "trained", arguments.scenes)
-        }
-        row = [
-            f"{100 * found[arm].ap.mean():.1f} ± {100 * found[arm].ap.std(ddof=1):.1f}"
-            for arm in ("synthetic", "refined")
-        ]
-        print(name, *row, flush=True)
-        table.add_row(name, *row)
-    Console(width=100).print(table)
+    title = f"mAP, points, {arguments.scenes} painted scenes each"
+    with Results(title, "data set", "painted alone", f"refined on {arguments.real_images} real") as table:
+        for name in arguments.only:
+            variant = VARIANTS[name]
+            source = variant.painted_as or name
+            folder = arguments.out / source.replace(" ", "_")
+            paint(VARIANTS[source], experiment, folder, arguments.scenes, book)
+            book = book or folder / "prompts"
+            trained = cells(variant, folder, experiment, arguments.out / "trained", arguments.scenes)
+            ap = {cell.arm: 100 * cell.ap for cell in trained}
+            table.add(name, *(f"{ap[arm].mean():.1f} ± {ap[arm].std(ddof=1):.1f}" for arm in ("synthetic", "refined")))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ retinanet_small 285 ms a step of 16 pictures, 22 ms of them augmentation; 12 ms 
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,9 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from rich.console import Console
-from rich.table import Table
 
+from benchmarks import Results, make_parser, timed
 from detection.datasets.types import DetectionDataset, Sample
 from detection.detectors.augment import Augmentation
 from detection.detectors.pictures import read_picture
@@ -67,11 +65,13 @@ def noise_set(folder: Path, size_wh: tuple[int, int]) -> DetectionDataset:
 
 def milliseconds(work: Callable[[int], object], repeats: int) -> float:
     """Mean processor time of `work(number)`, after a first run."""
+
+    def repeat() -> None:
+        for number in range(repeats):
+            work(number)
+
     work(0)
-    start = time.process_time()
-    for number in range(repeats):
-        work(number)
-    return 1000 * (time.process_time() - start) / repeats
+    return float(1000 * timed(repeat)["cpu_s"] / repeats)
 
 
 def measure(name: str, batch_size: int, steps: int) -> tuple[str, ...]:
@@ -93,15 +93,15 @@ def measure(name: str, batch_size: int, steps: int) -> tuple[str, ...]:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("names", nargs="*", default=[name for name in DETECTORS if name.endswith("_small")])
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--steps", type=int, default=10)
     arguments = parser.parse_args()
-    table = Table("detector", "input", "step, ms", "of it augmentation, ms", "prediction, ms a picture")
-    for name in arguments.names:
-        table.add_row(*measure(name, arguments.batch_size, arguments.steps))
-    Console().print(table)
+    columns = ("detector", "input", "step, ms", "of it augmentation, ms", "prediction, ms a picture")
+    with Results(f"batches of {arguments.batch_size}, processor time", *columns) as table:
+        for name in arguments.names:
+            table.add(*measure(name, arguments.batch_size, arguments.steps))
 
 
 if __name__ == "__main__":

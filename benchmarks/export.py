@@ -9,33 +9,21 @@ export takes beside the pictures that it links. Times are of one run; on a busy 
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
-from rich.console import Console
-from rich.table import Table
 
+from benchmarks import Figures, Results, in_own_process, make_parser, timed
+from detection.formats.exporting import export_set
 from detection.formats.registry import WRITERS
 from generator.foundation.storage import write_json
 
 DIFFERENT_PICTURES, OBJECTS = 100, 3
 CATEGORIES = ("red", "green", "blue")
-_MEASURED = """
-import json, resource, sys, time
-from detection.formats.exporting import export_set
-start, cpu = time.perf_counter(), time.process_time()
-export_set(*sys.argv[1:])
-found = {"seconds": time.perf_counter() - start, "cpu_s": time.process_time() - cpu}
-print(json.dumps({**found, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
-"""
 
 
 def make_set(folder: Path, count: int, side_px: int) -> None:
@@ -63,35 +51,34 @@ def make_set(folder: Path, count: int, side_px: int) -> None:
         write_json(folder / "annotations" / f"instances_{split}.json", content, indent=None)
 
 
-def measure(source: Path, out: Path, form: str) -> dict[str, float]:
-    """Export in a process of its own: seconds (without imports), cpu_s, peak_mb, disk_mb."""
-    command = [sys.executable, "-c", _MEASURED, str(source), str(out), form]
-    output = subprocess.run(command, capture_output=True, check=True, text=True).stdout
-    found: dict[str, float] = json.loads(output.splitlines()[-1])
-    found["disk_mb"] = sum(path.stat().st_size for path in out.rglob("*") if path.stat().st_nlink == 1) / 2**20
-    return found
+def export(source: Path, out: Path, form: str) -> Figures:
+    """Export; seconds without imports, and MB that the export takes beside the pictures that it links."""
+
+    def run() -> None:
+        export_set(source, out, form)
+
+    seconds = timed(run)
+    own = (path.stat().st_size for path in out.rglob("*") if path.stat().st_nlink == 1)
+    return {**seconds, "disk_mb": sum(own) / 2**20}
 
 
 def main() -> None:
     """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--formats", default=",".join(WRITERS))
     parser.add_argument("--side", type=int, default=512)
     parser.add_argument("--folder", type=Path, help="where to work (default: the temporary folder)")
     arguments = parser.parse_args()
-    table = Table(title=f"{arguments.images} pictures of {arguments.side} px, {OBJECTS} objects each")
-    for column in ("format", "seconds", "CPU seconds", "pictures a CPU second", "peak memory, MB", "on disk, MB"):
-        table.add_column(column, justify="left" if column == "format" else "right")
-    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
+    title = f"{arguments.images} pictures of {arguments.side} px, {OBJECTS} objects each"
+    columns = ("format", "seconds", "CPU seconds", "pictures a CPU second", "peak memory, MB", "on disk, MB")
+    with Results(title, *columns) as table, tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
         make_set(folder / "set", arguments.images, arguments.side)
         for form in arguments.formats.split(","):
-            found = measure(folder / "set", folder / form, form)
-            speed = arguments.images / found["cpu_s"]
-            times = (f"{found['seconds']:.1f}", f"{found['cpu_s']:.1f}", f"{speed:.0f}")
-            table.add_row(form, *times, f"{found['peak_mb']:.0f}", f"{found['disk_mb']:.0f}")
-    Console(width=100).print(table)
+            found = in_own_process(export, folder / "set", folder / form, form)
+            seconds = (f"{found['s']:.1f}", f"{found['cpu_s']:.1f}", f"{arguments.images / found['cpu_s']:.0f}")
+            table.add(form, *seconds, f"{found['peak_mb']:.0f}", f"{found['disk_mb']:.0f}")
 
 
 def _label(number: int, image: int, side_px: int, rng: np.random.Generator) -> dict[str, Any]:

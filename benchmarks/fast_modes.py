@@ -10,21 +10,17 @@ in the verifier's own space, Heusel et al. 2017, arXiv 1706.08500), next to that
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
 from scipy.linalg import sqrtm
 
-from detection.datasets.read import open_rgb
+from benchmarks import Results, make_parser, object_crops
 from generator.config import Config
 from generator.dataset.folder import RunFolder
-from generator.foundation.geometry import Box, square_around
 from generator.foundation.vision_language import Clip
 from generator.plan import Plan
 from generator.prompts.book import read_book
@@ -44,7 +40,7 @@ ROWS: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     """Paint, look and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--scenes", type=int, default=8)
     parser.add_argument("--tiny-vae", type=Path, help="folder of an AutoencoderTiny for the bundle's latents")
     parser.add_argument("--out", type=Path, default=Path("runs/fast_modes"))
@@ -53,21 +49,17 @@ def main() -> None:
     rows = dict(ROWS)
     if arguments.tiny_vae is not None:
         rows["a tiny VAE"] = {"models": {"vae": {"folder": str(arguments.tiny_vae)}}}
-    table = Table(title=f"{arguments.scenes} scenes, the embedded model")
-    for column in ("way", "seconds an object", "at the first try", "median score", "distance"):
-        table.add_column(column)
     book, first = None, None
-    for name, changes in rows.items():
-        if arguments.only and name not in (FIRST, *arguments.only):
-            continue
-        run = _paint(changes, arguments.out / name.replace(" ", "_").replace(",", ""), arguments.scenes, book)
-        book = book or run.folder / "prompts"
-        features = _features(run)
-        first = features if first is None else first
-        cells = [*_figures(run), f"{frechet_distance(first, features):.3f}" if name != FIRST else ""]
-        print(name, *cells, flush=True)
-        table.add_row(name, *cells)
-    Console(width=110).print(table)
+    columns = ("way", "seconds an object", "at the first try", "median score", "distance")
+    with Results(f"{arguments.scenes} scenes, the embedded model", *columns) as table:
+        for name, changes in rows.items():
+            if arguments.only and name not in (FIRST, *arguments.only):
+                continue
+            run = _paint(changes, arguments.out / name.replace(" ", "_").replace(",", ""), arguments.scenes, book)
+            book = book or run.folder / "prompts"
+            features = _features(run)
+            first = features if first is None else first
+            table.add(name, *_figures(run), f"{frechet_distance(first, features):.3f}" if name != FIRST else "")
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
@@ -98,16 +90,7 @@ def _features(run: RunFolder) -> np.ndarray:
     config = run.plan.config
     assert config.models.clip is not None
     clip = Clip("clip", config.models.clip, device=torch.device("cpu"), offline=True)
-    crops = []
-    for record in run.records():
-        picture = np.asarray(open_rgb(run.folder / "images" / record.file_name))
-        for item in record.objects:
-            if item.painted_box is not None:
-                box = square_around(
-                    Box.from_xyxy(*item.painted_box), margin=0.25, size_wh=(record.width, record.height)
-                )
-                crops.append(picture[box.slices])
-    return clip.embed_pictures(crops)
+    return clip.embed_pictures(list(object_crops(run).values()))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ confirms at IoU 0.5, what it finds beside them, how its boxes lie to the labels,
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from rich.console import Console
-from rich.table import Table
+from torchvision.ops import box_iou
 
-from boxpaint.detect_inputs import parse_renames
+from benchmarks import Results, make_parser
+from boxpaint.cli.options import parse_renames
 from detection.datasets.read import open_rgb
 from detection.datasets.types import DetectionDataset, Sample
 from detection.detectors.registry import load_detector
@@ -54,21 +53,6 @@ class Judged:
     sides: np.ndarray
     failures: tuple[Failure, ...]
 
-    @property
-    def confirmed(self) -> float:
-        """Share of the labels with a box at IoU 0.5."""
-        return float((self.iou >= 0.5).mean())
-
-
-def iou_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """IoU of boxes (N, 4) and (M, 4) xyxy: (N, M)."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=2)
-    areas = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (a, b)]
-    iou: np.ndarray = shared / (areas[0][:, None] + areas[1][None, :] - shared)
-    return iou
-
 
 def judge_set(data: DetectionDataset, found: Sequence[Detections]) -> list[Judged]:
     """Compare labels with what a judge found, for each category."""
@@ -77,7 +61,7 @@ def judge_set(data: DetectionDataset, found: Sequence[Detections]) -> list[Judge
         overlaps, sides, failures, extra = [], [], [], 0
         for sample, answer in zip(data.samples, found, strict=True):
             own, boxes = sample.boxes_xyxy[sample.labels == number], answer.boxes_xyxy[answer.labels == number]
-            iou = iou_matrix(own, boxes)
+            iou = box_iou(torch.from_numpy(own), torch.from_numpy(boxes)).numpy()
             best = iou.max(axis=1, initial=0.0)
             overlaps.append(best)
             whole = (own[:, 2:] - own[:, :2]) / np.sqrt(sample.width * sample.height)
@@ -126,7 +110,7 @@ def judging_score(detector: Detector, real: DetectionDataset) -> float:
 
 def main() -> None:
     """Measure and print the table; pictures of failures go beside each data set's name into --out."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("datasets", nargs="+")
     parser.add_argument("--judge", type=Path, required=True)
     parser.add_argument("--real", required=True)
@@ -138,41 +122,41 @@ def main() -> None:
         [read_source(arguments.real, "scored")], detector.categories, parse_renames(arguments.rename)
     )
     score = judging_score(detector, real.data)
-    table = Table(title="painted labels, looked at by a detector that saw real photos only")
-    for column in ("data set", "class", "labels", "confirmed", "beside", "median IoU", "side", "real side"):
-        table.add_column(column)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    real_judged = judge_set(real.data, [each.confident(score) for each in find_objects(detector, real.data)])
-    sets = [("real", real_judged, None, None)]
-    for name in arguments.datasets:
-        (source,) = match_sources([read_source(name, "synthetic")], detector.categories, {})
-        found = [each.confident(score) for each in find_objects(detector, source.data)]
-        sets.append((name, judge_set(source.data, found), source.data, found))
-    for name, judged, data, found in sets:
-        for category, each, of_real in zip(detector.categories, judged, real_judged, strict=True):
-            table.add_row(
-                name,
-                category,
-                str(len(each.iou)),
-                f"{each.confirmed:.1%}",
-                f"{each.extra / len(each.iou):.1%}",
-                f"{np.median(each.iou):.3f}",
-                f"{np.median(each.sides):.4f}",
-                f"{np.median(of_real.sides):.4f}",
-            )
-        labels, extra = sum(len(each.iou) for each in judged), sum(each.extra for each in judged)
-        confirmed = sum(int((each.iou >= 0.5).sum()) for each in judged)
-        table.add_row(name, "all", str(labels), f"{confirmed / labels:.1%}", f"{extra / labels:.1%}", "", "", "")
-        if data is not None and found is not None:
+
+    def look(data: DetectionDataset) -> tuple[list[Detections], list[Judged]]:
+        found = [each.confident(score) for each in find_objects(detector, data)]
+        return found, judge_set(data, found)
+
+    _, of_real = look(real.data)
+    columns = ("data set", "class", "labels", "confirmed", "beside", "median IoU", "side", "real side")
+    with Results("painted labels, looked at by a detector that saw real photos only", *columns) as table:
+        add_rows(table, "real", detector.categories, of_real, of_real)
+        for name in arguments.datasets:
+            (source,) = match_sources([read_source(name, "synthetic")], detector.categories, {})
+            found, judged = look(source.data)
+            add_rows(table, name, detector.categories, judged, of_real)
             failures = [failure for each in judged for failure in each.failures]
-            step = max(1, len(failures) // SHOWN)
-            by_path = {sample.path: answer for sample, answer in zip(data.samples, found, strict=True)}
-            chosen = failures[::step][:SHOWN]
-            if chosen:
-                draw_failures(chosen, by_path).save(arguments.out / f"{Path(name).name}.png")
-            for number, failure in enumerate(chosen, start=1):
+            shown = failures[:: max(1, len(failures) // SHOWN)][:SHOWN]
+            for number, failure in enumerate(shown, start=1):
                 print(f"{name} {number}: {failure.sample.path.name} {failure.text}")
-    Console(width=120).print(table)
+            if shown:
+                by_path = {sample.path: answer for sample, answer in zip(source.data.samples, found, strict=True)}
+                draw_failures(shown, by_path).save(arguments.out / f"{Path(name).name}.png")
+
+
+def add_rows(
+    table: Results, name: str, categories: Sequence[str], judged: Sequence[Judged], of_real: Sequence[Judged]
+) -> None:
+    """A row for each class of a data set, and one for all."""
+    for category, each, real in zip(categories, judged, of_real, strict=True):
+        figures = (f"{np.median(each.iou):.3f}", f"{np.median(each.sides):.4f}", f"{np.median(real.sides):.4f}")
+        table.add(name, category, *_shares(each.iou, each.extra), *figures)
+    table.add(name, "all", *_shares(np.concatenate([each.iou for each in judged]), sum(each.extra for each in judged)))
+
+
+def _shares(iou: np.ndarray, extra: int) -> tuple[str, ...]:
+    return str(len(iou)), f"{(iou >= 0.5).mean():.1%}", f"{extra / len(iou):.1%}"
 
 
 if __name__ == "__main__":

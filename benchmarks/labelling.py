@@ -9,15 +9,13 @@ thresholds of generator/labels/labelling.py; the tests hold the default to a med
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 from scipy.ndimage import binary_fill_holes
 
+from benchmarks import Results, make_parser
 from generator.foundation.geometry import box_iou, box_of_mask
 from generator.labels import labelling
 from generator.labels.labelling import find_painted
@@ -162,22 +160,21 @@ def standard_case(seed: int) -> Case:
 
 def main() -> None:
     """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--cases", type=int, default=336)
     arguments = parser.parse_args()
     cases = [standard_case(seed) for seed in range(arguments.cases)]
-    table = Table(title=f"{len(cases)} pasted shapes, IoU of the tight boxes")
-    for column in ("change x", "novelty x", "median", "10 %", "least", "12-18 px", "27-40 px", "60-120 px"):
-        table.add_column(column, justify="right")
+    sizes = np.array([SIZES_PX[seed % 7] for seed in range(len(cases))])
     default = (labelling.CHANGE_FACTOR, labelling.NOVELTY_FACTOR)
-    for change, novelty in [default, *OTHER_FACTORS]:
-        labelling.CHANGE_FACTOR, labelling.NOVELTY_FACTOR = change, novelty
-        scores = np.array([box_iou_of_masks(find(case), case.truth) for case in cases])
-        sizes = np.array([SIZES_PX[seed % 7] for seed in range(len(cases))])
-        parts = [scores[sizes <= 18], scores[(sizes > 18) & (sizes <= 40)], scores[sizes > 40]]
-        figures = [np.median(scores), np.quantile(scores, 0.1), scores.min(), *map(np.median, parts)]
-        table.add_row(f"{change}", f"{novelty}", *[f"{figure:.3f}" for figure in figures])
-    Console(width=100).print(table)
+    title = f"{len(cases)} pasted shapes, IoU of the tight boxes"
+    columns = ("change x", "novelty x", "median", "10 %", "least", "12-18 px", "27-40 px", "60-120 px")
+    with Results(title, *columns) as table:
+        for change, novelty in [default, *OTHER_FACTORS]:
+            labelling.CHANGE_FACTOR, labelling.NOVELTY_FACTOR = change, novelty
+            scores = np.array([box_iou_of_masks(find(case), case.truth) for case in cases])
+            parts = [scores[sizes <= 18], scores[(sizes > 18) & (sizes <= 40)], scores[sizes > 40]]
+            figures = [np.median(scores), np.quantile(scores, 0.1), scores.min(), *map(np.median, parts)]
+            table.add(change, novelty, *(f"{figure:.3f}" for figure in figures))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ places; and objects from places of which every other is a decoy.
 
 from __future__ import annotations
 
-import argparse
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,10 +18,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
+from benchmarks import Results, auc_text, make_parser, root_spec
 from generator.audit.leak import KINDS, LeakReport, PaintedPlaces, draw_suspicious, hidden_pixels
 from generator.audit.places import Place
 from generator.config import Config
@@ -37,7 +35,6 @@ from generator.painting.scene_state import frame_for
 from generator.painting.stable_diffusion import StableDiffusionPainter
 from generator.painting.stitch import stitch
 from generator.plan import Placement, Plan, ScenePlan
-from generator.spec import load_spec
 
 BATCH_SCENES = 8
 JPEG_QUALITY = 85
@@ -64,21 +61,13 @@ class Material:
     patches: tuple[Patch, ...]
 
 
-def root_plan(scenes: int, config: Config) -> Plan:
-    """Plan at least so many scenes of the root scenario, in its own proportions."""
-    spec = load_spec(canvas_wh=config.canvas_wh, find_references=False)
-    times = -(-scenes // spec.num_scenes)
-    rows = tuple(replace(row, num_imgs=row.num_imgs * times) for row in spec.backgrounds)
-    return Plan(spec=replace(spec, backgrounds=rows), config=config)
-
-
-def materials(plan: Plan, scenes: int, painter: StableDiffusionPainter, cache: Path) -> list[Material]:
+def materials(plan: Plan, painter: StableDiffusionPainter, cache: Path) -> list[Material]:
     """Paint what is not in the cache yet, and read all of it."""
     make_folder(cache)
-    missing = [index for index in range(scenes) if not _path(cache, index).exists()]
+    missing = [index for index in range(len(plan)) if not _path(cache, index).exists()]
     for start in track(range(0, len(missing), BATCH_SCENES), "painting", disable=not missing):
         _paint([plan.scene(index) for index in missing[start : start + BATCH_SCENES]], painter, cache)
-    return [_read(plan.scene(index), painter, cache) for index in range(scenes)]
+    return [_read(plan.scene(index), painter, cache) for index in range(len(plan))]
 
 
 def _path(cache: Path, index: int) -> Path:
@@ -95,6 +84,18 @@ def _frames(scene: ScenePlan, painter: StableDiffusionPainter) -> Iterator[tuple
             yield placement, frame
 
 
+def object_job(placement: Placement, frame: CropFrame, background: np.ndarray, *, seed: int) -> InpaintJob:
+    """What a painter needs to paint an object on a bare background (HWC uint8)."""
+    return InpaintJob(
+        prompt=placement.prompt,
+        negative_prompt=placement.negative_prompt,
+        seed=seed,
+        size_wh=frame.native_wh,
+        image=to_native(background[frame.crop.slices], frame),
+        mask=native_mask(frame, np.zeros((frame.crop.height, frame.crop.width), bool)),
+    )
+
+
 def _paint(scenes: Sequence[ScenePlan], painter: StableDiffusionPainter, cache: Path) -> None:
     backgrounds = painter.paint_backgrounds(
         [
@@ -107,21 +108,12 @@ def _paint(scenes: Sequence[ScenePlan], painter: StableDiffusionPainter, cache: 
             for scene in scenes
         ]
     )
-    owners, jobs = [], []
+    owners: list[tuple[int, int]] = []
+    jobs: list[InpaintJob] = []
     for number, (scene, background) in enumerate(zip(scenes, backgrounds, strict=True)):
         for placement, frame in _frames(scene, painter):
-            size = frame.crop.height, frame.crop.width
             owners.append((number, placement.object_index))
-            jobs.append(
-                InpaintJob(
-                    prompt=placement.prompt,
-                    negative_prompt=placement.negative_prompt,
-                    seed=derive_seed(placement.seed, 0, 0),
-                    size_wh=frame.native_wh,
-                    image=to_native(background.pixels[frame.crop.slices], frame),
-                    mask=native_mask(frame, np.zeros(size, bool)),
-                )
-            )
+            jobs.append(object_job(placement, frame, background.pixels, seed=derive_seed(placement.seed, 0, 0)))
     painted = dict(zip(owners, painter.inpaint(jobs), strict=True))
     for number, (scene, background) in enumerate(zip(scenes, backgrounds, strict=True)):
         crops = {f"p{index}": each.pixels for (owner, index), each in painted.items() if owner == number}
@@ -280,33 +272,27 @@ def ways(
 
 def main() -> None:
     """Paint, probe and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--scenes", type=int, default=312)
     parser.add_argument("--cache", type=Path, default=Path("runs/leak"))
     parser.add_argument("--network", action="store_true", help="train the small network, too: minutes for each row")
-    parser.add_argument("--only", nargs="+", help="rows that begin with one of these words")
+    parser.add_argument("--only", nargs="+", default=[""], help="rows that begin with one of these words")
     arguments = parser.parse_args()
     config = Config()
     painter = StableDiffusionPainter(config)
-    everything = materials(root_plan(arguments.scenes, config), arguments.scenes, painter, arguments.cache)
-    table = Table(title=f"{len(everything)} scenes: AUC of the better probe, with its 95 % interval")
-    for column in ("way", *KINDS):
-        table.add_column(column)
-    for name, (put, finish) in ways(config, painter).items():
-        if arguments.only and not name.startswith(tuple(arguments.only)):
-            continue
-        report = audit(everything, put, finish, network=arguments.network)
-        cells = []
-        for kind in KINDS:
-            found = report.audit.found[kind]
-            each = found.leak if found else None
-            cells.append(f"{each.value:.3f} [{each.low:.2f}, {each.high:.2f}]" if each else "too few")
-        table.add_row(name, *cells)
-        print(name, *cells, flush=True)
-        picture = draw_suspicious(report.suspicious)
-        if picture is not None:
-            picture.save(arguments.cache / f"{name.replace(' ', '_').replace(':', '').replace(',', '')}.png")
-    Console(width=120).print(table)
+    plan = Plan(spec=root_spec(arguments.scenes, config.canvas_wh), config=config)
+    everything = materials(plan, painter, arguments.cache / str(arguments.scenes))
+    title = f"{len(everything)} scenes: AUC of the better probe, with its 95 % interval"
+    with Results(title, "way", *KINDS) as table:
+        for name, (put, finish) in ways(config, painter).items():
+            if not name.startswith(tuple(arguments.only)):
+                continue
+            report = audit(everything, put, finish, network=arguments.network)
+            findings = [report.audit.found[kind] for kind in KINDS]
+            table.add(name, *(auc_text(found.leak) if found and found.leak else "too few" for found in findings))
+            picture = draw_suspicious(report.suspicious)
+            if picture is not None:
+                picture.save(arguments.cache / f"{name.replace(' ', '_').replace(':', '').replace(',', '')}.png")
 
 
 if __name__ == "__main__":

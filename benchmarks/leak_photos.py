@@ -10,14 +10,12 @@ under ellipses. What a probe finds around them is what objects do to their surro
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
+from benchmarks import Results, auc_text, make_parser
 from detection.datasets.read import read_rgb
 from detection.datasets.types import Sample
 from detection.runs.sources import match_sources, read_source
@@ -91,7 +89,7 @@ def _with_untouched(pictures: Sequence[Sequence[Place]], rng: np.random.Generato
 
 def main() -> None:
     """Change, probe and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("dataset", help="real photos with labels: DATASET[:SPLIT], COCO")
     parser.add_argument("--photos", type=int, default=150)
     parser.add_argument("--class", dest="classes", action="append", help="objects of the last row (default: all)")
@@ -101,17 +99,13 @@ def main() -> None:
     photos = [read_rgb(sample.path) for sample in samples]
     rows = {name: changed_places(photos, change) for name, change in CHANGES.items()}
     rows["labelled objects, hidden"] = object_places(samples, photos)
-    table = Table(title=f"{len(photos)} real photos: AUC with its 95 % interval")
-    for column in ("what was done", "places", "features", "network"):
-        table.add_column(column)
-    for name, places in rows.items():
-        finding = probe(places, seed=0).finding
-        if finding is None:
-            raise SystemExit("too few photos")
-        cells = [f"{each.value:.3f} [{each.low:.2f}, {each.high:.2f}]" for each in finding.auc.values()]
-        table.add_row(name, str(finding.places), *cells)
-        print(name, *cells, flush=True)
-    Console(width=100).print(table)
+    title = f"{len(photos)} real photos: AUC with its 95 % interval"
+    with Results(title, "what was done", "places", "features", "network") as table:
+        for name, places in rows.items():
+            finding = probe(places, seed=0).finding
+            if finding is None:
+                raise SystemExit("too few photos")
+            table.add(name, finding.places, *map(auc_text, finding.auc.values()))
 
 
 if __name__ == "__main__":

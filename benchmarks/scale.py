@@ -13,110 +13,82 @@ system that is measured; 5 kB and two files a scene are needed there, and remove
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
 import importlib
 import json
 import os
 import random
-import resource
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from benchmarks import Figures, Results, in_own_process, make_parser, root_spec, timed
 
 if TYPE_CHECKING:
+    from generator.dataset.folder import RunFolder
     from generator.dataset.record import SceneRecord
     from generator.plan import Plan
 
-ROOT = Path(__file__).parent.parent
 PAINTER = {"device": "none: benchmarks.scale"}
 TEMPLATES = 240
 CHECKS = ("picture", "changed_area", "edge_contact", "whole", "sharpness")
 # Of one file ext4 takes 65,000 hard links.
 LINKS = 60_000
 LOOK_UPS, PER_SUBFOLDER = 2_000, 1_000
-Figures = dict[str, float]
 
 
 def main() -> None:
-    """Run the steps for each number of scenes, print a table, write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Run the steps for each number of scenes, print a table of each, write JSON."""
+    parser = make_parser(__doc__)
     parser.add_argument("--scenes", type=int, nargs="+", default=[1_000, 10_000, 100_000, 1_000_000])
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--out", type=Path, default=Path("scale.json"))
     parser.add_argument("--without", nargs="+", default=[], choices=STEPS, help="steps to leave out")
-    parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.step:
-        figures = STEPS[arguments.step](arguments.scenes[0], arguments.folder)
-        peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        print(json.dumps({**figures, "peak_mb": peak_kb / 1024}))
-        return
-    from rich.console import Console  # not in the steps, whose memory is measured
-
-    console = Console(width=110, highlight=False)
     results: dict[int, dict[str, Figures]] = {}
     for scenes in arguments.scenes:
-        with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
-            steps = [step for step in STEPS if step not in arguments.without]
-            results[scenes] = {step: _run(step, scenes, Path(name)) for step in steps}
-            shutil.rmtree(name, ignore_errors=True)
-        console.print(_table(scenes, results[scenes]))
+        found = results[scenes] = {}
+        columns = ("step", "seconds", "CPU seconds", "peak memory, MB", "and")
+        with (
+            Results(f"{scenes:,} scenes", *columns) as table,
+            tempfile.TemporaryDirectory(dir=arguments.folder) as name,
+        ):
+            for step in STEPS:
+                if step in arguments.without:
+                    continue
+                figures = found[step] = in_own_process(run_step, step, scenes, Path(name))
+                del figures["child_peak_mb"]
+                fixed = (f"{figures[key]:.{digits}f}" for key, digits in (("s", 2), ("cpu_s", 2), ("peak_mb", 0)))
+                others = (f"{key} {figures[key]:,.4g}" for key in figures if key not in ("s", "cpu_s", "peak_mb"))
+                table.add(step, *fixed, ", ".join(others))
         arguments.out.write_text(json.dumps(results, indent=1) + "\n")
 
 
-def _run(step: str, scenes: int, folder: Path) -> Figures:
-    command = [sys.executable, "-m", "benchmarks.scale", "--step", step, "--scenes", str(scenes), "--folder", folder]
-    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    figures: Figures = json.loads(done.stdout.splitlines()[-1])
-    print(f"{scenes} scenes, {step}: {figures}", file=sys.stderr, flush=True)
-    return figures
-
-
-def _table(scenes: int, results: dict[str, Figures]) -> Any:
-    from rich.table import Table
-
-    table = Table(title=f"{scenes:,} scenes")
-    for column in ("step", "seconds (CPU)", "peak memory", "", ""):
-        table.add_column(column, justify="left" if column == "step" else "right")
-    for step, figures in results.items():
-        others = [f"{name} {value:,.4g}" for name, value in figures.items() if name not in ("cpu_s", "peak_mb", "s")]
-        cells = (*others, "", "")[:2]
-        table.add_row(step, f"{figures['s']:.2f} ({figures['cpu_s']:.2f})", f"{figures['peak_mb']:.0f} MB", *cells)
-    return table
-
-
-def timed(step: Callable[[], Figures | None]) -> Figures:
-    """Seconds of a step, of the wall and of the CPU, beside what it returns."""
-    start, cpu_start = time.perf_counter(), time.process_time()
-    figures = step() or {}
-    return {"s": time.perf_counter() - start, "cpu_s": time.process_time() - cpu_start, **figures}
+def run_step(step: str, scenes: int, folder: Path) -> Figures:
+    """One of STEPS."""
+    return STEPS[step](scenes, folder)
 
 
 def plan_of(scenes: int) -> Plan:
     """Plan of the default scenario with so many scenes."""
     from generator.config import Config
     from generator.plan import Plan
-    from generator.plan.balance import shared_out
-    from generator.spec import load_spec
 
     config = Config()
-    spec = load_spec(ROOT / "background.csv", ROOT / "classes.csv", canvas_wh=config.canvas_wh)
-    numbers = shared_out(scenes, [row.num_imgs for row in spec.backgrounds])
-    rows = zip(spec.backgrounds, numbers, strict=True)
-    backgrounds = tuple(dataclasses.replace(row, num_imgs=number) for row, number in rows)
-    return Plan(spec=dataclasses.replace(spec, backgrounds=backgrounds), config=config)
+    return Plan(spec=root_spec(scenes, config.canvas_wh), config=config)
+
+
+def open_run(scenes: int, folder: Path) -> RunFolder:
+    """The run folder of so many scenes."""
+    from generator.dataset.folder import RunFolder
+
+    return RunFolder.open(folder / "run", plan_of(scenes))
 
 
 def _imports(_scenes: int, _folder: Path) -> Figures:
     plan_of(1)
     importlib.import_module("generator.run")
-
     return {"s": 0.0, "cpu_s": 0.0}
 
 
@@ -214,17 +186,14 @@ def _open(scenes: int, folder: Path) -> Figures:
 
 
 def _resume(scenes: int, folder: Path) -> Figures:
-    from generator.dataset.folder import RunFolder
-
-    run = RunFolder.open(folder / "run", plan_of(scenes))
+    run = open_run(scenes, folder)
     return timed(lambda: _none(run.begin(PAINTER)))
 
 
 def _export(scenes: int, folder: Path) -> Figures:
     from generator.dataset.coco import export_coco
-    from generator.dataset.folder import RunFolder
 
-    run = RunFolder.open(folder / "run", plan_of(scenes))
+    run = open_run(scenes, folder)
 
     def export() -> Figures:
         return {"MB": sum(path.stat().st_size for path in export_coco(run.records(), run.plan, run.folder)) / 1e6}
@@ -233,10 +202,9 @@ def _export(scenes: int, folder: Path) -> Figures:
 
 
 def _report(scenes: int, folder: Path) -> Figures:
-    from generator.dataset.folder import RunFolder
     from generator.report import write_report
 
-    run = RunFolder.open(folder / "run", plan_of(scenes))
+    run = open_run(scenes, folder)
     return timed(lambda: {"objects": write_report(run).objects})
 
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.throughput [--bundle pocket|sd21] [--objects 12] [--scenes 8] [--rounds 3] [--workers N]
 
-sd21 is built at real size with random weights (benchmarks/full_size.py), so nothing is downloaded; the pocket is small
+sd21 is built at real size with random weights, so nothing is downloaded; the pocket is small
 enough for two CPU cores. All contestants paint the same crops, in turn, so that ratios hold on a noisy machine. The
 plain loop is that of the documentation of diffusers: one object at a time, guided at every step, prompts and masked
 picture encoded for each, then encoded to PNG; ours ends with the same bytes on disk. Below: a whole run of `generate`,
@@ -11,29 +11,31 @@ stage by stage, and what share of the device's matrix products the UNet reaches.
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from diffusers import StableDiffusionInpaintPipeline
+from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionInpaintPipeline, UNet2DConditionModel
 from PIL import Image
-from rich.console import Console
-from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from benchmarks.full_size import save_models
+from benchmarks import Figures, Results, make_parser, timed
+from benchmarks.leak import object_job
 from detection.machine import describe_machine
 from generator import Config, Plan, load_spec
+from generator.bundles import load_card
 from generator.dataset.folder import RunFolder
-from generator.foundation.device import choose_device, count_threads
-from generator.painting.crop import native_mask, to_native
+from generator.foundation.device import choose_device
+from generator.painting.hardware import count_threads
 from generator.painting.painter import BackgroundJob, InpaintJob
 from generator.painting.scene_state import frame_for
 from generator.painting.stable_diffusion import StableDiffusionPainter
@@ -41,11 +43,36 @@ from generator.run import generate
 
 PLAIN_STEPS = 50
 MATRIX_SIDE = {"cuda": 8192, "cpu": 1024}
+# Stable Diffusion 2.1 and its inpainting twin.
+UNET = {
+    "sample_size": 96,
+    "block_out_channels": (320, 640, 1280, 1280),
+    "attention_head_dim": (5, 10, 20, 20),
+    "cross_attention_dim": 1024,
+    "use_linear_projection": True,
+}
+VAE = {
+    "block_out_channels": (128, 256, 512, 512),
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+    "layers_per_block": 2,
+    "sample_size": 768,
+}
+TEXT = {
+    "vocab_size": 49408,
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 23,
+    "num_attention_heads": 16,
+    "projection_dim": 512,
+    "hidden_act": "gelu",
+}
+SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "clip_sample": False}
 
 
 def main() -> None:
     """Measure, print and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--bundle", choices=("pocket", "sd21"), default="pocket")
     parser.add_argument("--objects", type=int, default=12)
     parser.add_argument("--scenes", type=int, default=8)
@@ -79,35 +106,30 @@ def main() -> None:
         ],
     }
     seconds = _in_turn(contestants, arguments.rounds, device)
-    console = Console(width=110)
     first = statistics.median(seconds[f"plain diffusers, {steps} steps"])
-    table = Table(
-        title=f"{len(jobs)} objects, {arguments.bundle}, {_number_format(painter)}, {device}, {threads} threads"
-    )
-    for column in ("painter", "objects a second", f"against plain, {steps} steps"):
-        table.add_column(column)
-    for name, runs in seconds.items():
-        middle = statistics.median(runs)
-        table.add_row(name, f"{len(jobs) / middle:.2f}", f"{first / middle:.2f}")
-    console.print(table)
-
+    title = f"{len(jobs)} objects, {arguments.bundle}, {_number_format(painter)}, {device}, {threads} threads"
+    with Results(title, "painter", "objects a second", f"against plain, {steps} steps") as table:
+        for name, runs in seconds.items():
+            middle = statistics.median(runs)
+            table.add(name, f"{len(jobs) / middle:.2f}", f"{first / middle:.2f}")
     meter = _measure_unet(painter, jobs, device)
     ceiling = _matrix_flops(device, painter.inpaint_model.dtype)
     share = meter["flops"] / meter["seconds"] / ceiling
-    console.print(
+    print(
         f"UNet: {meter['flops'] / meter['seconds'] / 1e12:.3f} TFLOP/s, {share:.0%} of the {ceiling / 1e12:.3f} of a "
         f"plain matrix product; it takes {meter['seconds'] / meter['wall']:.0%} of the painter's time"
     )
     idle = _idle_share(painter, jobs) if device.type == "cuda" else None
     if idle is not None:
-        console.print(f"the GPU is idle for {idle:.0%} of the painter's time")
-    run = _whole_run(plan, config, arguments)
-    console.print(
+        print(f"the GPU is idle for {idle:.0%} of the painter's time")
+    run = _whole_run(plan, arguments.out / arguments.bundle, arguments.scenes)
+    title = (
         f"generate, {run['workers']} workers of {count_threads(config)} threads: {run['scenes']} scenes, "
         f"{run['objects']} objects in {run['seconds']:.1f} s with loading; {run['objects_per_s']:.2f} objects a second"
     )
-    for stage, spent in run["stages"].items():
-        console.print(f"  {stage}: {spent:.1f} s, {100 * spent / sum(run['stages'].values()):.0f} %")
+    with Results(title, "stage", "seconds", "share") as table:
+        for stage, spent in run["stages"].items():
+            table.add(stage, f"{spent:.1f}", f"{spent / sum(run['stages'].values()):.0%}")
     arguments.out.mkdir(parents=True, exist_ok=True)
     content = {
         "machine": describe_machine(),
@@ -147,6 +169,38 @@ def _config(bundle: str, out: Path) -> Config:
     )
 
 
+def save_models(folder: Path, *, device: torch.device) -> dict[str, Path]:
+    """Save `background` (768 px, v-prediction) and `inpaint` (512 px, 9 channels) in half precision, unless they are
+    there; returns their folders. 5 GB.
+    """
+    folders = {}
+    for role, channels, prediction, side in (
+        ("background", 4, "v_prediction", 96),
+        ("inpaint", 9, "epsilon", 64),
+    ):
+        folders[role] = target = folder / role
+        if (target / "unet" / "config.json").is_file() and (target / "complete").is_file():
+            continue
+        torch.manual_seed(0)
+        with device:
+            parts = {
+                "unet": UNet2DConditionModel(**{**UNET, "in_channels": channels, "sample_size": side}),
+                "vae": AutoencoderKL(**VAE),
+                "text_encoder": CLIPTextModel(CLIPTextConfig(**TEXT)),
+            }
+        for name, part in parts.items():
+            part.half().save_pretrained(target / name)
+        # Words of the pocket: any will do, and none is downloaded.
+        tokenizer = CLIPTokenizer.from_pretrained(Path(load_card("pocket").models["inpaint"]["folder"]) / "tokenizer")
+        tokenizer.model_max_length = 77
+        tokenizer.save_pretrained(target / "tokenizer")
+        DDIMScheduler(**SCHEDULE, prediction_type=prediction, set_alpha_to_one=False, steps_offset=1).save_pretrained(
+            target / "scheduler"
+        )
+        (target / "complete").touch()
+    return folders
+
+
 def _number_format(painter: StableDiffusionPainter) -> str:
     return str(painter.inpaint_model.dtype).removeprefix("torch.")
 
@@ -184,16 +238,18 @@ def _png(pixels: np.ndarray) -> bytes:
 
 
 def _in_turn(contestants: dict[str, Callable[[], object]], rounds: int, device: torch.device) -> dict[str, list[float]]:
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for run in contestants.values():
         run()
-    for _ in range(rounds):
-        for name, run in contestants.items():
-            start = time.perf_counter()
-            run()
-            _finish(device)
-            seconds[name].append(time.perf_counter() - start)
-    return seconds
+    turns = [{name: _seconds(run, device) for name, run in contestants.items()} for _ in range(rounds)]
+    return {name: [turn[name] for turn in turns] for name in contestants}
+
+
+def _seconds(run: Callable[[], object], device: torch.device) -> float:
+    _finish(device)
+    start = time.perf_counter()
+    run()
+    _finish(device)
+    return time.perf_counter() - start
 
 
 def _finish(device: torch.device) -> None:
@@ -206,52 +262,27 @@ def _measure_unet(
 ) -> dict[str, float]:
     """Operations and seconds in the UNet while the jobs are painted, and the seconds of all of it."""
     unet = painter.inpaint_model.unet
-    flops: dict[tuple[int, ...], int] = {}
-    spent = {"flops": 0.0, "seconds": 0.0}
-    begun = 0.0
+    with FlopCounterMode(display=False) as counter:
+        painter.inpaint(jobs)
+    flops = sum(counter.get_flop_counts()[type(unet).__name__].values())
+    marks: list[float] = []
 
-    def before(_module: Any, _arguments: tuple[Any, ...]) -> None:
-        nonlocal begun
+    def mark(*_: object) -> None:
         _finish(device)
-        begun = time.perf_counter()
+        marks.append(time.perf_counter())
 
-    def after(_module: Any, arguments: tuple[Any, ...], _result: Any) -> None:
-        _finish(device)
-        spent["seconds"] += time.perf_counter() - begun
-        shape = tuple(arguments[0].shape)
-        if shape not in flops:
-            for hook in hooks:
-                hook.remove()
-            with FlopCounterMode(display=False) as counter, torch.inference_mode():
-                unet(*arguments, return_dict=False)
-            flops[shape] = counter.get_total_flops()
-            hooks[:] = [unet.register_forward_pre_hook(before), unet.register_forward_hook(after)]
-        spent["flops"] += flops[shape]
-
-    hooks = [unet.register_forward_pre_hook(before), unet.register_forward_hook(after)]
-    painter.inpaint(jobs)  # the shapes are counted here
-    spent.update(flops=0.0, seconds=0.0)
-    start = time.perf_counter()
-    painter.inpaint(jobs)
-    _finish(device)
-    wall = time.perf_counter() - start
+    hooks = [unet.register_forward_pre_hook(mark), unet.register_forward_hook(mark)]
+    wall = _seconds(lambda: painter.inpaint(jobs), device)
     for hook in hooks:
         hook.remove()
-    return {**spent, "wall": wall}
+    return {"flops": flops, "seconds": sum(marks[1::2]) - sum(marks[::2]), "wall": wall}
 
 
 def _matrix_flops(device: torch.device, dtype: torch.dtype) -> float:
     """Operations a second of a plain product of square matrices: what the device can do at best."""
     side = MATRIX_SIDE.get(device.type, 4096)
     matrix = torch.randn(side, side, device=device, dtype=dtype)
-    best = 0.0
-    for _ in range(20):
-        _finish(device)
-        start = time.perf_counter()
-        matrix @ matrix
-        _finish(device)
-        best = max(best, 2 * side**3 / (time.perf_counter() - start))
-    return best
+    return 2 * side**3 / min(_seconds(lambda: matrix @ matrix, device) for _ in range(20))
 
 
 def _idle_share(painter: StableDiffusionPainter, jobs: Sequence[InpaintJob]) -> float:
@@ -259,10 +290,7 @@ def _idle_share(painter: StableDiffusionPainter, jobs: Sequence[InpaintJob]) -> 
     from torch.profiler import ProfilerActivity, profile
 
     with profile(activities=[ProfilerActivity.CUDA]) as profiled:
-        start = time.perf_counter()
-        painter.inpaint(jobs)
-        torch.cuda.synchronize()
-        wall = time.perf_counter() - start
+        wall = _seconds(lambda: painter.inpaint(jobs), torch.device("cuda"))
     spans = sorted(
         (event.time_range.start, event.time_range.end)
         for event in profiled.events()
@@ -275,27 +303,24 @@ def _idle_share(painter: StableDiffusionPainter, jobs: Sequence[InpaintJob]) -> 
     return 1 - busy / 1e6 / wall
 
 
-def _whole_run(plan: Plan, config: Config, arguments: argparse.Namespace) -> dict[str, Any]:
+def _whole_run(plan: Plan, out: Path, scenes: int) -> dict[str, Any]:
     from generator.engines.local import LocalEngine
 
-    start = time.perf_counter()
-    dataset = generate(
-        plan.spec, config, arguments.out / arguments.bundle, limit=arguments.scenes, overwrite=True, allow_leak=True
-    )
-    seconds = time.perf_counter() - start
-    run = RunFolder.open(dataset.folder, plan)
-    stages: dict[str, float] = {}
-    for line in run.read_timings():
-        for stage, spent in line["seconds"].items():
-            stages[stage] = stages.get(stage, 0.0) + spent
-    chunks = -(-arguments.scenes // config.chunk)
+    def run() -> Figures:
+        dataset = generate(plan.spec, plan.config, out, limit=scenes, overwrite=True, allow_leak=True)
+        return {"scenes": dataset.num_scenes, "objects": dataset.num_objects}
+
+    found = timed(run)
+    stages = Counter[str]()
+    for line in RunFolder.open(out, plan).read_timings():
+        stages.update(line["seconds"])
     return {
-        "workers": LocalEngine(config, chunks).workers,
-        "scenes": dataset.num_scenes,
-        "objects": dataset.num_objects,
-        "seconds": seconds,
-        "objects_per_s": dataset.num_objects / seconds,
-        "stages": dict(sorted(stages.items(), key=lambda item: -item[1])),
+        "workers": LocalEngine(plan.config, -(-scenes // plan.config.chunk)).workers,
+        "scenes": found["scenes"],
+        "objects": found["objects"],
+        "seconds": found["s"],
+        "objects_per_s": found["objects"] / found["s"],
+        "stages": dict(stages.most_common()),
     }
 
 
@@ -306,24 +331,11 @@ def _jobs(plan: Plan, painter: StableDiffusionPainter, count: int) -> list[Inpai
     (background,) = painter.paint_backgrounds(
         [BackgroundJob(prompt=scene.prompt, negative_prompt="", seed=scene.seed, size_wh=config.canvas_wh)]
     )
-    jobs: list[InpaintJob] = []
-    for scene in plan:
-        for placement in scene.placements:
-            frame = frame_for(placement.box, painter)
-            nothing = np.zeros((frame.crop.height, frame.crop.width), bool)
-            jobs.append(
-                InpaintJob(
-                    prompt=placement.prompt,
-                    negative_prompt=placement.negative_prompt,
-                    seed=placement.seed,
-                    size_wh=frame.native_wh,
-                    image=to_native(background.pixels[frame.crop.slices], frame),
-                    mask=native_mask(frame, nothing),
-                )
-            )
-            if len(jobs) == count:
-                return jobs
-    return jobs
+    placements = (placement for scene in plan for placement in scene.placements)
+    return [
+        object_job(each, frame_for(each.box, painter), background.pixels, seed=each.seed)
+        for each in islice(placements, count)
+    ]
 
 
 if __name__ == "__main__":

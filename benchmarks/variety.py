@@ -3,106 +3,98 @@
     python -m benchmarks.variety [--objects 64] [--classes classes.csv] [--out runs/variety]
 
 The same scenes are painted twice with the same backgrounds, boxes and seeds: each object from its class's own prompt,
-and from a text of the prompt book. Every object is cut out with a margin and embedded by the bundle's CLIP; the spread
-is the mean cosine distance between two objects of a class. The interval is a paired bootstrap over objects. Sheets of
-all crops, in the same order, are written to --out.
+and from a text of the prompt book; nobody verifies. Every object is cut out with a margin and embedded by the bundle's
+CLIP; the spread is the mean cosine distance between two objects of a class. The interval is a paired bootstrap over
+objects. Data sets, and sheets of all crops in the same order, are written to --out.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
-from rich.console import Console
-from rich.table import Table
 
-from generator import Config, Plan, load_spec
+from benchmarks import ROOT, Results, make_parser, object_crops, root_spec
+from generator import Config, Plan, generate
+from generator.dataset.folder import RunFolder
 from generator.dataset.pictures import tile
-from generator.foundation.geometry import square_around
-from generator.foundation.storage import make_folder
+from generator.dataset.record import ObjectRecord
 from generator.foundation.vision_language import Clip
-from generator.painting.chunk import paint_chunk
-from generator.painting.painter import Painter
-from generator.painting.stable_diffusion import StableDiffusionPainter
-from generator.prompts.book import PromptBook
+from generator.prompts.book import PromptBook, write_book
 from generator.prompts.make import make_book
 from generator.spec import Spec
 
-MARGIN = 0.25
 SIDE_PX = 112
 BOOTSTRAPS = 2000
-MAX_SCENES = 100
-
-Crops = dict[tuple[str, int, int], tuple[np.ndarray, str]]
+# More than will be painted: which scene is where in a plan depends on its length.
+MAX_SCENES = 2400
 
 
 def main() -> None:
     """Paint, embed, print the table, write the sheets."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--objects", type=int, default=64, help="of each class")
-    parser.add_argument("--classes", type=Path, default=Path("classes.csv"))
+    parser = make_parser(__doc__)
+    parser.add_argument("--objects", type=int, default=64, help="planned ones of each class")
+    parser.add_argument("--classes", type=Path, default=ROOT / "classes.csv")
     parser.add_argument("--out", type=Path, default=Path("runs/variety"))
     arguments = parser.parse_args()
-    config = Config()
-    spec = _endless(load_spec(classes=arguments.classes, canvas_wh=config.canvas_wh))
-    book = _for_classes_only(make_book(spec, config))
-    painter = StableDiffusionPainter(config)
+    config = Config(labels={"verify": False}, audit={"scenes": 0})
     if config.models.clip is None:
         raise SystemExit(f"the bundle {config.bundle} has no CLIP")
-    clip = Clip("clip", config.models.clip, device=painter.device, offline=config.offline)
-    plain = _paint(Plan(spec=spec, config=config), painter, arguments.objects)
-    varied = _paint(Plan(spec=spec, config=config, book=book), painter, arguments.objects)
-    table = Table("class", "objects", "texts", "spread, own prompt", "spread, book", "ratio", "95 % interval")
-    folder = make_folder(arguments.out)
-    for name in spec.categories:
-        keys = sorted(key for key in plain.keys() & varied.keys() if key[0] == name)
-        before, after = (clip.embed_pictures([crops[key][0] for key in keys]) for crops in (plain, varied))
-        low, high = _interval(before, after)
-        a, b = _spread(before @ before.T), _spread(after @ after.T)
-        texts = len({varied[key][1] for key in keys})
-        table.add_row(name, str(len(keys)), str(texts), f"{a:.4f}", f"{b:.4f}", f"{b / a:.2f}", f"{low:.2f}-{high:.2f}")
-        for kind, crops in (("own_prompt", plain), ("book", varied)):
-            pictures = [Image.fromarray(crops[key][0]).resize((SIDE_PX, SIDE_PX)) for key in keys]
-            tile(pictures, columns=8, cell_width=SIDE_PX).save(folder / f"{name.replace(' ', '_')}_{kind}.png")
-    Console().print(table)
-    Console().print(f"sheets: {folder}")
+    clip = Clip("clip", config.models.clip, device=torch.device("cpu"), offline=config.offline)
+    spec = root_spec(MAX_SCENES, config.canvas_wh, arguments.classes)
+    plain = make_book(spec, Config(prompts={"enrich": "none"}))
+    before = paint(spec, config, plain, arguments.out / "own_prompt", arguments.objects)
+    after = paint(spec, config, varied(plain, make_book(spec, config)), arguments.out / "book", arguments.objects)
+    crops = object_crops(before), object_crops(after)
+    texts = {(each.category, i, each.object_index): each.prompt for i, each in _objects(after)}
+    columns = ("class", "objects", "texts", "spread, own prompt", "spread, book", "ratio", "95 % interval")
+    with Results("spread of the embeddings of painted objects", *columns) as table:
+        for name in spec.categories:
+            keys = sorted(key for key in crops[0].keys() & crops[1].keys() if key[0] == name)[: arguments.objects]
+            features = [clip.embed_pictures([each[key] for key in keys]) for each in crops]
+            a, b = (_spread(each @ each.T) for each in features)
+            low, high = _interval(*features)
+            figures = (f"{a:.4f}", f"{b:.4f}", f"{b / a:.2f}", f"{low:.2f}-{high:.2f}")
+            table.add(name, len(keys), len({texts[key] for key in keys}), *figures)
+            for run, each in zip((before, after), crops, strict=True):
+                pictures = [Image.fromarray(each[key]).resize((SIDE_PX, SIDE_PX)) for key in keys]
+                sheet = tile(pictures, columns=8, cell_width=SIDE_PX)
+                sheet.save(arguments.out / f"{name.replace(' ', '_')}_{run.folder.name}.png")
 
 
-def _endless(spec: Spec) -> Spec:
-    """Ask for more scenes than will be painted."""
-    return replace(
-        spec, backgrounds=tuple(replace(row, num_imgs=MAX_SCENES * row.num_imgs) for row in spec.backgrounds)
-    )
+def varied(plain: PromptBook, book: PromptBook) -> PromptBook:
+    """The texts of the book for classes only, so that nothing but the objects differs."""
+    backgrounds = [row for row in plain.enriched.rows if row.table == "background"]
+    classes = [row for row in book.enriched.rows if row.table == "classes"]
+    return replace(book, enriched=book.enriched.model_copy(update={"rows": (*backgrounds, *classes)}))
 
 
-def _for_classes_only(book: PromptBook) -> PromptBook:
-    """Leave the backgrounds with their own prompts, so that nothing but the objects differs."""
-    rows = tuple(row for row in book.enriched.rows if row.table == "classes")
-    return replace(book, enriched=book.enriched.model_copy(update={"rows": rows}))
-
-
-def _paint(plan: Plan, painter: Painter, wanted: int) -> Crops:
-    """Paint scenes until there are `wanted` objects of each class: (class, scene, object) -> crop and prompt."""
-    crops: Crops = {}
-    counts = Counter[str]()
-    for start in range(0, len(plan), plan.config.chunk):
-        scenes = [plan.scene(index) for index in range(start, min(start + plan.config.chunk, len(plan)))]
-        for scene in paint_chunk(scenes, painter, None):
-            for item in scene.objects:
-                if item.label is not None:
-                    square = square_around(item.placement.box, margin=MARGIN, size_wh=plan.config.canvas_wh)
-                    name = item.placement.category
-                    counts[name] += 1
-                    if counts[name] <= wanted:
-                        key = (name, scene.plan.index, item.placement.object_index)
-                        crops[key] = (scene.image[square.slices].copy(), item.placement.prompt)
-        if all(counts[name] >= wanted for name in plan.spec.categories):
+def paint(spec: Spec, config: Config, book: PromptBook, out: Path, wanted: int) -> RunFolder:
+    """Paint scenes until there are `wanted` objects of each class."""
+    write_book(book, out.with_name(f"{out.name}_prompts"), overwrite=True)
+    plan, planned = Plan(spec=spec, config=config, book=book), Counter[str]()
+    for scene in plan:
+        planned.update(placement.category for placement in scene.placements)
+        if all(planned[name] >= wanted for name in spec.categories):
             break
-    return crops
+    scenes = scene.index
+    while True:  # until those that failed have others in their place
+        scenes += config.chunk
+        generate(spec, config, out, prompts=out.with_name(f"{out.name}_prompts"), limit=scenes)
+        run = RunFolder.open(out, plan)
+        counts = Counter(item.category for _, item in _objects(run))
+        if all(counts[name] >= wanted for name in spec.categories):
+            return run
+
+
+def _objects(run: RunFolder) -> Iterator[tuple[int, ObjectRecord]]:
+    for record in run.records():
+        yield from ((record.index, item) for item in record.objects if item.painted_box is not None)
 
 
 def _spread(products: np.ndarray, counts: np.ndarray | None = None) -> float:

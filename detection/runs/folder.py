@@ -28,13 +28,19 @@ from detection.detectors.model_folder import CARD
 from detection.detectors.types import Detector, FitResult
 from generator.foundation.errors import ModelNotFoundError, RunMismatchError, StorageError
 from generator.foundation.run_folder import CLASSIFIER, DETECTOR_RUN, add_kind, kind_of
-from generator.foundation.storage import read_json, remove, sha256_of, translate_os_errors, write_bytes, write_json
+from generator.foundation.storage import (
+    atomic_folder,
+    read_json,
+    remove,
+    sha256_of,
+    translate_os_errors,
+    write_bytes,
+    write_json,
+)
 
 RUN, DATA, CHECKPOINT, MODEL = "run.json", "data.csv", "checkpoint", "model"
 LOSSES, PLOT, SCORES = "losses.csv", "loss.png", "scores.json"
 MASK_SCORES, OVERLAYS = "mask_scores.json", "overlays.png"
-# Not `.part`, which are files that any run removes.
-_UNFINISHED_MODEL = ".model.unfinished"
 _STYLE: Any = {"text.parse_math": False, "font.size": 9}
 # Steps that the drawn loss is averaged over: single batches hide the course behind their noise.
 _WINDOWS = 40
@@ -49,52 +55,29 @@ class UsedPicture:
     sha256: str
 
 
-class RunFolder:
-    """A folder for one training; `identity` is what another must agree in to go on with it, as run.json keeps it."""
+def begin_run(out: Path, about: Mapping[str, Any], used: Iterable[UsedPicture]) -> None:
+    """Write run.json and data.csv, unless they are there. Raises StorageError."""
+    if not (out / RUN).exists():
+        DETECTOR_RUN.begin(out, about)
+    if not (out / DATA).exists():
+        write_bytes(out / DATA, _to_csv(used))
 
-    def __init__(self, path: Path, identity: Mapping[str, Any]):
-        self.path = path
-        self.identity = identity
 
-    @property
-    def checkpoint(self) -> Path:
-        """Folder for the detector's own checkpoint."""
-        return self.path / CHECKPOINT
+def finish_run(out: Path, detector: Detector, result: FitResult, scores: Mapping[str, Any]) -> None:
+    """Write the model, the losses and, last, scores.json. Raises StorageError."""
+    with atomic_folder(out / MODEL) as folder:
+        detector.save(folder)
+    write_bytes(out / LOSSES, losses_csv(result))
+    write_bytes(out / PLOT, draw_losses(result))
+    write_json(out / SCORES, {"schema_version": DETECTOR_RUN.version, **scores})
+    remove(out / CHECKPOINT)
 
-    def check(self, *, overwrite: bool) -> dict[str, Any] | None:
-        """Look whose folder it is; returns scores.json when the same run is finished, None when it is not.
 
-        Raises what `FolderKind.check` does, and RunMismatchError where the model of a finished run is missing.
-        """
-        if not DETECTOR_RUN.check(self.path, self.identity, overwrite=overwrite):
-            return None
-        if not (self.path / MODEL / CARD).is_file():
-            raise RunMismatchError(f"{self.path / MODEL} is damaged: {CARD} is missing; --overwrite starts again")
-        return read_json(self.path / SCORES)
-
-    def begin(self, about: Mapping[str, Any], used: Iterable[UsedPicture]) -> None:
-        """Write run.json, with `about` for people to read, and data.csv, unless they are there. Raises StorageError."""
-        if not (self.path / RUN).exists():
-            DETECTOR_RUN.begin(self.path, {**about, **self.identity})
-        if not (self.path / DATA).exists():
-            write_bytes(self.path / DATA, _to_csv(used))
-
-    def finish(self, detector: Detector, result: FitResult, scores: Mapping[str, Any]) -> None:
-        """Write the model, the losses and, last, scores.json. Raises StorageError."""
-        part, place = self.path / _UNFINISHED_MODEL, self.path / MODEL
-        remove(part)
-        detector.save(part)
-        remove(place)
-        with translate_os_errors(place):
-            part.rename(place)
-        write_bytes(self.path / LOSSES, losses_csv(result))
-        write_bytes(self.path / PLOT, draw_losses(result))
-        write_json(self.path / SCORES, {"schema_version": DETECTOR_RUN.version, **scores})
-        self.remove_checkpoint()
-
-    def remove_checkpoint(self) -> None:
-        """Remove what only an unfinished run needs. Raises StorageError."""
-        remove(self.checkpoint)
+def read_scores(out: Path) -> dict[str, Any]:
+    """Read scores.json of a finished run. Raises RunMismatchError where its model is gone, StorageError."""
+    if not (out / MODEL / CARD).is_file():
+        raise RunMismatchError(f"{out / MODEL} is damaged: {CARD} is missing; --overwrite starts again")
+    return read_json(out / SCORES)
 
 
 def find_model(path: Path) -> Path:

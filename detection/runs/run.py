@@ -17,11 +17,22 @@ from detection.detectors.settings import FitSettings, ModelOptions
 from detection.detectors.types import Detector, FitListener, TrainingMix
 from detection.inference.finding import find_objects
 from detection.machine import describe_machine
-from detection.runs.folder import RUN, RunFolder, UsedPicture, digests_of, find_model, read_used, run_of
+from detection.runs.folder import (
+    CHECKPOINT,
+    RUN,
+    UsedPicture,
+    begin_run,
+    digests_of,
+    find_model,
+    finish_run,
+    read_scores,
+    read_used,
+    run_of,
+)
 from detection.runs.sources import Source, check_validation
 from generator.foundation.errors import StorageError
 from generator.foundation.run_folder import DETECTOR_RUN, check_outside, working_in
-from generator.foundation.storage import read_json
+from generator.foundation.storage import read_json, remove
 from generator.foundation.version import __version__
 
 
@@ -153,11 +164,10 @@ def _run(
         trained = {item.sha256 for item in earlier if item.role != "validation"}
         check_validation(plan.sources, plan.validation, trained)
     with working_in(out):
-        folder = RunFolder(out, _identity(plan, start))
-        finished = folder.check(overwrite=overwrite)
-        if finished is not None:
-            folder.remove_checkpoint()  # a kill may have come between the scores and its removal
-            return _result(out, finished, was_finished=True)
+        identity = _identity(plan, start)
+        if DETECTOR_RUN.check(out, identity, overwrite=overwrite):
+            remove(out / CHECKPOINT)  # a kill may have come between the scores and its removal
+            return _result(out, read_scores(out), was_finished=True)
         detector = get_detector()
         if overwrite:
             DETECTOR_RUN.clear(out)
@@ -165,6 +175,7 @@ def _run(
             "boxpaint": __version__,
             "command": shlex.join(command),
             "machine": {**describe_machine(), "device": str(device), "torch_threads": torch.get_num_threads()},
+            **identity,
         }
         before = _scores(detector, plan.validation) if start is not None else None
         try:
@@ -173,12 +184,12 @@ def _run(
                 plan.settings,
                 seed=plan.seed,
                 validation=plan.validation.data if plan.validation is not None else None,
-                checkpoint=folder.checkpoint,
-                listener=_Beginning(listener or FitListener(), lambda: folder.begin(about, _used(plan) + earlier)),
+                checkpoint=out / CHECKPOINT,
+                listener=_Beginning(listener or FitListener(), lambda: begin_run(out, about, _used(plan) + earlier)),
             )
         finally:
             if not (out / RUN).exists():  # not a step was trained
-                folder.remove_checkpoint()
+                remove(out / CHECKPOINT)
         scores = {
             "steps": fitted.steps,
             "best_step": fitted.best_step,
@@ -186,7 +197,7 @@ def _run(
             "before": before,
             "scores": _scores(detector, plan.validation),
         }
-        folder.finish(detector, fitted, scores)
+        finish_run(out, detector, fitted, scores)
         return _result(out, scores, was_finished=False)
 
 

@@ -23,10 +23,9 @@ from detection.masks import PackedDetections, check_masks
 from detection.runs.folder import MASK_SCORES, MODEL, OVERLAYS
 from detection.runs.run import RunPlan, RunResult, train_run
 from detection.runs.sources import Source
-from generator.dataset.identity import read_json
 from generator.foundation.errors import ModelError, StorageError
 from generator.foundation.run_folder import working_in
-from generator.foundation.storage import remove, sha256_of, write_json
+from generator.foundation.storage import read_json, remove, sha256_of, write_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

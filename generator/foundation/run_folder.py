@@ -27,8 +27,7 @@ from generator.foundation.storage import (
 )
 
 _LOCK = ".lock"
-# Not `.part`, which are files that any run removes.
-_UNFINISHED = ".unfinished"
+_NEW = ".new.part"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,9 +86,10 @@ class FolderKind:
             try:
                 content = read_json(folder / self.marker)
             except StorageError:
-                if overwrite and self.names is not None and visible <= {self.marker, *self.names}:
+                if not overwrite:
+                    raise
+                if self.names is not None and visible <= {self.marker, *self.names}:
                     return {}
-                raise
         if self.marker not in visible or not self.fits(content):
             what = ", ".join(sorted(visible)[:3])
             raise RunMismatchError(f"{folder} is not {self.what}: it holds {what}; choose another with --out")
@@ -159,10 +159,9 @@ class FolderKind:
         """
         with working_in(folder):
             self.check_free(folder, overwrite=overwrite)
-            new = folder / _UNFINISHED
-            remove(new)
+            new = make_folder(folder / _NEW)
             try:
-                yield make_folder(new)
+                yield new
                 self.clear(folder)
                 with translate_os_errors(folder):
                     names = sorted(path.name for path in new.iterdir()) if self.names is None else self.names
@@ -233,7 +232,7 @@ DETECTOR_RUN = FolderKind(
     marker="run.json",
     version=1,
     names=(
-        *(".model.unfinished", "scores.json", "mask_scores.json", "overlays.png", "model", "checkpoint"),
+        *("scores.json", "mask_scores.json", "overlays.png", "model", "checkpoint"),
         *("losses.csv", "loss.png", "data.csv"),
     ),
     last="scores.json",

@@ -114,6 +114,20 @@ def atomic_writer(path: Path) -> Iterator[BinaryIO]:
             raise
 
 
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Give the place of a folder to make; it becomes `path`, instead of an earlier one, only when the block ends well.
+
+    A crash leaves the old folder and at most a `.part` folder that the next run removes. Raises StorageError.
+    """
+    part = path.with_name(f".{path.name}.part")
+    remove(part)
+    yield part
+    remove(path)
+    with translate_os_errors(path):
+        part.rename(path)
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file whole or not at all; raises StorageError."""
     with atomic_writer(path) as stream:
@@ -163,11 +177,10 @@ def remove(path: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the `.part` files that a killed run left in a folder."""
+    """Remove the `.part` files and folders that a killed run left in a folder."""
     for entry in list_folder(folder):
-        if entry.name.startswith(".") and entry.name.endswith(".part") and not entry.is_dir(follow_symlinks=False):
-            with translate_os_errors(folder):
-                Path(entry).unlink(missing_ok=True)
+        if entry.name.startswith(".") and entry.name.endswith(".part"):
+            remove(Path(entry))
 
 
 def sha256_of(path: Path) -> str:

@@ -77,6 +77,10 @@ def read_table(path: Path, columns: Mapping[str, bool], decimals: Collection[str
     header: list[str] | None = None
     rows: list[TableRow] = []
     faults: list[Fault] = []
+
+    def fault(line: int, expected: str, found: str | None = None) -> None:
+        faults.append(Fault(file=file, line=line, found=found, expected=expected))
+
     while True:
         line = reader.line_num + 1
         try:
@@ -84,7 +88,7 @@ def read_table(path: Path, columns: Mapping[str, bool], decimals: Collection[str
         except StopIteration:
             break
         except csv.Error as error:
-            faults.append(Fault(file=file, line=line, expected=f"{error}; check the quotes from this line on"))
+            fault(line, f"{error}; check the quotes from this line on")
             break
         if not any(cells):
             continue
@@ -92,63 +96,36 @@ def read_table(path: Path, columns: Mapping[str, bool], decimals: Collection[str
             header = ["_".join(cell.lower().split()) for cell in cells]
             faults += _header_faults(file, line, header, columns)
             continue
-        beyond = [cell for cell in cells[len(header) :] if cell]
-        if beyond:
-            faults.append(
-                Fault(
-                    file=file,
-                    line=line,
-                    found=beyond[0],
-                    expected=f"this line has {len(cells)} cells, the header {len(header)} columns; "
-                    "a text with a comma in it needs double quotes around it",
-                )
-            )
+        if beyond := [cell for cell in cells[len(header) :] if cell]:
+            expected = f"this line has {len(cells)} cells, the header {len(header)} columns; a text with a comma in it "
+            fault(line, f"{expected}needs double quotes around it", beyond[0])
             continue
-        unnamed = [cell for name, cell in zip(header, cells, strict=False) if not name and cell]
-        if unnamed:
-            faults.append(
-                Fault(
-                    file=file,
-                    line=line,
-                    found=unnamed[0],
-                    expected="this cell stands under an empty column name",
-                )
-            )
+        if unnamed := [cell for name, cell in zip(header, cells, strict=False) if not name and cell]:
+            fault(line, "this cell stands under an empty column name", unnamed[0])
         filled = dict(zip(header, cells, strict=False))
         if delimiter != ",":
             filled.update({name: _DECIMAL_COMMA.sub(r"\1.\2", filled[name]) for name in decimals if name in filled})
         rows.append(TableRow(line=line, cells={name: filled.get(name, "") for name in columns}))
     if header is None and not faults:
-        faults.append(
-            Fault(
-                file=file,
-                line=1,
-                expected=f"the file is empty; its first line names the columns: {', '.join(columns)}",
-            )
-        )
+        fault(1, f"the file is empty; its first line names the columns: {', '.join(columns)}")
     elif not rows and not faults:
-        faults.append(
-            Fault(file=file, line=reader.line_num, expected="no rows below the header; at least one is needed")
-        )
+        fault(reader.line_num, "no rows below the header; at least one is needed")
     missing = {name for name, required in columns.items() if required and name not in (header or ())}
     return Table(rows=tuple(rows), missing=frozenset(missing), faults=tuple(faults))
 
 
 def _header_faults(file: str, line: int, header: list[str], columns: Mapping[str, bool]) -> list[Fault]:
-    faults = []
+    wrong: list[tuple[str, str]] = []
     for position, name in enumerate(header):
-        if not name:
-            continue
-        if name not in columns:
+        if name and name not in columns:
             near = difflib.get_close_matches(name, columns, n=1, cutoff=0.5)
             hint = f"did you mean '{near[0]}'?" if near else f"known columns: {', '.join(columns)}"
-            faults.append(Fault(file=file, line=line, column=name, expected=f"unknown column; {hint}"))
-        elif name in header[:position]:
-            faults.append(Fault(file=file, line=line, column=name, expected="this column is named twice"))
-    for name, required in columns.items():
-        if required and name not in header:
-            faults.append(Fault(file=file, line=line, column=name, expected="this column is missing"))
-    return faults
+            wrong.append((name, f"unknown column; {hint}"))
+        elif name and name in header[:position]:
+            wrong.append((name, "this column is named twice"))
+    absent = [name for name, required in columns.items() if required and name not in header]
+    wrong += [(name, "this column is missing") for name in absent]
+    return [Fault(file=file, line=line, column=name, expected=expected) for name, expected in wrong]
 
 
 def check_cells(path: Path, rows: Sequence[TableRow], schema: pa.DataFrameSchema) -> list[Fault]:

@@ -189,7 +189,9 @@ class Plan:
         # over large ones, not the other way round.
         for _, object_index, row, number, size_wh in sorted(wishes, key=lambda wish: (-wish[0], wish[1])):
             taken = [placement.box for placement in placements]
-            box, reason = self._find_place(row, size_wh, taken, rng, self.config.placement.max_overlap, ground)
+            box, reason = find_place(
+                row, size_wh, taken, rng, self.config, max_overlap=self.config.placement.max_overlap, ground=ground
+            )
             if box is None:
                 unplaced.append(Unplaced(object_index=object_index, category=row.name, size_wh=size_wh, reason=reason))
                 continue
@@ -223,7 +225,8 @@ class Plan:
                 continue
             row = rows[placement.category]
             taken = [each.box for each in (*placements, *decoys)]
-            box, _ = self._find_place(row, draw_size(row, self.config.canvas_wh, rng), taken, rng, 0.0)
+            size_wh = draw_size(row, self.config.canvas_wh, rng)
+            box, _ = find_place(row, size_wh, taken, rng, self.config, max_overlap=0.0)
             if box is None:
                 continue
             number = self.max_objects + len(decoys)
@@ -241,26 +244,6 @@ class Plan:
                 )
             )
         return tuple(decoys)
-
-    def _find_place(
-        self,
-        row: ClassSpec,
-        size_wh: tuple[int, int],
-        taken: list[Box],
-        rng: np.random.Generator,
-        max_overlap: float,
-        ground: Ground | None = None,
-    ) -> tuple[Box | None, str]:
-        return find_place(
-            row,
-            size_wh,
-            taken,
-            rng,
-            canvas_wh=self.config.canvas_wh,
-            rules=self.config.placement,
-            max_overlap=max_overlap,
-            ground=ground,
-        )
 
     def _choose_blender(self, seed: int) -> str:
         blend = self.config.painting.blend

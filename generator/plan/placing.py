@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
-from generator.config import PlacementConfig
+from generator.config import Config
 from generator.foundation.geometry import Box
 from generator.spec import MIN_SIDE_PX, ClassSpec
 from generator.spec.calibration import DECILES, centres_between
@@ -26,9 +26,8 @@ def find_place(
     size_wh: tuple[int, int],
     taken: Sequence[Box],
     rng: np.random.Generator,
+    config: Config,
     *,
-    canvas_wh: tuple[int, int],
-    rules: PlacementConfig,
     max_overlap: float,
     ground: Ground | None = None,
 ) -> tuple[Box | None, str]:
@@ -37,7 +36,7 @@ def find_place(
     On a picture's `ground`, and where it is known on what ground the class lies, the best of several such positions is
     taken. Returns None and the reason when none was found.
     """
-    (canvas_w, canvas_h), (width, height) = canvas_wh, size_wh
+    (canvas_w, canvas_h), (width, height), rules = config.canvas_wh, size_wh, config.placement
     margin = round(rules.margin * min(canvas_w, canvas_h))
     # A box that fills the canvas has no room for the margin; it then may touch the border.
     x_low, x_high = (

@@ -21,7 +21,7 @@ from generator.dataset.pictures import category_colours, draw_record, spread, ti
 from generator.dataset.record import AttemptRecord, ObjectRecord, SceneRecord
 from generator.foundation.storage import translate_os_errors, write_bytes, write_text
 from generator.foundation.version import __version__
-from generator.report.statistics import Collector, PromptCounter, Statistics
+from generator.report.statistics import Statistics
 
 SHEET_SCENES, SHEET_COLUMNS, SHEET_CELL_PX = 24, 4, 420
 MAX_REJECTED_ROWS = 200
@@ -36,21 +36,19 @@ def write_report(run: RunFolder) -> Statistics:
     categories = list(plan.spec.categories)
     measured = {row.name: row.calibration for row in plan.spec.classes if row.calibration is not None}
     real_sides_px = {name: found.side_px(plan.config.canvas_wh) for name, found in measured.items()}
-    collector, prompts = Collector(categories, real_sides_px), PromptCounter()
+    statistics = Statistics(categories, real_sides_px)
     finished = sorted(run.finished)
     on_sheet = {finished[position] for position in spread(len(finished), SHEET_SCENES)}
     shown: list[SceneRecord] = []
     rejected: list[dict[str, Any]] = []
     num_rejected = 0
     for record in run.records():
-        collector.add(record)
-        prompts.add(record)
+        statistics.add(record)
         if record.index in on_sheet:
             shown.append(record)
         rows = _rejections(record)
         num_rejected += len(rows)
         rejected += rows[: MAX_REJECTED_ROWS - len(rejected)]
-    statistics = collector.statistics()
     colours = category_colours(categories)
     jpeg = _jpeg(_contact_sheet(shown, run, colours))
     write_bytes(run.folder / "contact_sheet.jpg", jpeg)
@@ -62,7 +60,7 @@ def write_report(run: RunFolder) -> Statistics:
         "statistics": statistics,
         "version": __version__,
         "colours": colours,
-        "prompts": prompts.list_prompts(plan.book) if plan.book else (),
+        "prompts": statistics.list_prompts(plan.book) if plan.book else (),
     }
     write_text(run.folder / "README.md", _render("card.md.j2", **context))
     page = _render(

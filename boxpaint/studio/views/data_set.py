@@ -29,7 +29,7 @@ from generator.dataset.record import ObjectRecord, SceneRecord
 from generator.dataset.review import Choice, Decision, accepted_attempt, decide, read_review
 from generator.foundation.decoding import decode_rgb
 from generator.foundation.errors import BoxpaintError
-from generator.report.statistics import Collector
+from generator.report.statistics import Statistics
 
 _A_PAGE, _COLUMNS = 12, 3
 _MARKS = dict(zip(STATES, ("", " ✓", " ✗", " ≠", " –"), strict=True))
@@ -218,10 +218,9 @@ def _decide(
 
 
 def _show_figures(workspace: Workspace, data: PaintedSet) -> None:
-    collector = Collector(data.categories)
+    found = Statistics(data.categories)
     for record in data.records.values():
-        collector.add(data.review.applied(record, data.label_scales))
-    found = collector.statistics()
+        found.add(data.review.applied(record, data.label_scales))
     st.text(f"{found.scenes} pictures ({found.train_scenes} train), {found.objects} labels, {found.decoys} decoys")
     rows = [
         {

@@ -190,7 +190,7 @@ def test_a_damaged_marker_can_be_overwritten_where_nothing_else_is(tmp_path: Pat
     with pytest.raises(StorageError, match=r"predict\.json: is damaged"):
         PREDICTION.make_room(tmp_path, overwrite=False)
     write(tmp_path, notes__txt="mine")
-    with pytest.raises(StorageError, match=r"predict\.json: is damaged"):
+    with pytest.raises(RunMismatchError, match=r"it holds detections\.json, notes\.txt, predict\.json; choose another"):
         PREDICTION.make_room(tmp_path, overwrite=True)
     (tmp_path / "notes.txt").unlink()
     PREDICTION.make_room(tmp_path, overwrite=True)
@@ -213,7 +213,7 @@ def test_results_appear_at_the_end_in_place_of_earlier_ones(tmp_path: Path) -> N
     with pytest.raises(KeyboardInterrupt), EXPORT.replaced(out, overwrite=True):
         raise KeyboardInterrupt
     assert (names(out), names(out / "images")) == (["export.json", "images"], ["first"])
-    (out / ".unfinished").mkdir()  # a kill left it
+    (out / ".new.part").mkdir()  # a kill left it
     exported(out, "second", overwrite=True)
     assert (names(out), names(out / "images")) == (["export.json", "images"], ["second"])
     with pytest.raises(KeyboardInterrupt), EXPORT.replaced(tmp_path / "new", overwrite=False):

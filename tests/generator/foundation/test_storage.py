@@ -11,6 +11,7 @@ import pytest
 
 from generator.foundation.errors import StorageError
 from generator.foundation.storage import (
+    atomic_folder,
     atomic_writer,
     check_writable,
     make_folder,
@@ -170,11 +171,24 @@ def test_remove_leftovers_removes_nothing_else(tmp_path):
     kept = {".gitignore", "a.part", "picture.png", ".hidden.png"}
     for name in (*kept, ".a.json.x1y2.part", ".b.part"):
         (tmp_path / name).touch()
-    (tmp_path / ".yolo.part" / "new").mkdir(parents=True)  # of an export that was killed, or is at work
+    (tmp_path / ".model.part" / "new").mkdir(parents=True)
     remove_leftovers(tmp_path)
     remove_leftovers(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {*kept, ".yolo.part"}
+    assert {path.name for path in tmp_path.iterdir()} == kept
     remove_leftovers(tmp_path / "not there")
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path):
+    for text in ("old", "new"):
+        with atomic_folder(tmp_path / "model") as folder:
+            folder.mkdir()
+            (folder / "weights").write_text(text)
+    with pytest.raises(KeyboardInterrupt), atomic_folder(tmp_path / "model") as folder:
+        folder.mkdir()
+        raise KeyboardInterrupt
+    assert content(tmp_path / "model") == {"weights": b"new"}
+    remove_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_json_is_readable_by_people(tmp_path):
