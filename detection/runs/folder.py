@@ -24,7 +24,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from detection.detectors.model_folder import CARD
+from detection.detectors.settings import CARD
 from detection.detectors.types import Detector, FitResult
 from generator.foundation.errors import ModelNotFoundError, RunMismatchError, StorageError
 from generator.foundation.run_folder import CLASSIFIER, DETECTOR_RUN, add_kind, kind_of

@@ -12,13 +12,11 @@ import torch
 from generator.foundation.errors import BoxpaintError
 from generator.foundation.storage import make_folder, write_json
 from training.pocket import blip, clip, gpt2, inpaint, vae
-from training.pocket.bank import remove_bank
-from training.pocket.crops import CELL_KINDS
-from training.pocket.identity import differences
-from training.pocket.loop import Session, checkpoint_file
-from training.pocket.sheet import save_samples
-from training.pocket.smears import read_smears
-from training.pocket.texts import read_captions
+from training.pocket.grammar import read_captions
+from training.pocket.inpaint import save_samples
+from training.pocket.loop import Session, checkpoint_file, differences
+from training.pocket.samples import remove_bank
+from training.pocket.smears import CELL_KINDS, read_smears
 
 Say = Callable[[str], None]
 BYTES_PER_MB = 1e6
