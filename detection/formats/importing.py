@@ -36,6 +36,9 @@ from generator.foundation.run_folder import IMPORTED
 from generator.foundation.storage import make_folder, write_json
 from generator.foundation.version import __version__
 
+SCHEMA_VERSION = 1
+_MISSING = "a picture that is missing"
+TWICE = "a picture annotated twice: the other annotation is taken"
 _THREADS = 8
 OnPicture = Callable[[int, int], None]
 
@@ -270,10 +273,6 @@ def _unknown_fault(option: str, name: str, known: Sequence[str]) -> Fault:
     return Fault(file=option, found=name, expected=f"no such category; {hint}known: {', '.join(known) or 'none'}")
 
 
-_MISSING = "a picture that is missing"
-TWICE = "a picture annotated twice: the other annotation is taken"
-
-
 def join_entries(pictures: Sequence[RawPicture], cases: Cases) -> list[RawPicture]:
     """Make one picture of the entries that one file has under one name: some COCO files list a picture for each box."""
     entries: defaultdict[object, list[RawPicture]] = defaultdict(list)
@@ -327,9 +326,6 @@ def _are_of_several(claims: Sequence[RawPicture]) -> bool:
     names = {portable_path(picture.name) for picture in claims}
     objects = {tuple((item.category, item.box) for item in picture.objects) for picture in claims}
     return len(names) > 1 and len(objects) > 1
-
-
-SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
