@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from detection.datasets.names import file_name
 from detection.datasets.picture_set import Category, PictureSet
-from detection.formats.pictures import encode, open_picture
+from detection.datasets.read import open_rgb
+from detection.formats.pictures import encode
 from detection.formats.target import Work, Writer
 
 # What one system or another does not allow in the name of a folder.
@@ -27,7 +28,7 @@ def write(data: PictureSet, work: Work) -> None:
     for picture in work.walk(data.pictures):
         if not picture.objects:
             continue
-        image = open_picture(picture)
+        image = open_rgb(picture.path, labelled_wh=picture.size_wh)
         for item in picture.objects:
             crop = image.crop(crop_of(item.box_xyxy, image.size, work.options.margin))
             name = file_name(picture.stem, f"-{item.id}.png")

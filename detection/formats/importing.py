@@ -51,7 +51,7 @@ class ImportOptions:
     are name -> share of each split; None takes the splits that the source has, without any 0.8 train and 0.2 val.
     `group_by` is a regular expression over file names: what it finds the same in (its first group, if it has one) stays
     on one side. `first_pixel` 0 or 1 is what the source calls the first pixel of a row; None finds out. `columns` names
-    columns of a CSV file, key -> column (csv_columns.KEYS).
+    columns of a CSV file, key -> column (csv_boxes.KEYS).
     """
 
     format: str | None = None
@@ -370,19 +370,19 @@ class ImportReport:
 
     def kinds(self) -> list[tuple[str, Done, int, int, int, str]]:
         """Group the cases: (what, done, cases, lost pictures, lost objects, an example), the dropped ones first."""
-        counts: Counter[tuple[str, Done]] = Counter()
-        lost: Counter[tuple[str, Done, str]] = Counter()
-        examples: dict[tuple[str, Done], str] = {}
+        groups: defaultdict[tuple[str, Done], list[Case]] = defaultdict(list)
         for case in self.cases:
-            kind = (case.what, case.done)
-            counts[kind] += 1
-            lost[*kind, "pictures"] += case.lost_pictures
-            lost[*kind, "objects"] += case.lost_objects
-            examples.setdefault(kind, case.example())
+            groups[case.what, case.done].append(case)
         order = {"dropped": 0, "mended": 1, "kept": 2}
         return [
-            (*kind, counts[kind], lost[*kind, "pictures"], lost[*kind, "objects"], examples[kind])
-            for kind in sorted(counts, key=lambda kind: (order[kind[1]], -counts[kind], kind[0]))
+            (
+                *kind,
+                len(found),
+                sum(case.lost_pictures for case in found),
+                sum(case.lost_objects for case in found),
+                found[0].example(),
+            )
+            for kind, found in sorted(groups.items(), key=lambda item: (order[item[0][1]], -len(item[1]), item[0][0]))
         ]
 
     def to_json(self) -> dict[str, Any]:

@@ -21,8 +21,9 @@ from xml.etree import ElementTree
 
 from detection.datasets.names import portable_path, split_of_folders
 from detection.datasets.picture_set import Annotation, Picture, PictureSet
+from detection.datasets.read import open_rgb
 from detection.formats.matching import Match, loose_stem
-from detection.formats.pictures import JPEG_QUALITY, encode, open_picture
+from detection.formats.pictures import JPEG_QUALITY, encode
 from detection.formats.raw import Cases, RawObject, RawPicture, RawSet, number_of, size_of
 from detection.formats.source import Reader, SourceFiles, without_annotation
 from detection.formats.splits import apply_claims, claims_of_lists
@@ -154,7 +155,7 @@ def write(data: PictureSet, work: Work) -> None:
         if _is_jpeg(picture.path):
             work.lay(picture, place)
         else:
-            image = open_picture(picture)
+            image = open_rgb(picture.path, labelled_wh=picture.size_wh)
             work.write(place, encode(image, "JPEG", origin=image))
             encoded += 1
         work.write(f"{ROOT}/Annotations/{picture.stem}.xml", _annotation(picture))
