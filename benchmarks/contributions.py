@@ -18,7 +18,7 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks import ROOT, Results, make_parser
-from boxpaint.experiment_progress import ExperimentProgress
+from boxpaint.cli.experiment_progress import ExperimentProgress
 from detection.calibration.boxes import BoxMode
 from detection.experiment.config import ExperimentConfig, RealImages
 from detection.experiment.results import Cell

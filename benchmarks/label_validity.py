@@ -19,7 +19,7 @@ from PIL import Image
 from torchvision.ops import box_iou
 
 from benchmarks import Results, make_parser
-from boxpaint.detect_inputs import parse_renames
+from boxpaint.cli.options import parse_renames
 from detection.datasets.read import open_rgb
 from detection.datasets.types import DetectionDataset, Sample
 from detection.detectors.registry import load_detector

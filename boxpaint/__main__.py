@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from boxpaint.cli import app
-from boxpaint.exit_codes import USER_ERROR
+from boxpaint.cli.console import USER_ERROR
 from generator.foundation.errors import BoxpaintError, FaultsError
 from generator.foundation.processes import leave_room
 from generator.foundation.stopping import end_by_sigterm

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-from boxpaint.folder_names import folder_name_fault
+from boxpaint.scenarios import folder_name_fault
 from generator.audit.files import read_audit
 from generator.config import Config
 from generator.foundation.coco import find_annotation_files, read_coco

@@ -15,6 +15,7 @@ _CHECKOUT = Path(__file__).parent.parent
 DEFAULT_SCENARIO = "blood_smear"
 # The embedded bundle paints blood smears; every other scenario is written for Stable Diffusion 2.1.
 _POCKET_SCENARIOS = (DEFAULT_SCENARIO,)
+_FOLDER_NAME = re.compile(r"\w[\w .+-]*")
 # As the config of a bundle has it: the bundle's own size, commented out.
 _CANVAS = re.compile(r"^# canvas: \{width: \d+, height: \d+\}", re.MULTILINE)
 
@@ -83,3 +84,16 @@ def write_files(target: Path, contents: Mapping[str, bytes]) -> list[Path]:
     for name, content in contents.items():
         write_bytes(target / name, content)
     return [target / name for name in contents]
+
+
+def folder_name_fault(name: str, *, longest: int = 100) -> str:
+    """What is wrong with the name of a folder; empty where nothing is.
+
+    >>> folder_name_fault("smears 2")
+    ''
+    """
+    if _FOLDER_NAME.fullmatch(name) and len(name) <= longest and not name.endswith((".", " ")):
+        return ""
+    return (
+        f"the name of a folder is needed: letters, digits, spaces, and any of . _ + - but in front, {longest} at most"
+    )

@@ -21,15 +21,15 @@ import psutil
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from boxpaint.exit_codes import of_signal
-from boxpaint.folder_names import folder_name_fault
+from boxpaint.cli.console import exit_code
+from boxpaint.scenarios import folder_name_fault
 from boxpaint.studio.workspace import Workspace
 from generator.foundation.errors import BoxpaintError
 from generator.foundation.stopping import SIGNALS
 from generator.foundation.storage import translate_os_errors, write_json
 
 # How a job ends that was asked to: by itself, or by the signal where it does not listen for that.
-STOPPED = (*map(of_signal, SIGNALS), -signal.SIGTERM)
+STOPPED = (*map(exit_code, SIGNALS), -signal.SIGTERM)
 _TAIL_BYTES = 6000
 _LONGEST_NAME = 150
 # So that one that has ended is not taken for a process of another program with its number.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from boxpaint.folder_names import folder_name_fault
+from boxpaint.scenarios import folder_name_fault
 from generator.foundation.errors import BoxpaintError
 from generator.foundation.run_folder import (
     CAPTIONER,

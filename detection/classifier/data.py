@@ -22,7 +22,7 @@ from generator.foundation.coco import find_annotation_files
 from generator.foundation.errors import DatasetError, Fault
 from generator.foundation.seeds import derive_rng, derive_seed
 
-# Positions below the settings' seed, see generator/foundation/seeds.py; detection/classifier/jobs.py has the others.
+# Positions below the settings' seed, see generator/foundation/seeds.py; detection/classifier/run.py has the others.
 _HOLD_OUT, _BACKGROUND, _SUBSET = 0, 1, 2
 
 

@@ -42,11 +42,11 @@ from detection.experiment.training import run_job
 from detection.experiment.verdict import ValueCurve, curve_of
 from detection.proof.jobs import JobRunner, ProofListener
 from detection.proof.statistics import Interval
-from generator.foundation.errors import RunMismatchError, StorageError
-from generator.foundation.storage import locked, translate_os_errors, write_json
+from generator.foundation.run_folder import EXPERIMENT, working_in
+from generator.foundation.storage import translate_os_errors
 from generator.run import Listener
 
-EXPERIMENT, JOBS = "experiment.json", "jobs"
+JOBS = "jobs"
 # Of these the scores do not hang: speed, words, and where files lie. Other pictures are other trainings anyway.
 _FREE: Any = {
     "workers": True,
@@ -95,8 +95,8 @@ def run_experiment(config: ExperimentConfig, out: Path, *, listener: ExperimentL
     finished.
     """
     listener, folder = listener or ExperimentListener(), out / JOBS
-    _check_is_ours(out)
-    with locked(out):
+    EXPERIMENT.read(out)
+    with working_in(out):
         changes = declare(config, out)
         materials = gather(config, out, listener=listener)
         for remark in materials.remarks:
@@ -117,11 +117,6 @@ def run_experiment(config: ExperimentConfig, out: Path, *, listener: ExperimentL
         outcome = summarise(materials, results, [result for result in further if result.job not in grid], curve)
         shown = {result.folder.path.name for result in outcome.results}
         return replace(outcome, changes=changes, not_shown=len(scored_folders(out, shown=shown)))
-
-
-def is_begun(out: Path) -> bool:
-    """Whether pictures or trainings are there that the same experiment goes on with."""
-    return any(path.is_dir() for path in out.glob("*"))
 
 
 def summarise(
@@ -178,17 +173,10 @@ def declare(config: ExperimentConfig, out: Path) -> tuple[str, ...]:
     A claim that is chosen after the scores is no claim. Returns what is said otherwise now, such as
     "claim: 'mixed', before 'refined'". Raises StorageError.
     """
-    path = out / EXPERIMENT
-    if not path.is_file() or not scored_folders(out):
-        write_json(path, config.model_dump(mode="json"))
+    before = EXPERIMENT.read(out)
+    if before is None or not scored_folders(out):
+        EXPERIMENT.begin(out, config.model_dump(mode="json"))
         return ()
-    with translate_os_errors(path):
-        try:
-            before = json.loads(path.read_bytes())
-        except ValueError:
-            before = None
-    if not isinstance(before, dict):
-        raise StorageError(f"{path}: is damaged, so what was declared is lost; choose another folder with --out")
     now = config.model_dump(mode="json", exclude=_FREE)
     return tuple(
         _change(key, before[key], value)
@@ -215,12 +203,3 @@ def _comparable(before: Any, now: Any) -> Any:
 def _change(key: str, before: Any, now: Any) -> str:
     texts = [json.dumps(value, ensure_ascii=False) for value in (now, _comparable(before, now))]
     return f"{key}: {texts[0]}, before {texts[1]}" if max(map(len, texts)) <= _SHOWN else key
-
-
-def _check_is_ours(out: Path) -> None:
-    """Raise RunMismatchError when the folder holds something else than an experiment."""
-    with translate_os_errors(out):
-        visible = sorted(path.name for path in out.iterdir() if not path.name.startswith(".")) if out.exists() else []
-    if visible and EXPERIMENT not in visible:
-        what = ", ".join(visible[:3])
-        raise RunMismatchError(f"{out} is not the folder of an experiment: it holds {what}; choose another with --out")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from boxpaint import cli
 from boxpaint.__main__ import main
+from boxpaint.cli import scenario
 
 CLASSES = "prompt,min_appear,max_appear,name,references\na brown cow [Bos],1,2,cow,photos\na grey wolf,0,1,wolf,\n"
 NO_MODELS = "bundle: sd21\noffline: true\n"
@@ -59,7 +59,7 @@ def boxpaint(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         monkeypatch.chdir(cwd)
         monkeypatch.setenv("XDG_CACHE_HOME", str(cwd / "cache"))
         monkeypatch.setattr(sys, "argv", ["boxpaint", *arguments])
-        monkeypatch.setattr(cli, "console", Console(width=200, highlight=False, markup=False))
+        monkeypatch.setattr(scenario, "console", Console(width=200, highlight=False, markup=False))
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             main()

@@ -11,7 +11,7 @@ from rich.text import Text
 from typer.testing import CliRunner
 
 from boxpaint.cli import app
-from boxpaint.console import Table, console
+from boxpaint.cli.console import Table, console
 from generator.foundation.version import __version__
 from tests.boxpaint.terminal import Terminal
 

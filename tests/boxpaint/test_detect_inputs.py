@@ -1,14 +1,14 @@
 """What the commands for detectors say of their pictures."""
 
-import io
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
-from rich.console import Console
 
-from boxpaint.detect_inputs import Inputs, show_inputs
+from boxpaint.cli.train import Inputs, show_inputs
 from detection.calibration.scale import BoxScale
 from detection.datasets.types import DetectionDataset, Sample
 from detection.runs.sources import Source
@@ -16,13 +16,18 @@ from generator.config import OutputConfig
 from generator.dataset.provenance import encode_image, xmp_packet
 
 
-def told(inputs: Inputs) -> str:
-    stream = io.StringIO()
-    show_inputs(inputs, Console(file=stream, width=200))
-    return stream.getvalue()
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str]) -> Callable[[Inputs], str]:
+    """What is said of the pictures of a training."""
+
+    def show(inputs: Inputs) -> str:
+        show_inputs(inputs)
+        return capsys.readouterr().out
+
+    return show
 
 
-def test_what_could_not_be_measured_or_learnt_is_a_warning() -> None:
+def test_what_could_not_be_measured_or_learnt_is_a_warning(told: Callable[[Inputs], str]) -> None:
     sample = Sample.of(Path("a.png"), (9, 9), [[0, 0, 4, 4]], [1])
     painted = DetectionDataset(categories=("red", "blue"), samples=(sample,))
     scales = {
@@ -44,7 +49,9 @@ def test_what_could_not_be_measured_or_learnt_is_a_warning() -> None:
     assert "warning" not in told(both)
 
 
-def test_pictures_that_do_not_label_a_class_and_painted_ones_among_real_ones_are_a_warning(tmp_path: Path) -> None:
+def test_pictures_that_do_not_label_a_class_and_painted_ones_among_real_ones_are_a_warning(
+    tmp_path: Path, told: Callable[[Inputs], str]
+) -> None:
     paths = [tmp_path / "real.png", tmp_path / "painted.png"]
     picture = np.zeros((9, 9, 3), np.uint8)
     Image.fromarray(picture).save(paths[0])

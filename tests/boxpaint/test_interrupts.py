@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import signal
 from pathlib import Path
 
 import pytest
 import typer
-from rich.console import Console
 from typer.testing import CliRunner
 
-from boxpaint.interrupts import Commands, holds_run, resumable
+from boxpaint.cli.console import Commands, resumable
 from generator.foundation.stopping import Stopped
 
 
@@ -23,14 +21,12 @@ from generator.foundation.stopping import Stopped
         (True, True, "the same command without --overwrite goes on from what is kept in out"),
     ],
 )
-def test_it_goes_on_only_where_something_is_kept(kept: bool, overwrite: bool, said: str) -> None:
-    text = io.StringIO()
-    with (
-        pytest.raises(typer.Exit) as end,
-        resumable(Console(file=text, width=20), Path("out"), lambda _: kept, overwrite=overwrite),
-    ):
+def test_it_goes_on_only_where_something_is_kept(
+    kept: bool, overwrite: bool, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(typer.Exit) as end, resumable(Path("out"), lambda _: kept, overwrite=overwrite):
         raise Stopped(signal.SIGTERM)
-    assert text.getvalue() == f"stopped; {said}\n"
+    assert capsys.readouterr().out == f"stopped; {said}\n"
     assert end.value.exit_code == 143
 
 
@@ -47,10 +43,3 @@ def test_a_command_without_words_of_its_own_starts_anew(error: KeyboardInterrupt
 
     result = CliRunner().invoke(app, ["work"])
     assert (result.exit_code, result.stderr) == (code, "stopped; the same command starts anew\n")
-
-
-def test_a_run_folder_holds_something_with_its_first_row_or_picture(tmp_path: Path) -> None:
-    (tmp_path / "prompts").mkdir()
-    assert not holds_run(tmp_path)
-    (tmp_path / "prompts" / "enriched.json").touch()
-    assert holds_run(tmp_path)

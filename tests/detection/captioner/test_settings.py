@@ -5,7 +5,7 @@ import inspect
 
 import pytest
 
-from boxpaint.cli_train import captioner
+from boxpaint.cli.captioner import captioner
 from detection.captioner.settings import CaptionerSettings
 from generator.foundation.errors import BoxpaintError
 

@@ -7,7 +7,6 @@ import torch
 from safetensors.torch import save_file
 from torchvision.models import resnet18
 
-from detection.classifier.model_folder import load_classifier, save_classifier
 from detection.classifier.models import MODELS, Classifier, build_classifier, find_weights, spec_of
 from generator.foundation.errors import BoxpaintError, ModelError, ModelNotFoundError
 
@@ -94,29 +93,3 @@ def test_other_files_are_no_weights(tmp_path: Path, content: object, words: str)
         build_classifier("small", CLASSES, str(path), seed=0)
     with pytest.raises(ModelNotFoundError, match="nowhere"):
         find_weights("small", "nowhere.pth")
-
-
-def test_a_classifier_comes_back_from_its_folder(tmp_path: Path) -> None:
-    model = build_classifier("small", CLASSES, "none", seed=1).eval()
-    save_classifier(model, tmp_path / "model", margin=0.2)
-    again, card = load_classifier(tmp_path / "model")
-    pixels = torch.rand(2, 3, 64, 64)
-    assert torch.equal(model(pixels), again(pixels))
-    assert (card.classes, card.margin, card.crop_px) == (CLASSES, 0.2, 64)
-    with pytest.raises(ModelNotFoundError, match=r"no model\.json"):
-        load_classifier(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("name", "data", "words"),
-    [
-        ("model.json", b"{}", "not of a boxpaint classifier"),
-        ("model.json", b"[1", "cannot be used"),
-        ("model.safetensors", b"torn", "cannot be used"),
-    ],
-)
-def test_a_damaged_folder_is_said(tmp_path: Path, name: str, data: bytes, words: str) -> None:
-    save_classifier(build_classifier("small", CLASSES, "none", seed=1), tmp_path, margin=0.2)
-    (tmp_path / name).write_bytes(data)
-    with pytest.raises(ModelError, match=words):
-        load_classifier(tmp_path)

@@ -3,36 +3,37 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from detection.classifier.data import Sources
-from detection.classifier.jobs import HISTORY
 from detection.classifier.model_folder import load_classifier
-from detection.classifier.run import best_outcome, compare_classifiers
-from detection.classifier.settings import Arm, ClassifierSettings, Listener
+from detection.classifier.run import HISTORY, best_outcome, compare_classifiers
+from detection.classifier.settings import ClassifierSettings, Job
+from detection.proof.jobs import ProofListener
 from generator.foundation.errors import BoxpaintError, RunMismatchError, StorageError
 
 pytestmark = pytest.mark.slow
 
 
-class Watcher(Listener):
-    def __init__(self, stop_at: tuple[str, int] | None = None):
+class Watcher(ProofListener[Job]):
+    def __init__(self, stop_at: str | None = None):
         self.stop_at = stop_at
-        self.jobs: list[tuple[str, int]] = []
-        self.start: tuple[int, int] = (0, 0)
+        self.jobs: list[str] = []
+        self.finished = 0
 
-    def on_start(self, jobs: int, finished: int) -> None:
-        self.start = jobs, finished
+    def on_jobs(self, jobs: Sequence[Job], steps: int, finished: int) -> None:
+        self.finished = finished
 
-    def on_step(self, arm: Arm, number: int, step: int, loss: float) -> None:
-        if (arm, number) == self.stop_at:  # at the first step that is told of it
+    def on_job_step(self, job: Job, step: int, loss: float) -> None:
+        if job.name == self.stop_at:  # at the first step that is told of it
             raise KeyboardInterrupt
 
-    def on_job(self, arm: Arm, number: int, macro_f1: float) -> None:
-        self.jobs.append((arm, number))
+    def on_job_end(self, job: Job, steps: int, score: float | None) -> None:
+        self.jobs.append(job.name)
 
 
 def run(sources: Sources, out: Path, settings: ClassifierSettings, **options: object):
@@ -123,13 +124,13 @@ def test_a_finished_run_is_not_trained_again_and_comes_out_the_same(finished: Pa
     before = results(finished)
     watcher = Watcher()
     run(sources, finished, SHORT, listener=watcher, command="boxpaint train classifier")
-    assert (watcher.start, watcher.jobs) == ((4, 4), [])
+    assert (watcher.finished, watcher.jobs) == (4, [])
     assert results(finished) == before
 
 
-@pytest.mark.parametrize("stop_at", [("original", 0), ("augmented", 1)])
+@pytest.mark.parametrize("stop_at", ["original-0", "augmented-1"])
 def test_interrupted_and_resumed_gives_the_same_files(
-    finished: Path, sources: Sources, tmp_path: Path, stop_at: tuple[str, int]
+    finished: Path, sources: Sources, tmp_path: Path, stop_at: str
 ) -> None:
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
@@ -138,22 +139,22 @@ def test_interrupted_and_resumed_gives_the_same_files(
     watcher = Watcher()
     run(sources, out, SHORT, listener=watcher, command="boxpaint train classifier")
     # The process may have come to the end of its job before it was stopped.
-    assert watcher.start[1] >= (0 if stop_at[0] == "original" else 3)
-    assert len(watcher.jobs) == 4 - watcher.start[1]
+    assert watcher.finished >= (0 if stop_at == "original-0" else 3)
+    assert len(watcher.jobs) == 4 - watcher.finished
     assert results(out) == results(finished)
 
 
 def test_two_processes_give_the_same_numbers(finished: Path, sources: Sources, tmp_path: Path) -> None:
     watcher = Watcher()
     run(sources, tmp_path / "out", SHORT, workers=2, listener=watcher, command="boxpaint train classifier")
-    assert sorted(watcher.jobs) == [("augmented", 0), ("augmented", 1), ("original", 0), ("original", 1)]
+    assert sorted(watcher.jobs) == ["augmented-0", "augmented-1", "original-0", "original-1"]
     assert results(tmp_path / "out") == results(finished)
 
 
 def test_without_real_crops_only_painted_ones_are_trained_on(sources: Sources, tmp_path: Path) -> None:
     settings = SHORT.model_copy(update={"per_class": 0, "seeds": 1})
     comparison = run(sources, tmp_path / "out", settings)
-    assert (comparison.original.scores, comparison.gains, comparison.tests) == ((), None, ())
+    assert (comparison.original.outcomes, comparison.gains, comparison.tests) == ((), None, ())
     scores = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert scores["arms"]["original"] == {"trained": False, "reason": "fewer than two classes have crops"}
     assert scores["gain"] is None
@@ -188,7 +189,7 @@ def test_overwrite_starts_again(finished: Path, sources: Sources, tmp_path: Path
     watcher = Watcher()
     one = SHORT.model_copy(update={"seeds": 1, "steps": 1})
     run(Sources(real=sources.real), tmp_path / "out", one, overwrite=True, listener=watcher)
-    assert watcher.jobs == [("original", 0)]
+    assert watcher.jobs == ["original-0"]
     assert not (tmp_path / "out" / "models" / "augmented-0").exists()
 
 

@@ -28,28 +28,6 @@ def test_no_two_positions_meet():
     assert len(set(seeds)) == 3 * (1 + 8 + 64 + 512)
 
 
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ((0, 1), (1, 0)),
-        ((1,), (1, 0)),  # a position is not its own child
-        ((), (0,)),
-        ((0, 0), (0, 0, 0)),
-        ((12, 3), (1, 23)),
-    ],
-)
-def test_positions_that_look_alike(one, other):
-    assert derive_seed(5, *one) != derive_seed(5, *other)
-    assert not np.array_equal(derive_rng(5, *one).random(4), derive_rng(5, *other).random(4))
-
-
-def test_streams_do_not_depend_on_the_order_of_use():
-    alone = derive_rng(3, 7).random(5)
-    for scene in range(7):
-        derive_rng(3, scene).random(100)
-    assert np.array_equal(derive_rng(3, 7).random(5), alone)
-
-
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_neighbouring_scenes_are_independent(share):
     first = np.array([derive_rng(0, scene).random() for scene in range(2000)])
