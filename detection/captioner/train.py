@@ -42,7 +42,7 @@ SHOWN_EXAMPLES = 8
 # Position below the run's seed: generator/foundation/seeds.py; detection/captioner/trainer.py has the others.
 _SPLIT = 0
 # Not `.part`, which are files that any run removes.
-_UNFINISHED_MODEL = ".model.unfinished"
+_UNFINISHED_MODEL = ".model.part"
 _STYLE: Any = {"text.parse_math": False, "font.size": 9}
 
 

@@ -14,23 +14,9 @@ from torch import nn
 from generator.foundation.errors import BoxpaintError
 from tests.training.pocket.test_training import GPT2, INPAINT, VAE
 from training.pocket import gpt2, inpaint, vae
-from training.pocket.loop import Learner, Session, differences, fit, identify
+from training.pocket.loop import Learner, Session, fit, identify
 
 Sessions = Callable[[float], Session]
-
-
-@pytest.mark.parametrize(
-    ("before", "now", "said"),
-    [
-        ({}, {}, ""),
-        ({"seed": "0"}, {"seed": "0"}, ""),
-        ({"seed": "0"}, {"seed": "1"}, "seed: 0 before, 1 now"),
-        ({}, {"seed": "1"}, "seed: not known before, 1 now"),
-        ({"seed": "0", "b": "2"}, {"seed": "0", "a": "1"}, "a: not known before, 1 now; b: 2 before, not known now"),
-    ],
-)
-def test_what_differs_is_named(before: dict[str, str], now: dict[str, str], said: str) -> None:
-    assert differences(before, now) == said
 
 
 def test_what_is_learned_from_counts_and_not_where_it_lies(bccd: Path, captions: Path, tmp_path: Path) -> None:
