@@ -74,8 +74,8 @@ def test_weights_of_a_file_are_taken_over_whatever_classes_they_were_of(tmp_path
     ("content", "words"),
     [
         ({"features.0.weight": torch.zeros(1)}, "not of a small: 0 of"),
-        ([1, 2], "no state dict"),
-        (None, "cannot be read as weights"),
+        ([1, 2], "no dictionary of tensors"),
+        (None, "cannot be used"),
     ],
 )
 def test_other_files_are_no_weights(tmp_path: Path, content: object, words: str) -> None:
