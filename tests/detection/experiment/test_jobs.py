@@ -50,14 +50,18 @@ def test_the_grid_has_every_arm_at_every_number_and_synthetic_once(materials: Ma
     assert counts["refined"] == counts["mixed"] == [(2, 5, 0), (2, 5, 1), (6, 5, 0), (6, 5, 1)]
 
 
-def test_all_numbers_share_the_pretraining_of_a_seed_and_every_arm_has_as_many_steps(materials: Materials) -> None:
-    jobs = with_starts(plan_grid(materials.config, available=6, painted=5))
+def test_numbers_and_arms_share_the_pretraining_of_a_seed_and_every_arm_has_as_many_steps(
+    materials: Materials,
+) -> None:
+    config = config_of(materials, arms=["real", "refined", "refined_copy_paste"])
+    jobs = with_starts(plan_grid(config, available=6, painted=5))
     starts = [job for job in jobs if job.kind == "pretrain"]
     assert [job.subset for job in starts] == [0, 1]
     assert jobs[:2] == starts
     for job in jobs[2:]:
-        before = job.start.settings(materials.config).steps if job.start else 0
-        assert before + job.settings(materials.config).steps == 10
+        assert job.start == (None if job.kind == "real" else starts[job.subset])
+        before = job.start.settings(config).steps if job.start else 0
+        assert before + job.settings(config).steps == 10
 
 
 def test_a_point_of_the_value_curve(materials: Materials) -> None:
@@ -81,13 +85,6 @@ def test_boxes_are_measured_on_what_a_training_or_its_subset_sees(materials: Mat
     assert [len(materials.measured_of(job) or ()) for job in calibrated] == [3] * 3
 
 
-def test_refining_arms_share_a_pretraining(materials: Materials) -> None:
-    jobs = plan_grid(config_of(materials, arms=["real", "refined", "refined_copy_paste"]), available=6, painted=5)
-    starts = {arm: [job.start for job in jobs if job.kind == arm] for arm in ("refined", "refined_copy_paste")}
-    assert starts["refined"] == starts["refined_copy_paste"] != []
-    assert len(with_starts(jobs)) == len(jobs) + 2
-
-
 def test_a_number_of_pictures_may_refine_in_its_own_way(materials: Materials) -> None:
     own = {"steps": 7, "learning_rate": 0.5}
     config = config_of(materials, real_images=[{"number": 2}, {"number": 3}, {"number": "all", "refine": own}])
@@ -96,6 +93,7 @@ def test_a_number_of_pictures_may_refine_in_its_own_way(materials: Materials) ->
     assert steps == {2: (6, 4), 3: (6, 4), 6: (3, 7)}
     rates = {job.number: job.settings(config).learning_rate for job in jobs if job.start}
     assert rates == {2: 1e-3, 3: 1e-3, 6: 0.5}
+    assert {job.start.settings(config).learning_rate for job in jobs if job.start} == {0.004}
     starts = [job for job in jobs if job.kind == "pretrain"]
     assert len(starts) == len({job.name for job in starts}) == 6
 
