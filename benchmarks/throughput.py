@@ -34,7 +34,8 @@ from detection.machine import describe_machine
 from generator import Config, Plan, load_spec
 from generator.bundles import load_card
 from generator.dataset.folder import RunFolder
-from generator.foundation.device import choose_device, count_threads
+from generator.foundation.device import choose_device
+from generator.painting.hardware import count_threads
 from generator.painting.painter import BackgroundJob, InpaintJob
 from generator.painting.scene_state import frame_for
 from generator.painting.stable_diffusion import StableDiffusionPainter

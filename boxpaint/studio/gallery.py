@@ -12,12 +12,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from boxpaint.studio.workspace import Workspace
 from detection.datasets.read import open_rgb
-from generator.dataset.identity import read_json
 from generator.dataset.pictures import category_colours, draw_boxes
 from generator.dataset.record import ObjectRecord, SceneRecord, decode_mask, read_record
 from generator.dataset.review import Review, accepted_attempt, read_review
 from generator.foundation.errors import DatasetError, Fault
 from generator.foundation.geometry import Box
+from generator.foundation.storage import read_json
 
 KEPT, ACCEPTED, REJECTED, RENAMED, DROPPED = "not reviewed", "accepted", "rejected", "wrong class", "dropped"
 STATES = (KEPT, ACCEPTED, REJECTED, RENAMED, DROPPED)

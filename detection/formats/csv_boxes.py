@@ -20,7 +20,7 @@ from pathlib import PurePosixPath
 
 from detection.datasets.names import split_of_folders, split_of_name, split_of_word
 from detection.formats.matching import PICTURE_SUFFIXES, Match
-from detection.formats.raw import Case, RawObject, RawPicture, RawSet
+from detection.formats.raw import Cases, RawObject, RawPicture, RawSet
 from detection.formats.source import Reader, SourceFiles, without_annotation
 from detection.formats.splits import apply_claims, claims_of_lists
 from generator.foundation.errors import ConfigError, DatasetError, Fault
@@ -62,7 +62,7 @@ def read(files: SourceFiles) -> RawSet:
     Raises DatasetError for a file in another encoding.
     """
     pictures: list[RawPicture] = []
-    cases: list[Case] = []
+    cases = Cases()
     for path in files.with_suffix(*_SUFFIXES):
         table = _table(files, path)
         if table is None:
@@ -73,21 +73,19 @@ def read(files: SourceFiles) -> RawSet:
         boxes = {row.line: _box(row, table) for row in table.rows}
         relative = _are_shares([box for box in boxes.values() if box is not None])
         for name, of_picture in rows.items():
-            if not name:
-                cases += [_nameless(path, row, is_object=boxes[row.line] is not None) for row in of_picture]
+            if name:
+                pictures.append(_picture(files, path, name, of_picture, boxes, cases, relative=relative))
                 continue
-            picture, choices = _picture(files, path, name, of_picture, boxes, relative=relative)
-            pictures.append(picture)
-            cases += choices
-    empty, left_out = without_annotation(files, pictures)
-    cases += left_out
-    pictures += empty
+            for row in of_picture:
+                is_object = int(boxes[row.line] is not None)
+                what, place = "a row that names no picture", f"line {row.line}"
+                cases.dropped(path, what, row.cells["class"], place, objects=is_object)
+    pictures += without_annotation(files, pictures, cases)
     if not any(picture.split for picture in pictures):
         claims = claims_of_lists(files, [picture.name for picture in pictures])
-        pictures, doubled = apply_claims(files, pictures, claims)
-        cases += doubled
+        pictures = apply_claims(files, pictures, claims, cases)
     categories = {item.category for picture in pictures for item in picture.objects} - {""}
-    return RawSet(categories=tuple(sorted(categories)), pictures=tuple(pictures), cases=tuple(cases))
+    return RawSet(categories=sorted(categories), pictures=pictures, cases=cases)
 
 
 def _picture(
@@ -96,34 +94,29 @@ def _picture(
     name: str,
     rows: Sequence[BoxRow],
     boxes: dict[int, tuple[float, float, float, float] | None],
+    cases: Cases,
     *,
     relative: bool,
-) -> tuple[RawPicture, list[Case]]:
+) -> RawPicture:
     match = files.find_named(name, path)
     width, height = (_number(rows[0].cells.get(side, "")) for side in ("width", "height"))
     word = rows[0].cells.get("split", "")
     split = split_of_word(word) or split_of_name(path.stem) or split_of_folders(path)
-    objects = []
-    for row in rows:
-        box = boxes[row.line]
-        if box is not None:
-            objects.append(RawObject(category=row.cells["class"], box=box, place=f"line {row.line}"))
+    objects = [
+        RawObject(category=row.cells["class"], box=box, place=f"line {row.line}")
+        for row in rows
+        if (box := boxes[row.line]) is not None
+    ]
     picture = RawPicture(
         name=name,
         file=str(path),
         place=f"line {rows[0].line}",
         size_wh=(int(width), int(height)) if math.isfinite(width) and math.isfinite(height) else None,
         split=split or split_of_folders(match.path),
-        objects=tuple(objects),
+        objects=objects,
         relative=relative,
     )
-    return match.of(picture)
-
-
-def _nameless(path: PurePosixPath, row: BoxRow, *, is_object: bool) -> Case:
-    what, found = "a row that names no picture", row.cells["class"]
-    place = f"line {row.line}"
-    return Case(file=str(path), place=place, what=what, found=found, done="dropped", lost_objects=int(is_object))
+    return match.of(picture, cases)
 
 
 def _box(row: BoxRow, table: BoxTable) -> tuple[float, float, float, float] | None:

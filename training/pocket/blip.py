@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration, BlipImageProcessor, BlipProcessor
 
-from detection.captioner.batches import caption_inputs
+from detection.captioner.trainer import caption_inputs
 from generator.foundation.device import autocast
 from generator.foundation.seeds import derive_rng
 from training.pocket.crops import CELL_KINDS, Crop, held_out_crops, training_crop

@@ -14,8 +14,6 @@ from training.pocket.smears import files_of
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-UNKNOWN = "not known"
-
 
 def identify(
     part: str, seed: int, recipe: DataclassInstance, *, files: Mapping[str, Path], photos: Path | None = None
@@ -30,16 +28,6 @@ def identify(
     if photos is not None:
         digests["data"] = _digest(files_of(photos, ("train", "val")))
     return {"part": part, "seed": str(seed), **{f"recipe.{name}": value for name, value in values.items()}, **digests}
-
-
-def differences(before: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """Say what differs, empty when nothing does.
-
-    >>> differences({"part": "vae", "seed": "0"}, {"part": "vae", "seed": "1", "data": "sha256:1f"})
-    'seed: 0 before, 1 now; data: not known before, sha256:1f now'
-    """
-    names = [name for name in {**now, **before} if before.get(name) != now.get(name)]
-    return "; ".join(f"{name}: {before.get(name, UNKNOWN)} before, {now.get(name, UNKNOWN)} now" for name in names)
 
 
 def _digest(paths: Sequence[Path]) -> str:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import torch
 
-from generator.foundation.errors import BoxpaintError
+from generator.foundation.errors import BoxpaintError, RunMismatchError
+from generator.foundation.run_folder import list_differences
 from generator.foundation.storage import make_folder, write_json
 from training.pocket import blip, clip, gpt2, inpaint, vae
 from training.pocket.bank import remove_bank
 from training.pocket.crops import CELL_KINDS
-from training.pocket.identity import differences
 from training.pocket.loop import Session, checkpoint_file
 from training.pocket.sheet import save_samples
 from training.pocket.smears import read_smears
@@ -129,10 +129,10 @@ def is_finished(bundle: Path, name: str, given: Sources, seed: int) -> bool:
     if not path.exists():
         return False
     before, _ = _read_numbers_file(path)
-    differing = differences(before, PARTS[name].made_from(given, bundle / PARTS[name].folder, seed))
+    differing = list_differences(before, PARTS[name].made_from(given, bundle / PARTS[name].folder, seed))
     if differing:
         advice = f"remove it to train {name} again, or choose another --out"
-        raise BoxpaintError(f"{path} is of another training; {advice}. {differing}")
+        raise RunMismatchError(f"{path} is of another training; {advice}. The differences:", differing)
     return True
 
 

@@ -89,7 +89,7 @@ def test_all_trains_what_is_not_finished_and_shows_the_numbers(
     asked = CliRunner().invoke(app, [*command, "--seed", "1"])
     assert isinstance(asked.exception, BoxpaintError)
     assert re.search(
-        r"gpt2\.numbers\.json is of another training; remove it .* seed: 0 before, 1 now$", str(asked.exception)
+        r'gpt2\.numbers\.json is of another training; remove it .*\n  seed: "0" before, "1" now$', str(asked.exception)
     )
     measured = CliRunner().invoke(app, ["evaluate", str(tmp_path), *given], env={"COLUMNS": "120"})
     numbers = parts.read_numbers(tmp_path, "gpt2")
