@@ -46,7 +46,7 @@ def main() -> None:
     if config.models.clip is None:
         raise SystemExit(f"the bundle {config.bundle} has no CLIP")
     clip = Clip("clip", config.models.clip, device=torch.device("cpu"), offline=config.offline)
-    spec = root_spec(MAX_SCENES, config.canvas_wh, arguments.classes)
+    spec = root_spec(config.canvas_wh, MAX_SCENES, arguments.classes)
     plain = make_book(spec, Config(prompts={"enrich": "none"}))
     before = paint(spec, config, plain, arguments.out / "own_prompt", arguments.objects)
     after = paint(spec, config, varied(plain, make_book(spec, config)), arguments.out / "book", arguments.objects)

@@ -262,8 +262,8 @@ def mask_table(masks: Mapping[str, Any]) -> Table:
 def _find_detector(run: Path, device: str, *, with_masks: bool = False) -> Callable[[], Detector]:
     """Find the detector of a finished run; returns what loads it. Raises ModelError when there is none, or it gives no
     masks."""
-    from detection.detectors.model_folder import read_card
     from detection.detectors.registry import DETECTORS, load_detector
+    from detection.detectors.settings import read_card
     from detection.runs.folder import find_model
     from generator.foundation.device import choose_device
 

@@ -32,7 +32,7 @@ from generator.dataset.pictures import spread
 from generator.foundation.errors import DatasetError, Fault, RunMismatchError
 from generator.foundation.run_folder import CAPTIONER, check_outside, working_in
 from generator.foundation.seeds import derive_rng
-from generator.foundation.storage import read_json, remove, translate_os_errors
+from generator.foundation.storage import read_json, remove, translate_os_errors, write_bytes
 from generator.prompts.models import BATCH_SIZE, Captioner
 from generator.weights import fingerprint
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torchvision.models import ResNet18_Weights, ResNet50_Weights, resnet18, resnet50
 
-from detection.detectors.pretrained import read_weights
+from detection.detectors.architectures import read_weights
 from generator.foundation.errors import BoxpaintError, ModelError, ModelNotFoundError
 
 # Mean and spread of ImageNet's colours, which torchvision's weights expect.

@@ -179,9 +179,9 @@ def declare(config: ExperimentConfig, out: Path) -> tuple[str, ...]:
     """
     before = EXPERIMENT.read(out)
     if before is None or not scored_folders(out):
-        EXPERIMENT.begin(out, config.model_dump(mode="json"))
+        EXPERIMENT.begin(out, config.model_dump(mode="json", by_alias=True))
         return ()
-    now = config.model_dump(mode="json", exclude=_FREE)
+    now = config.model_dump(mode="json", by_alias=True, exclude=_FREE)
     return tuple(
         _change(key, before[key], value)
         for key, value in now.items()

@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 
 from detection.calibration.boxes import BoxScale
-from detection.calibration.labels import with_boxes
+from detection.calibration.scale import with_boxes
 from detection.coco_metrics import score_sets
 from detection.datasets.types import DetectionDataset
 from detection.detectors.registry import load_detector, make_detector

@@ -24,7 +24,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from detection.detectors.model_folder import CARD
+from detection.detectors.settings import CARD
 from detection.detectors.types import Detector, FitResult
 from detection.pages import PLOT_STYLE, to_png
 from generator.foundation.errors import ModelNotFoundError, RunMismatchError, StorageError

@@ -12,9 +12,8 @@ import yaml
 from PIL import Image
 
 from detection.datasets.read import read_detection_set
-from detection.detectors.model_folder import ModelCard
 from detection.detectors.registry import DETECTORS
-from detection.detectors.settings import ModelOptions
+from detection.detectors.settings import ModelCard, ModelOptions
 from generator.dataset.validation import validate_dataset
 from tests.boxpaint.commands import assert_help_is_light
 from tests.boxpaint.terminal import Terminal

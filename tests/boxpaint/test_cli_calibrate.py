@@ -66,7 +66,7 @@ def workplace(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def boxpaint(
-    workplace: Path, short_ruler: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    workplace: Path, short_scale_training: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Boxpaint:
     """Return a function: arguments -> exit code, stdout, stderr."""
     return Terminal(monkeypatch, capsys, workplace).boxpaint
@@ -101,7 +101,11 @@ def test_what_is_measured_is_written_beside_classes_csv_and_read_from_there(
     assert "wrote smear/calibration.json" in out
     assert {path: data for path, data in files_in(workplace).items() if path in before} == before
     assert set(files_in(workplace)) - set(before) == {"smear/calibration.json", "smear/calibration.jpg"}
-    for words in ("training a ruler", "looking at where they lie", "look at the boxes: smear/calibration.jpg"):
+    for words in (
+        "learning the scale of boxes",
+        "looking at where they lie",
+        "look at the boxes: smear/calibration.jpg",
+    ):
         assert words in out
     spec = load_spec(workplace / "smear/background.csv", workplace / "smear/classes.csv", canvas_wh=(400, 300))
     found = {row.name: row.calibration for row in spec.classes}

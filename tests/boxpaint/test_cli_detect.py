@@ -132,7 +132,7 @@ def test_refining_on_pictures_without_one_of_the_classes(workplace: Path) -> Non
     assert "there is no object of the class 'blue' to learn from" in fresh
 
 
-def test_boxes_measured_on_real_ones_are_shown_and_kept(workplace: Path, short_ruler: None) -> None:
+def test_boxes_measured_on_real_ones_are_shown_and_kept(workplace: Path, short_scale_training: None) -> None:
     arguments = ["--real", "real", "--synthetic", "painted", "--boxes", "calibrated", "--no-validation"]
     result = boxpaint(workplace, "train", "detector", *arguments, "--out", "runs/scaled", *SHORT, "--steps", "1")
     assert result.exit_code == 0, result.output
@@ -207,7 +207,7 @@ MISTAKES = [
     (["refine", "detector", "--from", "real", "--data", "real"], ["real: no trained detector is there"]),
     (["refine", "detector", "--from", "runs/first", "--data", "real", "--out", "runs/first"], ["choose another"]),
     (["refine", "detector", "--from", "runs/first", "--data", "other"], ["no category 'red', 'blue'", "moon"]),
-    (["refine", "detector", "--from", "runs/first", "--data", "real", "--optimiser", "x"], ["optimiser", "'adamw'"]),
+    (["refine", "detector", "--from", "runs/first", "--data", "real", "--optimiser", "x"], ["optimizer", "'adamw'"]),
     (["predict", "nowhere", "real"], ["nowhere: no trained detector is there"]),
     (["predict", "runs/first", "nowhere"], ["nowhere", "no such picture or folder"]),
     (["predict", "runs/first", "real/annotations"], ["no pictures are in it"]),

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from boxpaint.__main__ import main
-from detection.detectors.model_folder import ModelCard, write_card
-from detection.detectors.settings import ModelOptions
+from detection.detectors.settings import ModelCard, ModelOptions, write_card
 from tests.boxpaint.commands import assert_help_is_light
 from tests.detection.discs import disc_splits
 

@@ -18,12 +18,18 @@ from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration
 from detection.captioner.trainer import caption_inputs
 from generator.foundation.device import autocast
 from generator.foundation.seeds import derive_rng
-from training.pocket.crops import CELL_KINDS, Crop, held_out_crops, training_crop
-from training.pocket.grammar import name_cell
-from training.pocket.identity import identify
-from training.pocket.loop import Learner, Session, fit
-from training.pocket.smears import BACKGROUND, measure_limits, read_smears, with_attributes
-from training.pocket.texts import OBJECT_KINDS, domain_line, read_captions
+from training.pocket.grammar import OBJECT_KINDS, domain_line, name_cell, read_captions
+from training.pocket.loop import Learner, Session, fit, identify
+from training.pocket.smears import (
+    BACKGROUND,
+    CELL_KINDS,
+    Crop,
+    held_out_crops,
+    measure_limits,
+    read_smears,
+    training_crop,
+    with_attributes,
+)
 
 START = "[DEC]"
 KINDS = (*CELL_KINDS, BACKGROUND)

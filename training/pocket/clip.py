@@ -17,19 +17,26 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcesso
 
 from generator.foundation.device import autocast
 from generator.foundation.seeds import derive_rng
-from training.pocket.crops import Crop, held_out_crops, training_crop
 from training.pocket.grammar import (
     PLACES,
     PREFIXES,
     amount_of,
+    clip_tokenizer,
     empty_caption,
     name_cell,
     scene_caption,
 )
-from training.pocket.identity import identify
-from training.pocket.loop import Learner, Session, fit
-from training.pocket.smears import BACKGROUND, SCENE, measure_limits, read_smears, with_attributes
-from training.pocket.tokenizers import clip_tokenizer
+from training.pocket.loop import Learner, Session, fit, identify
+from training.pocket.smears import (
+    BACKGROUND,
+    SCENE,
+    Crop,
+    held_out_crops,
+    measure_limits,
+    read_smears,
+    training_crop,
+    with_attributes,
+)
 
 CLASS_NAMES = {
     "white blood cell": "a white blood cell",

@@ -18,9 +18,8 @@ from transformers import GPT2Config, GPT2LMHeadModel, GPT2Tokenizer
 
 from generator.foundation.device import autocast
 from generator.foundation.seeds import derive_rng
-from training.pocket.identity import identify
-from training.pocket.loop import Learner, Session, fit
-from training.pocket.texts import OBJECT_KINDS, documents, domain_line, read_captions, split_captions
+from training.pocket.grammar import OBJECT_KINDS, documents, domain_line, read_captions, split_captions
+from training.pocket.loop import Learner, Session, fit, identify
 
 END = "<|endoftext|>"
 DOMAIN_SHARE = 0.35

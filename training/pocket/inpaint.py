@@ -20,20 +20,23 @@ from diffusers import (
     StableDiffusionInpaintPipeline,
     UNet2DConditionModel,
 )
+from PIL import Image
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from generator.bundles import ModelRef
+from generator.config import Config
 from generator.foundation.device import autocast
 from generator.foundation.errors import BoxpaintError
 from generator.foundation.seeds import derive_seed
+from generator.foundation.storage import atomic_writer
 from generator.foundation.training import read_checkpoint
 from generator.painting.models import load_model
-from training.pocket.bank import Bank, fill_bank, load_bank, save_bank, stream_samples
-from training.pocket.identity import identify
-from training.pocket.loop import Learner, Session, checkpoint_file, fit
-from training.pocket.samples import SampleRecipe
+from generator.painting.painter import BackgroundJob, InpaintJob
+from generator.painting.stable_diffusion import StableDiffusionPainter
+from training.pocket.grammar import clip_tokenizer
+from training.pocket.loop import Learner, Session, checkpoint_file, fit, identify
+from training.pocket.samples import Bank, SampleRecipe, fill_bank, load_bank, save_bank, stream_samples
 from training.pocket.smears import measure_limits, read_smears, with_attributes
-from training.pocket.tokenizers import clip_tokenizer
 
 BANK_FILE = "inpaint.bank.safetensors"
 WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
@@ -49,6 +52,15 @@ SCHEDULE = {
 }
 HELD_OUT_SAMPLES = 192
 EVALUATION_BATCH = 16
+SCENES = (
+    "a blood smear with many red blood cells, no white blood cells",
+    "a stained blood smear with some red blood cells only",
+    "a micrograph of blood with a few red blood cells only",
+)
+OBJECTS = ("a large purple white blood cell", "a small purple platelet", "a red blood cell")
+ROWS_PER_SCENE = 2
+BOX_SHARE = 0.4
+EDGE = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,3 +267,59 @@ def _text_config(recipe: InpaintRecipe, tokenizer: Any) -> CLIPTextConfig:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
+
+
+def save_samples(folder: Path, path: Path, seed: int, device: torch.device) -> None:
+    """Paint six scenes and into the middle of each a white cell, a platelet and a red cell; save them as one PNG.
+
+    Each row is a scene, then the same scene with each object and the repainted box outlined in black.
+    """
+    painter = StableDiffusionPainter(
+        Config.model_validate({"device": str(device), "models": {"inpaint": {"folder": str(folder)}}})
+    )
+    side = painter.native_px
+    size_wh = (side, side)
+    prompts = [prompt for prompt in SCENES for _ in range(ROWS_PER_SCENE)]
+    scenes = painter.paint_backgrounds(
+        [
+            BackgroundJob(
+                prompt=prompt,
+                negative_prompt=painter.config.painting.background_negative_prompt,
+                seed=derive_seed(seed, row),
+                size_wh=size_wh,
+            )
+            for row, prompt in enumerate(prompts)
+        ]
+    )
+    mask = np.zeros((side, side), bool)
+    low = round(side * (1 - BOX_SHARE) / 2 / 8) * 8
+    mask[low : side - low, low : side - low] = True
+    jobs = [
+        InpaintJob(
+            prompt=prompt,
+            negative_prompt="",
+            seed=derive_seed(seed, row, column),
+            size_wh=size_wh,
+            image=scene.pixels,
+            mask=mask,
+        )
+        for row, scene in enumerate(scenes)
+        for column, prompt in enumerate(OBJECTS)
+    ]
+    objects = painter.inpaint(jobs)
+    rows = []
+    for row, scene in enumerate(scenes):
+        painted = objects[row * len(OBJECTS) : (row + 1) * len(OBJECTS)]
+        cells = [np.where(mask[..., None], item.pixels, scene.pixels) for item in painted]
+        rows.append(np.hstack([scene.pixels, *(_outlined(cell, low) for cell in cells)]))
+    with atomic_writer(path) as stream:
+        Image.fromarray(np.vstack(rows)).save(stream, "PNG")
+
+
+def _outlined(picture: np.ndarray, low: int) -> np.ndarray:
+    """Draw the edge of the middle square one pixel wide, outside of it."""
+    high = len(picture) - low
+    outlined: np.ndarray = picture.copy()
+    outlined[[low - 1, high], low - 1 : high + 1] = EDGE
+    outlined[low - 1 : high + 1, [low - 1, high]] = EDGE
+    return outlined

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,8 +16,12 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from generator.foundation.seeds import derive_rng
-from generator.foundation.storage import make_folder
+from generator.foundation.storage import make_folder, sha256_of, translate_os_errors
 from generator.foundation.training import Budget, Listener, Player, train
+from training.pocket.smears import files_of
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 SECONDS_BETWEEN_LINES = 15.0
 WARMUP_SHARE = 0.03
@@ -126,3 +132,30 @@ class _Lines(Listener):
 def checkpoint_file(folder: Path, part: str) -> Path:
     """File from which the training of a part goes on."""
     return folder / f"{part}.checkpoint.pt"
+
+
+def identify(
+    part: str, seed: int, recipe: DataclassInstance, *, files: Mapping[str, Path], photos: Path | None = None
+) -> dict[str, str]:
+    """Name what a training is made from: part, seed, each field of its recipe, and digests of what it learns from.
+
+    `photos` is a folder as `read_smears` takes it; of its photos those for training and validation count. Raises
+    BoxpaintError when something cannot be read.
+    """
+    values = {field.name: repr(getattr(recipe, field.name)) for field in fields(recipe)}
+    digests = {name: _digest([path]) for name, path in files.items()}
+    if photos is not None:
+        digests["data"] = _digest(files_of(photos, ("train", "val")))
+    return {"part": part, "seed": str(seed), **{f"recipe.{name}": value for name, value in values.items()}, **digests}
+
+
+def _digest(paths: Sequence[Path]) -> str:
+    """Digest of files and, of several, of their names; wherever they lie."""
+    if len(paths) == 1:
+        with translate_os_errors(paths[0]):
+            return f"sha256:{sha256_of(paths[0])[:16]}"
+    digest = hashlib.sha256()
+    for path in paths:
+        with translate_os_errors(path):
+            digest.update(f"{path.name} {sha256_of(path)}\n".encode())
+    return f"sha256:{digest.hexdigest()[:16]}"

@@ -13,12 +13,11 @@ from generator.foundation.errors import BoxpaintError, RunMismatchError
 from generator.foundation.run_folder import list_differences
 from generator.foundation.storage import make_folder, write_json
 from training.pocket import blip, clip, gpt2, inpaint, vae
-from training.pocket.bank import remove_bank
-from training.pocket.crops import CELL_KINDS
+from training.pocket.grammar import read_captions
+from training.pocket.inpaint import save_samples
 from training.pocket.loop import Session, checkpoint_file
-from training.pocket.sheet import save_samples
-from training.pocket.smears import read_smears
-from training.pocket.texts import read_captions
+from training.pocket.samples import remove_bank
+from training.pocket.smears import CELL_KINDS, read_smears
 
 Say = Callable[[str], None]
 BYTES_PER_MB = 1e6

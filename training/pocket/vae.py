@@ -21,10 +21,8 @@ from torch.nn import functional
 
 from generator.foundation.device import autocast
 from generator.foundation.seeds import derive_rng
-from training.pocket.identity import identify
-from training.pocket.loop import Learner, Session, fit
-from training.pocket.samples import random_square
-from training.pocket.smears import Smear, cut, read_smears
+from training.pocket.loop import Learner, Session, fit, identify
+from training.pocket.smears import Smear, cut, random_square, read_smears
 
 GRADIENT_SCALES = (1, 2, 4)
 SCALING_CROPS = 256

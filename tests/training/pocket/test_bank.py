@@ -7,8 +7,7 @@ from diffusers import AutoencoderKL
 from generator.bundles import BUNDLES
 from generator.painting.diffusion import encode
 from generator.painting.models import DiffusionModel
-from training.pocket.bank import fill_bank, load_bank, remove_bank, save_bank
-from training.pocket.samples import Sample
+from training.pocket.samples import Sample, fill_bank, load_bank, remove_bank, save_bank
 
 CPU = torch.device("cpu")
 

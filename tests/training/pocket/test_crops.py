@@ -5,8 +5,17 @@ import pytest
 
 from generator.foundation.geometry import Box, square_around
 from training.pocket.clip import Saying
-from training.pocket.crops import SHARES, Crop, held_out_crops, training_crop
-from training.pocket.smears import BACKGROUND, SCENE, measure_limits, read_smears, with_attributes
+from training.pocket.smears import (
+    BACKGROUND,
+    SCENE,
+    SHARES,
+    Crop,
+    held_out_crops,
+    measure_limits,
+    read_smears,
+    training_crop,
+    with_attributes,
+)
 
 PIXELS = np.zeros((8, 8, 3), np.uint8)
 

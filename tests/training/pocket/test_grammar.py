@@ -4,9 +4,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.bundles import load_card
-from training.pocket.grammar import SIZES, TONES, empty_caption, name_cell, object_caption, scene_caption
+from training.pocket.grammar import (
+    OBJECT_KINDS,
+    SIZES,
+    TONES,
+    domain_line,
+    empty_caption,
+    name_cell,
+    object_caption,
+    scene_caption,
+)
 from training.pocket.smears import KINDS, STAINED
-from training.pocket.texts import OBJECT_KINDS, domain_line
 
 PROPERTY = settings(max_examples=200, deadline=None, derandomize=True)
 SEEDS = st.integers(0, 2**32)

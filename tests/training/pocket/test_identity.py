@@ -14,8 +14,7 @@ from torch import nn
 from generator.foundation.errors import BoxpaintError
 from tests.training.pocket.test_training import GPT2, INPAINT, VAE
 from training.pocket import gpt2, inpaint, vae
-from training.pocket.identity import identify
-from training.pocket.loop import Learner, Session, fit
+from training.pocket.loop import Learner, Session, fit, identify
 
 Sessions = Callable[[float], Session]
 

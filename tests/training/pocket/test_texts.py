@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from generator.foundation.errors import BoxpaintError
-from training.pocket.texts import documents, read_captions, split_captions
-from training.pocket.tokenizers import clip_tokenizer
+from training.pocket.grammar import clip_tokenizer, documents, read_captions, split_captions
 
 
 def test_captions_are_lower_case_without_a_full_stop(tmp_path: Path) -> None:

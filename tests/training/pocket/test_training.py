@@ -23,8 +23,8 @@ from generator.bundles import ModelRef
 from generator.foundation.errors import BoxpaintError
 from generator.painting.models import load_model
 from training.pocket import blip, clip, gpt2, inpaint, vae
+from training.pocket.inpaint import save_samples
 from training.pocket.loop import Session
-from training.pocket.sheet import save_samples
 
 pytestmark = pytest.mark.slow
 
