@@ -340,19 +340,24 @@ def _read(path: Path) -> tuple[Weights, tuple[str, ...] | None]:
         path = path / "model.safetensors"
     if not path.is_file():
         raise ModelNotFoundError(f"pretrained: there is no checkpoint {path}; choose none, imagenet, coco or a path")
+    return read_weights(path), categories
+
+
+def read_weights(path: Path) -> Weights:
+    """Read a state dict, without running code of it. Raises ModelError, StorageError."""
     try:
         with translate_os_errors(path):
             if path.suffix == ".safetensors":
-                return safetensors.torch.load(path.read_bytes()), categories
+                return safetensors.torch.load(path.read_bytes())
             content = torch.load(path, map_location="cpu", weights_only=True)
         # Training scripts of torchvision keep the model beside the optimizer.
-        weights = content.get("model", content)
+        weights: Any = content.get("model", content) if isinstance(content, Mapping) else None
         if not weights or not all(isinstance(value, torch.Tensor) for value in weights.values()):
             raise ValueError("it is no dictionary of tensors")
     except _NO_WEIGHTS as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(f"{path} cannot be used: {reason}") from None
-    return weights, categories
+    return weights
 
 
 def _put(model: nn.Module, weights: Weights, architecture: Architecture, *, same_categories: bool) -> None:
