@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 MIN_LEVEL = 0.02
+# Those of painting/blenders.py; "mixed" draws one for each object.
 BlenderName = Literal["feather", "pyramid", "poisson", "mixed"]
 
 

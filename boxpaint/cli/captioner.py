@@ -15,8 +15,8 @@ from detection.captioner.settings import CaptionerSettings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from detection.captioner.result import CaptionerResult
     from detection.captioner.table import CaptionTable
+    from detection.captioner.train import CaptionerResult
     from generator.bundles import ModelRef
     from generator.config import Config
     from generator.foundation.errors import Fault
@@ -128,8 +128,8 @@ def _show_result(result: CaptionerResult, table: CaptionTable) -> None:
             f"{counts.unreadable_pictures} pictures could not be decoded, the first: {table.images / name}: {reason}",
             style="yellow",
         )
-    after = result.after.labelled
-    rows = [(name, figure(value), figure(after[name])) for name, value in result.before.labelled.items()]
+    after = result.scores_after.labelled
+    rows = [(name, figure(value), figure(after[name])) for name, value in result.scores_before.labelled.items()]
     title = f"{counts.scored_pictures} validation pictures"
     console.print(Table.of(("score", "before", "after"), rows, title=title, numbers_from=1))
     for example in result.examples[:SHOWN_EXAMPLES]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,8 @@ from rich.console import Console
 from boxpaint.cli import options as opt
 from boxpaint.cli.console import Table, console, figure, resumable, say
 from boxpaint.cli.progress import Display
-from detection.classifier.settings import Arm, ClassifierSettings, Listener
+from detection.classifier.settings import ClassifierSettings, Job
+from detection.proof.jobs import ProofListener
 
 if TYPE_CHECKING:
     from detection.classifier.comparison import Comparison
@@ -107,7 +109,8 @@ def classifier(
     )
     renamed = opt.parse_renames(rename)
     from detection.classifier.data import Sources
-    from detection.classifier.run import compare_classifiers, has_trainings
+    from detection.classifier.run import compare_classifiers
+    from generator.foundation.run_folder import CLASSIFIERS
 
     sources = Sources(
         real=real,
@@ -117,10 +120,7 @@ def classifier(
         classes=tuple(classes) if classes else None,
         rename=renamed,
     )
-    with (
-        resumable(out, has_trainings, overwrite=overwrite),
-        ComparisonProgress(settings.steps) as progress,
-    ):
+    with resumable(out, CLASSIFIERS.is_begun, overwrite=overwrite), ComparisonProgress() as progress:
         comparison = compare_classifiers(
             sources,
             out,
@@ -134,35 +134,32 @@ def classifier(
     _show(comparison, out)
 
 
-class ComparisonProgress(Display, Listener):
+class ComparisonProgress(Display, ProofListener[Job]):
     """A bar over all trainings, and a line for each that is finished."""
 
-    def __init__(self, steps: int, to: Console = console):
+    def __init__(self, to: Console = console):
         super().__init__(to)
-        self.steps = steps
-        self._jobs = self._finished = self._waiting = 0
-        self._trained: dict[tuple[Arm, int], int] = {}
+        self._jobs = self._finished = self._steps = 0
+        self._trained: dict[Job, int] = {}
 
-    def on_start(self, jobs: int, finished: int) -> None:
+    def on_jobs(self, jobs: Sequence[Job], steps: int, finished: int) -> None:
         """Begin; models that were trained before count."""
-        self._jobs, self._finished = jobs, finished
-        self._waiting = jobs - finished
+        self._jobs, self._finished, self._steps = len(jobs) + finished, finished, steps
         if finished:
-            self.console.print(f"{finished} of {jobs} models are trained already")
-        if finished < jobs:
+            self.console.print(f"{finished} of {self._jobs} models are trained already")
+        if jobs:
             self.bar.start()
 
-    def on_step(self, arm: Arm, number: int, step: int, loss: float) -> None:
+    def on_job_step(self, job: Job, step: int, loss: float) -> None:
         """Move the bar."""
-        self._trained[arm, number] = step
-        done, total = sum(self._trained.values()), self._waiting * self.steps
-        self.bar.move(f"{arm}, seed {number}, loss {loss:.2f}", done, total)
+        self._trained[job] = step
+        self.bar.move(f"{job.arm}, seed {job.number}, loss {loss:.2f}", sum(self._trained.values()), self._steps)
 
-    def on_job(self, arm: Arm, number: int, macro_f1: float) -> None:
+    def on_job_end(self, job: Job, steps: int, score: float | None) -> None:
         """Print a line, above the bar where there is one."""
         self._finished += 1
-        self._trained[arm, number] = self.steps
-        self.console.print(f"{self._finished}/{self._jobs} {arm}, seed {number}: macro F1 {macro_f1:.3f}")
+        self._trained[job] = steps
+        self.console.print(f"{self._finished}/{self._jobs} {job.arm}, seed {job.number}: macro F1 {score:.3f}")
 
 
 def _settings(**values: Any) -> ClassifierSettings:
@@ -194,7 +191,7 @@ def _show(comparison: Comparison, out: Path) -> None:
         (
             score.replace("_", " ") if label is None else f"{score}, {data.classes[label]}",
             *(figure(arm.mean(score, label)) for arm in comparison.arms),
-            show_gain(gain) if gain else "–",
+            show_gain(gain),
         )
         for score, label, gain in scores
     ]

@@ -39,7 +39,7 @@ def validate(
         raise typer.Exit(USER_ERROR)
     for file in report.annotation_files:
         scores = score_against_itself(file)
-        shown = "no labels to score" if scores.ap < 0 else f"AP {scores.ap:.3f}"
+        shown = "no labels to score" if not scores.objects else f"AP {scores.ap:.3f}"
         say(f"{file}: sound; scored against itself by pycocotools: {shown}")
 
 

@@ -147,8 +147,7 @@ def look_at(photo: np.ndarray, boxes: Sequence[Box], classifier: Classifier, car
     """Classify the objects in some boxes, or of none the middle of the photo, and say what spoke for it."""
     import torch
 
-    from detection.classifier.cases import heated
-    from detection.classifier.grad_cam import grad_cam
+    from detection.classifier.grad_cam import grad_cam, heated
     from detection.classifier.trainer import to_tensor
 
     height, width = photo.shape[:2]

@@ -7,50 +7,33 @@ https://aclanthology.org/W07-0734.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from nltk.translate.bleu_score import SmoothingFunction, corpus_bleu
 from nltk.translate.meteor_score import meteor_score
+from pydantic import BaseModel, ConfigDict, Field
 
-METEOR_LABEL = "METEOR (exact and stem)"
 MAX_ORDER = 4
 # Marks do not count, as in the scores of COCO captions.
 _WORD = re.compile(r"\w+(?:['’]\w+)*")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaptionScores:
+class CaptionScores(BaseModel):
     """Scores over a set of pictures, each from 0 to 1, higher is better."""
 
-    bleu_1: float
-    bleu_2: float
-    bleu_3: float
-    bleu_4: float
-    meteor: float
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    bleu_1: float = Field(alias="BLEU-1")
+    bleu_2: float = Field(alias="BLEU-2")
+    bleu_3: float = Field(alias="BLEU-3")
+    bleu_4: float = Field(alias="BLEU-4")
+    meteor: float = Field(alias="METEOR (exact and stem)")
     """METEOR with exact and stem matches only: without synonyms it is lower than what papers report."""
 
     @property
     def labelled(self) -> dict[str, float]:
         """The scores under the names to show them by, in the order to show them in."""
-        return {
-            "BLEU-1": self.bleu_1,
-            "BLEU-2": self.bleu_2,
-            "BLEU-3": self.bleu_3,
-            "BLEU-4": self.bleu_4,
-            METEOR_LABEL: self.meteor,
-        }
-
-    @classmethod
-    def from_labelled(cls, scores: Mapping[str, float]) -> CaptionScores:
-        """Take what `labelled` gave. Raises KeyError when a score is missing."""
-        return cls(
-            bleu_1=float(scores["BLEU-1"]),
-            bleu_2=float(scores["BLEU-2"]),
-            bleu_3=float(scores["BLEU-3"]),
-            bleu_4=float(scores["BLEU-4"]),
-            meteor=float(scores[METEOR_LABEL]),
-        )
+        return self.model_dump(by_alias=True)
 
 
 class _NoSynonyms:
@@ -77,10 +60,8 @@ def score_captions(captions: Sequence[str], references: Sequence[Sequence[str]])
     weights = [(1 / order,) * order for order in range(1, MAX_ORDER + 1)]
     bleu = corpus_bleu(known, said, weights=weights, smoothing_function=SmoothingFunction().method1)
     meteor = [meteor_score(several, words, wordnet=_NoSynonyms()) for several, words in zip(known, said, strict=True)]
-    bleu_1, bleu_2, bleu_3, bleu_4 = (float(value) for value in bleu)
-    return CaptionScores(
-        bleu_1=bleu_1, bleu_2=bleu_2, bleu_3=bleu_3, bleu_4=bleu_4, meteor=float(sum(meteor) / len(meteor))
-    )
+    named = {f"bleu_{order}": float(value) for order, value in enumerate(bleu, start=1)}
+    return CaptionScores.model_validate({**named, "meteor": float(sum(meteor) / len(meteor))})
 
 
 def words_of(caption: str) -> list[str]:

@@ -8,17 +8,18 @@ they hold, never by their headers.
 
 from __future__ import annotations
 
+import csv
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Literal
 
-from detection.captioner.names import PictureNames, names_a_picture_file
-from detection.captioner.rows import Row, split_rows
 from generator.foundation.errors import DatasetError, Fault
 from generator.foundation.tables import read_text
 from generator.foundation.text import split_separator_line
+from generator.spec.references import SUFFIXES
 
 # Separator -> what stands for it inside of a caption that was not quoted.
 _SEPARATORS = {",": ", ", ";": "; ", "\t": " ", "|": " | "}
@@ -27,6 +28,11 @@ _WORD = re.compile(r"[^\W\d_]+")
 _COMMON_SHARE = 0.1
 _SHOWN_CHARACTERS = 60
 EXAMPLE = "a row holds a picture's file name and a caption, such as: dog.jpg,a dog runs over the grass"
+_NEWLINE = re.compile(r"\r\n|\n|\r")
+# A caption in quotes may go over some lines; a quote that stays open longer was never meant to open one.
+_MOST_LINES_OF_A_CAPTION = 10
+# Flickr8k.token.txt numbers the captions of a picture: 1000268201_693b08cb0e.jpg#0
+_CAPTION_NUMBER = re.compile(r"#\d+$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +63,7 @@ class _Layout:
     """One way to read the file: its rows, and where their pictures and captions stand."""
 
     separator: str
-    rows: list[Row]
+    rows: list[_Row]
     header: list[str]
     """[] where there is none."""
     width: int
@@ -79,10 +85,10 @@ def read_caption_table(path: Path, images: Path) -> CaptionTable:
     Rows that cannot be used are skipped and listed. Raises DatasetError (SpecError for a file that cannot be read)
     when nothing of it can be used.
     """
-    names = PictureNames(images)
+    names = _PictureNames(images)
     text, told = split_separator_line(read_text(path))
     separators = [told] if told in _SEPARATORS else [each for each in _SEPARATORS if each in text] or [","]
-    layouts = [_lay_out(split_rows(text, separator, names), separator, names) for separator in separators]
+    layouts = [_lay_out(_split_rows(text, separator, names), separator, names) for separator in separators]
     layout = max(layouts, key=lambda layout: (layout.hits, layout.words))
     if not layout.rows:
         raise DatasetError([Fault(file=str(path), line=1, expected=f"the file is empty; {EXAMPLE}")])
@@ -111,13 +117,13 @@ def read_caption_table(path: Path, images: Path) -> CaptionTable:
     )
 
 
-def _lay_out(rows: list[Row], separator: str, names: PictureNames) -> _Layout:
+def _lay_out(rows: list[_Row], separator: str, names: _PictureNames) -> _Layout:
     hits: Counter[int] = Counter()
     files: Counter[int] = Counter()
     for row in rows:
         for position, cell in enumerate(row.cells):
             hits[position] += isinstance(names.find(cell), Path)
-            files[position] += names_a_picture_file(cell)
+            files[position] += _names_a_picture_file(cell)
     # A number of the caption may name a picture, too (0.jpg): a file name is the better name.
     image = max(hits, key=lambda position: (hits[position], files[position], -position), default=0)
     good = [row for row in rows if image < len(row.cells) and isinstance(names.find(row.cells[image]), Path)]
@@ -141,7 +147,7 @@ def _lay_out(rows: list[Row], separator: str, names: PictureNames) -> _Layout:
     )
 
 
-def _words_per_column(rows: list[Row], width: int, image: int) -> Counter[int]:
+def _words_per_column(rows: list[_Row], width: int, image: int) -> Counter[int]:
     """Words below each column but that of the pictures; a column without any is not there."""
     words: Counter[int] = Counter()
     for row in rows:
@@ -151,15 +157,15 @@ def _words_per_column(rows: list[Row], width: int, image: int) -> Counter[int]:
     return words
 
 
-def _header(rows: list[Row], image: int, names: PictureNames) -> list[str]:
+def _header(rows: list[_Row], image: int, names: _PictureNames) -> list[str]:
     """Cells of the first row, where it is no data: what stands in the place of a picture is no file name."""
     cells = rows[0].cells if rows else []
-    if image < len(cells) and (isinstance(names.find(cells[image]), Path) or names_a_picture_file(cells[image])):
+    if image < len(cells) and (isinstance(names.find(cells[image]), Path) or _names_a_picture_file(cells[image])):
         return []
     return _without_empty_end(cells)
 
 
-def _common_width(rows: list[Row]) -> int:
+def _common_width(rows: list[_Row]) -> int:
     widths = Counter(len(_without_empty_end(row.cells)) for row in rows)
     common = [width for width, count in widths.items() if width >= 2 and count >= _COMMON_SHARE * len(rows)]
     return min(common, default=max(widths, default=1))
@@ -173,7 +179,7 @@ def _without_empty_end(cells: list[str]) -> list[str]:
 
 
 def _read_row(
-    row: Row, layout: _Layout, caption_position: int, names: PictureNames, file: str
+    row: _Row, layout: _Layout, caption_position: int, names: _PictureNames, file: str
 ) -> tuple[Path, str] | Fault:
     cells = row.cells
     if len(cells) > layout.width:  # a separator inside of the caption, or empty cells that a spreadsheet added
@@ -202,10 +208,10 @@ def _read_row(
     return picture, " ".join(caption.split())
 
 
-def _no_picture_fault(path: Path, layout: _Layout, names: PictureNames) -> Fault:
+def _no_picture_fault(path: Path, layout: _Layout, names: _PictureNames) -> Fault:
     rows = layout.rows[1:] if layout.header and len(layout.rows) > 1 else layout.rows
-    first = next((row for row in rows if any(names_a_picture_file(cell) for cell in row.cells)), rows[0])
-    found = next((cell for cell in first.cells if names_a_picture_file(cell)), first.cells[0])
+    first = next((row for row in rows if any(_names_a_picture_file(cell) for cell in row.cells)), rows[0])
+    found = next((cell for cell in first.cells if _names_a_picture_file(cell)), first.cells[0])
     return Fault(
         file=str(path),
         line=first.line,
@@ -227,3 +233,125 @@ def _no_caption_fault(path: Path, layout: _Layout) -> Fault:
 
 def _shortened(text: str) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 4] + " ..."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """The cells of a row, and the line it starts on, from 1."""
+
+    line: int
+    cells: list[str]
+
+
+def _split_rows(text: str, separator: str, names: _PictureNames) -> list[_Row]:
+    """Split a table into its rows, without empty ones; white space in a cell becomes one space.
+
+    Each line is a row, except inside of quotes that are closed on a line soon after. The csv module is not given the
+    whole file, because one stray quote in a caption would swallow all up to the next one.
+    """
+    lines = _NEWLINE.split(text)
+    rows = []
+    number = 0
+    while number < len(lines):
+        cells, quotes = _split_line(lines[number], separator)
+        used = 1
+        for more in range(1, _MOST_LINES_OF_A_CAPTION) if quotes == "open" else ():
+            if number + more >= len(lines) or _begins_a_row(lines[number + more], separator, names):
+                break
+            joined, quotes = _split_line("\n".join(lines[number : number + more + 1]), separator)
+            if quotes == "sound":
+                cells, used = joined, more + 1
+                break
+        if any(cells):
+            rows.append(_Row(line=number + 1, cells=cells))
+        number += used
+    return rows
+
+
+def _split_line(text: str, separator: str) -> tuple[list[str], Literal["sound", "open", "odd"]]:
+    """Cells of a line, and whether its quotes are sound, stay open at its end, or stand where none should."""
+    try:
+        cells = next(csv.reader([text], delimiter=separator, skipinitialspace=True, strict=True), [])
+        return _tidy(cells), "sound"
+    except csv.Error as error:
+        quotes: Literal["open", "odd"] = "open" if "unexpected end of data" in str(error) else "odd"
+    try:
+        cells = next(csv.reader([text], delimiter=separator, skipinitialspace=True), [])
+    except csv.Error:  # longer than the csv module takes, or a line end behind a closed quote
+        cells = text.split(separator)
+    return _tidy(cells), quotes
+
+
+def _tidy(cells: list[str]) -> list[str]:
+    return [" ".join(cell.split()) for cell in cells]
+
+
+def _begins_a_row(line: str, separator: str, names: _PictureNames) -> bool:
+    cells, _ = _split_line(line, separator)
+    return any(_names_a_picture_file(cell) or isinstance(names.find(cell), Path) for cell in cells)
+
+
+def _names_a_picture_file(cell: str) -> bool:
+    """Say whether a cell looks like the name of a picture file, there or not: `a.jpg`, `x/b.PNG#3`."""
+    return PurePosixPath(_CAPTION_NUMBER.sub("", cell.strip())).suffix.lower() in SUFFIXES
+
+
+class _PictureNames:
+    """An index of the pictures below `folder`. Raises DatasetError when there is no folder, or none in it.
+
+    A table may name a picture by its path below the folder, by a longer path, by its bare name, without its suffix or
+    with another one, in other case, or with `#` and the number of a caption behind it. The most literal meaning wins.
+    """
+
+    def __init__(self, folder: Path):
+        if not folder.is_dir():
+            what = "this is a file, not a folder" if folder.exists() else "there is no such folder"
+            message = f"{what}; --images is the folder that holds the pictures of the table"
+            raise DatasetError([Fault(file=str(folder), expected=message)])
+        self.folder = folder
+        self.paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+        if not self.paths:
+            message = f"the folder holds no pictures ({', '.join(SUFFIXES)}); --images is the folder that does"
+            raise DatasetError([Fault(file=str(folder), expected=message)])
+        self._found: dict[str, Path | str] = {}
+        # (kind of name, name) -> picture; None where several have it
+        self._index: dict[tuple[str, str], Path | None] = {}
+        for path in self.paths:
+            place = path.relative_to(folder)
+            for key in (("path", place.as_posix()), ("name", path.name), ("stem", path.stem)):
+                for kind, name in (key, (f"any case {key[0]}", key[1].casefold())):
+                    self._index[kind, name] = path if self._index.get((kind, name), path) == path else None
+
+    def find(self, cell: str) -> Path | str:
+        """Find the picture that a cell names; text says why there is none."""
+        if cell not in self._found:
+            self._found[cell] = self._look_up(cell)
+        return self._found[cell]
+
+    def _look_up(self, cell: str) -> Path | str:
+        reason = f"there is no such picture in {self.folder}"
+        for key in _meanings(cell):
+            path = self._index.get(key, reason)
+            if isinstance(path, Path):
+                return path
+            if path is None:
+                reason = f"several pictures in {self.folder} have this name; give the path below it"
+        return reason
+
+
+def _meanings(cell: str) -> Iterator[tuple[str, str]]:
+    """Keys of the index that a cell may mean, the most literal first."""
+    whole = cell.strip().replace("\\", "/")
+    for text in dict.fromkeys((whole, _CAPTION_NUMBER.sub("", whole))):
+        parts = text.split("/")
+        name = parts[-1]
+        if not name:
+            continue
+        stem = name[: -len(PurePosixPath(name).suffix)] if _names_a_picture_file(name) else name
+        for prefix in ("", "any case "):
+            for kind, value in (
+                *(("path", "/".join(parts[start:])) for start in range(len(parts))),
+                ("name", name),
+                ("stem", stem),
+            ):
+                yield prefix + kind, value.casefold() if prefix else value

@@ -1,35 +1,97 @@
-"""Fine-tune a captioner on pictures with captions, and measure what it gained."""
+"""Fine-tune a captioner on pictures with captions, in a folder of its own, and measure what it gained.
+
+checkpoint.pt            while it trains, to go on from; gone when finished
+model/                   the captioner, for models.captioner.folder; with it, the run is finished
+loss.png                 loss of both sides, epoch by epoch
+scores.json              settings, and at the end counts and scores before and after
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import torch
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from detection.captioner.folder import PLOT, TuningFolder, check_is_ours, tuning
-from detection.captioner.reader import PictureReader
-from detection.captioner.report import draw_losses
-from detection.captioner.result import CaptionerResult, Counts, Example
-from detection.captioner.scores import score_captions
-from detection.captioner.settings import CaptionerSettings, Listener
-from detection.captioner.split import split_pictures
+from detection.captioner.scores import CaptionScores, score_captions
+from detection.captioner.settings import CaptionerSettings, EpochLoss, Listener
 from detection.captioner.table import CaptionTable
-from detection.captioner.trainer import learning_rate, train_captioner, unreadable_error
-from detection.work_folder import remove
+from detection.captioner.trainer import PictureReader, learning_rate, train_captioner, unreadable_error
+from detection.pages import PLOT_STYLE, to_png
 from generator.bundles import ModelRef
 from generator.dataset.pictures import spread
-from generator.foundation.errors import BoxpaintError
+from generator.foundation.errors import DatasetError, Fault, RunMismatchError
+from generator.foundation.run_folder import CAPTIONER, check_outside, working_in
+from generator.foundation.seeds import derive_rng
+from generator.foundation.storage import read_json, remove, translate_os_errors, write_bytes
 from generator.prompts.models import BATCH_SIZE, Captioner
 from generator.weights import fingerprint
 
+CHECKPOINT, PLOT, MODEL = "checkpoint.pt", "loss.png", "model"
 # Pictures that are captioned before and after; with beam search, a picture takes a second or two on a CPU.
 MAX_SCORED_PICTURES = 1000
 SHOWN_EXAMPLES = 8
+# Position below the run's seed: generator/foundation/seeds.py; detection/captioner/trainer.py has the others.
+_SPLIT = 0
+# Not `.part`, which are files that any run removes.
+_UNFINISHED_MODEL = ".model.part"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A picture of the validation side, what people wrote of it, and what the model said before and after."""
+
+    picture: str
+    references: tuple[str, ...]
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How much there was."""
+
+    train_pictures: int
+    train_captions: int
+    val_pictures: int
+    val_captions: int
+    scored_pictures: int
+    """Pictures of the validation side that the scores are taken over."""
+    skipped_rows: int
+    """Rows of the table that could not be used."""
+    unreadable_pictures: int
+
+
+class CaptionerResult(BaseModel):
+    """A finished fine-tuning, as scores.json keeps it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    folder: Path = Field(exclude=True)
+    best_epoch: int
+    """From 1; the model is the one of this epoch."""
+    learning_rate: float
+    scores_before: CaptionScores
+    scores_after: CaptionScores
+    losses: tuple[EpochLoss, ...]
+    counts: Counts
+    unreadable: Mapping[str, str]
+    """Picture -> why it could not be decoded."""
+    examples: tuple[Example, ...]
+
+    @property
+    def model(self) -> Path:
+        """Folder to give as models.captioner.folder."""
+        return self.folder / MODEL
 
 
 def fine_tune(
@@ -51,51 +113,56 @@ def fine_tune(
     """
     listener = listener or Listener()
     split = split_pictures(table, val_share=settings.val_share, seed=settings.seed)
-    check_is_ours(out, overwrite=overwrite)
-    if ref.folder and Path(ref.folder).resolve().is_relative_to(out.resolve()):
-        raise BoxpaintError(f"{out}: the base model lies in this folder ({ref.folder}); choose another with --out")
+    CAPTIONER.read(out, overwrite=overwrite)
+    if ref.folder:
+        check_outside(out, Path(ref.folder))
     captioner = Captioner(ref, device=device, offline=offline)
-    identity = {
-        "settings": dataclasses.asdict(settings),
-        "base": fingerprint(ref),
-        "captions": _digest(table),
-    }
-    with tuning(out):
-        folder = TuningFolder(out, identity)
+    identity = {"settings": dataclasses.asdict(settings), "base": fingerprint(ref), "captions": _digest(table)}
+    checkpoint = out / CHECKPOINT
+    with working_in(out):
+        if CAPTIONER.check(out, identity, overwrite=overwrite):
+            remove(checkpoint)  # a kill may have come between the result and its removal
+            return _read_result(out)
         if overwrite:
-            folder.clear()
-        finished = folder.read_result()
-        if finished is not None:
-            remove(folder.checkpoint)  # a kill may have come between the result and its removal
-            return finished
+            CAPTIONER.clear(out)
         reader = PictureReader(table.images, captioner.processor.image_processor)
         train, val = (
             [(picture, caption) for picture in side for caption in table.captions[picture]]
             for side in (split.train, split.val)
         )
         notes: dict[str, Any] = {}
-        if not folder.checkpoint.exists():
+        if not checkpoint.exists():
             pictures = [split.val[number] for number in spread(len(split.val), MAX_SCORED_PICTURES)]
             listener.on_stage(f"captioning {len(pictures)} validation pictures with the model as it is")
             notes["before"] = _caption(captioner, pictures, reader)
             if not notes["before"]:
                 raise unreadable_error("validation", pictures, reader)
         rate = learning_rate(captioner.model, settings)
-        losses, best = train_captioner(
-            captioner.model,
-            captioner.processor,
-            reader,
-            settings,
-            train=train,
-            val=val,
-            device=device,
-            checkpoint=folder.checkpoint,
-            made_from=folder.identity,
-            notes=notes,
-            listener=listener,
-        )
+        CAPTIONER.begin(out, identity)
+        try:
+            losses, best = train_captioner(
+                captioner.model,
+                captioner.processor,
+                reader,
+                settings,
+                train=train,
+                val=val,
+                device=device,
+                checkpoint=checkpoint,
+                made_from=identity,
+                notes=notes,
+                listener=listener,
+            )
+        except BaseException:
+            if not checkpoint.exists():
+                CAPTIONER.clear(out)
+            raise
         before: dict[str, str] = notes["before"]
-        part = folder.save_model(captioner.model, captioner.processor)
+        part = out / _UNFINISHED_MODEL
+        remove(part)
+        with translate_os_errors(part):
+            captioner.model.save_pretrained(part)
+            captioner.processor.save_pretrained(part)
         listener.on_stage(f"captioning {len(before)} validation pictures with the fine-tuned model")
         # As a run would load it.
         tuned = Captioner(ModelRef(folder=str(part)), device=device, offline=True)
@@ -108,8 +175,8 @@ def fine_tune(
             best_epoch=best,
             learning_rate=rate,
             losses=losses,
-            before=score_captions([before[name] for name in after], [*references.values()]),
-            after=score_captions([*after.values()], [*references.values()]),
+            scores_before=score_captions([before[name] for name in after], [*references.values()]),
+            scores_after=score_captions([*after.values()], [*references.values()]),
             counts=Counts(
                 train_pictures=len(split.train),
                 train_captions=len(train),
@@ -125,9 +192,51 @@ def fine_tune(
                 for name in ([*after][number] for number in spread(len(after), SHOWN_EXAMPLES))
             ),
         )
-        draw_losses(out / PLOT, result.losses, result.best_epoch)
-        folder.finish(result, about={"base_model": ref.folder or ref.id, "table": table.file.name})
+        _draw_losses(out / PLOT, result.losses, result.best_epoch)
+        about = {"base_model": ref.folder or ref.id, "table": table.file.name}
+        CAPTIONER.begin(out, {**identity, **about, **result.model_dump(mode="json", by_alias=True)})
+        with translate_os_errors(result.model):
+            part.rename(result.model)
+        remove(checkpoint)
         return result
+
+
+def _read_result(out: Path) -> CaptionerResult:
+    path = out / CAPTIONER.marker
+    try:
+        return CaptionerResult.model_validate({**read_json(path), "folder": out})
+    except ValidationError as error:
+        reason = error.errors()[0]
+        place = ".".join(str(each) for each in reason["loc"])
+        raise RunMismatchError(f"{path} is damaged ({place}: {reason['msg']}); --overwrite starts again") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """Pictures to train on and pictures to measure on; no picture is on both sides."""
+
+    train: tuple[Path, ...]
+    val: tuple[Path, ...]
+
+
+def split_pictures(table: CaptionTable, *, val_share: float, seed: int) -> Split:
+    """Hold out a share of the pictures, at least one, each with all its captions.
+
+    Raises DatasetError for fewer than two pictures.
+    """
+    pictures = list(table.captions)
+    if len(pictures) < 2:
+        expected = (
+            f"captions of {len(pictures)} picture; at least 2 are needed, one to train on and one to measure on "
+            f"(rows skipped: {len(table.skipped)})"
+        )
+        raise DatasetError([Fault(file=str(table.file), expected=expected)])
+    count = min(max(1, round(val_share * len(pictures))), len(pictures) - 1)
+    chosen = set(derive_rng(seed, _SPLIT).permutation(len(pictures))[:count].tolist())
+    return Split(
+        train=tuple(picture for number, picture in enumerate(pictures) if number not in chosen),
+        val=tuple(picture for number, picture in enumerate(pictures) if number in chosen),
+    )
 
 
 def _caption(captioner: Captioner, pictures: Sequence[Path], reader: PictureReader) -> dict[str, str]:
@@ -144,3 +253,21 @@ def _digest(table: CaptionTable) -> str:
     """What identifies the pairs, wherever the pictures lie."""
     pairs = [(picture.relative_to(table.images).as_posix(), caption) for picture, caption in table.pairs]
     return "sha256:" + hashlib.sha256(json.dumps(pairs).encode()).hexdigest()
+
+
+def _draw_losses(path: Path, losses: Sequence[EpochLoss], best_epoch: int) -> None:
+    """Draw the loss of both sides over the epochs, with the best one marked, as a PNG file; raises StorageError."""
+    epochs = [loss.epoch for loss in losses]
+    best = next(loss for loss in losses if loss.epoch == best_epoch)
+    with mpl.rc_context(PLOT_STYLE):
+        figure = Figure(figsize=(6.4, 4.0), dpi=150, layout="constrained")
+        axes = figure.subplots()
+        axes.plot(epochs, [loss.train for loss in losses], marker=".", label="training")
+        axes.plot(epochs, [loss.val for loss in losses], marker=".", label="validation")
+        axes.plot([best.epoch], [best.val], "o", ms=11, mfc="none", color="black", label=f"best: epoch {best.epoch}")
+        axes.set_xlabel("epoch")
+        axes.set_ylabel("cross-entropy a token, nats")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        axes.legend()
+        write_bytes(path, to_png(figure))

@@ -1,23 +1,29 @@
-"""The training of one captioner: what the loop of generator/foundation/training.py asks for; losses a token."""
+"""The training of one captioner: what the loop of generator/foundation/training.py asks for; losses a token.
+
+Pictures are decoded while the batch before is trained on.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from detection.captioner.batches import IGNORED, caption_inputs
-from detection.captioner.reader import Pair, PictureReader
 from detection.captioner.settings import CaptionerSettings, EpochLoss, Listener
 from generator.foundation import training
 from generator.foundation.device import autocast
 from generator.foundation.errors import DatasetError, Fault
 from generator.foundation.seeds import derive_rng
 from generator.foundation.training import Budget, Player, cosine_schedule, decay_groups, finite_loss
+from generator.loading import pixel_values
+from generator.spec.references import Reference, open_reference
 
 # The released BLIP: its authors' rate (configs/caption_coco.yaml). The pocket's, on 240 captions of coloured discs in 5
 # epochs, went from a METEOR of .34 to .71 with 3e-4 and stayed at .34 with 1e-5.
@@ -27,6 +33,10 @@ WARMUP_SHARE = 0.05
 MAX_GRADIENT_NORM = 1.0
 # Positions below the run's seed, see generator/foundation/seeds.py; 0 is the split.
 _ORDER, _NOISE = 1, 2
+_MAX_THREADS = 8
+IGNORED = -100
+
+Pair = tuple[Path, str]
 
 
 def train_captioner(
@@ -157,3 +167,75 @@ def unreadable_error(side: str, pictures: Sequence[Path], reader: PictureReader)
     )
     expected = f"none of the {len({*pictures})} {side} pictures can be read; the first: {reason}"
     return DatasetError([Fault(file=str(path), expected=expected)])
+
+
+class PictureReader:
+    """Decodes pictures upright to RGB; those that cannot be decoded are left out.
+
+    `unreadable`: name below `images` -> why.
+    """
+
+    def __init__(self, images: Path, image_processor: Any):
+        self.unreadable: dict[str, str] = {}
+        self._images = images
+        self._image_processor = image_processor
+
+    def name(self, path: Path) -> str:
+        """A picture's path below the folder of all, which may move between a stop and going on."""
+        return path.relative_to(self._images).as_posix()
+
+    def read(self, path: Path) -> np.ndarray | None:
+        """One picture, HWC uint8 RGB."""
+        return self._keep(path, _decode(path))
+
+    def batches(self, batches: Iterable[Sequence[Pair]]) -> Iterator[tuple[torch.Tensor, list[str]] | None]:
+        """Yield the pixels (B, 3, H, W) and captions of each batch of (picture, caption).
+
+        Unreadable pictures are left out of their batch; None for a batch of nothing else.
+        """
+        # Only Pillow works in the threads: torch would start threads of its own in each of them.
+        with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
+            waiting = ((batch, [pool.submit(_decode, path) for path, _ in batch]) for batch in batches)
+            ahead = next(waiting, None)
+            while ahead is not None:
+                batch, futures = ahead
+                decoded = [future.result() for future in futures]
+                ahead = next(waiting, None)
+                pixels, captions = [], []
+                for (path, caption), outcome in zip(batch, decoded, strict=True):
+                    picture = self._keep(path, outcome)
+                    if picture is not None:
+                        pixels.append(pixel_values(self._image_processor, picture))
+                        captions.append(caption)
+                yield (torch.cat(pixels), captions) if pixels else None
+
+    def _keep(self, path: Path, outcome: np.ndarray | str) -> np.ndarray | None:
+        if isinstance(outcome, str):
+            self.unreadable[self.name(path)] = outcome
+            return None
+        return outcome
+
+
+def _decode(path: Path) -> np.ndarray | str:
+    """The picture, or why there is none."""
+    try:
+        return np.array(open_reference(Reference(path=path)))  # a copy: torch takes no read-only arrays
+    except ValueError as error:
+        return str(error)
+
+
+def caption_inputs(
+    tokenizer: Any, text_config: Any, captions: Sequence[str], *, max_tokens: int
+) -> dict[str, torch.Tensor]:
+    """Tokens, mask and labels (B, T) of captions, for `BlipForConditionalGeneration`.
+
+    The first token is the decoder's own start, as in generation and in the original training code
+    (https://github.com/salesforce/BLIP/blob/main/models/blip.py); padding does not count in the loss, which
+    transformers 5 leaves to its caller.
+    """
+    tokens = tokenizer(list(captions), padding=True, truncation=True, max_length=max_tokens, return_tensors="pt")
+    ids, mask = tokens.input_ids, tokens.attention_mask
+    ids[:, 0] = text_config.bos_token_id
+    labels = ids.masked_fill(mask == 0, IGNORED)
+    labels[:, 0] = IGNORED
+    return {"input_ids": ids, "attention_mask": mask, "labels": labels}

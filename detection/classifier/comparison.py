@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,42 +12,65 @@ from typing import Any
 import numpy as np
 
 from detection.classifier.data import ClassifierData
-from detection.classifier.jobs import Outcome
-from detection.classifier.scores import Scores, confusions_by_picture
-from detection.classifier.settings import AUGMENTED, ORIGINAL, Arm, ClassifierSettings
-from detection.classifier.statistics import Gains, McNemar, bootstrap_gains, mcnemar
-from detection.proof.statistics import Interval
+from detection.classifier.scores import (
+    AVERAGES,
+    Gains,
+    McNemar,
+    Scores,
+    bootstrap_gains,
+    confusions_by_picture,
+    mcnemar,
+    score_predictions,
+)
+from detection.classifier.settings import AUGMENTED, ORIGINAL, Arm, ClassifierSettings, Job
+from detection.pages import ABSENT, write_csv
+from detection.proof.statistics import Interval, spread
 from generator.foundation.seeds import derive_seed
-from generator.foundation.storage import write_text
 
 # Position below the settings' seed; detection/classifier/data.py has the others.
 _BOOTSTRAP = 4
-AVERAGES = ("precision", "recall", "f1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Outcome:
+    """A finished job. `probabilities`: (N, K) float32 of the test crops; `train_counts`: real crops of each class."""
+
+    job: Job
+    probabilities: np.ndarray
+    losses: tuple[float, ...]
+    validations: tuple[tuple[int, float], ...]
+    best_step: int
+    train_counts: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ArmResult:
-    """One arm: the outcome and the scores of each seed; none where it cannot be trained."""
+    """One arm: the outcome of each seed, and their scores (S, ...); none where it cannot be trained."""
 
     arm: Arm
     outcomes: tuple[Outcome, ...]
-    scores: tuple[Scores, ...]
+    scores: Scores | None
+
+    def values(self, name: str, label: int | None = None) -> np.ndarray:
+        """A score of each seed (S,): `accuracy`, `macro_f1`, a class's `precision`, `recall` or `f1`, or one of
+        AVERAGES over the classes, `macro` or `weighted`. A class without crops counts as 0."""
+        if self.scores is None:
+            return np.zeros(0)
+        values = getattr(self.scores, name)
+        return values if label is None else np.nan_to_num(values[:, label])
 
     def mean(self, name: str, label: int | None = None) -> float:
-        """Mean over the seeds of `accuracy`, `macro_f1`, or of a class's `precision`, `recall` or `f1`; NaN without."""
-        return float(np.mean(self._values(name, label))) if self.scores else math.nan
+        """Mean over the seeds; NaN without."""
+        return float(self.values(name, label).mean()) if self.scores is not None else math.nan
 
     def spread(self, name: str, label: int | None = None) -> float:
         """Standard deviation over the seeds; NaN for fewer than two."""
-        return float(np.std(self._values(name, label), ddof=1)) if len(self.scores) > 1 else math.nan
+        return spread(self.values(name, label))
 
     def confusion(self) -> np.ndarray:
-        """Mean confusion counts (K, K) over the seeds."""
-        return np.mean([scores.confusion for scores in self.scores], axis=0)
-
-    def _values(self, name: str, label: int | None) -> list[float]:
-        values = [getattr(scores, name) for scores in self.scores]
-        return [float(value if label is None else value[label]) for value in values]
+        """Mean confusion counts (K, K) over the seeds, of which there must be some."""
+        assert self.scores is not None
+        return self.scores.confusion.mean(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -71,7 +92,7 @@ class Comparison:
     @property
     def trained(self) -> tuple[ArmResult, ...]:
         """The arms that have results."""
-        return tuple(arm for arm in self.arms if arm.scores)
+        return tuple(arm for arm in self.arms if arm.outcomes)
 
     @property
     def real_counts(self) -> dict[str, int]:
@@ -109,63 +130,31 @@ class Comparison:
             "real_crops_trained_on": self.real_counts,
             "test_pictures": self.test_pictures,
             "notes": list(data.notes),
-            "arms": {arm.arm: self._arm_json(arm) for arm in self.arms},
+            "arms": {arm.arm: _arm_json(arm, data.classes) for arm in self.arms},
             "gain": _gains_json(self.gains, data.classes) if self.gains is not None else None,
             "mcnemar": [dataclasses.asdict(test) for test in self.tests],
-        }
-
-    def _arm_json(self, arm: ArmResult) -> dict[str, Any]:
-        if not arm.scores:
-            return {"trained": False, "reason": "fewer than two classes have crops"}
-        return {
-            "trained": True,
-            "accuracy": _mean_and_spread(arm, "accuracy"),
-            "macro_f1": _mean_and_spread(arm, "macro_f1"),
-            "classes": {
-                name: {score: _mean_and_spread(arm, score, label) for score in AVERAGES}
-                for label, name in enumerate(self.data.classes)
-            },
-            "seeds": [
-                {
-                    "seed": outcome.job.number,
-                    "best_step": outcome.best_step,
-                    "accuracy": scores.accuracy,
-                    "macro": dict(zip(AVERAGES, scores.macro, strict=True)),
-                    "weighted": dict(zip(AVERAGES, scores.weighted, strict=True)),
-                    "classes": {
-                        name: {score: float(getattr(scores, score)[label]) for score in AVERAGES}
-                        for label, name in enumerate(self.data.classes)
-                    },
-                    "confusion": scores.confusion.tolist(),
-                }
-                for outcome, scores in zip(arm.outcomes, arm.scores, strict=True)
-            ],
         }
 
 
 def compare(data: ClassifierData, settings: ClassifierSettings, outcomes: Sequence[Outcome]) -> Comparison:
     """Score the outcomes and compare the arms, where both have them."""
-    arms = {
-        arm: ArmResult(
-            arm=arm,
-            outcomes=tuple(found),
-            scores=tuple(outcome.scores(data.test) for outcome in found),
-        )
-        for arm in (ORIGINAL, AUGMENTED)
-        for found in [[outcome for outcome in outcomes if outcome.job.arm == arm]]
-    }
+    labels, classes = data.test.labels, len(data.classes)
+    arms = {}
+    for name in (ORIGINAL, AUGMENTED):
+        own = tuple(outcome for outcome in outcomes if outcome.job.arm == name)
+        confusions = [score_predictions(labels, each.probabilities, classes).confusion for each in own]
+        arms[name] = ArmResult(arm=name, outcomes=own, scores=Scores(np.stack(confusions)) if own else None)
     gains, tests = None, list[McNemar]()
-    if all(arm.scores for arm in arms.values()):
-        labels = data.test.labels
+    if all(arm.outcomes for arm in arms.values()):
         pictures = [item.picture for item in data.test.items]
-        said = {name: [each.probabilities.argmax(1) for each in arm.outcomes] for name, arm in arms.items()}
-        counts = {
-            name: [confusions_by_picture(labels, each, pictures, len(data.classes)) for each in predicted]
-            for name, predicted in said.items()
-        }
-        seed = derive_seed(settings.seed, _BOOTSTRAP)
-        gains = bootstrap_gains(counts[ORIGINAL], counts[AUGMENTED], count=settings.bootstrap, seed=seed)
-        tests = [mcnemar(labels, *pair) for pair in zip(said[ORIGINAL], said[AUGMENTED], strict=True)]
+        original, augmented = ([each.probabilities.argmax(1) for each in arm.outcomes] for arm in arms.values())
+        gains = bootstrap_gains(
+            [confusions_by_picture(labels, said, pictures, classes) for said in original],
+            [confusions_by_picture(labels, said, pictures, classes) for said in augmented],
+            count=settings.bootstrap,
+            seed=derive_seed(settings.seed, _BOOTSTRAP),
+        )
+        tests = [mcnemar(labels, *pair) for pair in zip(original, augmented, strict=True)]
     return Comparison(
         data=data,
         settings=settings,
@@ -179,31 +168,54 @@ def compare(data: ClassifierData, settings: ClassifierSettings, outcomes: Sequen
 def write_predictions(comparison: Comparison, path: Path) -> None:
     """Write what every model said of every test crop, as CSV: all scores and intervals can be computed from it."""
     classes = comparison.data.classes
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    box = ("x_min", "y_min", "x_max", "y_max")
-    rows.writerow(["arm", "seed", "picture", *box, "class", "predicted", *(f"p({name})" for name in classes)])
+    heads = ["arm", "seed", "picture", "x_min", "y_min", "x_max", "y_max", "class", "predicted"]
+    rows: list[list[Any]] = [[*heads, *(f"p({name})" for name in classes)]]
     for arm in comparison.trained:
         for outcome in arm.outcomes:
             for item, found in zip(comparison.data.test.items, outcome.probabilities, strict=True):
                 said = [classes[item.label], classes[int(found.argmax())]]
                 chances = [f"{value:.6f}" for value in found]
-                rows.writerow([arm.arm, outcome.job.number, item.picture, *item.box_xyxy, *said, *chances])
-    write_text(path, text.getvalue())
+                rows.append([arm.arm, outcome.job.number, item.picture, *item.box_xyxy, *said, *chances])
+    write_csv(path, rows)
 
 
-def show_gain(gain: Interval) -> str:
+def show_gain(gain: Interval | None) -> str:
     """+0.123 [+0.050, +0.190], the value alone of one seed, or a dash."""
-    if math.isnan(gain.value):
-        return "–"
+    if gain is None or math.isnan(gain.value):
+        return ABSENT
     if math.isnan(gain.low):
         return f"{gain.value:+.3f}"
     return f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
 
 
-def _mean_and_spread(arm: ArmResult, name: str, label: int | None = None) -> dict[str, float | None]:
-    values = {"mean": arm.mean(name, label), "spread": arm.spread(name, label)}
-    return {key: None if math.isnan(value) else value for key, value in values.items()}
+def _arm_json(arm: ArmResult, classes: Sequence[str]) -> dict[str, Any]:
+    if not arm.outcomes:
+        return {"trained": False, "reason": "fewer than two classes have crops"}
+
+    def average(name: str, label: int | None = None) -> dict[str, float | None]:
+        values = {"mean": arm.mean(name, label), "spread": arm.spread(name, label)}
+        return {key: None if math.isnan(value) else value for key, value in values.items()}
+
+    def of_seed(number: int, outcome: Outcome) -> dict[str, Any]:
+        def at(name: str, label: int | None = None) -> float:
+            return float(arm.values(name, label)[number])
+
+        return {
+            "seed": outcome.job.number,
+            "best_step": outcome.best_step,
+            "accuracy": at("accuracy"),
+            **{kind: {score: at(kind, k) for k, score in enumerate(AVERAGES)} for kind in ("macro", "weighted")},
+            "classes": {name: {score: at(score, label) for score in AVERAGES} for label, name in enumerate(classes)},
+            "confusion": arm.scores.confusion[number].tolist() if arm.scores is not None else [],
+        }
+
+    return {
+        "trained": True,
+        "accuracy": average("accuracy"),
+        "macro_f1": average("macro_f1"),
+        "classes": {name: {score: average(score, label) for score in AVERAGES} for label, name in enumerate(classes)},
+        "seeds": [of_seed(number, outcome) for number, outcome in enumerate(arm.outcomes)],
+    }
 
 
 def _gains_json(gains: Gains, classes: Sequence[str]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""What a comparison of classifiers is asked for, and what it tells while it runs."""
+"""What a comparison of classifiers is asked for."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,6 +12,20 @@ from generator.foundation.seeds import MAX_SEED
 Arm = Literal["original", "augmented"]
 ORIGINAL: Arm = "original"
 AUGMENTED: Arm = "augmented"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One training: the arm, and the number of its seed, from 0."""
+
+    arm: Arm
+    number: int
+    start: None = None
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return f"{self.arm}-{self.number}"
 
 
 class ClassifierSettings(BaseModel):
@@ -58,19 +73,3 @@ class ClassifierSettings(BaseModel):
     """Export the best model of each arm, too."""
     bootstrap: Annotated[int, Field(ge=100, le=1_000_000)] = 2000
     """Resamples of the test pictures behind an interval."""
-
-
-class Listener:
-    """What a comparison tells; override what is of interest. An error raised here stops it, and it can go on later."""
-
-    def on_start(self, jobs: int, finished: int) -> None:
-        """`jobs` models are trained in all, `finished` of them were before."""
-
-    def on_step(self, arm: Arm, number: int, step: int, loss: float) -> None:
-        """Step `step` of seed `number` (from 0) was trained; not all of them are told."""
-
-    def on_job(self, arm: Arm, number: int, macro_f1: float) -> None:
-        """A model is finished and kept on disk; `macro_f1` on the test crops."""
-
-    def on_stage(self, text: str) -> None:
-        """Something other than training begins."""

@@ -62,7 +62,7 @@ def train(
 
     def score(crops: Crops) -> float:
         probabilities = predict(model, crops, settings.margin)
-        return score_predictions(crops.labels, probabilities, len(model.classes)).macro_f1
+        return float(score_predictions(crops.labels, probabilities, len(model.classes)).macro_f1)
 
     player = Player(
         modules={"model": model},

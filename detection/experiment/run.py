@@ -9,9 +9,10 @@ card.md card.csv summary.csv card.png failures.jpg
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +41,14 @@ from detection.experiment.results import (
 )
 from detection.experiment.training import run_job
 from detection.experiment.verdict import ValueCurve, curve_of
-from detection.proof.jobs import JobRunner, ProofListener
+from detection.proof.jobs import ProofListener, run_jobs
 from detection.proof.statistics import Interval
-from generator.foundation.errors import RunMismatchError, StorageError
-from generator.foundation.storage import locked, translate_os_errors, write_json
+from generator.foundation.processes import Workers
+from generator.foundation.run_folder import EXPERIMENT, working_in
+from generator.foundation.storage import translate_os_errors
 from generator.run import Listener
 
-EXPERIMENT, JOBS = "experiment.json", "jobs"
+JOBS = "jobs"
 # Of these the scores do not hang: speed, words, and where files lie. Other pictures are other trainings anyway.
 _FREE: Any = {
     "workers": True,
@@ -95,33 +97,30 @@ def run_experiment(config: ExperimentConfig, out: Path, *, listener: ExperimentL
     finished.
     """
     listener, folder = listener or ExperimentListener(), out / JOBS
-    _check_is_ours(out)
-    with locked(out):
+    EXPERIMENT.read(out)
+    with working_in(out):
         changes = declare(config, out)
         materials = gather(config, out, listener=listener)
         for remark in materials.remarks:
             listener.on_stage(remark)
         grid = plan_grid(config, len(materials.train), len(materials.painted or ()))
-        with JobRunner(
-            partial(run_job, materials=materials, jobs=folder),
-            workers=config.workers,
-            is_finished=lambda job: TrialFolder.of(folder, job, materials).is_finished(config.bootstrap),
-            steps_of=lambda job: job.settings(config).steps,
-            listener=listener,
-        ) as runner:
-            runner.run(grid)
+        step = partial(run_job, materials=materials, jobs=folder)
+        with Workers(config.workers, step, waits_for=attrgetter("start")) as workers:
+            do = partial(
+                run_jobs,
+                workers=workers,
+                is_finished=lambda job: TrialFolder.of(folder, job, materials).is_finished(config.bootstrap),
+                steps_of=lambda job: job.settings(config).steps,
+                listener=listener,
+            )
+            do(grid)
             curve, further = None, list[JobResult]()
             if config.value_curve is not None:
-                curve, further = _trace_curve(config.value_curve, materials, folder, runner, listener)
+                curve, further = _trace_curve(config.value_curve, materials, folder, do, listener)
         results = read_results(grid, materials, folder)
         outcome = summarise(materials, results, [result for result in further if result.job not in grid], curve)
         shown = {result.folder.path.name for result in outcome.results}
         return replace(outcome, changes=changes, not_shown=len(scored_folders(out, shown=shown)))
-
-
-def is_begun(out: Path) -> bool:
-    """Whether pictures or trainings are there that the same experiment goes on with."""
-    return any(path.is_dir() for path in out.glob("*"))
 
 
 def summarise(
@@ -152,7 +151,7 @@ def _trace_curve(
     settings: ValueCurveConfig,
     materials: Materials,
     folder: Path,
-    runner: JobRunner[Job],
+    do: Callable[[Sequence[Job]], None],
     listener: ExperimentListener,
 ) -> tuple[ValueCurve, list[JobResult]]:
     """Train point after point until a step brings nothing that shows."""
@@ -162,7 +161,7 @@ def _trace_curve(
     for painted in settings.numbers:
         listener.on_stage(f"value curve: {painted} painted images")
         point = plan_point(materials.config, settings, painted, len(materials.train))
-        runner.run(point)
+        do(point)
         found = read_results(point, materials, folder)
         results += found
         cells.append(best_of(cells_of(found, materials.config)))
@@ -178,18 +177,11 @@ def declare(config: ExperimentConfig, out: Path) -> tuple[str, ...]:
     A claim that is chosen after the scores is no claim. Returns what is said otherwise now, such as
     "claim: 'mixed', before 'refined'". Raises StorageError.
     """
-    path = out / EXPERIMENT
-    if not path.is_file() or not scored_folders(out):
-        write_json(path, config.model_dump(mode="json"))
+    before = EXPERIMENT.read(out)
+    if before is None or not scored_folders(out):
+        EXPERIMENT.begin(out, config.model_dump(mode="json", by_alias=True))
         return ()
-    with translate_os_errors(path):
-        try:
-            before = json.loads(path.read_bytes())
-        except ValueError:
-            before = None
-    if not isinstance(before, dict):
-        raise StorageError(f"{path}: is damaged, so what was declared is lost; choose another folder with --out")
-    now = config.model_dump(mode="json", exclude=_FREE)
+    now = config.model_dump(mode="json", by_alias=True, exclude=_FREE)
     return tuple(
         _change(key, before[key], value)
         for key, value in now.items()
@@ -215,12 +207,3 @@ def _comparable(before: Any, now: Any) -> Any:
 def _change(key: str, before: Any, now: Any) -> str:
     texts = [json.dumps(value, ensure_ascii=False) for value in (now, _comparable(before, now))]
     return f"{key}: {texts[0]}, before {texts[1]}" if max(map(len, texts)) <= _SHOWN else key
-
-
-def _check_is_ours(out: Path) -> None:
-    """Raise RunMismatchError when the folder holds something else than an experiment."""
-    with translate_os_errors(out):
-        visible = sorted(path.name for path in out.iterdir() if not path.name.startswith(".")) if out.exists() else []
-    if visible and EXPERIMENT not in visible:
-        what = ", ".join(visible[:3])
-        raise RunMismatchError(f"{out} is not the folder of an experiment: it holds {what}; choose another with --out")

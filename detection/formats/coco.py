@@ -9,15 +9,14 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
 from detection.datasets.names import split_of_folders, split_of_name
 from detection.datasets.picture_set import PictureSet, not_exhaustive_ids, unlisted_categories
 from detection.formats.mending import box_around, box_of_sides, nested_polygons
-from detection.formats.raw import Case, RawObject, RawPicture, RawSet
+from detection.formats.raw import Cases, RawObject, RawPicture, RawSet, size_of
 from detection.formats.source import Reader, SourceFiles, without_annotation
 from detection.formats.target import Work, Writer
 from generator.foundation.coco import CocoFile, Id, coco_writer, id_as_text, is_id, parse_coco
@@ -36,30 +35,24 @@ def read(files: SourceFiles) -> RawSet:
     found = _annotation_files(files)
     # COCO's own folder also holds keypoints, of the same pictures.
     instances = [path for path in found if path.name.lower().startswith("instances")] or found
-    cases = [
-        Case(file=str(path), what="labels of another kind beside instances", done="dropped")
-        for path in found
-        if path not in instances
-    ]
+    cases = Cases()
+    for path in found:
+        if path not in instances:
+            cases.dropped(path, "labels of another kind beside instances")
     pictures: list[RawPicture] = []
-    names: dict[str, dict[Id, str]] = {}
+    names: dict[str, list[str]] = {}
     for path in instances:
         content = parse_coco(files.read_bytes(path), str(files.root / path))
-        names[str(path)], faults = _categories(content, str(path))
-        cases += faults
-        objects, faults = _objects(content, str(path), names[str(path)])
-        cases += faults
-        of_file, faults = _pictures(files, content, path, objects, names[str(path)])
-        pictures += of_file
-        cases += faults
-    what = "categories that other files of the set list and this one does not"
-    for file, unlisted in unlisted_categories({file: [*of_file.values()] for file, of_file in names.items()}).items():
-        cases.append(Case(file=file, what=what, found=unlisted, done="kept"))
-    pictures, faults = _join_files_of_classes(pictures)
-    cases += faults
-    _, left_out = without_annotation(files, pictures, keep=False)
-    categories = tuple(dict.fromkeys(name for of_file in names.values() for name in of_file.values()))
-    return RawSet(categories=categories, pictures=tuple(pictures), cases=(*cases, *left_out))
+        categories = _categories(content, str(path), cases)
+        names[str(path)] = [*categories.values()]
+        objects = _objects(content, str(path), categories, cases)
+        pictures += _pictures(files, content, path, objects, categories, cases)
+    for file, unlisted in unlisted_categories(names).items():
+        cases.kept(file, "categories that other files of the set list and this one does not", unlisted)
+    pictures = _join_files_of_classes(pictures, cases)
+    without_annotation(files, pictures, cases, keep=False)
+    known = dict.fromkeys(name for of_file in names.values() for name in of_file)
+    return RawSet(categories=tuple(known), pictures=pictures, cases=cases)
 
 
 def write(data: PictureSet, work: Work) -> None:
@@ -95,31 +88,28 @@ def _annotation_files(files: SourceFiles) -> list[PurePosixPath]:
     return found
 
 
-def _categories(content: CocoFile, file: str) -> tuple[dict[Id, str], list[Case]]:
+def _categories(content: CocoFile, file: str, cases: Cases) -> dict[Id, str]:
     found = [item for item in content.categories if _id_of(item) is not None]
     found.sort(key=lambda item: (isinstance(item["id"], str), item["id"]))
     names: dict[Id, str] = {item["id"]: str(item.get("name", "")).strip() for item in found}
     headings = {str(item.get("supercategory", "")) for item in found}
     in_use = {id_as_text(item.get("category_id")) for item in content.annotations if isinstance(item, dict)}
-    cases = []
     for number, name in list(names.items()):
         # Roboflow puts the name of the project first: a category that nothing is of, and all others are below.
         if name in headings and id_as_text(number) == "0" and "0" not in in_use and len(names) > 1:
             del names[number]
-            what = "a heading, not a category"
-            cases.append(Case(file=file, place=f"category {number}", what=what, found=name, done="dropped"))
-    return names, cases
+            cases.dropped(file, "a heading, not a category", name, f"category {number}")
+    return names
 
 
-def _objects(content: CocoFile, file: str, names: Mapping[Id, str]) -> tuple[dict[Id, list[RawObject]], list[Case]]:
+def _objects(content: CocoFile, file: str, names: Mapping[Id, str], cases: Cases) -> dict[Id, list[RawObject]]:
     objects: dict[Id, list[RawObject]] = defaultdict(list)
-    cases = []
     joined, num_loose = content.joined()
     for position, (item, image, category) in enumerate(joined):
         place = f"annotation {item['id']}" if isinstance(item, dict) and "id" in item else f"annotations[{position}]"
         if image is None or category is None or category not in names or item.get("iscrowd") in (1, "1"):
             what, found = _fault(item, image, names.get(category) if category is not None else None)
-            cases.append(Case(file=file, place=place, what=what, found=found, done="dropped", lost_objects=1))
+            cases.dropped(file, what, found, place, objects=1)
             continue
         segmentation = nested_polygons(item.get("segmentation")) or None
         bbox = item.get("bbox")
@@ -127,13 +117,11 @@ def _objects(content: CocoFile, file: str, names: Mapping[Id, str]) -> tuple[dic
         if not isinstance(bbox, list) or len(bbox) != 4:
             box = box_around(segmentation)
             if math.isfinite(sum(box)):
-                what = "no box: taken from the polygons"
-                cases.append(Case(file=file, place=place, what=what, found=str(bbox), done="mended"))
+                cases.mended(file, "no box: taken from the polygons", bbox, place)
         objects[image].append(RawObject(category=names[category], box=box, place=place, segmentation=segmentation))
     if num_loose:
-        what = 'ids that are text here and numbers there: "1", 1 and 1.0 are taken as one'
-        cases.append(Case(file=file, what=what, found=str(num_loose), done="mended"))
-    return objects, cases
+        cases.mended(file, 'ids that are text here and numbers there: "1", 1 and 1.0 are taken as one', num_loose)
+    return objects
 
 
 def _fault(item: Any, image: Id | None, category: str | None) -> tuple[str, str]:
@@ -152,86 +140,53 @@ def _pictures(
     path: PurePosixPath,
     objects: dict[Id, list[RawObject]],
     names: Mapping[Id, str],
-) -> tuple[list[RawPicture], list[Case]]:
+    cases: Cases,
+) -> Iterator[RawPicture]:
     named: defaultdict[Id | None, set[str]] = defaultdict(set)
     for item in content.images:
         named[_id_of(item)].add(str(item.get("file_name")) if isinstance(item, dict) else "")
     split = split_of_name(path.stem) or split_of_folders(path)
-    pictures: list[RawPicture] = []
-    cases: list[Case] = []
     for position, item in enumerate(content.images):
         number = _id_of(item)
         name = item.get("file_name") if isinstance(item, dict) else None
         place = f"images[{position}]" if number is None else f"image {number}"
+        of_picture = objects.pop(number, []) if number is not None else []
         if number is None or not isinstance(name, str) or len(named[number]) > 1:
-            doubled = "an id that two pictures have: nobody knows whose labels these are"
-            cases.append(
-                Case(
-                    file=str(path),
-                    place=place,
-                    what="a picture without id or file_name" if number is None or len(named[number]) == 1 else doubled,
-                    found=str(name),
-                    done="dropped",
-                    lost_pictures=1,
-                    lost_objects=len(objects.pop(number, [])) if number is not None else 0,
-                )
-            )
+            what = "a picture without id or file_name"
+            if number is not None and len(named[number]) > 1:
+                what = "an id that two pictures have: nobody knows whose labels these are"
+            cases.dropped(path, what, name, place, pictures=1, objects=len(of_picture))
             continue
-        picture, faults = files.find_named(name, path).of(
-            RawPicture(
-                name=name,
-                file=str(path),
-                place=place,
-                size_wh=_size(item),
-                split=split,
-                objects=tuple(objects.pop(number, ())),
-                unlabelled=tuple(names[each] for each in not_exhaustive_ids(item) if each in names),
-            ),
+        picture = RawPicture(
+            name=name,
+            file=str(path),
+            place=place,
+            size_wh=size_of(item.get("width"), item.get("height")),
+            split=split,
+            objects=of_picture,
+            unlabelled=[names[each] for each in not_exhaustive_ids(item) if each in names],
         )
-        pictures.append(picture)
-        cases += faults
-    return pictures, cases
+        yield files.find_named(name, path).of(picture, cases)
 
 
-def _join_files_of_classes(pictures: Sequence[RawPicture]) -> tuple[list[RawPicture], list[Case]]:
+def _join_files_of_classes(pictures: Sequence[RawPicture], cases: Cases) -> list[RawPicture]:
     """Join what several files say of one picture where each has classes of its own: some tools write a file a class."""
     classes: defaultdict[str, set[str]] = defaultdict(set)
     claims: defaultdict[object, list[RawPicture]] = defaultdict(list)
-    for picture in pictures:
+    for number, picture in enumerate(pictures):
         classes[picture.file] |= {item.category for item in picture.objects}
-        if picture.path is not None:
-            claims[picture.path, picture.split, picture.looseness].append(picture)
-    joined: dict[int, RawPicture | None] = {}
-    cases = []
-    for first, *others in claims.values():
-        files = dict.fromkeys(picture.file for picture in (first, *others))
-        if len(files) == 1 or _overlap(classes[file] for file in files):
-            continue
-        objects = [item for picture in (first, *others) for item in picture.objects]
-        unlabelled = [name for picture in (first, *others) for name in picture.unlabelled]
-        joined |= {id(picture): None for picture in others}
-        joined[id(first)] = replace(first, objects=tuple(objects), unlabelled=tuple(unlabelled))
-        what = "a picture in several files, each with classes of its own: its objects are joined"
-        cases.append(Case(file=first.file, place=first.place, what=what, found=", ".join(files), done="mended"))
-    kept = (joined.get(id(picture), picture) for picture in pictures)
-    return [picture for picture in kept if picture is not None], cases
-
-
-def _overlap(sets: Iterable[set[str]]) -> bool:
-    seen: set[str] = set()
-    for each in sets:
-        if seen & each:
-            return True
-        seen |= each
-    return False
+        claims[(picture.path, picture.split, picture.looseness) if picture.path else number].append(picture)
+    result = []
+    for claiming in claims.values():
+        files = [*dict.fromkeys(picture.file for picture in claiming)]
+        total = sum(len(classes[file]) for file in files)
+        if len(files) > 1 and total == len(set().union(*(classes[file] for file in files))):
+            what = "a picture in several files, each with classes of its own: its objects are joined"
+            cases.mended(files[0], what, ", ".join(files), claiming[0].place)
+            claiming = [claiming[0].joined(claiming[1:])]
+        result += claiming
+    return result
 
 
 def _id_of(item: Any) -> Id | None:
     return item["id"] if isinstance(item, dict) and is_id(item.get("id")) else None
-
-
-def _size(item: dict[str, Any]) -> tuple[int, int] | None:
-    sides = item.get("width"), item.get("height")
-    if not all(isinstance(side, int | float) and math.isfinite(side) for side in sides):
-        return None
-    return int(item["width"]), int(item["height"])

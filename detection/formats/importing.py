@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from detection.datasets.write import write_coco
 from detection.formats.csv_boxes import check_columns
 from detection.formats.mending import MendedObject, mend_objects
 from detection.formats.pictures import BroughtPicture, bring_picture
-from detection.formats.raw import Case, Done, RawPicture, RawSet
+from detection.formats.raw import Case, Cases, Done, RawPicture, RawSet
 from detection.formats.registry import find_formats, read_fullest
 from detection.formats.source import NOWHERE, SourceFiles
 from detection.formats.splits import compile_pattern, split_pictures
@@ -36,6 +36,9 @@ from generator.foundation.run_folder import IMPORTED
 from generator.foundation.storage import make_folder, write_json
 from generator.foundation.version import __version__
 
+SCHEMA_VERSION = 1
+_MISSING = "a picture that is missing"
+TWICE = "a picture annotated twice: the other annotation is taken"
 _THREADS = 8
 OnPicture = Callable[[int, int], None]
 
@@ -48,7 +51,7 @@ class ImportOptions:
     are name -> share of each split; None takes the splits that the source has, without any 0.8 train and 0.2 val.
     `group_by` is a regular expression over file names: what it finds the same in (its first group, if it has one) stays
     on one side. `first_pixel` 0 or 1 is what the source calls the first pixel of a row; None finds out. `columns` names
-    columns of a CSV file, key -> column (csv_columns.KEYS).
+    columns of a CSV file, key -> column (csv_boxes.KEYS).
     """
 
     format: str | None = None
@@ -62,8 +65,7 @@ class ImportOptions:
     overwrite: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Imported:
+class _Imported(NamedTuple):
     """A picture that came in, with its objects."""
 
     raw: RawPicture
@@ -88,29 +90,36 @@ def import_set(
     files = SourceFiles.open(source, skip=out, columns=options.columns)
     formats = find_formats(files, options.format or ("csv" if options.columns else None))
     name, raw, other_formats = read_fullest(files, formats)
-    raw = join_entries(replace(raw, cases=(*files.cases, *raw.cases)))
+    cases = Cases()
+    for stray in files.strays:
+        cases.dropped(stray, NOWHERE)
+    cases += raw.cases
+    entries = join_entries(raw.pictures, cases)
+    raw = replace(raw, pictures=entries, cases=Cases(cases))
     categories = find_categories(raw, options)
+    first_pixel = int(raw.one_based) if options.first_pixel is None else options.first_pixel
     with IMPORTED.replaced(out, overwrite=options.overwrite) as folder:
-        make_folder(folder / "images")
-        pictures, cases = choose_pictures(raw)
-        imported, found = _bring(files, pictures, folder / "images", _first_pixel(raw, options), on_picture)
-        cases = [*raw.cases, *cases, *found, *_first_pixel_cases(raw, options)]
+        pictures = choose_pictures(raw.pictures, cases)
+        imported = _bring(files, pictures, make_folder(folder / "images"), first_pixel, cases, on_picture)
+        if first_pixel:
+            what = "pixels counted from 1: one taken off the left and upper edges"
+            cases.mended(".", what, f"all {raw.num_objects} objects")
         if not imported:
             raise DatasetError([_nothing_fault(source, name, cases)])
         if faults := _lost_files(files.root, raw, imported, cases):
             raise DatasetError(faults)
-        objects, dropped = choose_objects([item.objects for item in imported], categories, options)
+        objects = choose_objects([item.objects for item in imported], categories, options, cases)
         data = DetectionDataset(
             categories=categories,
             samples=tuple(
                 _sample(item, chosen, categories, options) for item, chosen in zip(imported, objects, strict=True)
             ),
         )
-        hashes = np.array([item.brought.hash for item in imported])
-        splits, splits_are, found = split_pictures(
+        splits, splits_are = split_pictures(
             data,
             [item.raw for item in imported],
-            hashes,
+            np.array([item.brought.hash for item in imported]),
+            cases,
             shares=options.shares,
             seed=options.seed,
             group_by=group_by,
@@ -126,7 +135,7 @@ def import_set(
             splits=splits,
             pictures=Found(source=raw.num_pictures, written=len(imported)),
             objects=Found(source=raw.num_objects, written=sum(data.counts().values())),
-            cases=(*cases, *dropped, *found),
+            cases=tuple(cases),
         )
         write_json(folder / IMPORTED.marker, report.to_json())
         write_coco(splits, folder, description=f"Imported by boxpaint from {source} ({name})")
@@ -134,8 +143,13 @@ def import_set(
 
 
 def _bring(
-    files: SourceFiles, pictures: Sequence[RawPicture], folder: Path, first_pixel: int, on_picture: OnPicture | None
-) -> tuple[list[_Imported], list[Case]]:
+    files: SourceFiles,
+    pictures: Sequence[RawPicture],
+    folder: Path,
+    first_pixel: int,
+    cases: Cases,
+    on_picture: OnPicture | None,
+) -> list[_Imported]:
     paths = [picture.path for picture in pictures if picture.path is not None]
     stems = unique_stems(paths)
 
@@ -146,44 +160,31 @@ def _bring(
         except ValueError as error:
             return error
 
-    imported, cases = [], []
+    imported = []
     pool = ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1))
     try:
         for number, brought in enumerate(pool.map(bring, range(len(paths)))):
-            picture = pictures[number]
+            picture, path = pictures[number], paths[number]
             if on_picture is not None:
                 on_picture(number + 1, len(paths))
             if isinstance(brought, ValueError):
                 unsupported = isinstance(brought, UnsupportedPictureError)
                 what = "a picture in a format that is not read here" if unsupported else "a picture that cannot be read"
-                cases.append(lost_picture(picture, what, f"{paths[number]}: {brought}"))
+                cases.lost(picture, what, f"{path}: {brought}")
                 continue
-            path = str(paths[number])
-            cases += [Case(file=path, what=what, found=found, done="mended") for what, found in brought.changes]
-            stem = as_unicode(paths[number].stem)
-            if stem != paths[number].stem:
+            for what, found in brought.changes:
+                cases.mended(path, what, found)
+            stem = as_unicode(path.stem)
+            if stem != path.stem:
                 what = "a name that is not Unicode: its bytes are written in letters"
-                cases.append(Case(file=path, what=what, found=brought.path.name, done="mended"))
+                cases.mended(path, what, brought.path.name)
             if brought.path.stem != stem:
-                what = "a name that two pictures have: the folder is put before it"
-                cases.append(Case(file=path, what=what, found=brought.path.name, done="mended"))
-            objects, found = mend_objects(picture, brought, first_pixel=first_pixel)
-            cases += found
-            imported.append(_Imported(raw=picture, brought=brought, objects=objects))
+                cases.mended(path, "a name that two pictures have: the folder is put before it", brought.path.name)
+            objects = mend_objects(picture, brought, cases, first_pixel=first_pixel)
+            imported.append(_Imported(picture, brought, objects))
     finally:
         pool.shutdown(cancel_futures=True)  # not all of a large set after Ctrl-C
-    return imported, cases
-
-
-def _first_pixel(raw: RawSet, options: ImportOptions) -> int:
-    return int(raw.one_based) if options.first_pixel is None else options.first_pixel
-
-
-def _first_pixel_cases(raw: RawSet, options: ImportOptions) -> list[Case]:
-    if not _first_pixel(raw, options):
-        return []
-    what = "pixels counted from 1: one taken off the left and upper edges"
-    return [Case(file=".", what=what, found=f"all {raw.num_objects} objects", done="mended")]
+    return imported
 
 
 def _nothing_fault(source: Path, name: str, cases: Sequence[Case]) -> Fault:
@@ -252,8 +253,8 @@ def find_categories(raw: RawSet, options: ImportOptions) -> tuple[str, ...]:
 
 
 def choose_objects(
-    pictures: Sequence[Sequence[MendedObject]], categories: Sequence[str], options: ImportOptions
-) -> tuple[list[list[MendedObject]], list[Case]]:
+    pictures: Sequence[Sequence[MendedObject]], categories: Sequence[str], options: ImportOptions, cases: Cases
+) -> list[list[MendedObject]]:
     """Rename the objects of every picture and leave out those of no category of `categories`: one case a name."""
     lost: Counter[str] = Counter()
     result = []
@@ -261,12 +262,9 @@ def choose_objects(
         renamed = [replace(item, category=options.rename.get(item.category, item.category)) for item in objects]
         lost.update(item.category for item in renamed if item.category not in categories)
         result.append([item for item in renamed if item.category in categories])
-    what = "a category that --keep does not name"
-    cases = [
-        Case(file=".", what=what, found=f"{name}: {count}", done="dropped", lost_objects=count)
-        for name, count in sorted(lost.items())
-    ]
-    return result, cases
+    for name, count in sorted(lost.items()):
+        cases.dropped(".", "a category that --keep does not name", f"{name}: {count}", objects=count)
+    return result
 
 
 def _unknown_fault(option: str, name: str, known: Sequence[str]) -> Fault:
@@ -275,69 +273,48 @@ def _unknown_fault(option: str, name: str, known: Sequence[str]) -> Fault:
     return Fault(file=option, found=name, expected=f"no such category; {hint}known: {', '.join(known) or 'none'}")
 
 
-TWICE = "a picture annotated twice: the other annotation is taken"
-
-
-def join_entries(raw: RawSet) -> RawSet:
+def join_entries(pictures: Sequence[RawPicture], cases: Cases) -> list[RawPicture]:
     """Make one picture of the entries that one file has under one name: some COCO files list a picture for each box."""
     entries: defaultdict[object, list[RawPicture]] = defaultdict(list)
-    for picture in raw.pictures:
+    for picture in pictures:
         entries[picture.file, portable_path(picture.name)].append(picture)
-    pictures, cases = [], []
     for first, *others in entries.values():
         if others:
             what, found = "a picture listed several times: its objects are joined", f"{first.name}: {len(others) + 1}"
-            cases.append(Case(file=first.file, place=first.place, what=what, found=found, done="mended"))
-        objects = tuple(item for picture in (first, *others) for item in picture.objects)
-        unlabelled = tuple(name for picture in (first, *others) for name in picture.unlabelled)
-        pictures.append(replace(first, objects=objects, unlabelled=unlabelled))
-    return replace(raw, pictures=tuple(pictures), cases=(*raw.cases, *cases))
+            cases.mended(first.file, what, found, first.place)
+    return [first.joined(others) for first, *others in entries.values()]
 
 
-def choose_pictures(raw: RawSet) -> tuple[list[RawPicture], list[Case]]:
+def choose_pictures(pictures: Sequence[RawPicture], cases: Cases) -> list[RawPicture]:
     """Leave out pictures that are not there, and all but one of the annotations that claim the same picture.
 
     The name that is the picture's counts before one that is only like it, then the split to measure on. Two different
     names of equal right are of two pictures, of which one is not there: nobody knows which.
     """
     claims: defaultdict[object, list[RawPicture]] = defaultdict(list)
-    for picture in raw.pictures:
+    for picture in pictures:
         claims[picture.path].append(picture)
-    chosen, cases = [], []
-    for picture in raw.pictures:
-        if picture.path is None:
-            what, found = "a picture that is missing", picture.name
-            if picture.rivals:
-                what = "a name that several pictures have: nobody knows which one is meant"
-                found = f"{picture.name}: {', '.join(map(str, picture.rivals))}"
-            cases.append(lost_picture(picture, what, found))
+    chosen = []
+    for picture in pictures:
+        name, path = picture.name, picture.path
+        if path is None and picture.rivals:
+            what = "a name that several pictures have: nobody knows which one is meant"
+            cases.lost(picture, what, f"{name}: {', '.join(map(str, picture.rivals))}")
             continue
-        best = _best(claims[picture.path])
+        if path is None:
+            cases.lost(picture, _MISSING, name)
+            continue
+        best = _best(claims[path])
         if best[0].looseness < picture.looseness:
-            found = f"{picture.name}: {picture.path} is another, named in {best[0].file}"
-            cases.append(lost_picture(picture, "a picture that is missing", found))
+            cases.lost(picture, _MISSING, f"{name}: {path} is another, named in {best[0].file}")
         elif any(each is picture for each in best) and _are_of_several(best):
             what = "a picture that several names may mean: nobody knows whose labels these are"
-            found = f"{picture.path}: {', '.join(each.file for each in best)}"
-            cases.append(lost_picture(picture, what, found))
+            cases.lost(picture, what, f"{path}: {', '.join(each.file for each in best)}")
         elif picture is not best[0]:
-            cases.append(lost_picture(picture, TWICE, f"{picture.path}, also in {best[0].file}"))
+            cases.lost(picture, TWICE, f"{path}, also in {best[0].file}")
         else:
             chosen.append(picture)
-    return chosen, cases
-
-
-def lost_picture(picture: RawPicture, what: str, found: str) -> Case:
-    """List a picture that is dropped with its objects."""
-    return Case(
-        file=picture.file,
-        place=picture.place,
-        what=what,
-        found=found,
-        done="dropped",
-        lost_pictures=1,
-        lost_objects=len(picture.objects),
-    )
+    return chosen
 
 
 def _best(claims: Sequence[RawPicture]) -> list[RawPicture]:
@@ -349,9 +326,6 @@ def _are_of_several(claims: Sequence[RawPicture]) -> bool:
     names = {portable_path(picture.name) for picture in claims}
     objects = {tuple((item.category, item.box) for item in picture.objects) for picture in claims}
     return len(names) > 1 and len(objects) > 1
-
-
-SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -396,19 +370,19 @@ class ImportReport:
 
     def kinds(self) -> list[tuple[str, Done, int, int, int, str]]:
         """Group the cases: (what, done, cases, lost pictures, lost objects, an example), the dropped ones first."""
-        counts: Counter[tuple[str, Done]] = Counter()
-        lost: Counter[tuple[str, Done, str]] = Counter()
-        examples: dict[tuple[str, Done], str] = {}
+        groups: defaultdict[tuple[str, Done], list[Case]] = defaultdict(list)
         for case in self.cases:
-            kind = (case.what, case.done)
-            counts[kind] += 1
-            lost[*kind, "pictures"] += case.lost_pictures
-            lost[*kind, "objects"] += case.lost_objects
-            examples.setdefault(kind, case.example())
+            groups[case.what, case.done].append(case)
         order = {"dropped": 0, "mended": 1, "kept": 2}
         return [
-            (*kind, counts[kind], lost[*kind, "pictures"], lost[*kind, "objects"], examples[kind])
-            for kind in sorted(counts, key=lambda kind: (order[kind[1]], -counts[kind], kind[0]))
+            (
+                *kind,
+                len(found),
+                sum(case.lost_pictures for case in found),
+                sum(case.lost_objects for case in found),
+                found[0].example(),
+            )
+            for kind, found in sorted(groups.items(), key=lambda item: (order[item[0][1]], -len(item[1]), item[0][0]))
         ]
 
     def to_json(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pathlib import PurePosixPath
 from urllib.parse import unquote
 
 from detection.datasets.names import portable_path, split_of_folders, split_of_name
-from detection.formats.raw import Case, RawPicture
+from detection.formats.raw import Cases, RawPicture
 from generator.spec.references import SUFFIXES
 
 PICTURE_SUFFIXES = (*SUFFIXES, ".jfif", ".gif", ".jpe", ".j2k", ".pnm", ".dng", ".nef", ".cr2", ".arw", ".dcm")
@@ -49,13 +49,11 @@ class Match:
     what: str = ""
     rivals: tuple[PurePosixPath, ...] = ()
 
-    def of(self, picture: RawPicture, called: str = "") -> tuple[RawPicture, list[Case]]:
-        """Say which one a picture is that the source has `called` so; list a match that is not exact."""
-        picture = replace(picture, path=self.path, looseness=self.looseness, rivals=self.rivals)
-        if not self.what or self.path is None:
-            return picture, []
-        found = f"{called or picture.name}: taken for {self.path}"
-        return picture, [Case(file=picture.file, place=picture.place, what=self.what, found=found, done="mended")]
+    def of(self, picture: RawPicture, cases: Cases, called: str = "") -> RawPicture:
+        """Say which one a picture is that the source has `called` so; note a match that is not exact."""
+        if self.what and self.path is not None:
+            cases.mended(picture.file, self.what, f"{called or picture.name}: taken for {self.path}", picture.place)
+        return replace(picture, path=self.path, looseness=self.looseness, rivals=self.rivals)
 
 
 class PictureNames:

@@ -7,14 +7,13 @@ Some tools draw on the stored pixels (LabelImg), others on the upright picture (
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from detection.formats.pictures import BroughtPicture
-from detection.formats.raw import Case, RawObject, RawPicture
+from detection.formats.raw import Cases, RawObject, RawPicture
 from generator.dataset.record import encode_mask
 from generator.labels.segmentation import decode_segmentation, distance_from_mask
 
@@ -22,6 +21,19 @@ from generator.labels.segmentation import decode_segmentation, distance_from_mas
 EDGE_TOLERANCE_PX = 0.5
 # A thinner box has no area left when it is written in thousandths of a pixel and read as float32.
 MIN_SIDE_PX = 0.1
+# Other people's polygons and sizes may be of any type.
+_BROKEN = (ValueError, TypeError, LookupError, OverflowError)
+# Orientation -> exchange x and y first?, then mirror x?, mirror y?
+_TURNS = {
+    1: (False, False, False),
+    2: (False, True, False),
+    3: (False, True, True),
+    4: (False, False, True),
+    5: (True, False, False),
+    6: (True, True, False),
+    7: (True, True, True),
+    8: (True, False, True),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,19 +47,20 @@ class MendedObject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Frame:
-    """Where the numbers of a picture count: how to get from them to pixels of the upright picture."""
+    """Where the numbers of a picture count: how to get from them to pixels of the upright picture.
+
+    `orientation` is 1 where the numbers are of the upright picture.
+    """
 
     frame_wh: tuple[int, int]
     size_wh: tuple[int, int]
     orientation: int
-    """1 where the numbers are of the upright picture."""
     scale_xy: tuple[float, float]
     first_pixel: int
 
     def move(self, points: np.ndarray) -> np.ndarray:
         """Take points, (N, 2), as the source has them to the upright picture."""
-        scaled = points * self.scale_xy - self.first_pixel
-        return turn_points(scaled, self.frame_wh, self.orientation)
+        return turn_points(points * self.scale_xy - self.first_pixel, self.frame_wh, self.orientation)
 
     def move_box(self, box: tuple[float, float, float, float]) -> np.ndarray:
         """Take a box, x_min y_min x_max y_max, along: its last pixel counted from 1 is its edge counted from 0."""
@@ -57,36 +70,28 @@ class _Frame:
         return np.concatenate([turned.min(axis=0), turned.max(axis=0)])
 
 
-def mend_objects(
-    picture: RawPicture, brought: BroughtPicture, *, first_pixel: int
-) -> tuple[list[MendedObject], list[Case]]:
+def mend_objects(picture: RawPicture, brought: BroughtPicture, cases: Cases, *, first_pixel: int) -> list[MendedObject]:
     """Mend the objects of one picture; every one is in the list, or in a case that says why it is lost."""
-    frame, cases = _frame_of(picture, brought, first_pixel)
+    frame = _frame_of(picture, brought, cases, first_pixel)
     objects: list[MendedObject] = []
     seen: set[tuple[str, tuple[float, ...]]] = set()
     for item in picture.objects:
+        sides = ", ".join(f"{side:g}" for side in item.box)
+        shown = f"{item.category} [{sides}]".strip()
         mended, found = _mend(item, frame)
         if mended is not None and (mended.category, mended.box_xyxy) in seen:
-            mended, found = None, [("the same box of the same class twice", _shown(item))]
-        for what, detail in found:
-            cases.append(
-                Case(
-                    file=picture.file,
-                    place=item.place,
-                    what=what,
-                    found=detail,
-                    done="mended" if mended is not None else "dropped",
-                    lost_objects=int(mended is None),
-                )
-            )
-        if mended is not None:
-            objects.append(mended)
-            seen.add((mended.category, mended.box_xyxy))
-    return objects, cases
+            mended, found = None, ["the same box of the same class twice"]
+        if mended is None:
+            cases.dropped(picture.file, found[0], shown, item.place, objects=1)
+            continue
+        for what in found:
+            cases.mended(picture.file, what, shown, item.place)
+        objects.append(mended)
+        seen.add((mended.category, mended.box_xyxy))
+    return objects
 
 
-def _frame_of(picture: RawPicture, brought: BroughtPicture, first_pixel: int) -> tuple[_Frame, list[Case]]:
-    cases = []
+def _frame_of(picture: RawPicture, brought: BroughtPicture, cases: Cases, first_pixel: int) -> _Frame:
     frame_wh, orientation = brought.size_wh, 1
     if brought.orientation != 1 and picture.objects:
         corners = np.array([item.box for item in picture.objects]).reshape(-1, 2)
@@ -99,103 +104,92 @@ def _frame_of(picture: RawPicture, brought: BroughtPicture, first_pixel: int) ->
             frame_wh, orientation = brought.stored_wh, brought.orientation
         if not certain:
             what = "a picture that EXIF turns, and nothing says if the boxes are turned: taken as they look upright"
-            cases.append(Case(file=picture.file, place=picture.place, what=what, found=picture.name, done="kept"))
+            cases.kept(picture.file, what, picture.name, picture.place)
     if picture.size_wh is not None and picture.size_wh != frame_wh:
+        claimed, real = (f"{width} x {height}" for width, height in (picture.size_wh, frame_wh))
         what = "a size in the annotation that is not the picture's"
-        found = f"{picture.name}: {_size(picture.size_wh)}, it is {_size(frame_wh)}"
-        cases.append(Case(file=picture.file, place=picture.place, what=what, found=found, done="mended"))
-    frame = _Frame(
+        cases.mended(picture.file, what, f"{picture.name}: {claimed}, it is {real}", picture.place)
+    return _Frame(
         frame_wh=frame_wh,
         size_wh=brought.size_wh,
         orientation=orientation,
         scale_xy=frame_wh if picture.relative else (1, 1),
         first_pixel=0 if picture.relative else first_pixel,
     )
-    return frame, cases
 
 
-def _mend(item: RawObject, frame: _Frame) -> tuple[MendedObject | None, list[tuple[str, str]]]:
-    """Return the object and (what, found) pairs of its mends; or None and the one reason."""
+def _mend(item: RawObject, frame: _Frame) -> tuple[MendedObject | None, list[str]]:
+    """Return the object and what was mended; or None and the one reason."""
     if not item.category:
-        return None, [("an object without a class", _shown(item))]
+        return None, ["an object without a class"]
     if not all(math.isfinite(side) for side in item.box):
-        return None, [("a box that is not four numbers", _shown(item))]
+        return None, ["a box that is not four numbers"]
     found = []
     x_min, x_max = sorted(item.box[::2])
     y_min, y_max = sorted(item.box[1::2])
     if (x_min, y_min, x_max, y_max) != item.box:
-        found.append(("a box from right to left or from bottom to top", _shown(item)))
+        found.append("a box from right to left or from bottom to top")
     moved = frame.move_box((x_min, y_min, x_max, y_max))
     if np.any(moved[2:] <= moved[:2]):
-        return None, [("a box without an area", _shown(item))]
-    limits = np.array([*frame.size_wh, *frame.size_wh], float)
-    box = np.clip(moved, 0, limits)
+        return None, ["a box without an area"]
+    box = np.clip(moved, 0, np.array([*frame.size_wh, *frame.size_wh], float))
     if np.any(box[2:] <= box[:2]):
-        return None, [("a box outside of its picture", _shown(item))]
+        return None, ["a box outside of its picture"]
     if np.any(box[2:] - box[:2] < MIN_SIDE_PX):
-        return None, [("a box without an area", _shown(item))]
+        return None, ["a box without an area"]
     if np.abs(moved - box).max() > EDGE_TOLERANCE_PX:
-        found.append(("a box beyond the edge of its picture", _shown(item)))
-    rounded = [round(float(side), 3) for side in box]
-    box_xyxy = (rounded[0], rounded[1], rounded[2], rounded[3])
+        found.append("a box beyond the edge of its picture")
+    left, top, right, bottom = (round(float(side), 3) for side in box)
     segmentation = None
     if item.segmentation is not None:
-        segmentation, wrong = mend_segmentation(
-            item.segmentation,
-            frame.move,
-            frame_wh=frame.frame_wh,
-            orientation=frame.orientation,
-            size_wh=frame.size_wh,
-            box_xyxy=box_xyxy,
-        )
-        if wrong:
-            found.append((wrong, _shown(item)))
-    return MendedObject(category=item.category, box_xyxy=box_xyxy, segmentation=segmentation), found
+        segmentation, wrong = _mend_segmentation(item.segmentation, frame, (left, top, right - left, bottom - top))
+        found += [wrong] if wrong else []
+    return MendedObject(category=item.category, box_xyxy=(left, top, right, bottom), segmentation=segmentation), found
 
 
-def _shown(item: RawObject) -> str:
-    sides = ", ".join(f"{side:g}" for side in item.box)
-    return f"{item.category} [{sides}]".strip()
-
-
-def _size(size_wh: tuple[int, int]) -> str:
-    return f"{size_wh[0]} x {size_wh[1]}"
-
-
-# Other people's polygons and sizes may be of any type.
-_BROKEN = (ValueError, TypeError, LookupError, OverflowError)
-
-
-def mend_segmentation(
-    segmentation: Any,
-    move: Callable[[np.ndarray], np.ndarray],
-    *,
-    frame_wh: tuple[int, int],
-    orientation: int,
-    size_wh: tuple[int, int],
-    box_xyxy: Sequence[float],
+def _mend_segmentation(
+    segmentation: Any, frame: _Frame, box_xywh: tuple[float, float, float, float]
 ) -> tuple[Any, str]:
-    """Bring polygons or a run-length encoding into the picture of `size_wh`: (it or None, what was wrong or "").
+    """Bring polygons or a run-length encoding into the upright picture: (it or None, what was wrong or "").
 
-    `move` takes points, (N, 2), to their place; a run-length encoding is of the frame `frame_wh` and turned by
-    `orientation`. What does not fit the box (by the rules of `boxpaint validate`) is left out: the box is what counts.
+    What does not fit the box (by the rules of `boxpaint validate`) is left out: the box is what counts.
     """
     moved: Any
     wrong = ""
     try:
         if isinstance(segmentation, dict):
-            moved = _move_mask(segmentation, frame_wh, orientation)
+            moved = _move_mask(segmentation, frame)
         else:
-            moved, wrong = _move_polygons(segmentation, move, size_wh)
-        mask = decode_segmentation(moved, size_wh[::-1]) if moved else np.zeros((0, 0), bool)
+            moved = _move_polygons(segmentation, frame)
+            wrong = "" if len(moved) == len(segmentation) else "a polygon that cannot be drawn: left out"
+        mask = decode_segmentation(moved, frame.size_wh[::-1]) if moved else np.zeros((0, 0), bool)
     except _BROKEN:
         return None, "a mask that cannot be read: only the box is kept"
     if not mask.any():
         return None, wrong or "an empty mask: only the box is kept"
-    x_min, y_min, x_max, y_max = box_xyxy
-    if distance_from_mask((x_min, y_min, x_max - x_min, y_max - y_min), mask):
+    if distance_from_mask(box_xywh, mask):
         return None, "a mask that does not fit its box: only the box is kept"
     return moved, wrong
+
+
+def _move_mask(encoded: dict[str, Any], frame: _Frame) -> dict[str, Any]:
+    width, height = frame.frame_wh
+    counts = encoded["counts"]
+    # pycocotools reads memory that is not its own where the counts are too short.
+    if list(encoded["size"]) != [height, width] or (isinstance(counts, list) and sum(counts) != height * width):
+        raise ValueError("it is not of this picture")
+    if frame.orientation == 1:
+        return encoded
+    turned = encode_mask(turn_mask(decode_segmentation(encoded, (height, width)), frame.orientation))
+    return {"size": list(turned.size), "counts": turned.counts}
+
+
+def _move_polygons(polygons: Any, frame: _Frame) -> list[list[float]]:
+    """Move the polygons that can be drawn."""
+    points = [np.array(polygon, float).reshape(-1, 2) for polygon in polygons]
+    sound = [each for each in points if len(each) >= 3 and np.isfinite(each).all()]
+    moved = [np.clip(frame.move(each), 0, frame.size_wh).reshape(-1) for each in sound]
+    return [[round(float(value), 3) for value in each] for each in moved]
 
 
 def nested_polygons(segmentation: Any) -> Any:
@@ -232,44 +226,6 @@ def box_around(segmentation: Any) -> tuple[float, float, float, float]:
         return (math.nan,) * 4
 
 
-def _move_mask(encoded: dict[str, Any], frame_wh: tuple[int, int], orientation: int) -> dict[str, Any]:
-    width, height = frame_wh
-    counts = encoded["counts"]
-    # pycocotools reads memory that is not its own where the counts are too short.
-    if list(encoded["size"]) != [height, width] or (isinstance(counts, list) and sum(counts) != height * width):
-        raise ValueError("it is not of this picture")
-    if orientation == 1:
-        return encoded
-    turned = encode_mask(turn_mask(decode_segmentation(encoded, (height, width)), orientation))
-    return {"size": list(turned.size), "counts": turned.counts}
-
-
-def _move_polygons(
-    polygons: Any, move: Callable[[np.ndarray], np.ndarray], size_wh: tuple[int, int]
-) -> tuple[list[list[float]], str]:
-    moved = []
-    for polygon in polygons:
-        points = np.array(polygon, float).reshape(-1, 2)
-        if len(points) >= 3 and np.isfinite(points).all():
-            moved.append([round(float(value), 3) for value in np.clip(move(points), 0, size_wh).reshape(-1)])
-    return moved, "" if len(moved) == len(polygons) else "a polygon that cannot be drawn: left out"
-
-
-Frame = Literal["stored", "upright"]
-# Orientation -> exchange x and y first?, then mirror x?, mirror y?
-_TURNS = {
-    1: (False, False, False),
-    2: (False, True, False),
-    3: (False, True, True),
-    4: (False, False, True),
-    5: (True, False, False),
-    6: (True, True, False),
-    7: (True, True, True),
-    8: (True, False, True),
-}
-_TOLERANCE_PX = 0.5
-
-
 def turn_points(points: np.ndarray, stored_wh: tuple[int, int], orientation: int) -> np.ndarray:
     """Turn points, (N, 2) x and y in pixels from the top left corner of the stored picture, upright."""
     exchange, *mirrors = _TURNS[orientation]
@@ -290,7 +246,7 @@ def find_frame(
     stored_wh: tuple[int, int],
     upright_wh: tuple[int, int],
     corners: np.ndarray,
-) -> tuple[Frame, bool]:
+) -> tuple[Literal["stored", "upright"], bool]:
     """Decide in which frame boxes of a picture that EXIF turns were drawn, and say whether that is certain.
 
     The size that the annotation claims decides; without one, whether the `corners` of all boxes ((N, 2), pixels) lie
@@ -299,7 +255,7 @@ def find_frame(
     if stored_wh != upright_wh:
         if claimed_wh in (stored_wh, upright_wh):
             return ("stored" if claimed_wh == stored_wh else "upright"), True
-        fits = [bool(np.all(corners <= np.array(size) + _TOLERANCE_PX)) for size in (stored_wh, upright_wh)]
+        fits = [bool(np.all(corners <= np.array(size) + EDGE_TOLERANCE_PX)) for size in (stored_wh, upright_wh)]
         if fits[0] != fits[1]:
             return ("stored" if fits[0] else "upright"), True
     return "upright", False

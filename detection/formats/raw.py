@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
@@ -29,6 +31,20 @@ class Case:
     def example(self) -> str:
         """Say where it is and what was found."""
         return ": ".join(part for part in (self.file, self.place, self.found) if part not in ("", "."))
+
+
+def number_of(value: object) -> float:
+    """Read a number, of a cell, an element or a JSON value; NaN where it is none."""
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
+def size_of(width: object, height: object) -> tuple[int, int] | None:
+    """Read the size that a source claims; None unless both are numbers."""
+    sides = number_of(width), number_of(height)
+    return (int(sides[0]), int(sides[1])) if all(map(math.isfinite, sides)) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +77,52 @@ class RawPicture:
     place: str = ""
     size_wh: tuple[int, int] | None = None
     split: str | None = None
-    objects: tuple[RawObject, ...] = ()
+    objects: Sequence[RawObject] = ()
     relative: bool = False
-    unlabelled: tuple[str, ...] = ()
+    unlabelled: Sequence[str] = ()
     looseness: int = 0
     rivals: tuple[PurePosixPath, ...] = ()
+
+    def joined(self, others: Iterable[RawPicture]) -> RawPicture:
+        """Add what others say of the same picture."""
+        all_of_it = (self, *others)
+        return replace(
+            self,
+            objects=[item for each in all_of_it for item in each.objects],
+            unlabelled=[name for each in all_of_it for name in each.unlabelled],
+        )
+
+
+class Cases(list[Case]):
+    """Cases in the order in which they are found: whoever finds one writes it down here."""
+
+    def dropped(
+        self, file: object, what: str, found: object = "", place: str = "", *, pictures: int = 0, objects: int = 0
+    ) -> None:
+        """Note what did not come in: so many pictures and objects."""
+        self.append(
+            Case(
+                file=str(file),
+                what=what,
+                done="dropped",
+                place=place,
+                found=str(found),
+                lost_pictures=pictures,
+                lost_objects=objects,
+            )
+        )
+
+    def mended(self, file: object, what: str, found: object = "", place: str = "") -> None:
+        """Note what came in other than it was."""
+        self.append(Case(file=str(file), what=what, done="mended", place=place, found=str(found)))
+
+    def kept(self, file: object, what: str, found: object = "", place: str = "") -> None:
+        """Note what is worth knowing, and was not changed."""
+        self.append(Case(file=str(file), what=what, done="kept", place=place, found=str(found)))
+
+    def lost(self, picture: RawPicture, what: str, found: object) -> None:
+        """Note a picture that is dropped with its objects."""
+        self.dropped(picture.file, what, found, picture.place, pictures=1, objects=len(picture.objects))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +132,9 @@ class RawSet:
     `categories` are those that the source declares, in its order. `one_based` where pixels are counted from 1.
     """
 
-    categories: tuple[str, ...]
-    pictures: tuple[RawPicture, ...]
-    cases: tuple[Case, ...]
+    categories: Sequence[str]
+    pictures: Sequence[RawPicture]
+    cases: Cases
     one_based: bool = False
 
     @property

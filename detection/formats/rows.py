@@ -15,8 +15,9 @@ from pycocotools import mask as coco_mask
 
 from detection.datasets.picture_set import Annotation, Picture
 from detection.formats.mending import box_around, box_of_sides, nested_polygons
-from detection.formats.raw import Case, RawObject
+from detection.formats.raw import Cases, RawObject
 
+_CATEGORY_KEYS = ("category", "categories", "label", "labels", "class")
 _COLUMNS = {
     "image_id": "Int64",
     "file_name": "String",
@@ -89,8 +90,7 @@ def _object(item: Annotation) -> dict[str, Any]:
 
 
 def _rows(picture: Picture) -> Iterator[tuple[Any, ...]]:
-    size_wh = picture.width, picture.height
-    own = (picture.id, picture.name, picture.split, *size_wh, picture.source, picture.caption)
+    own = (picture.id, picture.name, picture.split, *picture.size_wh, picture.source, picture.caption)
     for item in picture.annotations:
         mask = json.dumps(item.segmentation) if item.segmentation is not None else None
         label = (item.id, item.category.id, item.category.name, *item.box_xywh)
@@ -99,37 +99,36 @@ def _rows(picture: Picture) -> Iterator[tuple[Any, ...]]:
         yield (*own, *[None] * (len(_COLUMNS) - len(own)))
 
 
-_CATEGORY_KEYS = ("category", "categories", "label", "labels", "class")
-
-
 def read_objects(
-    items: Sequence[Any], file: str, place: str, names: Mapping[int, str], size_wh: tuple[int, int] | None
-) -> tuple[list[RawObject], list[Case]]:
+    items: Sequence[Any],
+    file: str,
+    place: str,
+    names: Mapping[int, str],
+    size_wh: tuple[int, int] | None,
+    cases: Cases,
+) -> list[RawObject]:
     """Read the objects of one picture; `names` are those of categories that are numbers, where they are known.
 
     Every item is an object, or one lost in a case. A mask is `segmentation` (COCO's form), or `rle`, the compressed
     counts of a run-length encoding of the picture, whose size is `size_wh`.
     """
     objects: list[RawObject] = []
-    cases: list[Case] = []
     for number, item in enumerate(items, start=1):
         here = f"{place} object {number}".strip()
         if not isinstance(item, Mapping):
-            what, found = "an object that is no mapping", str(item)[:80]
-            cases.append(Case(file=file, place=here, what=what, found=found, done="dropped", lost_objects=1))
+            cases.dropped(file, "an object that is no mapping", str(item)[:80], here, objects=1)
             continue
         category = _category(item, names)
         if item.get("iscrowd") == 1:
-            what = "a crowd, not one object"
-            cases.append(Case(file=file, place=here, what=what, found=category, done="dropped", lost_objects=1))
+            cases.dropped(file, "a crowd, not one object", category, here, objects=1)
             continue
         segmentation = _mask(item, size_wh)
         box = box_of_sides(item.get("bbox"))
         if not item.get("bbox") and math.isfinite(sum(around := box_around(segmentation))):
-            box, what = around, "no box: taken from the polygons"
-            cases.append(Case(file=file, place=here, what=what, found=category, done="mended"))
+            box = around
+            cases.mended(file, "no box: taken from the polygons", category, here)
         objects.append(RawObject(category=category, box=box, place=here, segmentation=segmentation))
-    return objects, cases
+    return objects
 
 
 def transposed(objects: Any) -> list[Any]:
@@ -143,12 +142,6 @@ def transposed(objects: Any) -> list[Any]:
     columns = {key: values for key, values in objects.items() if isinstance(values, Sequence)}
     longest = max((len(values) for values in columns.values()), default=0)
     return [{key: values[row] for key, values in columns.items() if row < len(values)} for row in range(longest)]
-
-
-def size_of(row: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Read the size that a row claims."""
-    width, height = row.get("width"), row.get("height")
-    return (width, height) if isinstance(width, int) and isinstance(height, int) else None
 
 
 def _category(item: Mapping[str, Any], names: Mapping[int, str]) -> str:

@@ -8,17 +8,17 @@ from __future__ import annotations
 import os
 import tarfile
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from detection.datasets.names import portable_path, split_of_folders
 from detection.formats.matching import Match, PictureNames, is_picture
-from detection.formats.raw import Case, RawPicture, RawSet
+from detection.formats.raw import Cases, RawPicture, RawSet
 from generator.foundation.errors import DatasetError, Fault
 from generator.foundation.storage import translate_os_errors
-from generator.foundation.text import as_utf8
+from generator.foundation.text import NotTextError, as_utf8, decode_text
 
 TAR_SUFFIX = ".tar"
 
@@ -73,15 +73,15 @@ class SourceFiles:
         only: PurePosixPath | None = None,
         members: Mapping[PurePosixPath, Member] | None = None,
         columns: Mapping[str, str] | None = None,
-        cases: Iterable[Case] = (),
+        strays: Sequence[PurePosixPath] = (),
     ):
         """`only`: the one annotation file to be read, and `columns` of CSV files (key -> column), where the user named
-        them; `members`: what lies in tar files. `cases` list what lies there and is no file.
+        them; `members`: what lies in tar files. `strays` lie there and are no files.
         """
         self.root = root
         self.only = only
         self.columns = columns or {}
-        self.cases = tuple(cases)
+        self.strays = strays
         self._members = members or {}
         self.files = tuple(sorted([*files, *self._members]))
         self.masks = tuple(path for path in self.files if is_picture(path) and _is_mask(path))
@@ -107,12 +107,11 @@ class SourceFiles:
                 for inside, member in members_of(root / path).items()
             }
         strays = sorted(path for path, is_file in found.items() if not is_file)
-        cases = [Case(file=str(path), what=NOWHERE, done="dropped") for path in strays]
         if not files:
-            expected = f"this folder holds nothing but {len(cases)} x {NOWHERE}" if cases else "this folder is empty"
+            expected = f"this folder holds nothing but {len(strays)} x {NOWHERE}" if strays else "this folder is empty"
             raise DatasetError([Fault(file=str(source), expected=expected)])
         only = None if source.is_dir() else PurePosixPath(source.name)
-        return cls(root, files, only=only, members=members, columns=columns, cases=cases)
+        return cls(root, files, only=only, members=members, columns=columns, strays=strays)
 
     def with_suffix(self, *suffixes: str) -> list[PurePosixPath]:
         """List the files that end so; where the user named one file, only that."""
@@ -123,6 +122,13 @@ class SourceFiles:
         """Read a file of the source; text in UTF-16 or UTF-32 comes in UTF-8. Raises StorageError."""
         with translate_os_errors(self.root / path):
             return as_utf8(self._read(path))
+
+    def read_text(self, path: PurePosixPath, *, errors: str = "strict") -> str:
+        """Read a text file of the source, `errors` as in decode_text. Raises DatasetError for another encoding."""
+        try:
+            return decode_text(self.read_bytes(path), errors=errors)
+        except NotTextError as error:
+            raise DatasetError([error.fault(str(self.root / path))]) from None
 
     def read_picture(self, path: PurePosixPath) -> bytes:
         """Read a picture of the source; raises ValueError with the reason, as for one that is damaged."""
@@ -158,10 +164,11 @@ class SourceFiles:
 def without_annotation(
     files: SourceFiles,
     pictures: Iterable[RawPicture],
+    cases: Cases,
     *,
     kept_below: Collection[PurePosixPath] = (),
     keep: bool = True,
-) -> tuple[list[RawPicture], list[Case]]:
+) -> list[RawPicture]:
     """Look after the pictures that no annotation names; `pictures` are those that one does, or may mean.
 
     Those beside annotated ones, or below a folder of `kept_below`, are pictures without objects where `keep` (every
@@ -170,21 +177,19 @@ def without_annotation(
     used = {path for picture in pictures for path in (picture.path, *picture.rivals) if path is not None}
     folders = {path.parent for path in used}
     empty: list[RawPicture] = []
-    cases: list[Case] = []
     outside: Counter[PurePosixPath] = Counter()
     for path in files.pictures:
         if path in used:
             continue
         if keep and (path.parent in folders or any(folder in path.parents for folder in kept_below)):
             empty.append(RawPicture(name=path.name, path=path, file=str(path), split=split_of_folders(path)))
-            cases.append(Case(file=str(path), what="no annotation: a picture without objects", done="kept"))
+            cases.kept(path, "no annotation: a picture without objects")
         else:
             outside[path.parent] += 1
     outside.update(path.parent for path in files.masks)
     for folder, count in outside.items():
-        what = "pictures that belong to no annotation"
-        cases.append(Case(file=str(folder), what=what, found=str(count), done="dropped", lost_pictures=count))
-    return empty, cases
+        cases.dropped(folder, "pictures that belong to no annotation", count, pictures=count)
+    return empty
 
 
 def _walk(root: Path, skip: Path | None) -> Iterable[Path]:

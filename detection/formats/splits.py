@@ -18,10 +18,9 @@ from detection.datasets.near_duplicates import group_hashes, merge_groups
 from detection.datasets.splits import DEFAULT_SHARES, split_set
 from detection.datasets.types import DetectionDataset
 from detection.formats.matching import PICTURE_SUFFIXES, loose_stem
-from detection.formats.raw import Case, RawPicture
+from detection.formats.raw import Cases, RawPicture
 from detection.formats.source import SourceFiles
 from generator.foundation.errors import ConfigError, DatasetError, Fault
-from generator.foundation.text import decode_text
 
 # VOC has a number behind a name, Keras boxes behind a path.
 _LABELLED = re.compile(rf"(.+?(?:{'|'.join(map(re.escape, PICTURE_SUFFIXES))}))\s.*|(\S+)\s+-?\d+$", re.IGNORECASE)
@@ -37,24 +36,10 @@ class Claim:
     place: str = ""
 
 
-def find_lists(files: SourceFiles, names: Iterable[str]) -> list[PurePosixPath]:
-    """Find the files train.txt, val.txt ... of which at least half of the lines name a picture, or one of `names`."""
-    known = {loose_stem(name) for name in names}
-    found = []
-    for path in files.files:
-        if path.suffix.lower() != ".txt" or split_of_word(path.stem) is None:
-            continue
-        claims = claims_of_list(files, path, "")
-        hits = sum(bool(_meant(files, claim)) or loose_stem(claim.name) in known for claim in claims)
-        if claims and 2 * hits >= len(claims):
-            found.append(path)
-    return found
-
-
 def claims_of_list(files: SourceFiles, path: PurePosixPath, split: str) -> list[Claim]:
     """Read a list: a name or path on each line. VOC's lists of one class have a number behind it."""
     # A name of a file need not be text.
-    lines = decode_text(files.read_bytes(path), errors="surrogateescape").splitlines()
+    lines = files.read_text(path, errors="surrogateescape").splitlines()
     return [
         Claim(split=split, name=line.strip(), file=path, place=f"line {number}")
         for number, line in enumerate(lines, start=1)
@@ -63,9 +48,16 @@ def claims_of_list(files: SourceFiles, path: PurePosixPath, split: str) -> list[
 
 
 def claims_of_lists(files: SourceFiles, names: Iterable[str]) -> list[Claim]:
-    """Read all lists that find_lists finds."""
-    lists = find_lists(files, names)
-    return [claim for path in lists for claim in claims_of_list(files, path, split_of_word(path.stem) or "")]
+    """Read the files train.txt, val.txt ... of which at least half of the lines name a picture, or one of `names`."""
+    known = {loose_stem(name) for name in names}
+    found = []
+    for path in files.files:
+        split = split_of_word(path.stem)
+        if path.suffix.lower() == ".txt" and split is not None:
+            claims = claims_of_list(files, path, split)
+            hits = sum(bool(_meant(files, claim)) or loose_stem(claim.name) in known for claim in claims)
+            found += claims if 2 * hits >= len(claims) else []
+    return found
 
 
 def claims_of_folder(files: SourceFiles, folder: PurePosixPath, split: str) -> list[Claim]:
@@ -74,8 +66,12 @@ def claims_of_folder(files: SourceFiles, folder: PurePosixPath, split: str) -> l
 
 
 def apply_claims(
-    files: SourceFiles, pictures: Sequence[RawPicture], claims: Iterable[Claim], lost: Collection[PurePosixPath] = ()
-) -> tuple[list[RawPicture], list[Case]]:
+    files: SourceFiles,
+    pictures: Sequence[RawPicture],
+    claims: Iterable[Claim],
+    cases: Cases,
+    lost: Collection[PurePosixPath] = (),
+) -> list[RawPicture]:
     """Give pictures their splits. A claimed picture that is not there is added as missing, so that it is listed.
 
     `lost` are pictures that were given up before. Of two splits that claim a picture, the one to measure on gets it.
@@ -91,19 +87,16 @@ def apply_claims(
         number = next((by_path[path] for path in found if path in by_path), by_name.get(loose_stem(claim.name)))
         if number is None:
             number = by_name[loose_stem(claim.name)] = len(result)
-            result.append(RawPicture(name=claim.name, path=None, file=str(claim.file), place=claim.place))
+            result.append(RawPicture(name=claim.name, file=str(claim.file), place=claim.place))
         splits[number].append(claim)
-    cases = []
     for number, claimed in splits.items():
         best = min(claimed, key=lambda claim: rank_of_split(claim.split))
         result[number] = replace(result[number], split=best.split)
         names = list(dict.fromkeys(claim.split for claim in claimed))
         if len(names) > 1:
-            found_in = f"{', '.join(names)}: taken as {best.split}"
-            what = "a picture in two splits"
-            file = str(result[number].path or result[number].name)
-            cases.append(Case(file=file, what=what, found=found_in, done="mended"))
-    return result, cases
+            file = result[number].path or result[number].name
+            cases.mended(file, "a picture in two splits", f"{', '.join(names)}: taken as {best.split}")
+    return result
 
 
 def _meant(files: SourceFiles, claim: Claim) -> tuple[PurePosixPath, ...]:
@@ -126,14 +119,15 @@ def split_pictures(
     data: DetectionDataset,
     pictures: Sequence[RawPicture],
     hashes: np.ndarray,
+    cases: Cases,
     *,
     shares: Mapping[str, float] | None,
     seed: int,
     group_by: re.Pattern[str] | None,
-) -> tuple[dict[str, DetectionDataset], str, list[Case]]:
+) -> tuple[dict[str, DetectionDataset], str]:
     """Split `data`, whose pictures came from `pictures` and have `hashes`, (N, 128) bool.
 
-    Returns the splits, where they come from, and cases. Splits of the source stay as they are, even where pictures on
+    Returns the splits, and where they come from. Splits of the source stay as they are, even where pictures on
     both sides look alike; new ones keep those together. Raises ConfigError when the pattern fits no name, DatasetError
     where there are too few pictures.
     """
@@ -150,17 +144,23 @@ def split_pictures(
             found = f"{len(set(together))} x pictures that look alike"
             expected = f"the source has none, and {found} cannot fill {shown}; --split all=1 makes one"
             raise DatasetError([Fault(file="splits", expected=expected)])
-        return split_set(data, shares, seed, together), f"made: {shown}, seed {seed}", []
+        return split_set(data, shares, seed, together), f"made: {shown}, seed {seed}"
     names = [picture.split or UNLISTED for picture in pictures]
-    cases = []
     if count := names.count(UNLISTED):
-        what = f"pictures that are in no split of the source: they are in '{UNLISTED}'"
-        cases.append(Case(file=".", what=what, found=str(count), done="kept"))
+        cases.kept(".", f"pictures that are in no split of the source: they are in '{UNLISTED}'", count)
     for what, groups in groupings.items():
-        cases += _leaks(pictures, names, groups, what)
-    order = sorted(dict.fromkeys(names), key=lambda name: (name == UNLISTED, _rank(name), name))
+        members: defaultdict[int, list[int]] = defaultdict(list)
+        for position, group in enumerate(groups):
+            members[group].append(position)
+        for positions in members.values():
+            if len({names[position] for position in positions}) > 1:
+                shown = ", ".join(f"{pictures[position].path} ({names[position]})" for position in positions)
+                cases.kept(".", what, shown)
+    first = [name for name in _FIRST if name in names]
+    last = [UNLISTED] if UNLISTED in names else []
+    order = [*first, *sorted({*names}.difference(first, last)), *last]
     splits = {split: data.choose(number for number, name in enumerate(names) if name == split) for split in order}
-    return splits, "as the source has them", cases
+    return splits, "as the source has them"
 
 
 def compile_pattern(group_by: str) -> re.Pattern[str]:
@@ -184,19 +184,3 @@ def _group(pictures: Sequence[RawPicture], pattern: re.Pattern[str]) -> list[int
         expected = f"fits no file name, such as {pictures[0].path}"
         raise ConfigError([Fault(file="--group-by", found=pattern.pattern, expected=expected)])
     return groups
-
-
-def _leaks(pictures: Sequence[RawPicture], splits: Sequence[str], groups: Sequence[int], what: str) -> list[Case]:
-    members: Mapping[int, list[int]] = {group: [] for group in groups}
-    for position, group in enumerate(groups):
-        members[group].append(position)
-    cases = []
-    for positions in members.values():
-        if len({splits[position] for position in positions}) > 1:
-            found = ", ".join(f"{pictures[position].path} ({splits[position]})" for position in positions)
-            cases.append(Case(file=".", what=what, found=found, done="kept"))
-    return cases
-
-
-def _rank(name: str) -> int:
-    return _FIRST.index(name) if name in _FIRST else len(_FIRST)

@@ -19,20 +19,26 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
-from detection.datasets.names import portable_path, split_of_folders, split_of_word
+from detection.datasets.names import portable_path, split_of_folders
 from detection.datasets.picture_set import Annotation, Picture, PictureSet
+from detection.datasets.read import open_rgb
 from detection.formats.matching import Match, loose_stem
-from detection.formats.pictures import JPEG_QUALITY, encode, open_picture
-from detection.formats.raw import Case, RawObject, RawPicture, RawSet
+from detection.formats.pictures import JPEG_QUALITY, encode
+from detection.formats.raw import Cases, RawObject, RawPicture, RawSet, number_of, size_of
 from detection.formats.source import Reader, SourceFiles, without_annotation
-from detection.formats.splits import apply_claims, claims_of_list, find_lists
+from detection.formats.splits import apply_claims, claims_of_lists
 from detection.formats.target import Work, Writer
 from generator.foundation.storage import translate_os_errors
 from generator.foundation.text import NotTextError, decode_text
 
+ROOT = "VOCdevkit/VOC2012"
+# Our importer, and others, know by the word VOC that pixels are counted from 1.
+_DATABASE = "boxpaint, as VOC2012"
+_JPEG_START = b"\xff\xd8\xff"
+# Characters that XML 1.0 does not allow, in no way of writing them.
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MARK = b"<annotation"
 _ENCODING = re.compile(rb"""(?:\xef\xbb\xbf)?\s*<\?xml[^>]*\sencoding\s*=\s*["']([\w.:-]+)["']""", re.ASCII)
-# Lists of other tasks, in the devkit.
 _OTHER_TASKS = ("layout", "segmentation", "action")
 
 
@@ -45,7 +51,7 @@ def matches(files: SourceFiles) -> str | None:
 def read(files: SourceFiles) -> RawSet:
     """Read every annotation, then the lists. Nothing of what a file holds is believed yet."""
     pictures: list[RawPicture] = []
-    cases: list[Case] = []
+    cases = Cases()
     lost: set[PurePosixPath] = set()
     databases: set[str] = set()
     difficult = 0
@@ -60,42 +66,36 @@ def read(files: SourceFiles) -> RawSet:
             text = decode_text(data, declared=declared[1].decode("ascii") if declared else "utf-8")
             root = ElementTree.fromstring(text)
         except (ElementTree.ParseError, NotTextError) as error:
-            count = data.lower().count(b"<object>")
             lost.update(own.rivals if own.path is None else [own.path])
-            what = "an annotation that is no XML; its picture is left out"
-            cases.append(
-                Case(file=str(path), what=what, found=str(error), done="dropped", lost_pictures=1, lost_objects=count)
-            )
+            what, count = "an annotation that is no XML; its picture is left out", data.lower().count(b"<object>")
+            cases.dropped(path, what, error, pictures=1, objects=count)
             continue
         for element in root.iter():
             element.tag = element.tag.lower()
         databases.add(root.findtext("source/database") or "")
         difficult += sum(item.findtext("difficult", "").strip() == "1" for item in root.findall("object"))
-        picture, found = _read_picture(files, path, root, own)
-        pictures.append(picture)
-        cases += found
-    given_up = [RawPicture(name="", path=None, file="", rivals=tuple(lost))]
-    empty, left_out = without_annotation(files, [*pictures, *given_up])
-    lists = find_lists(files, (picture.name for picture in pictures))
-    lists = [path for path in lists if not any(part.lower() in _OTHER_TASKS for part in path.parts)]
-    claims = [claim for path in lists for claim in claims_of_list(files, path, split_of_word(path.stem) or "")]
-    # trainval.txt repeats train.txt and val.txt.
+        pictures.append(_read_picture(files, path, root, own, cases))
+    if difficult:
+        cases.kept(".", "marked as difficult: taken as any other", difficult)
+    given_up = RawPicture(name="", file="", rivals=tuple(lost))
+    empty = without_annotation(files, [*pictures, given_up], cases)
+    # Lists of other tasks lie in the devkit, too; trainval.txt repeats train.txt and val.txt.
+    claims = claims_of_lists(files, (picture.name for picture in pictures))
+    claims = [claim for claim in claims if not any(part.lower() in _OTHER_TASKS for part in claim.file.parts)]
     halves = {claim.name for claim in claims if claim.file.stem.lower() in ("train", "val")}
     claims = [claim for claim in claims if claim.file.stem.lower() != "trainval" or claim.name not in halves]
-    pictures, doubled = apply_claims(files, [*pictures, *empty], claims, lost)
-    if difficult:
-        cases.append(Case(file=".", what="marked as difficult: taken as any other", found=str(difficult), done="kept"))
+    pictures = apply_claims(files, [*pictures, *empty], claims, cases, lost)
     return RawSet(
-        categories=tuple(sorted({item.category for picture in pictures for item in picture.objects} - {""})),
-        pictures=tuple(pictures),
-        cases=(*cases, *left_out, *doubled),
+        categories=sorted({item.category for picture in pictures for item in picture.objects} - {""}),
+        pictures=pictures,
+        cases=cases,
         one_based=_counts_from_one(databases, pictures),
     )
 
 
 def _read_picture(
-    files: SourceFiles, path: PurePosixPath, root: ElementTree.Element, own: Match
-) -> tuple[RawPicture, list[Case]]:
+    files: SourceFiles, path: PurePosixPath, root: ElementTree.Element, own: Match, cases: Cases
+) -> RawPicture:
     """Find the picture of an annotation: the one with its own name, before the one that it speaks of.
 
     People rename files and leave what is written in them. Of two pictures of its own name, what is written decides.
@@ -106,26 +106,23 @@ def _read_picture(
         match = own if own != Match() else replace(match, looseness=match.looseness + 1)
     elif match.path == own.path:
         match = min(own, match, key=lambda each: each.looseness)
-    picture, cases = match.of(
-        RawPicture(
-            name=str(path.parent / portable_path(named or path.stem)),
-            file=str(path),
-            size_wh=_size(root),
-            split=split_of_folders(path) or split_of_folders(match.path),
-            objects=tuple(_read_object(item, number) for number, item in enumerate(root.findall("object"), start=1)),
-        ),
-        named,
+    picture = RawPicture(
+        name=str(path.parent / portable_path(named or path.stem)),
+        file=str(path),
+        size_wh=size_of(root.findtext("size/width"), root.findtext("size/height")),
+        split=split_of_folders(path) or split_of_folders(match.path),
+        objects=[_read_object(item, number) for number, item in enumerate(root.findall("object"), start=1)],
     )
+    picture = match.of(picture, cases, named)
     spoken = portable_path(named).name.lower()
     if spoken and match is own and match.path is not None and match.path.name.lower() != spoken:
-        what = "an annotation that speaks of another file name"
-        cases.append(Case(file=str(path), what=what, found=f"{named}: taken for {match.path}", done="mended"))
-    return picture, cases
+        cases.mended(path, "an annotation that speaks of another file name", f"{named}: taken for {match.path}")
+    return picture
 
 
 def _read_object(item: ElementTree.Element, number: int) -> RawObject:
     box = item.find("bndbox")
-    sides = [_number(box, name) for name in ("xmin", "ymin", "xmax", "ymax")]
+    sides = [number_of(box.findtext(name) if box is not None else "") for name in ("xmin", "ymin", "xmax", "ymax")]
     name = (item.findtext("name") or "").strip()
     return RawObject(
         category=name,
@@ -140,35 +137,14 @@ def _polygon(element: ElementTree.Element | None) -> list[list[float]] | None:
     if element is None:
         return None
     count = sum(child.tag.startswith("x") for child in element)
-    points = [_number(element, f"{axis}{number}") for number in range(1, count + 1) for axis in "xy"]
+    points = [number_of(element.findtext(f"{axis}{number}")) for number in range(1, count + 1) for axis in "xy"]
     return [points] if count >= 3 and all(math.isfinite(value) for value in points) else None
-
-
-def _number(parent: ElementTree.Element | None, name: str) -> float:
-    try:
-        return float((parent.findtext(name) or "") if parent is not None else "")
-    except ValueError:
-        return math.nan
-
-
-def _size(root: ElementTree.Element) -> tuple[int, int] | None:
-    size = root.find("size")
-    width, height = _number(size, "width"), _number(size, "height")
-    return (int(width), int(height)) if math.isfinite(width) and math.isfinite(height) else None
 
 
 def _counts_from_one(databases: set[str], pictures: list[RawPicture]) -> bool:
     """Say whether it is the devkit's own kind: it names VOC as its database, and no edge is 0."""
     sides = (min(item.box) for picture in pictures for item in picture.objects)
     return any("voc" in name.lower() for name in databases) and not any(side == 0 for side in sides)
-
-
-ROOT = "VOCdevkit/VOC2012"
-# Our importer, and others, know by the word VOC that pixels are counted from 1.
-_DATABASE = "boxpaint, as VOC2012"
-_JPEG_START = b"\xff\xd8\xff"
-# Characters that XML 1.0 does not allow, in no way of writing them.
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def write(data: PictureSet, work: Work) -> None:
@@ -179,7 +155,7 @@ def write(data: PictureSet, work: Work) -> None:
         if _is_jpeg(picture.path):
             work.lay(picture, place)
         else:
-            image = open_picture(picture)
+            image = open_rgb(picture.path, labelled_wh=picture.size_wh)
             work.write(place, encode(image, "JPEG", origin=image))
             encoded += 1
         work.write(f"{ROOT}/Annotations/{picture.stem}.xml", _annotation(picture))
@@ -225,7 +201,7 @@ def _annotation(picture: Picture) -> bytes:
     _add(ElementTree.SubElement(root, "size"), width=picture.width, height=picture.height, depth=3)
     _add(root, segmented=0)
     for item in picture.objects:
-        _add_object(ElementTree.SubElement(root, "object"), item, (picture.width, picture.height))
+        _add_object(ElementTree.SubElement(root, "object"), item, picture.size_wh)
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
 

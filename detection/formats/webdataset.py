@@ -21,8 +21,8 @@ from typing import Any
 
 from detection.datasets.names import split_of_name, unique_stems
 from detection.datasets.picture_set import Picture, PictureSet
-from detection.formats.raw import Case, RawPicture, RawSet
-from detection.formats.rows import json_of, read_objects, size_of, table_of
+from detection.formats.raw import Cases, RawPicture, RawSet, size_of
+from detection.formats.rows import json_of, read_objects, table_of
 from detection.formats.source import TAR_SUFFIX, Reader, SourceFiles, without_annotation
 from detection.formats.target import Work, Writer
 from generator.foundation.storage import sha256_of, translate_os_errors
@@ -44,26 +44,23 @@ def matches(files: SourceFiles) -> str | None:
 def read(files: SourceFiles) -> RawSet:
     """Read every sample. A picture without a JSON is one that belongs to no annotation."""
     pictures: list[RawPicture] = []
-    cases: list[Case] = []
+    cases = Cases()
     for shard, samples in _shards(files).items():
         name = _NUMBER.sub("", shard.stem)
         split = split_of_name(name) or name or None
         for path in samples:
             row = _row(files.read_bytes(path))
             if row is None:
-                what = "a sample whose JSON has no objects"
-                cases.append(Case(file=str(path), what=what, done="dropped", lost_pictures=1))
+                cases.dropped(path, "a sample whose JSON has no objects", pictures=1)
                 continue
-            size_wh = size_of(row)
-            objects, found = read_objects(row["objects"], str(path), "", {}, size_wh)
+            size_wh = size_of(row.get("width"), row.get("height"))
+            objects = read_objects(row["objects"], str(path), "", {}, size_wh, cases)
             stem = str(path.with_suffix(""))
-            picture = RawPicture(name=stem, file=str(path), size_wh=size_wh, split=split, objects=tuple(objects))
-            picture, inexact = files.find_own(path).of(picture, path.name)
-            pictures.append(picture)
-            cases += [*found, *inexact]
-    _, left_out = without_annotation(files, pictures, keep=False)
+            picture = RawPicture(name=stem, file=str(path), size_wh=size_wh, split=split, objects=objects)
+            pictures.append(files.find_own(path).of(picture, cases, path.name))
+    without_annotation(files, pictures, cases, keep=False)
     categories = {item.category for picture in pictures for item in picture.objects} - {""}
-    return RawSet(categories=tuple(sorted(categories)), pictures=tuple(pictures), cases=(*cases, *left_out))
+    return RawSet(categories=sorted(categories), pictures=pictures, cases=cases)
 
 
 def _shards(files: SourceFiles) -> dict[PurePosixPath, list[PurePosixPath]]:

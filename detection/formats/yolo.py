@@ -30,14 +30,22 @@ from scipy.spatial.distance import cdist
 from detection.datasets.names import split_of_folders, split_of_word
 from detection.datasets.picture_set import Annotation, Picture, PictureSet
 from detection.formats.matching import Match
-from detection.formats.raw import Case, RawObject, RawPicture, RawSet
+from detection.formats.raw import Cases, RawObject, RawPicture, RawSet, number_of
 from detection.formats.source import Reader, SourceFiles, without_annotation
 from detection.formats.splits import Claim, apply_claims, claims_of_folder, claims_of_list, claims_of_lists
 from detection.formats.target import Work, Writer
 from generator.foundation.errors import DatasetError, Fault
-from generator.foundation.text import NotTextError, decode_text, strip_text
+from generator.foundation.text import strip_text
 from generator.labels.segmentation import decode_segmentation, mask_to_polygons
 
+DESCRIPTION = "data.yaml"
+# Ultralytics looks beside the file where it names no path, so that the folder may be moved. A relative path would be
+# taken from wherever the training is started.
+_HEAD = "# no `path`: ultralytics looks beside this file, wherever it is moved; YOLOv5 needs a line `path: FOLDER`\n"
+_WANTED = ("train", "val")
+LineOf = Callable[[Annotation, tuple[int, int]], str]
+# A path may hold bytes that are no text, as names of files do.
+_ANY_BYTES = "surrogateescape"
 _NOTHING = ("", "~")
 _NAME_FILES = ("classes.txt", "obj.names", "_darknet.labels", "predefined_classes.txt")
 
@@ -60,64 +68,57 @@ def matches(files: SourceFiles) -> str | None:
 
 def read(files: SourceFiles) -> RawSet:
     """Read the names, every label file, and the splits. Raises DatasetError when the names cannot be read."""
-    described, cases = _describe(files)
+    cases = Cases()
+    described = _describe(files, cases)
     names = described.names if described is not None else None
     has_keypoints = described is not None and described.has_keypoints
     pictures: list[RawPicture] = []
     for path in _text_files(files):
-        text = _text(files, path)
+        text = files.read_text(path, errors=_ANY_BYTES)
         match = files.find_own(path)
         if match == Match() and not _in_labels(path) and not looks_like_labels(text):
             continue  # a list, a licence, a note
-        objects, faults = read_lines(text, str(path), names, has_keypoints=has_keypoints)
-        picture, inexact = match.of(
-            RawPicture(
-                name=str(path.with_suffix("")),
-                file=str(path),
-                split=split_of_folders(path) or split_of_folders(match.path),
-                objects=tuple(objects),
-                relative=True,
-            ),
-            path.name,
+        picture = RawPicture(
+            name=str(path.with_suffix("")),
+            file=str(path),
+            split=split_of_folders(path) or split_of_folders(match.path),
+            objects=read_lines(text, str(path), names, cases, has_keypoints=has_keypoints),
+            relative=True,
         )
-        pictures.append(picture)
-        cases += [*faults, *inexact]
-    claims, folders, faults = _claims(files, described, pictures)
-    empty, left_out = without_annotation(files, pictures, kept_below=folders)
-    pictures, doubled = apply_claims(files, [*pictures, *empty], claims)
+        pictures.append(match.of(picture, cases, path.name))
     if names is None:
         what = "no names of the classes: they are called by their numbers"
-        cases.append(Case(file=".", what=what, found="neither data.yaml nor classes.txt nor obj.names", done="kept"))
-        observed = {item.category for picture in pictures for item in picture.objects}
-        categories = tuple(sorted(observed, key=int))
+        cases.kept(".", what, "neither data.yaml nor classes.txt nor obj.names")
+        categories = sorted({item.category for picture in pictures for item in picture.objects}, key=int)
     else:
-        categories = tuple(name for _, name in sorted(names.items()))
-    return RawSet(categories=categories, pictures=tuple(pictures), cases=(*cases, *faults, *left_out, *doubled))
+        categories = [name for _, name in sorted(names.items())]
+    claims, folders = _claims(files, described, pictures, cases)
+    empty = without_annotation(files, pictures, cases, kept_below=folders)
+    pictures = apply_claims(files, [*pictures, *empty], claims, cases)
+    return RawSet(categories=categories, pictures=pictures, cases=cases)
 
 
 def _claims(
-    files: SourceFiles, described: _Description | None, pictures: list[RawPicture]
-) -> tuple[list[Claim], list[PurePosixPath], list[Case]]:
+    files: SourceFiles, described: _Description | None, pictures: list[RawPicture], cases: Cases
+) -> tuple[list[Claim], list[PurePosixPath]]:
     """Find out which pictures are of which split: as described, else by lists named train.txt, val.txt ..."""
     claims: list[Claim] = []
     places: dict[PurePosixPath, str] = {}
-    cases: list[Case] = []
     for split, value in described.splits if described is not None else ():
         place = _locate(files, value)
         file = str(described.file) if described is not None else "."
         if place is None:
-            what = "a folder or list of pictures that is not there"
-            cases.append(Case(file=file, place=split, what=what, found=value, done="dropped"))
+            cases.dropped(file, "a folder or list of pictures that is not there", value, split)
         elif place in places:
             what = "one folder or list for two splits: it is the first one's"
-            cases.append(Case(file=file, place=split, what=what, found=f"{place}: {places[place]}", done="mended"))
+            cases.mended(file, what, f"{place}: {places[place]}", split)
         else:
             places[place] = split
             read_claims = claims_of_list if place in files.files else claims_of_folder
             claims += read_claims(files, place, split)
     if not claims:
         claims = claims_of_lists(files, [picture.name for picture in pictures])
-    return claims, [place for place in places if place not in files.files], cases
+    return claims, [place for place in places if place not in files.files]
 
 
 def _locate(files: SourceFiles, value: str) -> PurePosixPath | None:
@@ -140,7 +141,7 @@ def _locate(files: SourceFiles, value: str) -> PurePosixPath | None:
     return None
 
 
-def _describe(files: SourceFiles) -> tuple[_Description | None, list[Case]]:
+def _describe(files: SourceFiles, cases: Cases) -> _Description | None:
     """Read the names from the YAML file nearest to the top, one with splits before others, else from a class list.
 
     Raises DatasetError when two that are as near differ, and when the only one cannot be read. What cannot be read
@@ -158,16 +159,13 @@ def _describe(files: SourceFiles) -> tuple[_Description | None, list[Case]]:
     listed = _describe_by_list(files) if not described else None
     if unreadable and not described and listed is None:
         raise next(iter(unreadable.values()))
-    what = "a YAML file that cannot be read: another describes the set"
-    cases = [
-        Case(file=str(path), what=what, found=error.faults[0].expected, done="dropped")
-        for path, error in unreadable.items()
-    ]
+    for path, fault in unreadable.items():
+        cases.dropped(path, "a YAML file that cannot be read: another describes the set", fault.faults[0].expected)
     ranks = [(not each.splits, len(each.file.parts)) for each in described]
     best = [each for each, rank in zip(described, ranks, strict=True) if rank == min(ranks)]
     if any(each.names != best[0].names for each in best):
         raise _different(files, [each.file for each in best])
-    return best[0] if best else listed, cases
+    return best[0] if best else listed
 
 
 def _describe_by_list(files: SourceFiles) -> _Description | None:
@@ -186,7 +184,7 @@ def _describe_by_list(files: SourceFiles) -> _Description | None:
 
 def _class_list(files: SourceFiles, path: PurePosixPath) -> tuple[str, ...]:
     """Read a name on each line; an empty line is a number without a class, as LabelImg and Darknet count."""
-    lines = re.split(r"\r\n|\r|\n", _strict_text(files, path))
+    lines = re.split(r"\r\n|\r|\n", files.read_text(path))
     names = [strip_text(line) for line in lines]
     while names and not names[-1]:
         names.pop()
@@ -219,7 +217,7 @@ def _from_yaml(path: PurePosixPath, content: dict[str, Any]) -> _Description:
 def _yaml(files: SourceFiles, path: PurePosixPath) -> Any:
     """Read YAML, every value as it is written: `yes`, `1.0` and `2024-01-01` are names of classes."""
     try:
-        return yaml.load(_strict_text(files, path), Loader=yaml.BaseLoader)
+        return yaml.load(files.read_text(path), Loader=yaml.BaseLoader)
     except yaml.YAMLError as error:
         expected = f"is not YAML: {str(error).splitlines()[0]}"
         raise DatasetError([Fault(file=str(files.root / path), expected=expected)]) from None
@@ -229,7 +227,7 @@ def _splits_of_darknet(files: SourceFiles) -> tuple[tuple[str, str], ...]:
     splits = []
     for path in files.files:
         if path.suffix.lower() == ".data":
-            for line in _text(files, path).splitlines():
+            for line in files.read_text(path, errors=_ANY_BYTES).splitlines():
                 key, _, value = (part.strip() for part in line.partition("="))
                 split = split_of_word(key)
                 if split is not None and value:
@@ -245,7 +243,7 @@ def _text_files(files: SourceFiles) -> list[PurePosixPath]:
 
 
 def _holds_labels(files: SourceFiles, path: PurePosixPath) -> bool:
-    text = _text(files, path)
+    text = files.read_text(path, errors=_ANY_BYTES)
     # Of a set without any object all files are empty.
     return looks_like_labels(text) or (not text.strip() and _in_labels(path))
 
@@ -254,47 +252,34 @@ def _in_labels(path: PurePosixPath) -> bool:
     return any(part.lower() == "labels" for part in path.parent.parts)
 
 
-def _text(files: SourceFiles, path: PurePosixPath) -> str:
-    """Read numbers and paths; a path may hold bytes that are no text, as names of files do."""
-    return decode_text(files.read_bytes(path), errors="surrogateescape")
-
-
-def _strict_text(files: SourceFiles, path: PurePosixPath) -> str:
-    try:
-        return decode_text(files.read_bytes(path))
-    except NotTextError as error:
-        raise DatasetError([error.fault(str(files.root / path))]) from None
-
-
 def looks_like_labels(text: str) -> bool:
     """Say whether the first line that is not empty holds five numbers or more."""
     line = next((line for line in text.splitlines() if line.strip()), "")
-    return len(numbers := _numbers(line)) >= 5 and all(math.isfinite(value) for value in numbers)
+    numbers = [*map(number_of, line.split())]
+    return len(numbers) >= 5 and all(map(math.isfinite, numbers))
 
 
 def read_lines(
-    text: str, file: str, names: Mapping[int, str] | None, *, has_keypoints: bool = False
-) -> tuple[list[RawObject], list[Case]]:
+    text: str, file: str, names: Mapping[int, str] | None, cases: Cases, *, has_keypoints: bool = False
+) -> list[RawObject]:
     """Read the objects of one file; lines that cannot be read are cases.
 
     Without `names` a class is called by its number. With keypoints (`kpt_shape` in data.yaml) what follows the box is
     left out. Every line that is not empty is an object, or one lost in a case.
     """
     objects: list[RawObject] = []
-    cases: list[Case] = []
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
         place = f"line {number}"
-        values = _numbers(line)
+        values = [*map(number_of, line.split())]
         what = _fault(values, names, has_keypoints=has_keypoints)
         if what is not None:
-            found = line.strip()[:80]
-            cases.append(Case(file=file, place=place, what=what, found=found, done="dropped", lost_objects=1))
+            cases.dropped(file, what, line.strip()[:80], place, objects=1)
             continue
         category = names[int(values[0])] if names is not None else str(int(values[0]))
         objects.append(_object(values[1:], category, place, has_keypoints=has_keypoints))
-    return objects, cases
+    return objects
 
 
 def _fault(values: list[float], names: Mapping[int, str] | None, *, has_keypoints: bool) -> str | None:
@@ -317,25 +302,6 @@ def _object(values: list[float], category: str, place: str, *, has_keypoints: bo
     return RawObject(category=category, box=box, place=place, segmentation=[values])
 
 
-def _numbers(line: str) -> list[float]:
-    """Read the words of a line; a word that is no number is NaN."""
-    numbers = []
-    for word in line.split():
-        try:
-            numbers.append(float(word))
-        except ValueError:
-            numbers.append(math.nan)
-    return numbers
-
-
-DESCRIPTION = "data.yaml"
-# Ultralytics looks beside the file where it names no path, so that the folder may be moved. A relative path would be
-# taken from wherever the training is started.
-_HEAD = "# no `path`: ultralytics looks beside this file, wherever it is moved; YOLOv5 needs a line `path: FOLDER`\n"
-_WANTED = ("train", "val")
-LineOf = Callable[[Annotation, tuple[int, int]], str]
-
-
 def write(data: PictureSet, work: Work) -> None:
     """Lay the pictures, write labels and data.yaml. Raises StorageError."""
     write_with(data, work, box_line)
@@ -346,8 +312,7 @@ def write_with(data: PictureSet, work: Work, line_of: LineOf) -> None:
     numbers = data.numbers()
     for picture in work.walk(data.pictures):
         work.lay(picture, f"images/{picture.split}/{picture.name}")
-        size_wh = picture.width, picture.height
-        lines = [f"{numbers[item.category.id]} {line_of(item, size_wh)}\n" for item in picture.objects]
+        lines = [f"{numbers[item.category.id]} {line_of(item, picture.size_wh)}\n" for item in picture.objects]
         work.write(f"labels/{picture.split}/{picture.stem}.txt", "".join(lines).encode())
     if missing := [split for split in _WANTED if split not in _folders(data.splits())]:
         work.notes.append(

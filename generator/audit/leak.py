@@ -22,8 +22,8 @@ from generator.dataset.pictures import spread, tile
 from generator.dataset.record import ObjectRecord, PaintRecord, SceneRecord, decode_mask, read_record
 from generator.foundation.decoding import decode_rgb
 from generator.foundation.errors import DatasetError, Fault
-from generator.foundation.folder_kinds import add_kind
 from generator.foundation.geometry import Box
+from generator.foundation.run_folder import add_kind
 from generator.foundation.seeds import derive_rng, derive_seed
 from generator.foundation.storage import atomic_writer, check_writable, list_folder, translate_os_errors, write_json
 

@@ -8,9 +8,8 @@ from functools import partial
 from generator.config import Config
 from generator.engines import MAX_LOSSES, Engine
 from generator.engines.chunk import Chunk, ChunkPainter
-from generator.foundation.device import count_threads, count_workers, visible_gpus
 from generator.foundation.processes import JobListener, Workers
-from generator.painting.hardware import describe_models
+from generator.painting.hardware import count_workers, describe_models, visible_gpus
 
 
 class LocalEngine(Engine):
@@ -23,7 +22,7 @@ class LocalEngine(Engine):
 
     def describe(self) -> dict[str, str]:
         """Say what decides the last bit of a picture."""
-        return describe_models(self._config, threads=count_threads(self._config))
+        return describe_models(self._config)
 
     def paint(
         self,

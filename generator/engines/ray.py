@@ -17,10 +17,9 @@ from ray.exceptions import RayActorError, RayTaskError
 from generator.config import Config
 from generator.engines import MAX_LOSSES, Engine
 from generator.engines.chunk import Chunk, ChunkPainter, ChunkReport
-from generator.foundation.device import count_threads, workers_per_gpu
 from generator.foundation.errors import BoxpaintError, ModelError
 from generator.foundation.processes import JobListener
-from generator.painting.hardware import describe_models
+from generator.painting.hardware import count_threads, describe_models, workers_per_gpu
 
 # Numbers of chunks and seconds are all that travels; Ray would set a third of the memory aside for it.
 _STORE_BYTES = 128 * 2**20
@@ -98,7 +97,7 @@ def _workers_on_its_gpu(cores: int) -> int:
 
 
 def _describe(config: Config) -> dict[str, str]:
-    return describe_models(config, threads=count_threads(config))
+    return describe_models(config)
 
 
 def _result(reference: Any, chunk: Chunk) -> Any:

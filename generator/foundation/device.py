@@ -1,22 +1,12 @@
-"""Where and in which number format to compute, and what to do when memory runs out."""
+"""Where and in which number format to compute, and what it looks like when memory runs out."""
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
-import psutil
 import torch
 
-from generator.config import Config
 from generator.foundation.errors import ModelError
-from generator.foundation.processes import count_cores
-
-# What a process needs on a GPU, with Stable Diffusion and the models that verify; of one GPU so many share it at most:
-# while one blends, labels and writes, another one paints.
-_GPU_WORKER_BYTES, WORKERS_PER_GPU = 24 * 2**30, 3
-# What a process needs on a CPU, with the embedded models.
-_WORKER_BYTES = 1536 * 2**20
 
 
 def choose_device(wish: str) -> torch.device:
@@ -50,39 +40,6 @@ def has_bfloat16(device: torch.device) -> bool:
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 
-def workers_per_gpu(gpu_bytes: int, cores: int) -> int:
-    """Processes that may share one GPU of so much memory, on a machine with so many cores for each of its GPUs."""
-    return max(1, min(WORKERS_PER_GPU, gpu_bytes // _GPU_WORKER_BYTES, cores // 2))
-
-
-def count_threads(config: Config) -> int:
-    """Threads that a worker computes with on a CPU."""
-    return config.threads if isinstance(config.threads, int) else torch.get_num_threads()
-
-
-def visible_gpus(config: Config) -> list[str]:
-    """Names of the GPUs that the workers of this machine may use, one each, as CUDA_VISIBLE_DEVICES has them."""
-    if choose_device(config.device) != torch.device("cuda"):  # "cuda:1" is one that somebody chose
-        return []
-    names = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
-    return names or [str(number) for number in range(torch.cuda.device_count())]
-
-
-def count_workers(config: Config) -> int:
-    """Processes that paint on this machine: a few for each GPU, or as many as its cores and free memory allow."""
-    if isinstance(config.workers, int):
-        return config.workers
-    if gpus := visible_gpus(config):
-        smallest = min(torch.cuda.get_device_properties(number).total_memory for number in range(len(gpus)))
-        return len(gpus) * workers_per_gpu(smallest, (psutil.cpu_count() or 1) // len(gpus))
-    if choose_device(config.device).type != "cpu":
-        return 1
-    by_memory = psutil.virtual_memory().available // _WORKER_BYTES
-    # torch knows of OMP_NUM_THREADS, and counts no core twice.
-    cores = count_cores(torch.get_num_threads())
-    return max(1, min(cores // config.threads, by_memory)) if isinstance(config.threads, int) else 1
-
-
 def autocast(device: torch.device) -> torch.autocast:
     """bfloat16 for training where the device computes in it: twice as fast on CPUs that have AVX512-BF16."""
     return torch.autocast(
@@ -96,3 +53,11 @@ def free_cached_memory(device: torch.device) -> None:
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error means that the batch or the model was too large for the device."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)

@@ -22,8 +22,9 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
+from generator.foundation.device import is_out_of_memory
 from generator.foundation.errors import ModelError, RunMismatchError
-from generator.foundation.loading import is_out_of_memory
+from generator.foundation.run_folder import list_differences
 from generator.foundation.seeds import derive_seed
 from generator.foundation.stopping import Stopped, StopRequest
 from generator.foundation.storage import atomic_writer, translate_os_errors
@@ -441,22 +442,12 @@ def read_checkpoint(path: Path, made_from: Mapping[str, Any], device: torch.devi
         before, state = dict(content["made_from"]), dict(content["state"])
     except NO_CHECKPOINT as error:
         raise _unreadable(path, error) from None
-    if differences := _differences(before, made_from):
+    if differences := list_differences(before, dict(made_from)):
         raise RunMismatchError(f"{path} is of another training; {_ADVICE}. The differences:", differences)
     return state
 
 
 _ADVICE = "remove it, or choose another --out"
-
-
-def _differences(before: Any, now: Any, where: str = "") -> list[str]:
-    if isinstance(before, dict) and isinstance(now, dict):
-        keys = {**before, **now}
-        return [each for key in keys for each in _differences(before.get(key), now.get(key), f"{where}.{key}")]
-    if before == now:
-        return []
-    said = [str(each) if len(str(each)) <= 80 else "something else" for each in (before, now)]
-    return [f"{where.lstrip('.')}: {said[0]} before, {said[1]} now"]
 
 
 def _unreadable(path: Path, error: Exception) -> RunMismatchError:

@@ -2,7 +2,8 @@
 2017, Cut, Paste and Learn).
 
 Each takes `before` (HWC uint8), `patch` (HWC float32 in [0, 255]) and `weights` (HW float32 in [0, 1]), all of the
-crop's size, and returns HWC uint8 that equals `before` bit for bit wherever the weight is 0.
+crop's size, and returns HWC uint8 that equals `before` bit for bit wherever the weight is 0. A new one is a function
+and a line of BLENDERS here, and its name in the config's BlenderName.
 """
 
 from __future__ import annotations

@@ -79,19 +79,18 @@ def paint(candidates: Sequence[Candidate], painter: Painter) -> None:
         each.painting = painting
 
 
-def stitch_into_crops(candidates: Sequence[Candidate], painting: PaintingConfig) -> None:
+def stitch_into_crops(candidates: Sequence[Candidate], settings: PaintingConfig) -> None:
     """Blend what was painted into the crops, and find it there. Unless they are finished, that is how they look."""
     for each in candidates:
         task = each.task
         each.pixels, each.evidence = stitch(
             task.before,
-            each.painting.pixels,
+            each.painting,
             task.frame,
             task.placement,
             protected=task.protected,
-            fault=each.painting.fault,
             rng=derive_rng(task.placement.seed, each.number, _EDGE),
-            painting=painting,
+            settings=settings,
         )
         each.look = each.pixels
 

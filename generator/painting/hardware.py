@@ -1,4 +1,4 @@
-"""How a run uses its machine: pictures at a time, UNets compiled or not, and what run.json says of it.
+"""How a run uses its machine: workers, pictures at a time, UNets compiled or not, and what run.json says of it.
 
 torch.compile: https://docs.pytorch.org/docs/stable/generated/torch.compile.html. Its results are cached on disk by
 torch itself (TORCHINDUCTOR_CACHE_DIR), so that the next process starts with them.
@@ -6,16 +6,18 @@ torch itself (TORCHINDUCTOR_CACHE_DIR), so that the next process starts with the
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
 
 import cv2
+import psutil
 import torch
 
 from generator.config import Config
-from generator.foundation.device import choose_device, choose_dtype, free_cached_memory
-from generator.foundation.loading import is_out_of_memory
+from generator.foundation.device import choose_device, choose_dtype, free_cached_memory, is_out_of_memory
+from generator.foundation.processes import count_cores
 from generator.plan import Plan
 from generator.weights import fingerprint
 
@@ -28,9 +30,47 @@ _RESERVE = 0.1
 # Compiling takes one to two minutes a UNet, and at 512 px takes about a third off the 0.17 s that an object costs on an
 # H200 (258 against 420 TFLOP/s): below so many pictures it is not paid back.
 WORTH_PICTURES = 3000
+# What a process needs on a GPU, with Stable Diffusion and the models that verify; of one GPU so many share it at most:
+# while one blends, labels and writes, another one paints.
+_GPU_WORKER_BYTES, WORKERS_PER_GPU = 24 * 2**30, 3
+# What a process needs on a CPU, with the embedded models.
+_WORKER_BYTES = 1536 * 2**20
 
 
-def describe_models(config: Config, *, threads: int) -> dict[str, str]:
+def workers_per_gpu(gpu_bytes: int, cores: int) -> int:
+    """Processes that may share one GPU of so much memory, on a machine with so many cores for each of its GPUs."""
+    return max(1, min(WORKERS_PER_GPU, gpu_bytes // _GPU_WORKER_BYTES, cores // 2))
+
+
+def count_threads(config: Config) -> int:
+    """Threads that a worker computes with on a CPU."""
+    return config.threads if isinstance(config.threads, int) else torch.get_num_threads()
+
+
+def visible_gpus(config: Config) -> list[str]:
+    """Names of the GPUs that the workers of this machine may use, one each, as CUDA_VISIBLE_DEVICES has them."""
+    if choose_device(config.device) != torch.device("cuda"):  # "cuda:1" is one that somebody chose
+        return []
+    names = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    return names or [str(number) for number in range(torch.cuda.device_count())]
+
+
+def count_workers(config: Config) -> int:
+    """Processes that paint on this machine: a few for each GPU, or as many as its cores and free memory allow."""
+    if isinstance(config.workers, int):
+        return config.workers
+    if gpus := visible_gpus(config):
+        smallest = min(torch.cuda.get_device_properties(number).total_memory for number in range(len(gpus)))
+        return len(gpus) * workers_per_gpu(smallest, (psutil.cpu_count() or 1) // len(gpus))
+    if choose_device(config.device).type != "cpu":
+        return 1
+    by_memory = psutil.virtual_memory().available // _WORKER_BYTES
+    # torch knows of OMP_NUM_THREADS, and counts no core twice.
+    cores = count_cores(torch.get_num_threads())
+    return max(1, min(cores // config.threads, by_memory)) if isinstance(config.threads, int) else 1
+
+
+def describe_models(config: Config) -> dict[str, str]:
     """Say what decides the last bit of a picture: device, number format, weights. No model is loaded.
 
     Raises ModelError for a device that this machine lacks.
@@ -39,7 +79,7 @@ def describe_models(config: Config, *, threads: int) -> dict[str, str]:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     described = {
         "device": f"{device} ({name})",
-        "threads": str(threads),
+        "threads": str(count_threads(config)),
         "batch_size": str(choose_batch_size(config, device) or "as memory allows"),
         "compile": config.compile,
         "torch": torch.__version__,

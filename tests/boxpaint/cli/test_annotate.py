@@ -11,9 +11,8 @@ import torch
 import yaml
 
 from detection.datasets.read import read_detection_set
-from detection.detectors.model_folder import ModelCard
 from detection.detectors.registry import DETECTORS
-from detection.detectors.settings import ModelOptions
+from detection.detectors.settings import ModelCard, ModelOptions
 from generator.dataset.validation import validate_dataset
 from tests.boxpaint.terminal import boxpaint, nothing_written
 from tests.detection.discs import disc_set

@@ -47,7 +47,7 @@ def as_people_draw(content: dict[str, Any]) -> None:
 
 
 @pytest.fixture
-def workplace(tmp_path: Path, short_ruler: None) -> Path:
+def workplace(tmp_path: Path, short_scale_training: None) -> Path:
     """A run folder, real photos with the splits train and test, and the CSV files in a folder of their own."""
     disc_splits(tmp_path / "run", {"train": 9}, seed=1)
     change(tmp_path / "run/annotations/instances_train.json", as_painted)
@@ -80,7 +80,7 @@ def test_what_is_measured_is_written_beside_classes_csv_and_read_from_there(work
     before = files_of(workplace)
     boxpaint(*CALIBRATE, *RENAME, cwd=workplace).says(
         "wrote smear/calibration.json",
-        "training a ruler",
+        "learning the scale of boxes",
         "looking at where they lie",
         "look at the boxes: smear/calibration.jpg",
     )

@@ -71,7 +71,7 @@ def test_classes_can_be_chosen_and_renamed(workplace: Path) -> None:
         (["--real-share", "1"], ["--real-share", "found 1.0", "less than 1"]),
         (["--boxes", "loose"], ["--boxes", "'loose'", "'tight' or 'requested'"]),
         (["--device", "toaster"], ["toaster", "device: auto"]),
-        (["--out", "real"], ["real", "choose another --out"]),
+        (["--out", "real"], ["real", "choose another with --out"]),
     ],
 )
 def test_a_users_mistake_is_one_message_and_exit_code_2(

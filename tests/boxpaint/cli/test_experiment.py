@@ -62,7 +62,7 @@ def test_ctrl_c_stops_all_processes_and_the_same_command_goes_on(workplace: Path
         ([], "arm: [real]\n", ["experiment.yaml:1", "did you mean 'arms'?"]),
         (["--real", "nowhere"], None, ["nowhere"]),
         ([], None, ["has no category 'red'"]),
-        (["--out", "real"], None, ["real is not the folder of an experiment"]),
+        (["--out", "real"], None, ["real is not an experiment"]),
     ],
 )
 def test_a_mistake_is_said_in_one_message(

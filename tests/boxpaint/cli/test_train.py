@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from detection.detectors.model_folder import ModelCard, write_card
-from detection.detectors.settings import ModelOptions
+from detection.detectors.settings import ModelCard, ModelOptions, write_card
 from tests.boxpaint.terminal import Ended, boxpaint, nothing_written, press_ctrl_c
 from tests.detection.discs import disc_splits
 
@@ -126,7 +125,7 @@ def test_refining_on_pictures_without_one_of_the_classes(workplace: Path) -> Non
     fresh.refuses("there is no object of the class 'blue' to learn from")
 
 
-def test_boxes_measured_on_real_ones_are_shown_and_kept(workplace: Path, short_ruler: None) -> None:
+def test_boxes_measured_on_real_ones_are_shown_and_kept(workplace: Path, short_scale_training: None) -> None:
     arguments = ["--real", "real", "--synthetic", "painted", "--boxes", "calibrated", "--no-validation"]
     shown = boxpaint(*DETECTOR, *arguments, "--out", "runs/scaled", *SHORT, "--steps", "1", cwd=workplace).says()
     red = read(workplace / "runs/scaled/run.json")["data"][1]["scales"]["red"]
@@ -263,7 +262,7 @@ MISTAKES = {
         (["--from", "real", "--data", "real"], ["real: no trained detector is there"]),
         (["--from", "runs/first", "--data", "real", "--out", "runs/first"], ["choose another"]),
         (["--from", "runs/first", "--data", "other"], ["no category 'red', 'blue'", "moon"]),
-        (["--from", "runs/first", "--data", "real", "--optimiser", "x"], ["optimiser", "'adamw'"]),
+        (["--from", "runs/first", "--data", "real", "--optimiser", "x"], ["optimizer", "'adamw'"]),
     ],
     SEGMENTER: [
         (["--data", "nowhere"], ["nowhere", "there is no such file or folder"]),

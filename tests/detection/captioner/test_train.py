@@ -14,12 +14,10 @@ import pytest
 import torch
 from PIL import Image
 
-from detection.captioner.folder import TuningFolder
-from detection.captioner.result import CaptionerResult
+from detection.captioner import train
 from detection.captioner.settings import CaptionerSettings, EpochLoss, Listener
-from detection.captioner.split import split_pictures
 from detection.captioner.table import read_caption_table
-from detection.captioner.train import fine_tune
+from detection.captioner.train import CaptionerResult, fine_tune, split_pictures
 from generator.bundles import ModelRef
 from generator.foundation.errors import BoxpaintError, DatasetError, ModelNotFoundError, RunMismatchError
 from generator.foundation.stopping import Stopped
@@ -74,9 +72,9 @@ def files_of(folder: Path) -> dict[str, bytes]:
 def test_it_learns_and_the_result_is_a_captioner(discs: Path, tiny_blip: Path, tmp_path: Path) -> None:
     result = tune(discs, tiny_blip, tmp_path / "out", LEARNS)
     assert result.losses[-1].val < result.losses[0].val / 4
-    assert result.before.bleu_1 < 0.3
-    assert result.after.bleu_1 > 0.9
-    assert result.after.meteor > 0.9
+    assert result.scores_before.bleu_1 < 0.3
+    assert result.scores_after.bleu_1 > 0.9
+    assert result.scores_after.meteor > 0.9
     assert (result.counts.train_pictures, result.counts.val_pictures) == (18, 6)
     assert (result.counts.train_captions, result.counts.val_captions) == (36, 12)
     captioner = Captioner(ModelRef(folder=str(result.model)), device=CPU, offline=True)
@@ -93,7 +91,7 @@ def test_it_learns_and_the_result_is_a_captioner(discs: Path, tiny_blip: Path, t
     assert content["schema_version"] == 1
     assert content["settings"]["epochs"] == 30
     assert content["base"].startswith("sha256:")
-    assert content["scores_after"]["METEOR (exact and stem)"] == result.after.meteor
+    assert content["scores_after"]["METEOR (exact and stem)"] == result.scores_after.meteor
     assert content["examples"][0]["after"] == result.examples[0].after
 
 
@@ -115,11 +113,11 @@ def test_going_on_after_a_stop_gives_what_no_stop_gives(discs: Path, tiny_blip: 
     for epoch in (1, 3):
         with pytest.raises(StoppedError):
             tune(discs, tiny_blip, out, listener=StopAfter(epoch))
-        assert sorted(files_of(out)) == ["checkpoint.pt"]
+        assert sorted(files_of(out)) == ["checkpoint.pt", "scores.json"]
     listener = StopAfter(0)
     result = tune(discs, tiny_blip, out, listener=listener)
     assert listener.told == ["3 of 4"]
-    assert dataclasses.replace(result, folder=whole.folder) == whole
+    assert result.model_copy(update={"folder": whole.folder}) == whole
     assert files_of(out) == files_of(tmp_path / "whole")
 
 
@@ -143,7 +141,7 @@ def test_sigterm_in_an_epoch_keeps_its_steps(discs: Path, tiny_blip: Path, tmp_p
     watcher = Ending(0)
     result = tune(discs, tiny_blip, tmp_path / "out", settings, listener=watcher)
     assert watcher.steps == list(range(2, each + 1))  # what is left of the second epoch
-    assert dataclasses.replace(result, folder=whole.folder) == whole
+    assert result.model_copy(update={"folder": whole.folder}) == whole
     assert files_of(tmp_path / "out") == files_of(tmp_path / "whole")
 
 
@@ -170,14 +168,14 @@ def test_a_kill_while_the_model_is_saved_does_no_harm(
 ) -> None:
     out, once = tmp_path / "out", dataclasses.replace(SHORT, epochs=1)
 
-    def killed(self: TuningFolder, *arguments: object, **about: object) -> None:
+    def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(TuningFolder, "finish", killed)
+        patch.setattr(train, "_draw_losses", killed)
         with pytest.raises(KeyboardInterrupt):
             tune(discs, tiny_blip, out, once)
-    assert [path.name for path in out.iterdir() if path.is_dir()] == [".model.unfinished"]
+    assert [path.name for path in out.iterdir() if path.is_dir()] == [".model.part"]
     tune(discs, tiny_blip, out, once, overwrite=overwrite)
     assert [path.name for path in out.iterdir() if path.is_dir()] == ["model"]
 
@@ -207,7 +205,7 @@ def test_another_run_in_the_folder_is_refused_until_overwrite(discs: Path, tiny_
         assert files_of(out) == before
         tune(discs, tiny_blip, out)
     discs.write_text(discs.read_text().replace("a small red disc", "a tiny red disc"))
-    with pytest.raises(RunMismatchError, match="captions: sha256:"):
+    with pytest.raises(RunMismatchError, match='captions: "sha256:'):
         tune(discs, tiny_blip, out)
     assert len(tune(discs, tiny_blip, out, other, overwrite=True).losses) == 2
 
@@ -236,7 +234,7 @@ def test_a_file_of_ours_by_name_makes_no_other_folder_ours(
         (out / name).write_text(text)
     before = files_of(out)
     for overwrite in (False, True):
-        with pytest.raises(RunMismatchError, match="is not a folder of `train captioner`"):
+        with pytest.raises(BoxpaintError, match=r"is not a training of a captioner|is damaged"):
             tune(discs, tiny_blip, out, overwrite=overwrite)
     assert files_of(out) == before
 
@@ -252,14 +250,16 @@ def test_notes_beside_a_stopped_run_stay(discs: Path, tiny_blip: Path, tmp_path:
     assert (out / "notes.txt").read_text() == "mine"
 
 
+OURS = '{"schema_version": 1, "kind": "boxpaint captioner"}'
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"scores.json": '{"kind": "boxpaint'}, r"scores\.json cannot be read .*--overwrite starts again"),
-        ({"scores.json": "", "model/config.json": "{}"}, r"scores\.json cannot be read .*--overwrite starts again"),
-        ({"model/config.json": "{}"}, r"out holds model, but neither .* to go on from; .*--overwrite starts again"),
-        ({"loss.png": "", "model/config.json": "{}"}, r"out holds loss\.png, model, but .*--overwrite starts again"),
-        ({"checkpoint.pt": "torn"}, r"checkpoint\.pt cannot be read .*remove it, or choose another --out"),
+        ({"scores.json": '{"kind": "boxpaint'}, r"scores\.json"),
+        ({"scores.json": "", "model/config.json": "{}"}, r"scores\.json"),
+        ({"scores.json": OURS, "model/config.json": "{}"}, r"started with other settings .*--overwrite to start again"),
+        ({"scores.json": OURS, "checkpoint.pt": "torn"}, r"started with other settings .*--overwrite to start again"),
     ],
 )
 def test_remains_of_a_run_are_named_and_overwrite_starts_again(
@@ -270,23 +270,26 @@ def test_remains_of_a_run_are_named_and_overwrite_starts_again(
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).write_text(text)
     before = files_of(out)
-    with pytest.raises(RunMismatchError, match=message):
+    with pytest.raises(BoxpaintError, match=message):
         tune(discs, tiny_blip, out)
     assert files_of(out) == before
     assert len(tune(discs, tiny_blip, out, dataclasses.replace(SHORT, epochs=1), overwrite=True).losses) == 1
 
 
-@pytest.mark.parametrize("name", ["checkpoint.pt", "scores.json"])
-def test_a_damaged_file_is_named_and_overwrite_mends_it(
-    discs: Path, tiny_blip: Path, tmp_path: Path, name: str
-) -> None:
+def test_damaged_files_of_the_same_run_are_named(discs: Path, tiny_blip: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    out.mkdir()
+    with pytest.raises(StoppedError):
+        tune(discs, tiny_blip, out, listener=StopAfter(1))
+    whole = (out / "checkpoint.pt").read_bytes()
     (out / "checkpoint.pt").write_bytes(b"torn")
-    (out / name).write_text('{"kind": "boxpaint captioner"')
-    with pytest.raises(RunMismatchError, match=f"{name} cannot be read "):
+    with pytest.raises(RunMismatchError, match=r"checkpoint\.pt cannot be read .*; remove it, or choose another --out"):
         tune(discs, tiny_blip, out)
-    assert len(tune(discs, tiny_blip, out, dataclasses.replace(SHORT, epochs=1), overwrite=True).losses) == 1
+    (out / "checkpoint.pt").write_bytes(whole)
+    tune(discs, tiny_blip, out)
+    scores = json.loads((out / "scores.json").read_text())
+    (out / "scores.json").write_text(json.dumps({**scores, "best_epoch": "second"}))
+    with pytest.raises(RunMismatchError, match=r"scores\.json is damaged \(best_epoch: .*--overwrite starts again"):
+        tune(discs, tiny_blip, out)
 
 
 def test_unreadable_pictures_are_skipped_and_counted(discs: Path, tiny_blip: Path, tmp_path: Path) -> None:
@@ -324,7 +327,7 @@ def test_too_few_pictures_or_no_model_leave_nothing_behind(discs: Path, tiny_bli
 
 def test_the_base_model_is_not_overwritten(discs: Path, tiny_blip: Path, tmp_path: Path) -> None:
     result = tune(discs, tiny_blip, tmp_path / "out", dataclasses.replace(SHORT, epochs=1))
-    with pytest.raises(BoxpaintError, match="base model lies in this folder"):
+    with pytest.raises(BoxpaintError, match="what is to be read lies in this folder"):
         tune(discs, result.model, tmp_path / "out", overwrite=True)
     assert (result.model / "model.safetensors").is_file()
 
@@ -332,3 +335,13 @@ def test_the_base_model_is_not_overwritten(discs: Path, tiny_blip: Path, tmp_pat
 def test_a_learning_rate_that_breaks_the_training_is_said(discs: Path, tiny_blip: Path, tmp_path: Path) -> None:
     with pytest.raises(BoxpaintError, match="--learning-rate below 1e"):
         tune(discs, tiny_blip, tmp_path / "out", dataclasses.replace(LEARNS, learning_rate=1e30))
+
+
+def test_no_picture_is_on_both_sides_and_each_side_has_one(discs: Path) -> None:
+    table = read_caption_table(discs, discs.parent / "images")
+    for share, count in ((0.01, 1), (0.25, 6), (0.99, 23)):
+        split = split_pictures(table, val_share=share, seed=3)
+        assert len(split.val) == count
+        assert set(split.train) | set(split.val) == set(table.captions)
+        assert not set(split.train) & set(split.val)
+    assert split_pictures(table, val_share=0.25, seed=3) != split_pictures(table, val_share=0.25, seed=4)

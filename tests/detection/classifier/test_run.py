@@ -3,36 +3,37 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from detection.classifier.data import Sources
-from detection.classifier.jobs import HISTORY
 from detection.classifier.model_folder import load_classifier
-from detection.classifier.run import best_outcome, compare_classifiers
-from detection.classifier.settings import Arm, ClassifierSettings, Listener
+from detection.classifier.run import HISTORY, best_outcome, compare_classifiers
+from detection.classifier.settings import ClassifierSettings, Job
+from detection.proof.jobs import ProofListener
 from generator.foundation.errors import BoxpaintError, RunMismatchError, StorageError
 
 pytestmark = pytest.mark.slow
 
 
-class Watcher(Listener):
-    def __init__(self, stop_at: tuple[str, int] | None = None):
+class Watcher(ProofListener[Job]):
+    def __init__(self, stop_at: str | None = None):
         self.stop_at = stop_at
-        self.jobs: list[tuple[str, int]] = []
-        self.start: tuple[int, int] = (0, 0)
+        self.jobs: list[str] = []
+        self.finished = 0
 
-    def on_start(self, jobs: int, finished: int) -> None:
-        self.start = jobs, finished
+    def on_jobs(self, jobs: Sequence[Job], steps: int, finished: int) -> None:
+        self.finished = finished
 
-    def on_step(self, arm: Arm, number: int, step: int, loss: float) -> None:
-        if (arm, number) == self.stop_at:  # at the first step that is told of it
+    def on_job_step(self, job: Job, step: int, loss: float) -> None:
+        if job.name == self.stop_at:  # at the first step that is told of it
             raise KeyboardInterrupt
 
-    def on_job(self, arm: Arm, number: int, macro_f1: float) -> None:
-        self.jobs.append((arm, number))
+    def on_job_end(self, job: Job, steps: int, score: float | None) -> None:
+        self.jobs.append(job.name)
 
 
 def run(sources: Sources, out: Path, settings: ClassifierSettings, **options: object):
@@ -86,12 +87,15 @@ def test_it_leaves_scores_predictions_models_and_a_report(finished: Path) -> Non
     assert card.classes == model.classes == ("red", "blue", "background")
 
 
-def test_the_best_model_is_exported(sources: Sources, tmp_path: Path) -> None:
-    settings = SHORT.model_copy(update={"seeds": 1, "steps": 1, "onnx": True})
-    run(Sources(real=sources.real), tmp_path / "out", settings)
-    differences = json.loads((tmp_path / "out" / "scores.json").read_text())["onnx_differs_from_torch_by"]
-    assert set(differences) == {"original-0"}
-    assert differences["original-0"] < 1e-4
+def test_real_crops_alone_have_scores_and_an_export_but_no_gain(sources: Sources, tmp_path: Path) -> None:
+    settings = SHORT.model_copy(update={"seeds": 1, "steps": 1, "onnx": True, "background": False})
+    comparison = run(Sources(real=sources.real), tmp_path / "out", settings)
+    assert comparison.augmented is None
+    assert comparison.headline.startswith("Real crops alone: macro F1")
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert scores["classes"] == ["red", "blue"]
+    assert scores["onnx_differs_from_torch_by"].keys() == {"original-0"}
+    assert scores["onnx_differs_from_torch_by"]["original-0"] < 1e-4
     assert (tmp_path / "out" / "models" / "original-0" / "model.onnx").is_file()
 
 
@@ -123,13 +127,13 @@ def test_a_finished_run_is_not_trained_again_and_comes_out_the_same(finished: Pa
     before = results(finished)
     watcher = Watcher()
     run(sources, finished, SHORT, listener=watcher, command="boxpaint train classifier")
-    assert (watcher.start, watcher.jobs) == ((4, 4), [])
+    assert (watcher.finished, watcher.jobs) == (4, [])
     assert results(finished) == before
 
 
-@pytest.mark.parametrize("stop_at", [("original", 0), ("augmented", 1)])
+@pytest.mark.parametrize("stop_at", ["original-0", "augmented-1"])
 def test_interrupted_and_resumed_gives_the_same_files(
-    finished: Path, sources: Sources, tmp_path: Path, stop_at: tuple[str, int]
+    finished: Path, sources: Sources, tmp_path: Path, stop_at: str
 ) -> None:
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
@@ -138,22 +142,22 @@ def test_interrupted_and_resumed_gives_the_same_files(
     watcher = Watcher()
     run(sources, out, SHORT, listener=watcher, command="boxpaint train classifier")
     # The process may have come to the end of its job before it was stopped.
-    assert watcher.start[1] >= (0 if stop_at[0] == "original" else 3)
-    assert len(watcher.jobs) == 4 - watcher.start[1]
+    assert watcher.finished >= (0 if stop_at == "original-0" else 3)
+    assert len(watcher.jobs) == 4 - watcher.finished
     assert results(out) == results(finished)
 
 
 def test_two_processes_give_the_same_numbers(finished: Path, sources: Sources, tmp_path: Path) -> None:
     watcher = Watcher()
     run(sources, tmp_path / "out", SHORT, workers=2, listener=watcher, command="boxpaint train classifier")
-    assert sorted(watcher.jobs) == [("augmented", 0), ("augmented", 1), ("original", 0), ("original", 1)]
+    assert sorted(watcher.jobs) == ["augmented-0", "augmented-1", "original-0", "original-1"]
     assert results(tmp_path / "out") == results(finished)
 
 
 def test_without_real_crops_only_painted_ones_are_trained_on(sources: Sources, tmp_path: Path) -> None:
     settings = SHORT.model_copy(update={"per_class": 0, "seeds": 1})
     comparison = run(sources, tmp_path / "out", settings)
-    assert (comparison.original.scores, comparison.gains, comparison.tests) == ((), None, ())
+    assert (comparison.original.outcomes, comparison.gains, comparison.tests) == ((), None, ())
     scores = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert scores["arms"]["original"] == {"trained": False, "reason": "fewer than two classes have crops"}
     assert scores["gain"] is None
@@ -162,14 +166,6 @@ def test_without_real_crops_only_painted_ones_are_trained_on(sources: Sources, t
     with pytest.raises(BoxpaintError, match="nothing can be trained"):
         run(Sources(real=sources.real), tmp_path / "alone", settings)
     assert not (tmp_path / "alone").exists()
-
-
-def test_real_crops_alone_have_scores_but_no_gain(sources: Sources, tmp_path: Path) -> None:
-    settings = SHORT.model_copy(update={"seeds": 1, "background": False})
-    comparison = run(Sources(real=sources.real), tmp_path / "out", settings)
-    assert comparison.augmented is None
-    assert comparison.headline.startswith("Real crops alone: macro F1")
-    assert json.loads((tmp_path / "out" / "scores.json").read_text())["classes"] == ["red", "blue"]
 
 
 def test_a_folder_of_another_run_is_left_alone(finished: Path, sources: Sources, tmp_path: Path) -> None:
@@ -183,17 +179,14 @@ def test_a_folder_of_another_run_is_left_alone(finished: Path, sources: Sources,
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_overwrite_starts_again(finished: Path, sources: Sources, tmp_path: Path) -> None:
-    shutil.copytree(finished, tmp_path / "out")
+def test_overwrite_starts_again_and_a_damaged_result_is_said(finished: Path, sources: Sources, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(finished, out)
+    (out / "models" / "original-0" / HISTORY).write_text("{")
+    with pytest.raises(StorageError, match="damaged; remove the folder"):
+        run(sources, out, SHORT, command="boxpaint train classifier")
     watcher = Watcher()
     one = SHORT.model_copy(update={"seeds": 1, "steps": 1})
-    run(Sources(real=sources.real), tmp_path / "out", one, overwrite=True, listener=watcher)
-    assert watcher.jobs == [("original", 0)]
-    assert not (tmp_path / "out" / "models" / "augmented-0").exists()
-
-
-def test_a_damaged_result_is_said(finished: Path, sources: Sources, tmp_path: Path) -> None:
-    shutil.copytree(finished, tmp_path / "out")
-    (tmp_path / "out" / "models" / "original-0" / HISTORY).write_text("{")
-    with pytest.raises(StorageError, match="damaged; remove the folder"):
-        run(sources, tmp_path / "out", SHORT, command="boxpaint train classifier")
+    run(Sources(real=sources.real), out, one, overwrite=True, listener=watcher)
+    assert watcher.jobs == ["original-0"]
+    assert not (out / "models" / "augmented-0").exists()

@@ -241,7 +241,7 @@ def test_what_is_read_before_it_is_mended(tmp_path: Path) -> None:
     raw = read(SourceFiles.open(tmp_path))
     (picture,) = raw.pictures
     assert picture.size_wh is None
-    assert (raw.categories, raw.num_pictures, raw.num_objects) == (("cat",), 1, 1)
+    assert (raw.categories, raw.num_pictures, raw.num_objects) == (["cat"], 1, 1)
     assert picture.objects[0].place == "object 1 cat"
     assert picture.objects[0].box[1:] == (2, 3, 4)
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from detection.datasets.picture_set import Annotation, Category
 from detection.detectors.yolo_library import DEFAULT_CFG
 from detection.formats.exporting import export_set
+from detection.formats.raw import Cases
 from detection.formats.yolo import box_line, join_parts, looks_like_labels, polygon_line, polygons_of, read_lines
 from generator.foundation.errors import DatasetError
 from generator.labels.segmentation import decode_segmentation
@@ -240,7 +241,7 @@ def test_names_that_cannot_be_read(tmp_path: Path, files: dict[str, str], words:
     ],
 )
 def test_lines(line: str, has_keypoints: bool, box: tuple[float, ...]) -> None:
-    (item,), cases = read_lines(line, "a.txt", {0: "cat"}, has_keypoints=has_keypoints)
+    (item,) = read_lines(line, "a.txt", {0: "cat"}, cases := Cases(), has_keypoints=has_keypoints)
     assert not cases
     assert item.box == pytest.approx(box)
 
@@ -252,7 +253,7 @@ words = st.sampled_from(["0", "1", "9", "-1", "0.5", "1e999", "nan", "cat", "", 
 @given(lines=st.lists(st.lists(words, max_size=9)), has_keypoints=st.booleans())
 def test_every_line_is_an_object_or_a_case(lines: list[list[str]], has_keypoints: bool) -> None:
     text = "\n".join(" ".join(line) for line in lines)
-    objects, cases = read_lines(text, "a.txt", {0: "cat", 1: "dog"}, has_keypoints=has_keypoints)
+    objects = read_lines(text, "a.txt", {0: "cat", 1: "dog"}, cases := Cases(), has_keypoints=has_keypoints)
     assert len(objects) + sum(case.lost_objects for case in cases) == sum(
         bool(line.strip()) for line in text.split("\n")
     )

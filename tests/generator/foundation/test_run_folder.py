@@ -190,7 +190,7 @@ def test_a_damaged_marker_can_be_overwritten_where_nothing_else_is(tmp_path: Pat
     with pytest.raises(StorageError, match=r"predict\.json: is damaged"):
         PREDICTION.make_room(tmp_path, overwrite=False)
     write(tmp_path, notes__txt="mine")
-    with pytest.raises(StorageError, match=r"predict\.json: is damaged"):
+    with pytest.raises(RunMismatchError, match=r"it holds detections\.json, notes\.txt, predict\.json; choose another"):
         PREDICTION.make_room(tmp_path, overwrite=True)
     (tmp_path / "notes.txt").unlink()
     PREDICTION.make_room(tmp_path, overwrite=True)

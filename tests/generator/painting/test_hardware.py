@@ -12,15 +12,20 @@ from torch import nn
 
 from generator.config import Config
 from generator.foundation.errors import ModelError
+from generator.painting import hardware
 from generator.painting.hardware import (
     MAX_BATCH,
     WORTH_PICTURES,
     choose_batch_size,
     compile_unets,
     count_pictures,
+    count_threads,
+    count_workers,
     describe_models,
     fitting_batch,
     should_compile,
+    visible_gpus,
+    workers_per_gpu,
 )
 from generator.plan import Plan
 from generator.spec import load_spec
@@ -124,7 +129,7 @@ def test_a_compiled_network_says_what_it_said_before(tmp_path: Path, monkeypatch
 
 
 def test_what_decides_the_last_bit_is_said(tiny_config: dict[str, object]) -> None:
-    described = describe_models(Config.load(**tiny_config, dtype="float32"), threads=3)
+    described = describe_models(Config.load(**tiny_config, dtype="float32", threads=3))
     assert described["device"].startswith("cpu (")
     assert described["inpaint"].endswith(", float32")
     assert (described["batch_size"], described["threads"]) == ("2", "3")
@@ -133,10 +138,70 @@ def test_what_decides_the_last_bit_is_said(tiny_config: dict[str, object]) -> No
 
 
 def test_who_looks_at_pictures_is_said_where_somebody_does() -> None:
-    assert describe_models(Config(), threads=1)["clip"].startswith("sha256:")
-    assert "clip" not in describe_models(Config(labels={"verify": False}), threads=1)
+    assert describe_models(Config())["clip"].startswith("sha256:")
+    assert "clip" not in describe_models(Config(labels={"verify": False}))
 
 
 def test_a_device_that_is_not_there_is_one_message() -> None:
     with pytest.raises(ModelError, match="'cuda:7' cannot be used on this machine"):
-        describe_models(Config(device="cuda:7"), threads=1)
+        describe_models(Config(device="cuda:7"))
+
+
+@pytest.mark.parametrize(
+    ("keys", "cores", "free_gb", "threads", "workers"),
+    [
+        ({"threads": 1}, 8, 100, 1, 8),
+        ({"threads": 3}, 8, 100, 3, 2),
+        ({"threads": "auto"}, 8, 100, 8, 1),
+        ({"threads": 1}, 8, 5, 1, 3),
+        ({"threads": 1}, 8, 0.1, 1, 1),
+        ({"threads": 1, "workers": 5}, 2, 1, 1, 5),
+    ],
+)
+def test_workers_and_threads_share_the_cores(
+    keys: dict[str, object],
+    cores: int,
+    free_gb: float,
+    threads: int,
+    workers: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: cores)
+    monkeypatch.setattr(hardware.psutil, "virtual_memory", lambda: type("Memory", (), {"available": free_gb * 1e9}))
+    config = Config(**{"device": "cpu", **keys})
+    assert (count_threads(config), count_workers(config)) == (threads, workers)
+
+
+@pytest.mark.parametrize(
+    ("wish", "variable", "gpus"),
+    [
+        ("auto", None, ["0", "1", "2"]),
+        ("cuda", "4,6", ["4", "6"]),
+        ("cuda:1", None, []),
+        ("cpu", None, []),
+    ],
+)
+def test_each_gpu_that_may_be_used_has_a_worker(
+    wish: str, variable: str | None, gpus: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hardware, "choose_device", lambda name: torch.device("cuda" if name == "auto" else name))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    if variable is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", variable)
+    config = Config(device=wish)
+    assert visible_gpus(config) == gpus
+    if gpus:
+        properties = type("Properties", (), {"total_memory": 80 * 2**30})
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
+        monkeypatch.setattr(hardware.psutil, "cpu_count", lambda: 4 * len(gpus))
+        assert count_workers(config) == 2 * len(gpus)
+
+
+@pytest.mark.parametrize(
+    ("gpu_gb", "cores", "workers"),
+    [(8, 16, 1), (24, 16, 1), (48, 16, 2), (80, 16, 3), (141, 16, 3), (141, 4, 2), (141, 1, 1)],
+)
+def test_so_many_share_a_gpu(gpu_gb: int, cores: int, workers: int) -> None:
+    assert workers_per_gpu(gpu_gb * 2**30, cores) == workers

@@ -58,25 +58,11 @@ def test_the_file_beside_classes_csv_is_picked_up_by_the_class_it_names(folder: 
     assert rows["platelet"].sizes == percent(3, 12, 4, 16), "what the CSV says stays there, for the day it is removed"
 
 
-def test_a_class_without_a_name_is_known_by_its_prompt(folder: Path) -> None:
-    write_calibration(folder / CALIBRATION, {"red cell": PLATELET}, real="photos")
-    assert [row.name for row in load(folder).classes if row.calibration is not None] == ["red cell"]
-
-
 def test_every_row_of_a_class_is_calibrated(folder: Path) -> None:
     (folder / "classes.csv").write_text(CLASSES_CSV + "a blue platelet,0,1,20,20,30,30,platelet\n")
     write_calibration(folder / CALIBRATION, {"platelet": PLATELET}, real="photos")
     calibrated = [row.prompt for row in load(folder).classes if row.calibration is not None]
     assert calibrated == ["a purple platelet", "a blue platelet"]
-
-
-def test_the_file_is_looked_for_beside_the_classes_not_beside_the_background(folder: Path) -> None:
-    other = folder / "scenes"
-    other.mkdir()
-    (other / "background.csv").write_text(BACKGROUND_CSV)
-    write_calibration(other / CALIBRATION, {"platelet": PLATELET}, real="photos")
-    spec = load_spec(other / "background.csv", folder / "classes.csv", canvas_wh=CANVAS_WH)
-    assert all(row.calibration is None for row in spec.classes)
 
 
 def test_a_broken_calibration_stops_the_spec_and_is_named(folder: Path) -> None:
@@ -169,18 +155,6 @@ def test_calibrated_boxes_have_the_sizes_and_places_of_real_ones(folder: Path) -
         assert centres.max() <= deciles[-1] + 0.01
 
 
-def test_other_classes_have_the_sizes_of_the_table(folder: Path) -> None:
-    sizes: dict[str, list[tuple[int, int]]] = {"white cell": [], "red cell": []}
-    for scene in loaded_plan(folder):
-        for each in scene.placements:
-            if each.category in sizes:
-                sizes[each.category].append((each.box.width, each.box.height))
-    for name, ranges in {"white cell": (60, 50, 80, 60), "red cell": (20, 20, 30, 30)}.items():
-        widths, heights = np.array(sizes[name]).T
-        assert len(widths) > 150
-        assert (widths.min(), heights.min(), widths.max(), heights.max()) == ranges
-
-
 def test_each_placement_carries_the_label_scale_of_its_class(folder: Path) -> None:
     plan = loaded_plan(folder)
     found = {(each.category, each.label_scale) for scene in plan for each in scene.placements}
@@ -196,17 +170,6 @@ def test_decoys_have_the_sizes_and_places_of_what_they_stand_for(folder: Path) -
     assert len(decoys) > 200
     assert np.median([box.width for box in decoys]) == pytest.approx(32, abs=2)
     assert all(0.29 <= (box.y_min + box.y_max) / 2 / 100 <= 0.71 for box in decoys)
-
-
-def test_a_calibration_moves_no_number_of_objects(folder: Path) -> None:
-    def names(plan: Plan) -> list[list[str]]:
-        placed = [[each.category for each in scene.placements] for scene in plan]
-        unplaced = [[each.category for each in scene.unplaced] for scene in plan]
-        return [sorted(here + there) for here, there in zip(placed, unplaced, strict=True)]
-
-    calibrated = names(loaded_plan(folder))
-    (folder / CALIBRATION).unlink()
-    assert calibrated == names(Plan(spec=load(folder), config=config_of(CANVAS_WH)))
 
 
 def test_sizes_of_the_table_that_do_not_fit_are_no_fault_where_they_are_not_used() -> None:

@@ -1,12 +1,9 @@
 """The plan draws its prompts from the book, and nothing else changes by it."""
 
-import json
 from collections import Counter
 
-import pytest
-
 from generator.config import Config
-from generator.plan import Plan, ScenePlan, write_plan
+from generator.plan import Plan, ScenePlan
 from generator.prompts.book import BookRow, Enriched, PromptBook, Text
 from generator.spec import BackgroundSpec, ClassSpec, Spec
 
@@ -65,17 +62,9 @@ def test_every_text_of_sixteen_is_used_in_200_scenes():
     assert max(cows) < 2 * sum(cows) / 16
 
 
-def test_prompts_follow_the_row():
-    for scene in plan_of(book_of(3)):
-        assert scene.prompt.rsplit(" ", 1)[0] in ("a field", "a wood")
-        for one in scene.placements:
-            assert one.prompt.startswith(("a cow ",) if one.category == "cow" else ("a wolf ", "a grey wolf "))
-
-
-@pytest.mark.parametrize("variants", [1, 2, 16, 100])
-def test_boxes_and_seeds_are_the_same_with_any_book(variants):
+def test_boxes_and_seeds_are_the_same_with_any_book():
     plain = [without_prompts(scene) for scene in plan_of()]
-    assert [without_prompts(scene) for scene in plan_of(book_of(variants))] == plain
+    assert [without_prompts(scene) for scene in plan_of(book_of(16))] == plain
 
 
 def test_the_same_book_gives_the_same_plan_in_any_order():
@@ -86,33 +75,12 @@ def test_the_same_book_gives_the_same_plan_in_any_order():
     assert [scene.prompt for scene in other] != [scene.prompt for scene in one]
 
 
-def test_objects_of_a_scene_draw_each_for_itself():
-    spec = Spec(
-        backgrounds=SPEC.backgrounds[:1], classes=(ClassSpec(prompt="a cow", name="cow", min_appear=3, max_appear=3),)
-    )
-    drawn = [tuple(one.prompt for one in scene.placements) for scene in plan_of(book_of(16), spec)]
-    assert sum(len(set(prompts)) > 1 for prompts in drawn) > 100
-    # And an object's text is not the background's by number.
-    numbers = [(scene.prompt[-2:], scene.placements[0].prompt[-2:]) for scene in plan_of(book_of(16), spec)]
-    assert sum(one == other for one, other in numbers) < 30
-
-
 def test_a_row_that_the_book_lacks_keeps_its_prompt():
     plan = plan_of(book_of(3, rows=ROWS[:3]))
     assert {one.prompt for scene in plan for one in scene.placements if one.category == "wolf"} == {
         "a wolf",
         "a grey wolf",
     }
-
-
-def test_the_plan_file_holds_the_drawn_prompts(tmp_path):
-    plan = plan_of(book_of(4))
-    write_plan(plan, tmp_path / "plan.jsonl")
-    lines = [json.loads(line) for line in (tmp_path / "plan.jsonl").read_text().splitlines()]
-    assert [line["prompt"] for line in lines] == [scene.prompt for scene in plan]
-    assert [[one["prompt"] for one in line["placements"]] for line in lines] == [
-        [one.prompt for one in scene.placements] for scene in plan
-    ]
 
 
 def test_each_text_is_used_as_often_as_the_others():

@@ -73,12 +73,6 @@ def test_every_row_of_the_csv_files_must_be_there(tmp_path):
     assert read_book(tmp_path) == book_of(ROWS[1])  # without a spec it is a book
 
 
-def test_a_row_more_does_no_harm(tmp_path):
-    more = BookRow(table="classes", name="dog", prompt="a dog", texts=(Text(text="a dog"),))
-    write_book(book_of(*ROWS, more), tmp_path)
-    assert len(read_book(tmp_path, SPEC).texts()) == 4
-
-
 @pytest.mark.parametrize("texts", [(), (Text(text="a cow", rejected="by me"), Text(text="a calf", rejected="x"))])
 def test_a_row_without_a_text_to_paint_from(tmp_path, texts):
     empty = BookRow(table="classes", name="cow", prompt="a brown cow", texts=texts)
@@ -116,12 +110,6 @@ def test_faults_in_the_captions_name_their_file(tmp_path):
     assert text.splitlines()[fault.line - 1].strip() == '"picture": "a.png",'
 
 
-def test_the_captions_are_no_book(tmp_path):
-    write_book(BOOK, tmp_path)
-    with pytest.raises(PromptsError, match=r"captions\.json"):
-        read_book(tmp_path / CAPTIONS_FILE)
-
-
 @pytest.mark.parametrize("name", [ENRICHED_FILE, CAPTIONS_FILE])
 def test_an_edited_file_is_not_replaced_unless_one_says_so(tmp_path, name):
     write_book(BOOK, tmp_path)
@@ -153,14 +141,6 @@ def test_the_captions_of_another_book_are_not_left_beside(tmp_path):
     assert contents(tmp_path) == before
     write_book(book_of(), tmp_path, overwrite=True)
     assert contents(tmp_path) == book_of().files()
-
-
-@pytest.mark.parametrize("place", ["file", "file/below"])
-def test_a_file_in_place_of_the_folder(tmp_path, place):
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(StorageError, match="choose another folder"):
-        write_book(BOOK, tmp_path / place)
-    assert contents(tmp_path) == {"file": b"mine"}
 
 
 def test_a_folder_in_place_of_the_file(tmp_path):

@@ -36,10 +36,6 @@ def row_of(book: PromptBook, prompt: str) -> BookRow:
     return next(row for row in book.enriched.rows if row.prompt == prompt)
 
 
-def attribute(text: str, applies_to: str = "") -> AttributeSpec:
-    return AttributeSpec(attribute=text, text=text, applies_to=applies_to)
-
-
 # The whole book.
 
 
@@ -103,15 +99,6 @@ def test_rows_that_say_the_same_are_made_once(config_of: ConfigOf):
     assert tuple(heard) == book.enriched.rows
 
 
-@pytest.mark.parametrize("embedder", ["sentences", "clip"])
-def test_either_kind_of_embedder(config_of: ConfigOf, tiny_language_models: Path, embedder: str):
-    models = {"embedder": {"folder": str(tiny_language_models / embedder)}}
-    book = make_book(spec_of(attributes=ATTRIBUTES), config_of(models=models, enrich="none"))
-    scores = [item.similarity for item in row_of(book, COW.prompt).texts[1:]]
-    assert scores
-    assert all(-1 <= score <= 1 for score in scores)
-
-
 # The row's own prompt, and what is judged against it.
 
 
@@ -157,17 +144,6 @@ def test_off_topic_and_near_duplicates_are_rejected_with_their_scores(config_of:
         assert item.rejected == f"off-topic: {item.similarity} to the row's own prompt, below 1"
     for item in near.texts[1:]:
         assert item.rejected == f"near-duplicate: {item.nearest} to a text that is kept, above 0.5"
-
-
-def test_a_text_near_to_an_earlier_one_is_a_near_duplicate(config_of: ConfigOf):
-    config = config_of(enrich="none", variants=9)
-    row = row_of(make_book(spec_of(attributes=ATTRIBUTES), config), COW.prompt)
-    scores = sorted(item.nearest for item in row.texts[1:])
-    limit = (scores[1] + scores[2]) / 2
-    stricter = config_of(enrich="none", variants=9, max_similarity=round(limit, 6))
-    again = row_of(make_book(spec_of(attributes=ATTRIBUTES), stricter), COW.prompt)
-    assert 1 < len(again.kept) < len(row.kept)
-    assert all((item.nearest > limit) == item.rejected.startswith("near-duplicate") for item in again.texts[1:])
 
 
 def test_rules_on_words_come_before_the_model(config_of: ConfigOf):
@@ -285,15 +261,6 @@ def test_a_model_that_is_needed_and_missing(config_of: ConfigOf, role: str, attr
 
 
 # The end.
-
-
-def test_it_ends_when_the_attributes_are_exhausted(config_of: ConfigOf):
-    spec = spec_of(attributes=(attribute("at dusk"),))
-    book = make_book(spec, config_of(enrich="none", variants=50))
-    assert [row.kept for row in book.enriched.rows] == [
-        ("a green field", "a green field, at dusk"),
-        ("a brown cow", "a brown cow, at dusk"),
-    ]
 
 
 def test_it_ends_when_nothing_is_good_enough(config_of: ConfigOf):

@@ -359,18 +359,3 @@ def test_what_is_said_not_to_be_there(text, negated):
 )
 def test_class_phrases(row, expected):
     assert class_phrases(row) == expected
-
-
-@PROPERTY
-@given(TEXTS, TEXTS, TEXTS)
-def test_any_class_has_phrases(prompt, name, synonym):
-    row = thing(f"x{prompt}", f"x{name}".strip(), f"x{synonym}".strip())
-    assert all(phrase.strip() for phrase in class_phrases(row))
-    find_phrases(prompt, class_phrases(row))
-
-
-@PROPERTY
-@given(TEXTS, TEXTS)
-def test_mentions_are_in_the_text(text, phrase):
-    flat = " ".join(text.split())
-    assert all(item.found in flat for item in find_phrases(text, ["wolf", "cow", f"x{phrase}".strip()]))

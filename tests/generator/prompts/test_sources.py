@@ -66,11 +66,6 @@ def test_who_an_attribute_is_for(category, expected):
     assert list(attributes_for(TABLE, category)) == list(expected)
 
 
-def test_without_attributes_there_is_nothing():
-    assert attributes_for((), "cow") == {}
-    assert texts_of({}) == []
-
-
 def test_each_text_has_one_value_each_of_some_attributes_in_the_order_of_the_file():
     texts = texts_of({"light": ("at dusk", "at noon"), "weather": ("in fog",)})
     assert set(texts) == {
@@ -85,12 +80,6 @@ def test_each_text_has_one_value_each_of_some_attributes_in_the_order_of_the_fil
 def test_each_combination_comes_once_and_then_it_ends():
     texts = texts_of({"light": ("at dusk",), "weather": ("in fog",)})
     assert Counter(texts) == Counter(["a cow, at dusk", "a cow, in fog", "a cow, at dusk, in fog"])
-
-
-def test_the_same_stream_gives_the_same_texts():
-    values = attributes_for(TABLE, "wolf")
-    assert texts_of(values, 50) == texts_of(values, 50)
-    assert texts_of(values, 50) != texts_of(values, 50, seed=1)
 
 
 # The cache.
@@ -281,13 +270,6 @@ def test_what_is_new_is_captioned(
         make_book(spec_of(tmp_path), broken)
 
 
-def test_captions_begin_with_the_prefix(config_of: ConfigOf, photo: Photo, tmp_path: Path):
-    photo(tmp_path / "cows" / "1.png", 1)
-    book = make_book(spec_of(tmp_path), config_of(enrich="none", caption_prefix="a cow"))
-    assert book.captions.rows[0].captions[0].text.startswith("a cow")
-    assert book.captions.parameters["prefix"] == "a cow"
-
-
 def test_photos_of_one_name_in_two_folders_are_both_captioned(config_of: ConfigOf, photo: Photo, tmp_path: Path):
     config = config_of(enrich="none")
     paths = [photo(tmp_path / "cows" / folder / "1.png", number) for number, folder in enumerate(("a", "b"))]
@@ -365,10 +347,3 @@ def test_references_without_a_captioner(config_of: ConfigOf, photo: Photo, tmp_p
     photo(tmp_path / "cows" / "1.png", 1)
     with pytest.raises(ConfigError, match=r"models\.captioner.*the column references needs a captioner \(BLIP\)"):
         make_book(spec_of(tmp_path), config_of(models={"captioner": None}))
-
-
-def test_an_id_that_is_no_name_of_a_repository(config_of: ConfigOf, photo: Photo, tmp_path: Path):
-    photo(tmp_path / "cows" / "1.png", 1)
-    models = {"captioner": {"id": "not a repository", "folder": None}}
-    with pytest.raises(Exception, match=r"models\.captioner: 'not a repository' cannot be had"):
-        make_book(spec_of(tmp_path), config_of(models=models))

@@ -12,11 +12,10 @@ from PIL import Image
 
 from generator.config import Config
 from generator.dataset.folder import RunFolder
-from generator.dataset.pictures import category_colours
 from generator.dataset.record import SceneRecord
 from generator.foundation.geometry import Box
 from generator.plan import Placement, Plan, ScenePlan, Unplaced
-from generator.report import box_plots, write_report
+from generator.report import write_report
 from generator.report.statistics import Statistics
 from generator.spec import BackgroundSpec, ClassSpec, Spec
 from generator.types import Attempt, PaintedObject, Scene, Verdict, label_from_mask
@@ -136,11 +135,6 @@ def test_statistics_worked_by_hand(tmp_path: Path) -> None:
     assert (nothing.planned, nothing.attempts, nothing.acceptance) == (0, 0, 0.0)
 
 
-def test_no_records_have_statistics_too() -> None:
-    statistics = collect([], ["cell"])
-    assert (statistics.scenes, statistics.objects, statistics.categories[0].planned) == (0, 0, 0)
-
-
 def test_the_card_has_a_row_for_each_class(tmp_path: Path) -> None:
     _, readme = pages(run_of(tmp_path))
     assert card_rows(readme) == [
@@ -202,12 +196,6 @@ def test_the_contact_sheet_is_in_the_page_and_beside_it(tmp_path: Path) -> None:
         assert (sheet.format, sheet.size) == ("JPEG", (204, 72))
 
 
-def test_no_labels_at_all_are_a_report_too(tmp_path: Path) -> None:
-    html, readme = pages(run_of(tmp_path, painted=False))
-    assert "<svg" in html
-    assert [row[2] for row in card_rows(readme)] == ["0 (0 / 0)", "0 (0 / 0)"]
-
-
 @pytest.mark.parametrize(
     "names",
     [
@@ -234,15 +222,6 @@ def test_equal_data_sets_give_equal_cards_and_plots(tmp_path: Path) -> None:
         write_report(run_of(tmp_path / name))
     for file in ("README.md", "contact_sheet.jpg", "report.html"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
-
-
-def test_plots_are_one_svg_element(tmp_path: Path) -> None:
-    statistics = collect(run_of(tmp_path).records(), ["cell", "platelet"])
-    svg = box_plots(statistics, CANVAS_WH, category_colours(item.name for item in statistics.categories))
-    assert svg.startswith("<svg")
-    assert svg.rstrip().endswith("</svg>")
-    for words in ("Labels per class", "Size of the boxes", "Centres of the boxes", "platelet"):
-        assert words in svg
 
 
 def test_of_many_objects_some_points_are_drawn_and_all_are_counted(

@@ -1,15 +1,18 @@
-"""Which pictures a cell of the column references means: a folder of them, or a COCO category."""
+"""Which pictures a cell of the column references means, a folder or a COCO category, and how they are opened."""
 
 import hashlib
+import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from generator.foundation.geometry import Box
-from generator.spec.references import Reference, content_hash, find_references, reference_fault, sample
+from generator.spec.references import Reference, content_hash, find_references, open_reference, reference_fault, sample
 
 
 def put(path: Path, data: bytes = b"a picture, it is not opened here") -> Path:
@@ -162,12 +165,6 @@ def test_a_file_that_is_no_coco(tmp_path, content):
         find_references("coco:a.json#cow", tmp_path)
 
 
-def test_a_coco_file_in_another_encoding(tmp_path):
-    put(tmp_path / "a.json", json.dumps(coco([1, 2, 3, 4])).encode("utf-16-le"))
-    with pytest.raises(ValueError, match=r"a\.json cannot be read as COCO"):
-        find_references("coco:a.json#cow", tmp_path)
-
-
 # Which of many, and what a cached caption hangs on.
 
 
@@ -188,15 +185,6 @@ def test_sample_is_spread_over_the_list(number, most, expected):
     assert [references.index(item) for item in sample(references, most)] == expected
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, database=None)
-@given(st.integers(0, 500), st.integers(1, 600))
-def test_sample_holds_each_at_most_once_in_order(number, most):
-    references = [Reference(path=Path(f"{n}.png")) for n in range(number)]
-    taken = [int(item.path.stem) for item in sample(references, most)]
-    assert len(taken) == min(number, most)
-    assert taken == sorted(set(taken))
-
-
 def test_the_hash_follows_bytes_and_box_and_not_the_name(tmp_path):
     one, same, other = (
         put(tmp_path / name, data) for name, data in (("a.png", b"1"), ("b.jpg", b"1"), ("c.png", b"2"))
@@ -206,3 +194,113 @@ def test_the_hash_follows_bytes_and_box_and_not_the_name(tmp_path):
     boxes = [None, Box.from_xyxy(0, 0, 1, 1), Box.from_xyxy(0, 0, 1, 2)]
     hashes = {content_hash(Reference(path=path, box=box)) for path in (one, other) for box in boxes}
     assert len(hashes) == 6
+
+
+# Opened: upright, in RGB, cut to the box; or one reason why it cannot be.
+
+EXIF_ORIENTATION, QUARTER_TURN = 0x0112, 6
+KINDS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
+
+
+def picture(width: int = 40, height: int = 20) -> Image.Image:
+    """Red grows to the right, green downwards."""
+    rows, columns = np.indices((height, width))
+    return Image.fromarray(np.stack([columns * 5, rows * 5, np.full_like(rows, 128)], 2).astype(np.uint8))
+
+
+def encoded(kind: str = "PNG", image: Image.Image | None = None, **options: object) -> bytes:
+    stream = io.BytesIO()
+    (image or picture()).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def turned(kind: str = "JPEG") -> bytes:
+    """A photo as a camera on its side writes it."""
+    exif = Image.Exif()
+    exif[EXIF_ORIENTATION] = QUARTER_TURN
+    exif[0x010E] = "a description"
+    return encoded(kind, **({} if kind == "BMP" else {"exif": exif, "quality": 95}))
+
+
+def opened(path: Path, box: tuple[int, int, int, int] | None = None) -> Image.Image:
+    return open_reference(Reference(path=path, box=Box.from_xyxy(*box) if box else None))
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        # Around (18, 8) a side of 4 * 1.5 = 6.
+        ((16, 6, 20, 10), (15, 5, 21, 11)),
+        # Its longer side counts, 8 * 1.5 = 12.
+        ((16, 8, 24, 10), (14, 3, 26, 15)),
+        # 20 * 1.5 = 30, and the picture is 20 high.
+        ((10, 0, 30, 20), (10, 0, 30, 20)),
+        # Only the part inside the picture counts: 4 x 4 at the corner, 6 wide.
+        ((36, 16, 60, 50), (34, 14, 40, 20)),
+        ((0, 0, 4, 4), (0, 0, 6, 6)),
+    ],
+)
+def test_a_box_is_cut_out_with_what_is_around_it(tmp_path, box, expected):
+    result = opened(put(tmp_path / "a.png", encoded()), box)
+    x_min, y_min, x_max, y_max = expected
+    assert np.array_equal(np.asarray(result), np.asarray(picture())[y_min:y_max, x_min:x_max])
+
+
+@pytest.mark.parametrize("box", [(40, 0, 50, 10), (0, 20, 10, 30), (100, 100, 110, 110)])
+def test_a_box_outside_of_the_picture(tmp_path, box):
+    with pytest.raises(ValueError, match="lies outside of the picture"):
+        opened(put(tmp_path / "a.png", encoded()), box)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"not a picture", encoded()[:60], encoded("JPEG")[:200], b"\x89PNG\r\n\x1a\n" + b"\0" * 50, b"II*\0" * 9],
+    ids=["empty", "text", "half a PNG", "half a JPEG", "PNG of zeros", "TIFF of nothing"],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_file_that_is_no_picture(tmp_path, data):
+    reasons = []
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r".") as caught:
+            opened(put(tmp_path / "a.png", data))
+        reasons.append(str(caught.value))
+    # It is written into captions.json, and equal runs write equal files.
+    assert reasons[0] == reasons[1]
+    assert "0x" not in reasons[0]
+
+
+def test_damaged_notes_of_the_camera(tmp_path):
+    data = bytearray(turned())
+    data[data.index(b"Exif") + 17] = 0  # the tag of the description, so that Pillow could not write it back
+    picture = opened(put(tmp_path / "a.jpg", bytes(data)))
+    assert picture.size == opened(put(tmp_path / "b.jpg", turned())).size
+
+
+def test_a_picture_that_would_fill_the_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(ValueError, match="decompression bomb"):
+        opened(put(tmp_path / "a.png", encoded()))
+
+
+def test_a_file_that_is_gone(tmp_path):
+    gone = Reference(path=tmp_path / "gone.png")
+    for read in (open_reference, content_hash):
+        with pytest.raises(ValueError, match="No such file"):
+            read(gone)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(st.sampled_from(KINDS), st.data())
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::PIL.Image.DecompressionBombWarning")
+def test_any_damage_to_a_file_is_a_picture_or_one_error(tmp_path_factory, kind, data):
+    whole = bytearray(turned(kind))
+    for _ in range(data.draw(st.integers(1, 6))):
+        whole[data.draw(st.integers(0, min(len(whole), 400) - 1))] = data.draw(st.integers(0, 255))
+    end = data.draw(st.integers(1, len(whole)))
+    path = put(tmp_path_factory.getbasetemp() / "damaged", bytes(whole[:end]))
+    try:
+        result = open_reference(Reference(path=path, box=Box.from_xyxy(1, 1, 9, 9)))
+    except ValueError as error:
+        assert str(error)
+    else:
+        assert result.mode == "RGB"

@@ -151,10 +151,6 @@ def test_broken_files_give_faults_with_lines(tmp_path, way, pairs, least):
     assert sum(refused) >= least
 
 
-def test_the_pair_that_is_damaged_was_sound(tmp_path):
-    assert not outcome(tmp_path, BACKGROUND.encode(), CLASSES.encode())
-
-
 @pytest.mark.parametrize("keep", ["background", "classes"])
 def test_one_sound_file_beside_a_broken_one(tmp_path, keep):
     # Only one of the two is damaged, so that the rules between cells are reached more often.
@@ -167,14 +163,3 @@ def test_one_sound_file_beside_a_broken_one(tmp_path, keep):
             outcome(tmp_path, damaged, CLASSES.encode())
 
     check()
-
-
-@pytest.mark.parametrize("missing", ["background.csv", "classes.csv", "both"])
-def test_only_a_missing_file_has_no_line(tmp_path, missing):
-    for name, content in (("background.csv", BACKGROUND), ("classes.csv", CLASSES)):
-        if missing not in (name, "both"):
-            (tmp_path / name).write_text(content)
-    with pytest.raises(SpecError) as caught:
-        load_spec(tmp_path / "background.csv", tmp_path / "classes.csv", canvas_wh=CANVAS_WH)
-    names = ["background.csv", "classes.csv"] if missing == "both" else [missing]
-    assert [(Path(fault.file).name, fault.line) for fault in caught.value.faults] == [(name, None) for name in names]

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from detection.captioner.reader import PictureReader
+from detection.captioner.trainer import PictureReader
 
 
 def as_it_is(pictures: list[np.ndarray], **_: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What cards and reports are made of: tables as text, plots as bytes that are equal for equal numbers."""
+"""What cards and reports are made of: tables as text, plots as bytes. Equal numbers give equal bytes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def markdown(rows: Rows) -> str:
 
 
 def to_png(figure: Figure) -> bytes:
-    """Encode a figure; without a version in it, equal runs give equal bytes."""
+    """Encode a figure, without matplotlib's version in it."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
