@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detection.calibration.ruler import Ruler
-from detection.calibration.windows import WINDOW_PX, Patch, cut_patches, cut_window, vary
+from detection.calibration.scale import WINDOW_PX, BoxScaleEstimator, Patch, cut_patches, cut_window, vary
 from detection.datasets.types import DetectionDataset, Sample
 
 
@@ -54,10 +53,10 @@ def test_objects_at_the_edge_are_left_out_and_the_rest_is_spread(tmp_path: Path)
     assert cut_patches(data, 2, most=10) == []
 
 
-def test_the_same_patches_and_seed_give_the_same_ruler() -> None:
+def test_the_same_patches_and_seed_give_the_same_estimator() -> None:
     rng = np.random.default_rng(0)
     image = rng.integers(0, 255, (224, 224, 3)).astype(np.uint8)
     patches = [Patch(image=image, box_xyxy=np.array([90.0, 95.0, 135.0, 130.0], np.float32))]
-    ratios = [Ruler.fit([patches], seed=3, steps=3).measure(patches).log_ratios for _ in range(2)]
+    ratios = [BoxScaleEstimator.fit([patches], seed=3, steps=3).measure(patches).log_ratios for _ in range(2)]
     np.testing.assert_array_equal(ratios[0], ratios[1])
     assert ratios[0].shape == (1,)

@@ -3,8 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detection.detectors.augment import Augmentation
-from detection.detectors.pictures import Picture
+from detection.detectors.batches import Augmentation, Picture
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detection.detectors.mixing import MixOrder
+from detection.detectors.batches import MixOrder
 
 
 def drawn(order: MixOrder, steps: int, batch_size: int) -> list[tuple[int, int]]:

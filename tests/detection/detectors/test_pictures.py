@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from detection.datasets.types import Sample
-from detection.detectors.pictures import PictureStore, read_picture, resize
+from detection.detectors.batches import PictureStore, read_picture, resize
 from generator.foundation.errors import DatasetError
 
 
