@@ -22,8 +22,8 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
+from generator.foundation.device import is_out_of_memory
 from generator.foundation.errors import ModelError, RunMismatchError
-from generator.foundation.loading import is_out_of_memory
 from generator.foundation.run_folder import list_differences
 from generator.foundation.seeds import derive_seed
 from generator.foundation.stopping import Stopped, StopRequest

@@ -16,8 +16,7 @@ import psutil
 import torch
 
 from generator.config import Config
-from generator.foundation.device import choose_device, choose_dtype, free_cached_memory
-from generator.foundation.loading import is_out_of_memory
+from generator.foundation.device import choose_device, choose_dtype, free_cached_memory, is_out_of_memory
 from generator.foundation.processes import count_cores
 from generator.plan import Plan
 from generator.weights import fingerprint

@@ -11,8 +11,8 @@ import torch
 
 from generator.bundles import ModelRef
 from generator.foundation.errors import ModelError, ModelNotFoundError
-from generator.foundation.vision_language import Clip, Owl
 from generator.prompts.models import Captioner, Enricher, load_embedder
+from generator.vision_language import Clip, Owl
 from generator.weights import fingerprint
 from tests.generator.tiny_owl import save_tiny_owl
 

@@ -18,6 +18,7 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
 from generator.bundles import ModelRef
+from generator.foundation.device import is_out_of_memory
 from generator.foundation.errors import ModelError, ModelNotFoundError
 from generator.weights import check_models, local_fault
 
@@ -143,14 +144,6 @@ def with_words(tokenizer: Any) -> Any:
     if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
         raise ValueError("the files of its tokenizer are missing")
     return tokenizer
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Say whether an error means that the batch or the model was too large for the device."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
 
 
 def pixel_values(processor: Any, picture: np.ndarray) -> torch.Tensor:
