@@ -280,7 +280,7 @@ def main() -> None:
     arguments = parser.parse_args()
     config = Config()
     painter = StableDiffusionPainter(config)
-    plan = Plan(spec=root_spec(arguments.scenes, config.canvas_wh), config=config)
+    plan = Plan(spec=root_spec(config.canvas_wh, arguments.scenes), config=config)
     everything = materials(plan, painter, arguments.cache / str(arguments.scenes))
     title = f"{len(everything)} scenes: AUC of the better probe, with its 95 % interval"
     with Results(title, "way", *KINDS) as table:
