@@ -88,12 +88,14 @@ def _with_peaks(measure: Callable[..., Figures], *arguments: object) -> Figures:
     return {**figures, "peak_mb": own, "child_peak_mb": child}
 
 
-def root_spec(scenes: int, canvas_wh: tuple[int, int], classes: Path = ROOT / "classes.csv") -> Spec:
-    """The root scenario with so many scenes, in its own proportions."""
+def root_spec(canvas_wh: tuple[int, int], scenes: int | None = None, classes: Path = ROOT / "classes.csv") -> Spec:
+    """The root scenario, with so many scenes in its own proportions."""
     from generator.plan.balance import shared_out
     from generator.spec import load_spec
 
     spec = load_spec(ROOT / "background.csv", classes, canvas_wh=canvas_wh, find_references=False)
+    if scenes is None:
+        return spec
     numbers = shared_out(scenes, [row.num_imgs for row in spec.backgrounds])
     rows = zip(spec.backgrounds, numbers, strict=True)
     return dataclasses.replace(

@@ -18,14 +18,13 @@ import numpy as np
 import torch
 from scipy.linalg import sqrtm
 
-from benchmarks import Results, make_parser, object_crops
+from benchmarks import Results, make_parser, object_crops, root_spec
 from generator.config import Config
 from generator.dataset.folder import RunFolder
-from generator.foundation.vision_language import Clip
 from generator.plan import Plan
 from generator.prompts.book import read_book
 from generator.run import generate
-from generator.spec import load_spec
+from generator.vision_language import Clip
 
 PAINTING_STAGES = ("backgrounds", "objects", "finishing")
 FIRST, AGAIN = "as it is", "as it is, another seed"
@@ -71,7 +70,7 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
 
 def _paint(changes: Mapping[str, Any], out: Path, scenes: int, book: Path | None) -> RunFolder:
     config = Config(**{"audit": {"scenes": 0}, "threads": 1, **changes})
-    spec = load_spec(canvas_wh=config.canvas_wh, find_references=False)
+    spec = root_spec(config.canvas_wh)
     dataset = generate(spec, config, out, prompts=book, limit=scenes)
     return RunFolder.open(dataset.folder, Plan(spec=spec, config=config, book=read_book(out / "prompts", spec)))
 

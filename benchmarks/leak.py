@@ -30,7 +30,7 @@ from generator.foundation.storage import atomic_writer, make_folder
 from generator.painting.crop import CropFrame, native_mask, repainted_region, to_canvas, to_native
 from generator.painting.diffusion import decode, encode
 from generator.painting.finish import add_sensor_noise, finish_pictures
-from generator.painting.painter import BackgroundJob, InpaintJob
+from generator.painting.painter import BackgroundJob, InpaintJob, Painting
 from generator.painting.scene_state import frame_for
 from generator.painting.stable_diffusion import StableDiffusionPainter
 from generator.painting.stitch import stitch
@@ -130,13 +130,12 @@ def _read(scene: ScenePlan, painter: StableDiffusionPainter, cache: Path) -> Mat
             before = background[crop.slices]
             evidence = stitch(
                 before,
-                pixels,
+                Painting(pixels=pixels, fault=""),
                 frame,
                 placement,
                 protected=np.zeros(before.shape[:2], bool),
-                fault="",
                 rng=derive_rng(placement.seed, 0, 1),
-                painting=painter.config.painting,
+                settings=painter.config.painting,
             ).evidence
             mask = np.zeros(background.shape[:2], bool)
             mask[crop.slices] = evidence.label_mask
@@ -154,18 +153,17 @@ def raw_paste(patch: Patch, before: np.ndarray) -> np.ndarray:
 
 def blended(config: Config, blender: str | None = None, **changes: object) -> Callable[[Patch, np.ndarray], np.ndarray]:
     """Blend as the product does, by one blender or (None) by that of the plan, with other settings."""
-    painting = config.painting.model_copy(update=changes)
+    settings = config.painting.model_copy(update=changes)
 
     def put(patch: Patch, before: np.ndarray) -> np.ndarray:
         return stitch(
             before,
-            patch.pixels,
+            Painting(pixels=patch.pixels, fault=""),
             patch.frame,
             replace(patch.placement, blender=blender or patch.placement.blender),
             protected=np.zeros(before.shape[:2], bool),
-            fault="",
             rng=derive_rng(patch.placement.seed, 0, 1),
-            painting=painting,
+            settings=settings,
         ).pixels
 
     return put
@@ -282,7 +280,7 @@ def main() -> None:
     arguments = parser.parse_args()
     config = Config()
     painter = StableDiffusionPainter(config)
-    plan = Plan(spec=root_spec(arguments.scenes, config.canvas_wh), config=config)
+    plan = Plan(spec=root_spec(config.canvas_wh, arguments.scenes), config=config)
     everything = materials(plan, painter, arguments.cache / str(arguments.scenes))
     title = f"{len(everything)} scenes: AUC of the better probe, with its 95 % interval"
     with Results(title, "way", *KINDS) as table:

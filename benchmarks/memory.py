@@ -44,7 +44,7 @@ def paint(scenes: int, workers: int, out: Path, quick: bool) -> Figures:
     if quick:
         keys |= {"canvas": {"width": 128, "height": 96}, "painting": {"steps": 2}, "labels": {"max_attempts": 1}}
     config = Config(**keys)
-    spec = root_spec(scenes, config.canvas_wh)
+    spec = root_spec(config.canvas_wh, scenes)
 
     def run() -> None:
         generate(spec, config, out, overwrite=True)

@@ -76,7 +76,7 @@ def plan_of(scenes: int) -> Plan:
     from generator.plan import Plan
 
     config = Config()
-    return Plan(spec=root_spec(scenes, config.canvas_wh), config=config)
+    return Plan(spec=root_spec(config.canvas_wh, scenes), config=config)
 
 
 def open_run(scenes: int, folder: Path) -> RunFolder:

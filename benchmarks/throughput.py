@@ -28,10 +28,10 @@ from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from benchmarks import Figures, Results, make_parser, timed
+from benchmarks import Figures, Results, make_parser, root_spec, timed
 from benchmarks.leak import object_job
 from detection.machine import describe_machine
-from generator import Config, Plan, load_spec
+from generator import Config, Plan
 from generator.bundles import load_card
 from generator.dataset.folder import RunFolder
 from generator.foundation.device import choose_device
@@ -86,7 +86,7 @@ def main() -> None:
     )
     device = choose_device(config.device)
     threads = torch.get_num_threads()
-    plan = Plan(spec=load_spec(canvas_wh=config.canvas_wh), config=config)
+    plan = Plan(spec=root_spec(config.canvas_wh), config=config)
     painter = StableDiffusionPainter(config, on_note=print, on_warning=print)
     jobs = _jobs(plan, painter, arguments.objects)
     plain = _plain_pipeline(config, painter)

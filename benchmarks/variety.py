@@ -24,10 +24,10 @@ from generator import Config, Plan, generate
 from generator.dataset.folder import RunFolder
 from generator.dataset.pictures import tile
 from generator.dataset.record import ObjectRecord
-from generator.foundation.vision_language import Clip
 from generator.prompts.book import PromptBook, write_book
 from generator.prompts.make import make_book
 from generator.spec import Spec
+from generator.vision_language import Clip
 
 SIDE_PX = 112
 BOOTSTRAPS = 2000
@@ -46,7 +46,7 @@ def main() -> None:
     if config.models.clip is None:
         raise SystemExit(f"the bundle {config.bundle} has no CLIP")
     clip = Clip("clip", config.models.clip, device=torch.device("cpu"), offline=config.offline)
-    spec = root_spec(MAX_SCENES, config.canvas_wh, arguments.classes)
+    spec = root_spec(config.canvas_wh, MAX_SCENES, arguments.classes)
     plain = make_book(spec, Config(prompts={"enrich": "none"}))
     before = paint(spec, config, plain, arguments.out / "own_prompt", arguments.objects)
     after = paint(spec, config, varied(plain, make_book(spec, config)), arguments.out / "book", arguments.objects)

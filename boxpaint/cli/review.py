@@ -167,8 +167,8 @@ def half_blocks(pixels: np.ndarray, width: int) -> Text:
 
 def _read(folder: Path) -> tuple[list[SceneRecord], list[str]]:
     """Records of the finished scenes, and the classes in their order. Raises DatasetError."""
-    from generator.dataset.identity import read_json
     from generator.dataset.record import read_record
+    from generator.foundation.storage import read_json
 
     check_painted(folder)
     rows = read_json(folder / "run.json")["spec"]["classes"]

@@ -31,15 +31,13 @@ _CLOSE_UP_PX, _SURROUNDINGS = 420, 0.5
 _INSET_PX = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Entry:
-    """One object in the list of a data set; `score` is the verifier's, None without one."""
+    """One object in the list of a data set, and how it stands: one of STATES."""
 
-    scene: int
-    object_index: int
-    category: str
+    record: SceneRecord
+    item: ObjectRecord
     state: str
-    score: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -57,24 +55,26 @@ class PaintedSet:
         """The record with the classes that a person gave; what was rejected is still there, to be seen."""
         applied = {item.object_index: item for item in self.review.applied(record, self.label_scales).objects}
         items = (
-            applied[item.object_index] if state_of(self.review, record, item) == RENAMED else item
-            for item in record.objects
+            applied[item.object_index] if self.state_of(record, item) == RENAMED else item for item in record.objects
         )
         return record.model_copy(update={"objects": tuple(items)})
 
     def entries(self) -> list[Entry]:
         """All objects that were to be painted, scene by scene."""
         return [
-            Entry(
-                scene=record.index,
-                object_index=item.object_index,
-                category=item.category,
-                state=state_of(self.review, record, item),
-                score=item.verified_score,
-            )
+            Entry(record=record, item=item, state=self.state_of(record, item))
             for record in map(self.as_reviewed, self.records.values())
             for item in record.objects
         ]
+
+    def state_of(self, record: SceneRecord, item: ObjectRecord) -> str:
+        """How an object stands: dropped by the run, decided on by a person, or kept."""
+        if item.painted_box is None:
+            return DROPPED
+        decided = self.review.of(record, item)
+        if decided is None:
+            return KEPT
+        return {"accept": ACCEPTED, "reject": REJECTED, "wrong class": RENAMED}[decided.decision]
 
     def object_of(self, scene: int, object_index: int) -> tuple[SceneRecord, ObjectRecord] | None:
         """A scene and an object of it; None where there is none (any more)."""
@@ -108,16 +108,6 @@ def record_files(folder: Path) -> list[Path]:
     return sorted(path for path in files if path.stem.isdecimal() and not path.is_symlink())
 
 
-def state_of(review: Review, record: SceneRecord, item: ObjectRecord) -> str:
-    """How an object stands: dropped by the run, decided on by a person, or kept."""
-    if item.painted_box is None:
-        return DROPPED
-    decided = review.of(record, item)
-    if decided is None:
-        return KEPT
-    return {"accept": ACCEPTED, "reject": REJECTED, "wrong class": RENAMED}[decided.decision]
-
-
 def count_words(entries: Iterable[Entry]) -> str:
     """How many labels some entries are, and how many objects among them are none: "3 labels, 1 dropped"."""
     found = Counter(entry.state for entry in entries)
@@ -129,12 +119,17 @@ def count_words(entries: Iterable[Entry]) -> str:
 
 def chosen(entries: Iterable[Entry], categories: Sequence[str], states: Sequence[str], min_score: float) -> list[Entry]:
     """Those of some classes and states (none given: all), and with at least a score; labels without a score stay."""
+
+    def is_good(entry: Entry) -> bool:
+        score = entry.item.verified_score
+        return score >= min_score if score is not None else entry.state != DROPPED or not min_score
+
     return [
         entry
         for entry in entries
-        if (not categories or entry.category in categories)
+        if (not categories or entry.item.category in categories)
         and (not states or entry.state in states)
-        and (entry.score >= min_score if entry.score is not None else entry.state != DROPPED or not min_score)
+        and is_good(entry)
     ]
 
 

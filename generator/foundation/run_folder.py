@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import multiprocessing
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,9 +16,10 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from generator.foundation.errors import RunMismatchError, StorageError
+from filelock import FileLock, Timeout
+
+from generator.foundation.errors import BoxpaintError, RunMismatchError, StorageError
 from generator.foundation.storage import (
-    locked,
     make_folder,
     read_json,
     remove,
@@ -270,7 +272,7 @@ CAPTIONER = FolderKind(
     use="its model/ goes into a config as models.captioner.folder",
     marker="scores.json",
     version=1,
-    names=(".model.unfinished", "model", "loss.png", "checkpoint.pt"),
+    names=("model", "loss.png", "checkpoint.pt"),
     last="model",
     kept=("model", "checkpoint.pt"),
 )
@@ -343,18 +345,30 @@ def working_in(folder: Path) -> Iterator[None]:
     """
     with translate_os_errors(folder):
         before = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    with locked(folder):
+    lock = FileLock(make_folder(folder) / _LOCK)
+    with translate_os_errors(folder):
         try:
-            remove_leftovers(folder)
-            yield
-        finally:
-            # While the lock is held: another run's folder must not go.
-            written = {path.name for path in folder.iterdir()} - {_LOCK}
-            if not written or (written == before and _LOCK not in before):
-                with contextlib.suppress(OSError):
-                    (folder / _LOCK).unlink(missing_ok=True)
-                    if not written:
-                        folder.rmdir()
+            lock.acquire(timeout=0)
+        except Timeout:  # an OSError, too
+            if getattr(multiprocessing.current_process(), "_inheriting", False):
+                raise BoxpaintError(
+                    "a process of this run imports your script, which calls boxpaint again: put the calls below "
+                    "if __name__ == '__main__'"
+                ) from None
+            message = f"{folder}: another boxpaint run is writing there; wait for it or choose another --out"
+            raise StorageError(message) from None
+    try:
+        remove_leftovers(folder)
+        yield
+    finally:
+        # While the lock is held: another run's folder must not go.
+        written = {path.name for path in folder.iterdir()} - {_LOCK}
+        if not written or (written == before and _LOCK not in before):
+            with contextlib.suppress(OSError):
+                (folder / _LOCK).unlink(missing_ok=True)
+                if not written:
+                    folder.rmdir()
+        lock.release()
 
 
 def check_outside(folder: Path, *sources: Path) -> None:

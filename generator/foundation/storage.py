@@ -9,7 +9,6 @@ import contextlib
 import errno
 import hashlib
 import json
-import multiprocessing
 import os
 import shutil
 import tempfile
@@ -17,9 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from filelock import FileLock, Timeout
-
-from generator.foundation.errors import BoxpaintError, StorageError
+from generator.foundation.errors import StorageError
 
 # Of files that are read and of those that are written, by commands with --out and without.
 _NOT_ALLOWED = "reading or writing here is not allowed; change the permissions, or choose another folder"
@@ -65,27 +62,6 @@ def check_writable(folder: Path) -> None:
             tempfile.TemporaryFile(dir=there).close()
         except OSError as error:
             raise OSError(error.errno, error.strerror) from None  # names the folder, not the file that was tried
-
-
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Make a folder and keep other runs out of it; raises StorageError when one is there."""
-    lock = FileLock(make_folder(folder) / ".lock")
-    with translate_os_errors(folder):
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:  # an OSError, too
-            if getattr(multiprocessing.current_process(), "_inheriting", False):
-                raise BoxpaintError(
-                    "a process of this run imports your script, which calls boxpaint again: put the calls below "
-                    "if __name__ == '__main__'"
-                ) from None
-            message = f"{folder}: another boxpaint run is writing there; wait for it or choose another --out"
-            raise StorageError(message) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextlib.contextmanager

@@ -51,7 +51,9 @@ class Predictor:
         self._model = model
         self._prompts = prompts
         self._both = torch.cat([negatives, prompts])
-        self._extra = _extra_channels(masking, model)
+        self._extra = None
+        if masking is not None and model.in_channels == 9:
+            self._extra = torch.cat([masking.mask, masking.latents], dim=1).to(model.dtype)
         self._painting = painting
 
     def __call__(self, latents: torch.Tensor, timestep: torch.Tensor, noise_level: float) -> torch.Tensor:
@@ -73,14 +75,10 @@ class Predictor:
         return predicted.float()
 
 
-def _extra_channels(masking: Masking | None, model: DiffusionModel) -> torch.Tensor | None:
-    if masking is None or model.in_channels != 9:
-        return None
-    return torch.cat([masking.mask, masking.latents], dim=1).to(model.dtype)
-
-
-def starting_noise(seeds: list[int], shape: tuple[int, int, int], model: DiffusionModel) -> torch.Tensor:
-    """Draw noise (B, *shape), one seed for each picture, on the CPU so that every device starts from the same."""
+def starting_noise(seeds: list[int], size_wh: tuple[int, int], model: DiffusionModel) -> torch.Tensor:
+    """Draw latent noise for pictures of a size, one seed for each, on the CPU: every device starts from the same."""
+    channels, scale = int(model.vae.config.latent_channels), model.vae_scale
+    shape = channels, size_wh[1] // scale, size_wh[0] // scale
     rows = [torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed)) for seed in seeds]
     return torch.stack(rows).to(model.device)
 
@@ -205,34 +203,20 @@ def encode(model: DiffusionModel, pixels: torch.Tensor) -> torch.Tensor:
 
     The mode of the posterior, not a sample of it: nothing random beside the noise.
     """
-    rows = [
-        _latents_of(model.vae.encode(_vae_input(part, model))).float()
-        for part in pixels.to(model.device).split(_vae_rows(model, len(pixels)))
-    ]
-    return torch.cat(rows) * model.vae.config.scaling_factor
+    encoded = [model.vae.encode(part) for part in _vae_batches(pixels.to(model.device), model)]
+    # A tiny VAE (models.vae) gives latents, the usual one a distribution of them.
+    rows = [each.latents if hasattr(each, "latents") else each.latent_dist.mode() for each in encoded]
+    return torch.cat([row.float() for row in rows]) * model.vae.config.scaling_factor
 
 
 @torch.inference_mode()
 def decode(model: DiffusionModel, latents: torch.Tensor) -> torch.Tensor:
     """Scaled latents -> pictures (B, 3, H, W), float32 on the CPU, nominally in [-1, 1]."""
-    scaled = latents / model.vae.config.scaling_factor
-    rows = [
-        model.vae.decode(_vae_input(part, model), return_dict=False)[0].float()
-        for part in scaled.split(_vae_rows(model, len(scaled)))
-    ]
-    return torch.cat(rows).cpu()
+    batches = _vae_batches(latents / model.vae.config.scaling_factor, model)
+    return torch.cat([model.vae.decode(part, return_dict=False)[0].float() for part in batches]).cpu()
 
 
-def _latents_of(encoded: Any) -> torch.Tensor:
-    """A tiny VAE (models.vae) gives latents, the usual one a distribution of them."""
-    found: torch.Tensor = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
-    return found
-
-
-def _vae_rows(model: DiffusionModel, count: int) -> int:
-    """Pictures that the VAE is given at a time: on a CPU one, since more are no faster; else all of the batch."""
-    return 1 if model.device.type == "cpu" else count
-
-
-def _vae_input(row: torch.Tensor, model: DiffusionModel) -> torch.Tensor:
-    return row.to(model.vae.dtype).contiguous(memory_format=torch.channels_last)
+def _vae_batches(rows: torch.Tensor, model: DiffusionModel) -> list[torch.Tensor]:
+    """What the VAE is given at a time: on a CPU one picture, since more are no faster; else all of the batch."""
+    given = rows.to(model.vae.dtype).contiguous(memory_format=torch.channels_last)
+    return list(given.split(1 if model.device.type == "cpu" else len(rows)))

@@ -16,7 +16,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from generator.bundles import ModelRef
 from generator.foundation.errors import ModelError
-from generator.foundation.loading import load_from
+from generator.loading import load_from
 from generator.painting.upsampling import with_fast_upsampling
 
 _MAX_CACHED_PROMPTS = 4096
@@ -138,10 +138,36 @@ def guidance_embedding(scale: float, width: int) -> torch.Tensor:
 
 
 def load_model(role: str, ref: ModelRef, *, device: torch.device, dtype: torch.dtype, offline: bool) -> DiffusionModel:
-    """Load a diffusion model from its folder or the hub. Raises ModelError (generator/foundation/loading.py)."""
+    """Load a diffusion model from its folder or the hub. Raises ModelError (generator/loading.py)."""
 
     def load(source: str, hub: dict[str, Any], weights: dict[str, Any]) -> DiffusionModel:
-        return _load(role, source, hub, weights, device=device, dtype=dtype)
+        unet = UNet2DConditionModel.from_pretrained(source, subfolder="unet", dtype=dtype, **weights)
+        vae = AutoencoderKL.from_pretrained(source, subfolder="vae", dtype=dtype, **weights)
+        text_encoder = CLIPTextModel.from_pretrained(source, subfolder="text_encoder", dtype=dtype, **weights)
+        tokenizer = CLIPTokenizer.from_pretrained(source, subfolder="tokenizer", **hub)
+        scheduler_config = DPMSolverMultistepScheduler.load_config(source, subfolder="scheduler", **hub)
+        if unet.config.in_channels not in (4, 9) or not isinstance(unet.config.sample_size, int):
+            raise ModelError(
+                f"models.{role}: {source!r} has a UNet of {unet.config.in_channels} channels; text-to-image (4) and "
+                "inpainting (9) models of Stable Diffusion 1 and 2 can be used"
+            )
+        for part in (unet, vae, text_encoder):
+            part.requires_grad_(False).eval().to(device)
+        if device.type == "cpu":  # where it was measured
+            with_fast_upsampling(unet)
+            with_fast_upsampling(vae)
+        unet.to(memory_format=torch.channels_last)
+        vae.to(memory_format=torch.channels_last)
+        return DiffusionModel(
+            role=role,
+            unet=unet,
+            vae=vae,
+            text_encoder=text_encoder,
+            tokenizer=tokenizer,
+            scheduler_config=dict(scheduler_config),
+            device=device,
+            dtype=dtype,
+        )
 
     return load_from(
         role,
@@ -151,42 +177,4 @@ def load_model(role: str, ref: ModelRef, *, device: torch.device, dtype: torch.d
         layout="unet, vae, text_encoder, tokenizer and scheduler in the layout of diffusers",
         device=device,
         offline=offline,
-    )
-
-
-def _load(
-    role: str,
-    source: str,
-    hub: dict[str, Any],
-    weights: dict[str, Any],
-    *,
-    device: torch.device,
-    dtype: torch.dtype,
-) -> DiffusionModel:
-    unet = UNet2DConditionModel.from_pretrained(source, subfolder="unet", dtype=dtype, **weights)
-    vae = AutoencoderKL.from_pretrained(source, subfolder="vae", dtype=dtype, **weights)
-    text_encoder = CLIPTextModel.from_pretrained(source, subfolder="text_encoder", dtype=dtype, **weights)
-    tokenizer = CLIPTokenizer.from_pretrained(source, subfolder="tokenizer", **hub)
-    scheduler_config = DPMSolverMultistepScheduler.load_config(source, subfolder="scheduler", **hub)
-    if unet.config.in_channels not in (4, 9) or not isinstance(unet.config.sample_size, int):
-        raise ModelError(
-            f"models.{role}: {source!r} has a UNet of {unet.config.in_channels} channels; text-to-image (4) and "
-            "inpainting (9) models of Stable Diffusion 1 and 2 can be used"
-        )
-    for part in (unet, vae, text_encoder):
-        part.requires_grad_(False).eval().to(device)
-    if device.type == "cpu":  # where it was measured
-        with_fast_upsampling(unet)
-        with_fast_upsampling(vae)
-    unet.to(memory_format=torch.channels_last)
-    vae.to(memory_format=torch.channels_last)
-    return DiffusionModel(
-        role=role,
-        unet=unet,
-        vae=vae,
-        text_encoder=text_encoder,
-        tokenizer=tokenizer,
-        scheduler_config=dict(scheduler_config),
-        device=device,
-        dtype=dtype,
     )

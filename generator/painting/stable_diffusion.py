@@ -12,9 +12,8 @@ import torch
 
 from generator.bundles import ModelRef
 from generator.config import Config, PaintingConfig
-from generator.foundation.device import choose_device, choose_dtype, free_cached_memory
+from generator.foundation.device import choose_device, choose_dtype, free_cached_memory, is_out_of_memory
 from generator.foundation.errors import ModelError
-from generator.foundation.loading import is_out_of_memory
 from generator.foundation.seeds import derive_seed
 from generator.painting.diffusion import Masking, decode, denoise, encode, redraw, starting_noise
 from generator.painting.hardware import (
@@ -60,7 +59,9 @@ class StableDiffusionPainter(Painter):
         self.background_model = self._load("background") if config.models.background else self.inpaint_model
         batch_size = choose_batch_size(config, self.device)
         if batch_size is None:
-            batch_size = fitting_batch(self._peak_bytes, free_bytes(self.device, sharing))
+            batch_size = fitting_batch(
+                lambda count: measured_peak(self.device, lambda: self._try_out(count)), free_bytes(self.device, sharing)
+            )
             on_note(f"{batch_size} pictures at a time fit into the memory of {self.device}")
         self.batch_size = batch_size
         if should_compile(config, self.device, pictures):
@@ -69,18 +70,14 @@ class StableDiffusionPainter(Painter):
                 on_note(f"the UNets are compiled, which the {pictures} pictures of the plan pay back")
 
     def _load(self, role: str) -> DiffusionModel:
-        ref = getattr(self.config.models, role)
-        model = load_model(role, ref, device=self.device, dtype=self._dtype(ref), offline=self.config.offline)
-        tiny = self.config.models.vae
+        def dtype(ref: ModelRef) -> torch.dtype:
+            return choose_dtype(ref.dtype or self.config.dtype, self.device)
+
+        ref, tiny, offline = getattr(self.config.models, role), self.config.models.vae, self.config.offline
+        model = load_model(role, ref, device=self.device, dtype=dtype(ref), offline=offline)
         if tiny is None:
             return model
-        return replace(model, vae=load_tiny_vae(tiny, like=model, dtype=self._dtype(tiny), offline=self.config.offline))
-
-    def _dtype(self, ref: ModelRef) -> torch.dtype:
-        return choose_dtype(ref.dtype or self.config.dtype, self.device)
-
-    def _peak_bytes(self, count: int) -> int:
-        return measured_peak(self.device, lambda: self._try_out(count))
+        return replace(model, vae=load_tiny_vae(tiny, like=model, dtype=dtype(tiny), offline=offline))
 
     def _try_out(self, count: int) -> None:
         """Paint so many pictures of both kinds in one guided step, for nothing but the memory and time it takes."""
@@ -91,10 +88,10 @@ class StableDiffusionPainter(Painter):
             (self.inpaint_model, (self.inpaint_model.native_px,) * 2),
             (self.background_model, self._full_size(self.config.canvas_wh)[0]),
         ):
-            noise = starting_noise([0] * count, _latent_shape(model, size_wh), model)
+            noise = starting_noise([0] * count, size_wh, model)
             words = model.embed_prompt("").expand(count, -1, -1)
             masking = Masking(mask=torch.ones_like(noise[:, :1]), latents=noise)
-            latents = denoise(model, noise, words, words, masking, painting, functools.partial(_same, noise))
+            latents = denoise(model, noise, words, words, masking, painting, lambda _: noise)  # noqa: B023 (at once)
             decode(model, latents)
 
     def _painting(self, role: str) -> PaintingConfig:
@@ -160,6 +157,8 @@ class StableDiffusionPainter(Painter):
         self._warn(f"out of memory with {self.batch_size} pictures at a time: going on with {smaller}")
         self.batch_size = smaller
 
+    # Batches return (B, H, W, 3) float32 in [0, 255], not yet clipped; NaN stays NaN.
+
     def _paint_background_batch(self, jobs: Sequence[BackgroundJob]) -> np.ndarray:
         full_wh, (top, left) = self._full_size(jobs[0].size_wh)
         width, height = jobs[0].size_wh
@@ -173,12 +172,9 @@ class StableDiffusionPainter(Painter):
         around = (top, full_wh[1] - height - top), (left, full_wh[0] - width - left), (0, 0)
         images = np.stack([np.pad(job.image, around, "reflect") for job in jobs])
         latents = self._filled_up(self._encode(model, to_tensor(images)))
-        noise = self._filled_up(starting_noise([job.seed for job in jobs], _latent_shape(model, full_wh), model))
-        prompts = self._filled_up(torch.cat([model.embed_prompt(job.prompt) for job in jobs]))
-        masking = self._all_masked(full_wh)
-        if masking is not None:
-            masking = Masking(mask=self._filled_up(masking.mask), latents=self._filled_up(masking.latents))
-        redrawn = redraw(model, latents, noise, prompts, masking, strength)
+        noise = self._filled_up(starting_noise([job.seed for job in jobs], full_wh, model))
+        prompts = self._embed(model, [job.prompt for job in jobs])
+        redrawn = redraw(model, latents, noise, prompts, self._all_masked(full_wh), strength)
         return to_pixels(self._decode(model, redrawn, len(jobs)))[:, top : top + height, left : left + width]
 
     def _full_size(self, size_wh: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -191,13 +187,10 @@ class StableDiffusionPainter(Painter):
         """What tells the inpainting UNet to paint all of a picture, in a bundle without a text-to-image one."""
         if self.background_model.in_channels != 9:
             return None
-        latents = self._grey_latents(full_wh)
+        if full_wh not in self._grey:
+            self._grey[full_wh] = encode(self.background_model, torch.zeros(1, 3, full_wh[1], full_wh[0]))
+        latents = self._filled_up(self._grey[full_wh])
         return Masking(mask=torch.ones_like(latents[:, :1]), latents=latents)
-
-    def _grey_latents(self, size_wh: tuple[int, int]) -> torch.Tensor:
-        if size_wh not in self._grey:
-            self._grey[size_wh] = encode(self.background_model, torch.zeros(1, 3, size_wh[1], size_wh[0]))
-        return self._grey[size_wh]
 
     def _inpaint_batch(self, jobs: Sequence[InpaintJob]) -> np.ndarray:
         model = self.inpaint_model
@@ -205,28 +198,27 @@ class StableDiffusionPainter(Painter):
         masks = torch.from_numpy(np.stack([job.mask for job in jobs]))[:, None].float()
         latents = self._encode(model, images * (1 - masks) if model.in_channels == 9 else images)
         small = torch.nn.functional.interpolate(masks, size=latents.shape[-2:], mode="nearest")
-        masking = Masking(mask=small.to(model.device), latents=latents)
+        masking = Masking(mask=self._filled_up(small.to(model.device)), latents=self._filled_up(latents))
         return self._denoise_batch("inpaint", jobs, jobs[0].size_wh, masking)
 
     def _denoise_batch(
         self, role: str, jobs: Sequence[BackgroundJob], size_wh: tuple[int, int], masking: Masking | None
     ) -> np.ndarray:
-        """Return (B, H, W, 3) float32 in [0, 255], not yet clipped; NaN stays NaN."""
         model = self.inpaint_model if role == "inpaint" else self.background_model
         for prompt in {job.prompt: None for job in jobs}:
             self._warn_of_length(model, prompt)
 
         def fresh_noise(step: int) -> torch.Tensor:
             seeds = [job.seed if step == 0 else derive_seed(job.seed, step) for job in jobs]
-            return self._filled_up(starting_noise(seeds, _latent_shape(model, size_wh), model))
+            return self._filled_up(starting_noise(seeds, size_wh, model))
 
-        noise = fresh_noise(0)
-        prompts = self._filled_up(torch.cat([model.embed_prompt(job.prompt) for job in jobs]))
-        negatives = self._filled_up(torch.cat([model.embed_prompt(job.negative_prompt) for job in jobs]))
-        if masking is not None:
-            masking = Masking(mask=self._filled_up(masking.mask), latents=self._filled_up(masking.latents))
-        latents = denoise(model, noise, prompts, negatives, masking, self._painting(role), fresh_noise)
+        prompts = self._embed(model, [job.prompt for job in jobs])
+        negatives = self._embed(model, [job.negative_prompt for job in jobs])
+        latents = denoise(model, fresh_noise(0), prompts, negatives, masking, self._painting(role), fresh_noise)
         return to_pixels(self._decode(model, latents, len(jobs)))
+
+    def _embed(self, model: DiffusionModel, prompts: Sequence[str]) -> torch.Tensor:
+        return self._filled_up(torch.cat([model.embed_prompt(prompt) for prompt in prompts]))
 
     # On a CPU the VAE works picture by picture, and none is made in vain; else on batches, which then are filled up.
 
@@ -246,15 +238,6 @@ class StableDiffusionPainter(Painter):
             self._seen_prompts.add(prompt)
             if cut := model.overlong(prompt):
                 self._warn(f"the model does not read the last {cut} tokens of this prompt, it is too long: {prompt!r}")
-
-
-def _same(noise: torch.Tensor, _step: int) -> torch.Tensor:
-    return noise
-
-
-def _latent_shape(model: DiffusionModel, size_wh: tuple[int, int]) -> tuple[int, int, int]:
-    channels = int(model.vae.config.latent_channels)
-    return channels, size_wh[1] // model.vae_scale, size_wh[0] // model.vae_scale
 
 
 def to_tensor(images: np.ndarray) -> torch.Tensor:

@@ -16,6 +16,7 @@ from generator.labels.checks import Evidence
 from generator.labels.labelling import find_painted
 from generator.painting.blenders import BLENDERS
 from generator.painting.crop import CropFrame, repainted_region, to_canvas
+from generator.painting.painter import Painting
 from generator.plan import Placement
 
 # Softness of the blend as a share of the border around the box: it fades in the border's outer part, off the object.
@@ -46,35 +47,34 @@ class Stitched(NamedTuple):
 
 def stitch(
     before: np.ndarray,
-    painted: np.ndarray,
+    painting: Painting,
     frame: CropFrame,
     placement: Placement,
     *,
     protected: np.ndarray,
-    fault: str,
     rng: np.random.Generator,
-    painting: PaintingConfig,
+    settings: PaintingConfig,
 ) -> Stitched:
-    """Blend a painted crop (HWC uint8, native size) into `before` (HWC uint8, canvas size) and find what changed.
+    """Blend a painted crop (at native size) into `before` (HWC uint8, canvas size) and find what changed.
 
     `protected` (HW bool, canvas size) marks earlier objects, which stay as they are.
     """
-    patch = to_canvas(painted, frame)
+    patch = to_canvas(painting.pixels, frame)
     repainted = repainted_region(frame) & ~protected
-    matched = match_to_ring(patch, before, ~repainted) if painting.match_colour else patch.astype(np.float32)
+    matched = match_to_ring(patch, before, ~repainted) if settings.match_colour else patch.astype(np.float32)
     long_side = max(placement.box.width, placement.box.height)
-    softness_px = SOFTNESS * painting.mask_padding * long_side
+    softness_px = SOFTNESS * settings.mask_padding * long_side
     weights = blend_weights(frame, protected, softness_px=softness_px, rng=rng)
     pixels = BLENDERS[placement.blender](before, matched, weights)
     mask = find_painted(before, matched, repainted)
     return Stitched(
         pixels=pixels,
         evidence=Evidence(
-            fault=fault,
+            fault=painting.fault,
             region=repainted,
             mask=mask,
             kept=weights >= 0.5,
-            box=placement.box.shifted(-frame.crop.x_min, -frame.crop.y_min),
+            box=frame.in_crop(placement.box),
             open_edges=_open_edges(frame),
             sharpness=_sharpness(pixels, mask, ~repainted),
         ),

@@ -12,11 +12,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
-from generator.config import Config
+from generator.config import BlenderName, Config
 from generator.foundation.errors import Fault, SpecError
 from generator.foundation.geometry import Box
 from generator.foundation.seeds import derive_rng, derive_seed
@@ -30,7 +30,7 @@ RUN = 2**32 - 1
 _ORDER, _SPLIT, _PROMPTS, _TOTALS = 0, 1, 2, 3
 _COUNTS, _BACKGROUND, _OBJECTS, _DECOYS = 0, 1, 2, 3
 
-BLENDERS_IN_MIX = ("feather", "pyramid", "poisson")
+BLENDERS_IN_MIX = tuple(name for name in get_args(BlenderName) if name != "mixed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

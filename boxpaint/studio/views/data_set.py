@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
@@ -11,6 +13,7 @@ from boxpaint.studio import jobs
 from boxpaint.studio.gallery import (
     BOX_COLOURS,
     STATES,
+    Entry,
     PaintedSet,
     boxes_of,
     chosen,
@@ -19,7 +22,6 @@ from boxpaint.studio.gallery import (
     draw_scene,
     open_picture,
     read_painted_set,
-    state_of,
     verdict_rows,
 )
 from boxpaint.studio.views.parts import is_at_work, job_key, keep, pick, plain, show_error, show_picture
@@ -45,8 +47,7 @@ def show(workspace: Workspace) -> None:
         return
     # Its records are read again when one was added; decisions, which another window may make, every time.
     stamp = (picked.name, (picked.folder / "records").stat().st_mtime_ns)
-    with st.spinner("reading"):
-        data = keep("set", stamp, lambda: read_painted_set(picked.folder))
+    data = keep("set", stamp, lambda: _read(picked.folder))
     data = replace(data, review=read_review(data.folder, data.categories))
     if not data.records:
         st.text("No picture is finished yet.")
@@ -58,6 +59,11 @@ def show(workspace: Workspace) -> None:
     {_FIGURES: _show_figures, _AUDIT: _show_audit}.get(part or _PICTURES, _show_pictures)(workspace, data)
 
 
+def _read(folder: Path) -> PaintedSet:
+    with st.spinner("reading"):
+        return read_painted_set(folder)
+
+
 def _show_pictures(workspace: Workspace, data: PaintedSet) -> None:
     first, second, third, fourth = st.columns([2, 2, 1, 1])
     categories = first.multiselect("Classes", data.categories)
@@ -67,15 +73,16 @@ def _show_pictures(workspace: Workspace, data: PaintedSet) -> None:
         boxes = st.toggle("Boxes", value=True)
         masks = st.toggle("Masks", value=False)
     entries = chosen(data.entries(), categories, states, min_score)
-    filtered = bool(categories or states or min_score)
-    scenes = list(dict.fromkeys(entry.scene for entry in entries)) if filtered else list(data.records)
+    by_scene: dict[int, list[Entry]] = {}
+    for entry in entries:
+        by_scene.setdefault(entry.record.index, []).append(entry)
+    scenes = list(by_scene if categories or states or min_score else data.records)
     st.text(f"{count_words(entries)} in {len(scenes)} of {len(data.records)} pictures")
     st.caption("Click an object below a picture to see it close up.")
     _show_object(workspace, data)
     pages = max(1, -(-len(scenes) // _A_PAGE))
     page = int(st.number_input("Page", 1, pages, 1)) if pages > 1 else 1
     visible = scenes[(page - 1) * _A_PAGE : page * _A_PAGE]
-    wanted = {(entry.scene, entry.object_index) for entry in entries}
     for start in range(0, len(visible), _COLUMNS):
         for column, index in zip(st.columns(_COLUMNS), visible[start : start + _COLUMNS], strict=False):
             record = data.as_reviewed(data.records[index])
@@ -86,25 +93,24 @@ def _show_pictures(workspace: Workspace, data: PaintedSet) -> None:
                     caption=plain(f"{record.file_name}, {record.split}"),
                     width="stretch",
                 )
-                _offer_objects(data, record, wanted)
+                if index in by_scene:
+                    _offer_objects(data.folder, by_scene[index])
 
 
-def _offer_objects(data: PaintedSet, record: SceneRecord, wanted: set[tuple[int, int]]) -> None:
+def _offer_objects(folder: Path, entries: Sequence[Entry]) -> None:
     """The objects of a picture, to be opened by a click."""
-    items = [item for item in record.objects if (record.index, item.object_index) in wanted]
-    if not items:
-        return
-    key = f"objects of {data.folder.name} {record.index}"
+    scene = entries[0].record.index
+    key = f"objects of {folder.name} {scene}"
 
     def open_object() -> None:
         number = st.session_state[key]
         if number is not None:
-            st.session_state["object"] = (str(data.folder), record.index, number)
+            st.session_state["object"] = (str(folder), scene, number)
         st.session_state[key] = None
 
     names = {
-        item.object_index: plain(f"{item.object_index} {item.category}") + _MARKS[state_of(data.review, record, item)]
-        for item in items
+        entry.item.object_index: plain(f"{entry.item.object_index} {entry.item.category}") + _MARKS[entry.state]
+        for entry in entries
     }
     st.pills(
         "Objects",
@@ -137,7 +143,7 @@ def _draw_object(workspace: Workspace, data: PaintedSet, record: SceneRecord, it
     picture = open_picture(workspace, data.folder, record)
     decided = data.review.of(record, item)
     right = f", it is a {decided.category}" if decided is not None and decided.category else ""
-    st.text(f"{state_of(data.review, record, item)}{right}")
+    st.text(f"{data.state_of(record, item)}{right}")
     after, before, words = st.columns([1, 1, 1.2])
     with after:
         st.image(close_up(picture, item, boxes=True), caption="after, with its boxes", width="stretch")

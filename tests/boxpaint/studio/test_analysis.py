@@ -110,12 +110,13 @@ def test_nothing_found_is_an_answer_too() -> None:
 
 
 def test_a_classifier_says_what_it_sees_and_where_it_looks(tmp_path: Path) -> None:
-    for arm in ("augmented-0", "original-0"):
+    for arm, margin in (("augmented-0", 0.1), ("original-0", 0.2)):
         model = build_classifier("small", CLASSES, "none", seed=0)
-        save_classifier(model, tmp_path / "models" / arm, margin=0.1)
-    (tmp_path / "models" / "augmented-0" / "model.onnx").write_bytes(b"")
-    (tmp_path / "models" / "original-0" / "model.onnx").write_bytes(b"")
+        save_classifier(model, tmp_path / "models" / arm, margin=margin)
     classifier, card = find_classifier(tmp_path)
+    assert card.margin == 0.1, "that with painted crops"
+    (tmp_path / "models" / "original-0" / "model.onnx").write_bytes(b"")
+    assert find_classifier(tmp_path)[1].margin == 0.2, "the best one"
     (look,) = look_at(photo(), [Box.from_xyxy(30, 20, 71, 61)], classifier, card)
     assert look.said in CLASSES
     assert 0.5 <= look.probability <= 1

@@ -44,22 +44,23 @@ def copied(workspace: Workspace, painted: Path) -> PaintedSet:
 def test_every_object_is_listed(copied: PaintedSet) -> None:
     entries = copied.entries()
     assert copied.categories == ("white blood cell", "platelet")
-    assert {entry.scene for entry in entries} == {*range(SCENES)}
+    assert {entry.record.index for entry in entries} == {*range(SCENES)}
     assert len(entries) == sum(len(record.objects) for record in copied.records.values())
-    assert chosen(entries, ["platelet"], [], 0.0) == [entry for entry in entries if entry.category == "platelet"]
+    assert chosen(entries, ["platelet"], [], 0.0) == [entry for entry in entries if entry.item.category == "platelet"]
     assert chosen(entries, [], [REJECTED], 0.0) == []
     assert chosen(entries, [], [], 0.0) == entries
     assert [entry for entry in entries if entry.state == KEPT] == chosen(entries, [], [], 0.9)
     assert chosen(entries, [], [], 0.96) == [], "what was dropped has no score, and is no label"
     (dropped,) = chosen(entries, [], [DROPPED], 0.0)
-    assert (dropped.scene, dropped.object_index) == DROPPED_OBJECT
+    assert (dropped.record.index, dropped.item.object_index) == DROPPED_OBJECT
     assert count_words(entries) == f"{len(entries) - 1} labels, 1 dropped"
 
 
 def test_a_decision_shows_in_the_list(copied: PaintedSet) -> None:
     decision = Decision(scene=0, object_index=1, attempt=0, decision="reject")
     decide(copied.folder, copied.categories, decision)
-    states = {(entry.scene, entry.object_index): entry.state for entry in read_painted_set(copied.folder).entries()}
+    entries = read_painted_set(copied.folder).entries()
+    states = {(entry.record.index, entry.item.object_index): entry.state for entry in entries}
     assert states.pop((0, 1)) == REJECTED
     assert states.pop(DROPPED_OBJECT) == DROPPED
     assert {*states.values()} == {KEPT}

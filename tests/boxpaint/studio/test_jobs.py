@@ -28,20 +28,22 @@ def wait(
     raise AssertionError(state.log)
 
 
-def test_a_job_says_what_it_does_and_how_it_ended(workspace: Workspace) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "code", "said", "outcome"),
+    [
+        ([], 0, "good: 40 pictures", "It is finished."),
+        (["--classes", "nowhere.csv"], 2, "nowhere.csv: there is no such file", "ended with an error (exit code 2)"),
+    ],
+)
+def test_a_job_says_what_it_does_and_how_it_ended(
+    workspace: Workspace, arguments: list[str], code: int, said: str, outcome: str
+) -> None:
     assert jobs.state(workspace, "check") is None
-    begun = jobs.start(workspace, "check", ["check-spec"])
-    assert begun.running
+    assert jobs.start(workspace, "check", ["check-spec", *arguments]).running
     ended = wait(workspace, "check")
-    assert ended.code == 0
-    assert "good: 40 pictures" in ended.log
-
-
-def test_a_mistake_is_in_its_log(workspace: Workspace) -> None:
-    jobs.start(workspace, "check", ["check-spec", "--classes", "nowhere.csv"])
-    ended = wait(workspace, "check")
-    assert ended.code == 2
-    assert "nowhere.csv: there is no such file" in ended.log
+    assert ended.code == code
+    assert said in ended.log
+    assert outcome in ended.outcome
 
 
 def test_only_one_of_a_name_runs_and_it_stops_when_asked(workspace: Workspace) -> None:

@@ -161,15 +161,17 @@ def test_words_that_the_bundle_never_learned_need_a_click(
     workspace: Workspace, open_page: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = []
-    monkeypatch.setattr(jobs, "start", lambda _, name, arguments, **__: begun.append((name, arguments[7:])))
+    monkeypatch.setattr(jobs, "start", lambda _, name, arguments, **__: begun.append((name, tuple(arguments))))
     assert not [each.label for each in open_page("generate").checkbox if "never learned" in each.label]
     path = workspace.folder / "classes.csv"
     path.write_text(path.read_text().replace("platelet", "zebra"))
-    app = open_page("generate")
-    (force,) = [each for each in app.checkbox if "never learned" in each.label]
-    force.check()
-    button_of(app, "Start").click().run()
-    assert begun == [("generate dataset", ("--force",))]
+    for page, label in (("generate", "Start"), ("scenario", "Make the book")):
+        app = open_page(page)
+        (force,) = [each for each in app.checkbox if "never learned" in each.label]
+        force.check()
+        button_of(app, label).click().run()
+    arguments = ("generate", "--out", "dataset", "--limit", "40", "--seed", "0", "--force")
+    assert begun == [("generate dataset", arguments), ("prompt book", ("prompts", "--out", "prompts", "--force"))]
 
 
 def test_a_run_of_which_nothing_is_missing_does_not_go_on(

@@ -175,7 +175,7 @@ def test_a_kill_while_the_model_is_saved_does_no_harm(
         patch.setattr(train, "_draw_losses", killed)
         with pytest.raises(KeyboardInterrupt):
             tune(discs, tiny_blip, out, once)
-    assert [path.name for path in out.iterdir() if path.is_dir()] == [".model.unfinished"]
+    assert [path.name for path in out.iterdir() if path.is_dir()] == [".model.part"]
     tune(discs, tiny_blip, out, once, overwrite=overwrite)
     assert [path.name for path in out.iterdir() if path.is_dir()] == ["model"]
 

@@ -10,10 +10,15 @@ from typing import Any, TypeVar
 
 import cv2
 import numpy as np
+import pytest
+import torch
 
 from generator.config import Config
 from generator.foundation.geometry import Box, box_of_mask
 from generator.labels.verifier import Unlabelled, Verifier, View
+from generator.painting import stable_diffusion
+from generator.painting.diffusion import decode
+from generator.painting.models import DiffusionModel
 from generator.painting.painter import InpaintJob, Painting
 from generator.painting.stable_diffusion import StableDiffusionPainter
 from generator.plan import Placement, ScenePlan
@@ -90,6 +95,19 @@ def _with_disc(job: InpaintJob) -> np.ndarray:
     picture = job.image.copy()
     cv2.circle(picture, middle, min(box.width, box.height) // 3, (red, green, blue + 60), -1)
     return picture
+
+
+def spoil_decoder(monkeypatch: pytest.MonkeyPatch, is_spoilt: Callable[[int], bool]) -> list[int]:
+    """Make NaN of what the decoder gives in these of its calls; returns a list that grows by the pictures of each."""
+    sizes: list[int] = []
+
+    def spoilt(model: DiffusionModel, latents: torch.Tensor) -> torch.Tensor:
+        pixels = decode(model, latents)
+        sizes.append(len(pixels))
+        return torch.full_like(pixels, float("nan")) if is_spoilt(len(sizes) - 1) else pixels
+
+    monkeypatch.setattr(stable_diffusion, "decode", spoilt)
+    return sizes
 
 
 def seeded_margin(view: View) -> float:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from generator.config import Config
 from generator.foundation.errors import ModelError
 from generator.foundation.seeds import derive_seed
 from generator.labels.verifier import Verifier
-from generator.painting import stable_diffusion
 from generator.painting.backgrounds import Background, paint_backgrounds
 from generator.painting.chunk import paint_chunk
-from generator.painting.diffusion import decode
-from generator.painting.models import DiffusionModel
 from generator.painting.painter import BackgroundJob
 from generator.painting.stable_diffusion import StableDiffusionPainter
-from tests.generator.painting.stand_ins import ToldVerifier, config_with, in_turn, scene, with_config
+from tests.generator.painting.stand_ins import ToldVerifier, config_with, in_turn, scene, spoil_decoder, with_config
 
 MAX_STRAY = 0.9
 
@@ -35,22 +30,6 @@ def painter(tiny_sd21: Path) -> StableDiffusionPainter:
     # One picture in a batch: then the calls of the decoder are the attempts.
     models = {name: {"folder": str(tiny_sd21 / name)} for name in ("background", "inpaint")}
     return StableDiffusionPainter(Config.load(bundle="sd21", batch_size=1, painting={"steps": 2}, models=models))
-
-
-@pytest.fixture()
-def faulty(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Return a function: numbers of the pictures of which the model is to make NaN."""
-
-    def spoil(*numbers: int) -> None:
-        count = iter(range(1000))
-
-        def spoilt(model: DiffusionModel, latents: torch.Tensor) -> torch.Tensor:
-            pixels = decode(model, latents)
-            return torch.full_like(pixels, float("nan")) if next(count) in numbers else pixels
-
-        monkeypatch.setattr(stable_diffusion, "decode", spoilt)
-
-    return spoil
 
 
 def paint(
@@ -146,9 +125,9 @@ def test_company_changes_no_background(painter: StableDiffusionPainter, config: 
 
 
 def test_what_is_no_picture_is_shown_to_nobody_and_never_taken(
-    painter: StableDiffusionPainter, config: Config, faulty: Callable[..., None]
+    painter: StableDiffusionPainter, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    faulty(0)
+    spoil_decoder(monkeypatch, lambda call: call in (0,))
     verifier = ToldVerifier(stray=in_turn(0.95, 0.93))
     (background,), _ = paint(painter, config, verifier)
     assert len(verifier.searched) == 2
@@ -161,9 +140,9 @@ def test_what_is_no_picture_is_shown_to_nobody_and_never_taken(
 
 
 def test_one_that_shows_a_stray_is_better_than_none(
-    painter: StableDiffusionPainter, config: Config, faulty: Callable[..., None]
+    painter: StableDiffusionPainter, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    faulty(1, 2)
+    spoil_decoder(monkeypatch, lambda call: call in (1, 2))
     (background,), told = paint(painter, config, ToldVerifier(stray=in_turn(1.0)))
     assert (background.taken, len(background.attempts)) == (0, 3)
     assert background.pixels.std() > 0
@@ -172,9 +151,9 @@ def test_one_that_shows_a_stray_is_better_than_none(
 
 @pytest.mark.parametrize("verifier", [None, ToldVerifier()], ids=["unseen", "seen"])
 def test_a_model_that_paints_no_picture_is_one_error(
-    painter: StableDiffusionPainter, config: Config, faulty: Callable[..., None], verifier: Verifier | None
+    painter: StableDiffusionPainter, config: Config, monkeypatch: pytest.MonkeyPatch, verifier: Verifier | None
 ) -> None:
-    faulty(0, 1, 2)
+    spoil_decoder(monkeypatch, lambda call: call in (0, 1, 2))
     with pytest.raises(ModelError, match=r"scene 0: the model painted NaN, 3 times; try dtype: float32"):
         paint(painter, config, verifier)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable
-from typing import get_args
 
 import cv2
 import numpy as np
@@ -173,8 +172,3 @@ def test_out_of_range_patches_do_not_wrap_around(blend: Blender) -> None:
     mixed = blend(before, patch, MASKS["blob"](40, 40).astype(np.float32))
     assert mixed[:, :18].min() >= 230
     assert mixed[:, 22:].max() <= 25
-
-
-def test_the_config_and_the_plan_name_exactly_the_blenders_there_are() -> None:
-    assert set(BLENDERS_IN_MIX) == set(BLENDERS)
-    assert set(get_args(BlenderName)) == {*BLENDERS, "mixed"}

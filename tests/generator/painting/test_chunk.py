@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -115,24 +116,53 @@ def test_of_two_exactly_one_is_accepted_and_the_other_says_why(
     assert [attempt.seed for attempt in item.attempts] == [derive_seed(1000, number, 0) for number in (0, 1)]
 
 
-def test_of_equals_the_first_stays(tiny_config: dict[str, object]) -> None:
-    config = config_of(tiny_config, best_of=3, max_attempts=4)
-    _, item = paint_one(config, ToldVerifier(margin=in_turn(0.5)))
-    assert [failed(attempt) for attempt in item.attempts] == [[], ["best_of"], ["best_of"]]
-
-
-def test_what_failed_for_another_reason_was_not_beaten(tiny_config: dict[str, object]) -> None:
-    config = config_of(tiny_config, best_of=3, max_attempts=4)
-    _, item = paint_one(config, ToldVerifier(margin=in_turn(0.2, 0.5, 0.8)))
-    assert [failed(attempt) for attempt in item.attempts] == [["relevance"], ["best_of"], []]
-    assert [score(attempt, "relevance") for attempt in item.attempts] == pytest.approx([0.2, 0.5, 0.8])
-
-
-def test_the_favourite_must_pass_every_check(tiny_config: dict[str, object]) -> None:
-    # In the background nothing is seen, nor beside the first; beside the second, which is liked better, a platelet.
-    verifier = ToldVerifier(margin=in_turn(0.5, 0.9), stray=in_turn(0.0, 0.0, 0.95))
-    _, item = paint_one(config_of(tiny_config, best_of=2, max_attempts=4), verifier)
-    assert [failed(attempt) for attempt in item.attempts] == [[], ["stray"]]
+@pytest.mark.parametrize(
+    ("labels", "margins", "strays", "rejected", "failures"),
+    [
+        # What the verifier says in turn (of strays the background comes first), and what fails in each attempt.
+        pytest.param({"best_of": 3}, [0.5], [0], {}, [[], ["best_of"], ["best_of"]], id="of equals the first stays"),
+        pytest.param(
+            {"best_of": 3}, [0.2, 0.5, 0.8], [0], {}, [["relevance"], ["best_of"], []], id="what failed was not beaten"
+        ),
+        pytest.param(
+            {"best_of": 2}, [0.5, 0.9], [0, 0, 0.95], {}, [[], ["stray"]], id="the favourite must pass every check"
+        ),
+        pytest.param(
+            {"best_of": 2, "max_attempts": 6},
+            [-1.0, 0.0, 0.4, 0.6, 0.9],
+            [0],
+            {},
+            [["relevance"], ["relevance"], ["best_of"], []],
+            id="none passes: a round with the next seeds",
+        ),
+        pytest.param({}, [0.5], [0, 0.95, 0], {}, [["stray"], []], id="a stray beside an object fails it"),
+        pytest.param(
+            {"best_of": 2}, [0.5, 0.9], [0], {0: {0: {1}}}, [[], ["review"]], id="what a person rejected is not taken"
+        ),
+        pytest.param({}, [0.5], [0], {0: {7: {0}}, 5: {0: {0}}}, [[]], id="what was rejected elsewhere counts nowhere"),
+    ],
+)
+def test_what_speaks_against_each_attempt(
+    labels: dict[str, int],
+    margins: list[float],
+    strays: list[float],
+    rejected: dict[int, Any],
+    failures: list[list[str]],
+    tiny_config: dict[str, object],
+) -> None:
+    config = config_of(tiny_config, **{"max_attempts": 4, **labels})
+    verifier = ToldVerifier(margin=in_turn(*margins), stray=in_turn(*strays))
+    _, item = paint_one(config, verifier, rejected)
+    assert [attempt.number for attempt in item.attempts] == list(range(len(failures)))
+    assert [failed(attempt) for attempt in item.attempts] == failures
+    reasons = {
+        "best_of": "another seed came out better",
+        "stray": "shows a platelet that nobody asked for (95%, above 90%)",
+        "review": "rejected in review",
+    }
+    for attempt in item.attempts:
+        last = attempt.verdicts[-1]
+        assert attempt.accepted or last.reason == reasons.get(last.check, last.reason)
 
 
 def test_without_a_verifier_one_seed_is_as_good_as_another(tiny_config: dict[str, object]) -> None:
@@ -140,13 +170,6 @@ def test_without_a_verifier_one_seed_is_as_good_as_another(tiny_config: dict[str
     assert [failed(attempt) for attempt in item.attempts] == [[], ["best_of"]]
     assert item.attempts[1].verdicts[-1].score == 0
     assert item.sighting is None
-
-
-def test_a_round_in_which_none_passes_is_followed_by_one_with_the_next_seeds(tiny_config: dict[str, object]) -> None:
-    config = config_of(tiny_config, best_of=2, max_attempts=6)
-    _, item = paint_one(config, ToldVerifier(margin=in_turn(-1.0, 0.0, 0.4, 0.6, 0.9)))
-    assert [attempt.number for attempt in item.attempts] == [0, 1, 2, 3]
-    assert [failed(attempt) for attempt in item.attempts] == [["relevance"], ["relevance"], ["best_of"], []]
 
 
 @pytest.mark.parametrize(
@@ -180,28 +203,6 @@ def test_an_object_that_never_passes_leaves_the_picture_as_it_was(tiny_config: d
     assert item.dropped == "looks like nothing (75%), and like what it should be 25%: a margin of -50%, below 30%"
     assert item.sighting is None
     assert np.array_equal(painted.image, bare.image)
-
-
-def test_what_a_person_rejected_is_not_taken_again(tiny_config: dict[str, object]) -> None:
-    config = config_of(tiny_config, best_of=2, max_attempts=4)
-    rejected = {0: {0: frozenset({1})}}
-    _, item = paint_one(config, ToldVerifier(margin=in_turn(0.5, 0.9)), rejected=rejected)
-    assert [failed(attempt) for attempt in item.attempts] == [[], ["review"]]
-    assert item.attempts[1].verdicts[-1].reason == "rejected in review"
-
-
-def test_what_a_person_rejected_elsewhere_counts_nowhere_else(tiny_config: dict[str, object]) -> None:
-    config = config_of(tiny_config, max_attempts=4)
-    rejected = {0: {7: frozenset({0})}, 5: {0: frozenset({0})}}
-    _, item = paint_one(config, ToldVerifier(), rejected=rejected)
-    assert [failed(attempt) for attempt in item.attempts] == [[]]
-
-
-def test_a_stray_beside_an_object_fails_it(tiny_config: dict[str, object]) -> None:
-    verifier = ToldVerifier(stray=in_turn(0.0, 0.95, 0.0))
-    _, item = paint_one(config_of(tiny_config, max_attempts=4), verifier)
-    assert [failed(attempt) for attempt in item.attempts] == [["stray"], []]
-    assert item.attempts[0].verdicts[-1].reason == "shows a platelet that nobody asked for (95%, above 90%)"
 
 
 @pytest.mark.parametrize(

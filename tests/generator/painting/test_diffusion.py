@@ -12,12 +12,19 @@ from generator.config import Config, PaintingConfig
 from generator.painting.diffusion import Masking, decode, denoise, encode, starting_noise
 from generator.painting.models import DiffusionModel, guidance_embedding, load_model
 
-CPU = torch.device("cpu")
+
+def load(ref: ModelRef) -> DiffusionModel:
+    return load_model("inpaint", ref, device=torch.device("cpu"), dtype=torch.float32, offline=True)
 
 
 @pytest.fixture(scope="module")
-def pocket():
-    return load_model("inpaint", Config().models.inpaint, device=CPU, dtype=torch.float32, offline=True)
+def pocket() -> DiffusionModel:
+    return load(Config().models.inpaint)
+
+
+@pytest.fixture(scope="module")
+def four_channels(tiny_sd21: Path) -> DiffusionModel:
+    return load(ModelRef(folder=str(tiny_sd21 / "background"), variant="fp16"))
 
 
 def no_more(_step: int) -> torch.Tensor:
@@ -25,15 +32,15 @@ def no_more(_step: int) -> torch.Tensor:
 
 
 def test_noise_belongs_to_the_seed_not_to_the_row(pocket) -> None:
-    together = starting_noise([5, 6], (4, 8, 8), pocket)
-    assert torch.equal(together[1:], starting_noise([6], (4, 8, 8), pocket))
+    together = starting_noise([5, 6], (64, 64), pocket)
+    assert torch.equal(together[1:], starting_noise([6], (64, 64), pocket))
 
 
 def test_guidance_is_paid_for_only_inside_its_interval(pocket, monkeypatch: pytest.MonkeyPatch) -> None:
     rows: list[int] = []
     real = pocket.unet.forward
     monkeypatch.setattr(pocket.unet, "forward", lambda x, *a, **k: rows.append(len(x)) or real(x, *a, **k))
-    noise = starting_noise([1], (4, 8, 8), pocket)
+    noise = starting_noise([1], (64, 64), pocket)
     words = pocket.embed_prompt("a platelet")
     masked = torch.zeros(1, 4, 8, 8)
 
@@ -55,16 +62,14 @@ def test_the_vae_gives_back_what_it_was_given(pocket) -> None:
     assert float((again - given).abs().mean()) < 0.06
 
 
-def test_a_four_channel_model_keeps_what_is_not_masked(tiny_sd21: Path) -> None:
-    ref = ModelRef(folder=str(tiny_sd21 / "background"), variant="fp16")
-    model = load_model("inpaint", ref, device=CPU, dtype=torch.float32, offline=True)
+def test_a_four_channel_model_keeps_what_is_not_masked(four_channels: DiffusionModel) -> None:
     kept = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(1))
     mask = torch.zeros(1, 1, 8, 8)
     mask[..., 2:6, 2:6] = 1
-    words = model.embed_prompt("a platelet")
+    words = four_channels.embed_prompt("a platelet")
     painted = denoise(
-        model,
-        starting_noise([3], (4, 8, 8), model),
+        four_channels,
+        starting_noise([3], (64, 64), four_channels),
         words,
         words,
         Masking(mask=mask, latents=kept),
@@ -76,23 +81,16 @@ def test_a_four_channel_model_keeps_what_is_not_masked(tiny_sd21: Path) -> None:
     assert not torch.allclose(painted[~outside], kept[~outside], atol=0.1)
 
 
-def test_the_loop_agrees_with_the_pipeline_of_diffusers(tiny_sd21: Path) -> None:
+def test_the_loop_agrees_with_the_pipeline_of_diffusers(tiny_sd21: Path, four_channels: DiffusionModel) -> None:
     """With guidance at every step, DPM-Solver++ and the same noise, both paint the same latents."""
     from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 
-    model = load_model(
-        "background",
-        ModelRef(folder=str(tiny_sd21 / "background"), variant="fp16"),
-        device=CPU,
-        dtype=torch.float32,
-        offline=True,
-    )
     pipeline = StableDiffusionPipeline.from_pretrained(
         tiny_sd21 / "background", variant="fp16", dtype=torch.float32, safety_checker=None
     )
     pipeline.set_progress_bar_config(disable=True)
     pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
-    noise = starting_noise([7], (4, 8, 8), model)
+    noise = starting_noise([7], (64, 64), four_channels)
     expected = pipeline(
         "a blood smear",
         negative_prompt="a platelet",
@@ -104,8 +102,8 @@ def test_the_loop_agrees_with_the_pipeline_of_diffusers(tiny_sd21: Path) -> None
         output_type="latent",
     ).images
     settings = PaintingConfig(steps=5, guidance_scale=4.0, guidance_interval=(0.0, 1.0))
-    words, negatives = model.embed_prompt("a blood smear"), model.embed_prompt("a platelet")
-    ours = denoise(model, noise, words, negatives, None, settings, no_more)
+    words, negatives = four_channels.embed_prompt("a blood smear"), four_channels.embed_prompt("a platelet")
+    ours = denoise(four_channels, noise, words, negatives, None, settings, no_more)
     assert torch.allclose(ours, expected, atol=1e-3)
 
 
@@ -129,12 +127,11 @@ class Teller:
 def test_few_steps_of_a_model_that_knows_the_picture_end_at_it(
     role: str, prediction_type: str, tiny_sd21: Path
 ) -> None:
-    ref = ModelRef(folder=str(tiny_sd21 / role), variant="fp16")
-    model = load_model(role, ref, device=CPU, dtype=torch.float32, offline=True)
+    model = load(ModelRef(folder=str(tiny_sd21 / role), variant="fp16"))
     picture = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(5))
     teller = Teller(model, picture, prediction_type)
     known = replace(model, unet=teller)
-    noise = starting_noise([1, 2], (4, 8, 8), model)
+    noise = starting_noise([1, 2], (64, 64), model)
     words = model.embed_prompt("a platelet").expand(2, -1, -1)
     drawn: list[int] = []
     settings = PaintingConfig(sampler="consistency", steps=4, guidance_scale=1.0)
@@ -144,14 +141,12 @@ def test_few_steps_of_a_model_that_knows_the_picture_end_at_it(
     assert (teller.asked, drawn) == ([999, 749, 499, 249], [1, 2, 3])
 
 
-def test_few_steps_keep_what_is_not_masked(tiny_sd21: Path) -> None:
-    ref = ModelRef(folder=str(tiny_sd21 / "background"), variant="fp16")
-    model = load_model("inpaint", ref, device=CPU, dtype=torch.float32, offline=True)
+def test_few_steps_keep_what_is_not_masked(four_channels: DiffusionModel) -> None:
     kept, mask = torch.randn(1, 4, 8, 8), torch.zeros(1, 1, 8, 8)
     mask[..., 2:6, 2:6] = 1
-    words, noise = model.embed_prompt("a platelet"), starting_noise([3], (4, 8, 8), model)
+    words, noise = four_channels.embed_prompt("a platelet"), starting_noise([3], (64, 64), four_channels)
     settings = PaintingConfig(sampler="consistency", steps=2)
-    painted = denoise(model, noise, words, words, Masking(mask=mask, latents=kept), settings, lambda _: noise)
+    painted = denoise(four_channels, noise, words, words, Masking(mask=mask, latents=kept), settings, lambda _: noise)
     outside = (mask < 0.5).expand_as(kept)
     assert torch.equal(painted[outside], kept[outside])
     assert not torch.allclose(painted[~outside], kept[~outside], atol=0.1)
@@ -166,18 +161,11 @@ def test_a_guidance_scale_is_embedded_as_the_pipeline_of_diffusers_does() -> Non
 
 
 def test_a_model_that_knows_guidance_is_told_it_and_asked_once(
-    tiny_sd21: Path, monkeypatch: pytest.MonkeyPatch
+    four_channels: DiffusionModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = load_model(
-        "background",
-        ModelRef(folder=str(tiny_sd21 / "background"), variant="fp16"),
-        device=CPU,
-        dtype=torch.float32,
-        offline=True,
-    )
     torch.manual_seed(0)
-    unet = UNet2DConditionModel.from_config({**source.unet.config, "time_cond_proj_dim": 16}).eval()
-    model = replace(source, unet=unet)
+    unet = UNet2DConditionModel.from_config({**four_channels.unet.config, "time_cond_proj_dim": 16}).eval()
+    model = replace(four_channels, unet=unet)
     rows: list[tuple[int, float]] = []
     real = unet.forward
 
@@ -186,7 +174,7 @@ def test_a_model_that_knows_guidance_is_told_it_and_asked_once(
         return real(x, *rest, timestep_cond=timestep_cond, **more)
 
     monkeypatch.setattr(unet, "forward", forward)
-    words, noise = model.embed_prompt("a platelet"), starting_noise([1, 2], (4, 8, 8), model)
+    words, noise = model.embed_prompt("a platelet"), starting_noise([1, 2], (64, 64), model)
     settings = PaintingConfig(sampler="consistency", steps=2, guidance_scale=8.0, guidance_interval=(0.0, 1.0))
     both = words.expand(2, -1, -1)
     denoise(model, noise, both, both, None, settings, lambda _: noise)

@@ -11,6 +11,7 @@ from generator.foundation.errors import ModelError
 from generator.painting import stable_diffusion
 from generator.painting.painter import BackgroundJob, InpaintJob
 from generator.painting.stable_diffusion import StableDiffusionPainter
+from tests.generator.painting.stand_ins import config_with
 
 
 @pytest.fixture()
@@ -84,14 +85,29 @@ def test_out_of_memory_halves_the_batch_goes_on_and_says_so(
     assert [text for text in said if "out of memory" in text and "2" in text]
 
 
-def test_too_little_memory_for_one_picture_is_one_message(
-    tiny: StableDiffusionPainter, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "expected", "words"),
+    [
+        (
+            torch.OutOfMemoryError("CUDA out of memory"),
+            ModelError,
+            "not enough memory on cpu for one picture of 96 x 64",
+        ),
+        (RuntimeError("shapes do not match"), RuntimeError, "shapes"),
+    ],
+)
+def test_too_little_memory_for_one_picture_is_one_message_and_other_errors_are_not_taken_for_it(
+    tiny: StableDiffusionPainter,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    expected: type[Exception],
+    words: str,
 ) -> None:
-    def scarce(*_: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory")
+    def fail(*_: object) -> None:
+        raise error
 
-    monkeypatch.setattr(stable_diffusion, "denoise", scarce)
-    with pytest.raises(ModelError, match="not enough memory on cpu for one picture of 96 x 64 px"):
+    monkeypatch.setattr(stable_diffusion, "denoise", fail)
+    with pytest.raises(expected, match=words):
         tiny.paint_backgrounds([background(1)])
 
 
@@ -102,17 +118,6 @@ def test_a_prompt_that_is_too_long_is_said_once(tiny_config: dict[str, object]) 
     painter.paint_backgrounds([background(1, long), background(2, long), background(3)])
     assert len(said) == 1
     assert "too long" in said[0]
-
-
-def test_other_errors_are_not_taken_for_a_lack_of_memory(
-    tiny: StableDiffusionPainter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*_: object) -> None:
-        raise RuntimeError("shapes do not match")
-
-    monkeypatch.setattr(stable_diffusion, "denoise", broken)
-    with pytest.raises(RuntimeError, match="shapes"):
-        tiny.paint_backgrounds([background(1)])
 
 
 @pytest.mark.parametrize(
@@ -128,11 +133,9 @@ def test_nan_black_and_flat_pictures_are_faults(
     assert word in painting.fault
 
 
-def test_a_four_channel_model_can_inpaint(tiny_config: dict[str, object]) -> None:
-    models = tiny_config["models"]
-    assert isinstance(models, dict)
-    both = {"background": models["background"], "inpaint": models["background"]}
-    painter = StableDiffusionPainter(Config.load(**{**tiny_config, "models": both}))
+def test_a_four_channel_model_can_inpaint(tiny_config: dict[str, object], tiny_sd21: Path) -> None:
+    models = {"inpaint": {"folder": str(tiny_sd21 / "background")}}
+    painter = StableDiffusionPainter(config_with(tiny_config, models=models))
     assert painter.inpaint_model.in_channels == 4
     (painting,) = painter.inpaint([inpaint(3)])
     assert painting.pixels.shape == (64, 64, 3)
@@ -140,12 +143,10 @@ def test_a_four_channel_model_can_inpaint(tiny_config: dict[str, object]) -> Non
 
 
 def test_each_model_is_sampled_as_it_wants_to_be(
-    tiny_config: dict[str, object], monkeypatch: pytest.MonkeyPatch
+    tiny_config: dict[str, object], tiny_sd21: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    models = tiny_config["models"]
-    assert isinstance(models, dict)
-    turbo = {**models["background"], "sampler": "consistency", "steps": 1, "guidance_scale": 1.0}
-    painter = StableDiffusionPainter(Config.load(**{**tiny_config, "models": {**models, "background": turbo}}))
+    turbo = {"sampler": "consistency", "steps": 1, "guidance_scale": 1.0, "folder": str(tiny_sd21 / "background")}
+    painter = StableDiffusionPainter(config_with(tiny_config, models={"background": turbo}))
     seen = []
     real = stable_diffusion.denoise
     monkeypatch.setattr(stable_diffusion, "denoise", lambda *given: seen.append(given[5]) or real(*given))
@@ -158,35 +159,24 @@ def test_each_model_is_sampled_as_it_wants_to_be(
 
 
 def test_pictures_of_few_steps_do_not_depend_on_their_company(tiny_config: dict[str, object]) -> None:
-    keys = {**tiny_config, "painting": {"steps": 3, "sampler": "consistency"}}
-    painter = StableDiffusionPainter(Config.load(**keys))
+    painter = StableDiffusionPainter(config_with(tiny_config, painting={"steps": 3, "sampler": "consistency"}))
     alone = painter.paint_backgrounds([background(2)])[0].pixels
     assert np.array_equal(alone, painter.paint_backgrounds([background(1), background(2)])[1].pixels)
 
 
-def test_a_tiny_vae_takes_the_place_of_both(tiny_config: dict[str, object], tmp_path: Path) -> None:
-    models = tiny_config["models"]
-    assert isinstance(models, dict)
+def test_a_tiny_vae_takes_the_place_of_both_where_its_latents_are_alike(
+    tiny_config: dict[str, object], tmp_path: Path
+) -> None:
     torch.manual_seed(0)
     widths = {"encoder_block_out_channels": (8,) * 4, "decoder_block_out_channels": (8,) * 4}
     AutoencoderTiny(**widths).save_pretrained(tmp_path / "taesd")
-    painter = StableDiffusionPainter(
-        Config.load(**{**tiny_config, "models": {**models, "vae": {"folder": str(tmp_path / "taesd")}}})
-    )
+    AutoencoderTiny(latent_channels=16, **widths).save_pretrained(tmp_path / "taef1")
+    painter = StableDiffusionPainter(config_with(tiny_config, models={"vae": {"folder": str(tmp_path / "taesd")}}))
     assert painter.background_model.vae.config.encoder_block_out_channels == [8] * 4
     assert painter.paint_backgrounds([background(1)])[0].pixels.shape == (64, 96, 3)
     assert painter.inpaint([inpaint(1)])[0].pixels.shape == (64, 64, 3)
-
-
-def test_a_tiny_vae_of_other_latents_is_one_message(tiny_config: dict[str, object], tmp_path: Path) -> None:
-    models = tiny_config["models"]
-    assert isinstance(models, dict)
-    widths = {"encoder_block_out_channels": (8,) * 4, "decoder_block_out_channels": (8,) * 4}
-    AutoencoderTiny(latent_channels=16, **widths).save_pretrained(tmp_path / "taef1")
     with pytest.raises(ModelError, match=r"models\.vae: .*taef1' is not for latents of the kind that inpaint paints"):
-        StableDiffusionPainter(
-            Config.load(**{**tiny_config, "models": {**models, "vae": {"folder": str(tmp_path / "taef1")}}})
-        )
+        StableDiffusionPainter(config_with(tiny_config, models={"vae": {"folder": str(tmp_path / "taef1")}}))
 
 
 def test_a_batch_that_was_measured_is_noted(tiny_config: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
