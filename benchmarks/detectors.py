@@ -20,8 +20,7 @@ from PIL import Image
 
 from benchmarks import Results, make_parser, timed
 from detection.datasets.types import DetectionDataset, Sample
-from detection.detectors.augment import Augmentation
-from detection.detectors.pictures import read_picture
+from detection.detectors.batches import Augmentation, read_picture
 from detection.detectors.registry import DETECTORS, make_detector
 from detection.detectors.settings import FitSettings
 from detection.detectors.types import FitListener, TrainingMix

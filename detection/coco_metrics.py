@@ -31,16 +31,6 @@ SIZES = ("small", "medium", "large")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CocoScores:
-    """Average precision over IoU 0.50:0.95, at 0.50, at 0.75, and average recall, as in Averages; -1 without labels."""
-
-    ap: float
-    ap50: float
-    ap75: float
-    recall: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Averages:
     """COCO's figures over some objects, each in [0, 1]; NaN where there are no labels to find.
 
@@ -144,34 +134,34 @@ def evaluate_pictures(
 
 def score_detections(
     ground_truth: Path, detections: Sequence[dict[str, Any]], *, iou_type: IouType = "bbox"
-) -> CocoScores:
+) -> Averages:
     """Score detections (COCO result dicts: image_id, category_id, bbox xywh or segmentation, score) against a COCO
-    file."""
+    file; without the sizes of objects."""
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints as it goes
         truth = COCO(str(ground_truth))
-        if not detections:
-            nothing = 0.0 if truth.getAnnIds(iscrowd=False) else -1.0
-            return CocoScores(ap=nothing, ap50=nothing, ap75=nothing, recall=nothing)
-        answers = truth.loadRes(list(detections))
-    most = max(Counter(item["image_id"] for item in truth.dataset["annotations"]).values(), default=0)
+        answers = truth.loadRes(list(detections)) if detections else _coco({**truth.dataset, "annotations": []})
+    per_picture = Counter(item["image_id"] for item in truth.dataset["annotations"])
+    most = max(per_picture.values(), default=0)
     precision, recall = _accumulate(_evaluate(truth, answers, iou_type, limit=most, sizes=False))
-    scores = _averages(np.where(precision < 0, np.nan, precision), np.where(recall < 0, np.nan, recall), 0)
-    ap, ap50, ap75, reached = np.nan_to_num([scores.ap, scores.ap50, scores.ap75, scores.recall], nan=-1.0).tolist()
-    return CocoScores(ap=ap, ap50=ap50, ap75=ap75, recall=reached)
+    precision[precision < 0], recall[recall < 0] = np.nan, np.nan
+    return _averages(precision, recall, len(truth.getAnnIds(iscrowd=False)))
 
 
-def score_against_itself(ground_truth: Path, *, iou_type: IouType = "bbox") -> CocoScores:
+def score_against_itself(ground_truth: Path, *, iou_type: IouType = "bbox") -> Averages:
     """Score a COCO file's own labels as if a perfect detector had found them: 1.0 unless ids or fields are broken."""
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(ground_truth))
     key = "bbox" if iou_type == "bbox" else "segmentation"
-    detections = []
-    for item in truth.dataset["annotations"]:
-        if item.get(key) and not item["iscrowd"]:
-            value = item[key] if iou_type == "bbox" else truth.annToRLE(item)
-            detections.append(
-                {"image_id": item["image_id"], "category_id": item["category_id"], key: value, "score": 1.0}
-            )
+    detections = [
+        {
+            "image_id": item["image_id"],
+            "category_id": item["category_id"],
+            key: item[key] if iou_type == "bbox" else truth.annToRLE(item),
+            "score": 1.0,
+        }
+        for item in truth.dataset["annotations"]
+        if item.get(key) and not item["iscrowd"]
+    ]
     return score_detections(ground_truth, detections, iou_type=iou_type)
 
 
@@ -195,19 +185,11 @@ def _labels_of(sample: Sample, image_id: int, first: int, iou_type: IouType, *, 
 
 
 def _detections_of(answer: Detections, image_id: int, first: int, iou_type: IouType) -> list[dict[str, Any]]:
+    found = zip(answer.boxes_xywh.tolist(), answer.labels.tolist(), answer.scores.tolist(), strict=True)
     items = [
-        {
-            "id": number,
-            "image_id": image_id,
-            "category_id": label,
-            "bbox": box,
-            "area": box[2] * box[3],
-            "iscrowd": 0,
-            "score": score,
-        }
-        for number, (box, label, score) in enumerate(
-            zip(answer.boxes_xywh.tolist(), answer.labels.tolist(), answer.scores.tolist(), strict=True), start=first
-        )
+        {"id": number, "image_id": image_id, "category_id": label, "iscrowd": 0, "score": score}
+        | {"bbox": box, "area": box[2] * box[3]}
+        for number, (box, label, score) in enumerate(found, start=first)
     ]
     if iou_type == "segm":
         if answer.masks is None:

@@ -326,11 +326,11 @@ def quick_config(small_pocket: Path) -> dict[str, object]:
 
 
 @pytest.fixture()
-def short_ruler(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measure boxes with a ruler of a short training: it shows that there is one."""
-    from detection.calibration.ruler import Ruler
+def short_scale_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Learn the scale of boxes in a short training: it shows that there is one."""
+    from detection.calibration.scale import BoxScaleEstimator
 
-    monkeypatch.setattr(Ruler, "fit", staticmethod(functools.partial(Ruler.fit, steps=40)))
+    monkeypatch.setattr(BoxScaleEstimator, "fit", staticmethod(functools.partial(BoxScaleEstimator.fit, steps=40)))
 
 
 @pytest.fixture()

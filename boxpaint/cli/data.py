@@ -39,7 +39,7 @@ def validate(
         raise typer.Exit(USER_ERROR)
     for file in report.annotation_files:
         scores = score_against_itself(file)
-        shown = "no labels to score" if scores.ap < 0 else f"AP {scores.ap:.3f}"
+        shown = "no labels to score" if not scores.objects else f"AP {scores.ap:.3f}"
         say(f"{file}: sound; scored against itself by pycocotools: {shown}")
 
 
@@ -130,7 +130,7 @@ def run_import(source: Path, out: Path, options: ImportOptions) -> None:
 
 
 def _case_table(report: ImportReport) -> Table:
-    table = Table()
+    table = Table(box=None, pad_edge=False)
     for heading in ("done", "cases", "lost pictures", "lost objects", "what, and an example"):
         counts = heading not in ("done", "what, and an example")
         table.add_column(heading, justify="right" if counts else "left", max_width=8 if counts else None)

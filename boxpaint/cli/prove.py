@@ -262,8 +262,8 @@ def mask_table(masks: Mapping[str, Any]) -> Table:
 def _find_detector(run: Path, device: str, *, with_masks: bool = False) -> Callable[[], Detector]:
     """Find the detector of a finished run; returns what loads it. Raises ModelError when there is none, or it gives no
     masks."""
-    from detection.detectors.model_folder import read_card
     from detection.detectors.registry import DETECTORS, load_detector
+    from detection.detectors.settings import read_card
     from detection.runs.folder import find_model
     from generator.foundation.device import choose_device
 
@@ -279,7 +279,7 @@ def _by_words(config: Path | None, names: Sequence[str], device: str) -> tuple[P
     from detection.inference.finding import WordPredictor
     from generator.config import Config
     from generator.foundation.device import choose_device
-    from generator.foundation.vision_language import Owl
+    from generator.vision_language import Owl
 
     if not names:
         raise BoxpaintError("--classes: say what to look for, such as --classes zebra,lion; or name a run with --from")

@@ -373,7 +373,7 @@ def calibrate(
         Path, typer.Option("--classes", "-c", help="classes.csv of the scenario; the result goes beside it.")
     ] = opt.CLASSES,
     rename: Annotated[list[str] | None, opt.rename("A class of the real set is called NEW here.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed: other first weights of the ruler.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed: other first weights of what measures boxes.")] = 0,
 ) -> None:
     """Measure how large real objects are, where they lie and how people draw their boxes, from a few of them.
 
@@ -382,8 +382,7 @@ def calibrate(
     from boxpaint.cli.progress import stage_bar
     from detection.calibration.boxes import tight_boxes
     from detection.calibration.classes import measure_classes
-    from detection.calibration.overlay import OVERLAY, write_overlay
-    from detection.calibration.scale import measure_scales
+    from detection.calibration.scale import OVERLAY, measure_scales, write_overlay
     from detection.datasets.categories import choose_categories
     from detection.datasets.read import read_detection_set
     from detection.runs.sources import match_sources, read_source

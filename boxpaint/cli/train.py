@@ -121,7 +121,9 @@ def refine_detector(
     out: opt.ResumedOut = _REFINED_OUT,
     steps: Annotated[int | None, typer.Option(help="Batches to train (default: half the run's).")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures in a batch (default: the run's).")] = None,
-    optimiser: Annotated[str | None, typer.Option(help="adamw or sgd (default: adamw).")] = None,
+    optimizer: Annotated[
+        str | None, typer.Option("--optimizer", "--optimiser", help="adamw or sgd (default: adamw).")
+    ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Highest rate (default: a tenth of the run's).")] = None,
     freeze_backbone: Annotated[
         bool | None, typer.Option("--freeze-backbone", help="Train only what comes after the feature extractor.")
@@ -159,7 +161,7 @@ def refine_detector(
     options = {
         "steps": steps,
         "batch_size": batch_size,
-        "optimiser": optimiser,
+        "optimizer": optimizer,
         "learning_rate": learning_rate,
         "freeze_backbone": freeze_backbone,
         "start_share": start_share,
@@ -172,7 +174,7 @@ def refine_detector(
     show_inputs(inputs)
     backbone = "frozen" if settings.freeze_backbone else "trained, too"
     say(
-        f"{run.detector} from {start}: {settings.optimiser} at {settings.learning_rate:g}, at most {settings.steps} "
+        f"{run.detector} from {start}: {settings.optimizer} at {settings.learning_rate:g}, at most {settings.steps} "
         f"steps; the backbone is {backbone}"
     )
     from generator.foundation.device import choose_device

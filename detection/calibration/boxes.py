@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -13,6 +13,9 @@ from detection.datasets.types import DetectionDataset, Sample
 BoxMode = Literal["labelled", "tight", "requested", "calibrated"]
 """As the data set has them, around what was painted, as asked of the painter, or tight ones scaled to how people draw
 theirs."""
+OnProgress = Callable[[str, int, int], None]
+"""Told (what is being done, done, in all)."""
+_EDGE_PX = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,12 @@ def requested_boxes(painted: DetectionDataset) -> DetectionDataset:
         return sample.with_boxes(_where_known(sample.requested_xyxy, sample.boxes_xyxy))
 
     return replace(painted, samples=tuple(map(asked, painted.samples)))
+
+
+def is_whole(sample: Sample, box: np.ndarray) -> bool:
+    """Whether no edge of the picture cuts what the box (4,) holds."""
+    low, high = box[:2], box[2:]
+    return bool((low >= _EDGE_PX).all() and (high <= np.array([sample.width, sample.height]) - _EDGE_PX).all())
 
 
 def _where_known(boxes_xyxy: np.ndarray, otherwise_xyxy: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from detection.calibration.windows import is_whole
+from detection.calibration.boxes import is_whole
 from detection.datasets.read import read_detection_set
 from detection.datasets.types import DetectionDataset
 from detection.runs.sources import Source

@@ -26,12 +26,13 @@ from detection.captioner.scores import CaptionScores, score_captions
 from detection.captioner.settings import CaptionerSettings, EpochLoss, Listener
 from detection.captioner.table import CaptionTable
 from detection.captioner.trainer import PictureReader, learning_rate, train_captioner, unreadable_error
+from detection.pages import PLOT_STYLE, to_png
 from generator.bundles import ModelRef
 from generator.dataset.pictures import spread
 from generator.foundation.errors import DatasetError, Fault, RunMismatchError
 from generator.foundation.run_folder import CAPTIONER, check_outside, working_in
 from generator.foundation.seeds import derive_rng
-from generator.foundation.storage import atomic_writer, read_json, remove, translate_os_errors
+from generator.foundation.storage import read_json, remove, translate_os_errors, write_bytes
 from generator.prompts.models import BATCH_SIZE, Captioner
 from generator.weights import fingerprint
 
@@ -43,7 +44,6 @@ SHOWN_EXAMPLES = 8
 _SPLIT = 0
 # Not `.part`, which are files that any run removes.
 _UNFINISHED_MODEL = ".model.part"
-_STYLE: Any = {"text.parse_math": False, "font.size": 9}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,7 +259,7 @@ def _draw_losses(path: Path, losses: Sequence[EpochLoss], best_epoch: int) -> No
     """Draw the loss of both sides over the epochs, with the best one marked, as a PNG file; raises StorageError."""
     epochs = [loss.epoch for loss in losses]
     best = next(loss for loss in losses if loss.epoch == best_epoch)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(PLOT_STYLE):
         figure = Figure(figsize=(6.4, 4.0), dpi=150, layout="constrained")
         axes = figure.subplots()
         axes.plot(epochs, [loss.train for loss in losses], marker=".", label="training")
@@ -270,6 +270,4 @@ def _draw_losses(path: Path, losses: Sequence[EpochLoss], best_epoch: int) -> No
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend()
-        with atomic_writer(path) as stream:
-            # Without a version in it, equal runs give equal bytes.
-            figure.savefig(stream, format="png", metadata={"Software": None})
+        write_bytes(path, to_png(figure))

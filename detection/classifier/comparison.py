@@ -23,7 +23,7 @@ from detection.classifier.scores import (
     score_predictions,
 )
 from detection.classifier.settings import AUGMENTED, ORIGINAL, Arm, ClassifierSettings, Job
-from detection.proof.pages import ABSENT, write_csv
+from detection.pages import ABSENT, write_csv
 from detection.proof.statistics import Interval, spread
 from generator.foundation.seeds import derive_seed
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -21,6 +20,7 @@ from detection.datasets.types import DetectionDataset
 from generator.foundation.coco import find_annotation_files
 from generator.foundation.errors import DatasetError, Fault
 from generator.foundation.seeds import derive_rng, derive_seed
+from generator.foundation.storage import sha256_of, translate_os_errors
 
 # Positions below the settings' seed, see generator/foundation/seeds.py; detection/classifier/run.py has the others.
 _HOLD_OUT, _BACKGROUND, _SUBSET = 0, 1, 2
@@ -201,18 +201,11 @@ def _check_apart(sides: Mapping[str, DetectionDataset | None]) -> None:
     seen: dict[str, tuple[str, Path]] = {}
     for name, side in sides.items():
         for sample in side.samples if side is not None else ():
-            digest = _digest(sample.path)
-            other, path = seen.setdefault(digest, (name, sample.path))
+            with translate_os_errors(sample.path):
+                other, path = seen.setdefault(sha256_of(sample.path), (name, sample.path))
             if other != name:
                 expected = f"the same picture is on the side {other}, too: {path}"
                 raise DatasetError([Fault(file=str(sample.path), column=name, expected=expected)])
-
-
-def _digest(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise DatasetError([Fault(file=str(path), expected=f"cannot be read: {error.strerror}")]) from None
 
 
 def _cut(

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 from torchvision.models import ResNet18_Weights, ResNet50_Weights, resnet18, resnet50
 
+from detection.detectors.architectures import read_weights
 from generator.foundation.errors import BoxpaintError, ModelError, ModelNotFoundError
-from generator.foundation.storage import translate_os_errors
 
 # Mean and spread of ImageNet's colours, which torchvision's weights expect.
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_BROKEN = (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, LookupError, TypeError, AttributeError)
 
 
 class SmallNet(nn.Module):
@@ -138,21 +133,6 @@ def find_weights(name: str, weights: str) -> Path | None:
             f"--weights: there is no file {weights!r}; none, imagenet, a .pth or .safetensors is needed"
         )
     return Path(weights)
-
-
-def read_weights(path: Path) -> Mapping[str, torch.Tensor]:
-    """Read a state dict without running code of it. Raises ModelError, StorageError."""
-    try:
-        with translate_os_errors(path):
-            if path.suffix == ".safetensors":
-                return load_file(path)
-            state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (*_BROKEN, SafetensorError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(f"{path} cannot be read as weights ({reason})") from None
-    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise ModelError(f"{path} holds no state dict: a mapping from names to tensors")
-    return state
 
 
 def _take_over(model: Classifier, path: Path) -> None:

@@ -17,7 +17,7 @@ from detection.classifier.grad_cam import draw_cases
 from detection.classifier.models import Classifier
 from detection.classifier.scores import AVERAGES
 from detection.classifier.settings import Arm
-from detection.proof.pages import ABSENT, PLOT_STYLE, to_png
+from detection.pages import ABSENT, PLOT_STYLE, to_png
 from generator.foundation.storage import write_bytes, write_text
 from generator.foundation.version import __version__
 from generator.report import page_environment

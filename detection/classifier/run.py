@@ -28,10 +28,10 @@ from detection.classifier.scores import score_predictions
 from detection.classifier.settings import AUGMENTED, ORIGINAL, Arm, ClassifierSettings, Job
 from detection.classifier.trainer import predict, train
 from detection.machine import describe_machine
-from detection.proof.jobs import JobFolder, JobRunner, ProofListener
+from detection.proof.jobs import JobFolder, ProofListener, run_jobs
 from generator.foundation.device import choose_device
 from generator.foundation.errors import BoxpaintError
-from generator.foundation.processes import Say
+from generator.foundation.processes import Say, Workers
 from generator.foundation.run_folder import CLASSIFIERS, working_in
 from generator.foundation.seeds import derive_seed
 from generator.foundation.storage import remove, sha256_of, write_json
@@ -82,21 +82,22 @@ def compare_classifiers(
             CLASSIFIERS.clear(out)
         CLASSIFIERS.begin(out, identity)
         folders = {job: JobFolder(out / MODELS / job.name, HISTORY) for job in jobs}
-        with JobRunner(
-            partial(
-                _run_job,
-                folders=folders,
-                data=data,
-                settings=settings,
-                device=str(chosen),
-                identity=json.dumps(identity, sort_keys=True),
-            ),
-            workers=workers,
-            is_finished=lambda job: folders[job].is_trained,
-            steps_of=lambda _: settings.steps,
-            listener=listener,
-        ) as runner:
-            runner.run(jobs)
+        step = partial(
+            _run_job,
+            folders=folders,
+            data=data,
+            settings=settings,
+            device=str(chosen),
+            identity=json.dumps(identity, sort_keys=True),
+        )
+        with Workers(workers, step) as processes:
+            run_jobs(
+                jobs,
+                processes,
+                is_finished=lambda job: folders[job].is_trained,
+                steps_of=lambda _: settings.steps,
+                listener=listener,
+            )
         outcomes = [_read_outcome(job, folder) for job, folder in folders.items()]
         comparison = compare(data, settings, outcomes)
         listener.on_stage("writing the report")

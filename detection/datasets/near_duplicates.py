@@ -13,6 +13,8 @@ from pathlib import Path
 import imagehash
 import numpy as np
 from PIL import Image
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from detection.datasets.read import open_rgb
 
@@ -67,18 +69,9 @@ def merge_groups(first: Sequence[int], second: Sequence[int]) -> list[int]:
     return _connect(len(first), pairs)
 
 
-def _connect(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
-    """Number the connected parts of a graph by first appearance (union-find with path halving)."""
-    parents = list(range(count))
-
-    def root_of(node: int) -> int:
-        while parents[node] != node:
-            parents[node] = parents[parents[node]]
-            node = parents[node]
-        return node
-
-    for left, right in pairs:
-        a, b = root_of(left), root_of(right)
-        parents[max(a, b)] = min(a, b)
+def _connect(count: int, pairs: Sequence[tuple[int, int]]) -> list[int]:
+    """Number the connected parts of a graph by first appearance."""
+    rows, columns = np.array(pairs, int).reshape(-1, 2).T
+    graph = coo_matrix((np.ones(len(rows), bool), (rows, columns)), shape=(count, count))
     numbers: dict[int, int] = {}
-    return [numbers.setdefault(root_of(node), len(numbers)) for node in range(count)]
+    return [numbers.setdefault(int(part), len(numbers)) for part in connected_components(graph, directed=False)[1]]

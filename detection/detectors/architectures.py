@@ -6,10 +6,16 @@ https://docs.pytorch.org/vision/stable/models.html#object-detection
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
 from torch import nn
 from torchvision.models import MobileNet_V3_Large_Weights, ResNet50_Weights
 from torchvision.models import detection as tv
@@ -20,12 +26,13 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHe
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.models.detection.retinanet import RetinaNetHead
 from torchvision.models.detection.rpn import RPNHead
-from torchvision.ops import MultiScaleRoIAlign
+from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
-from detection.detectors.settings import SMALL_DETECTIONS
-from detection.detectors.small_backbone import PYRAMID_CHANNELS, STRIDES, SmallBackbone
-from generator.foundation.errors import ModelError
+from detection.detectors.settings import SMALL_DETECTIONS, ModelCard, read_card
+from generator.foundation.errors import ModelError, ModelNotFoundError, reason_of
+from generator.foundation.storage import make_folder, translate_os_errors
+from generator.foundation.training import TORN
 
 # (categories, width and height of the input) -> model in training mode, with fresh weights
 Build = Callable[[int, tuple[int, int]], nn.Module]
@@ -38,6 +45,14 @@ _RETINANET_TOO_SMALL_PX = 64
 _SMALL_WH = (320, 240)
 _SMALL_ANCHORS_PX = ((16, 22), (40, 56), (80, 112))
 _SMALL_RATIOS = (0.75, 1.0, 1.33)
+_BOXES = ("roi_heads.box_predictor.",)
+_BOXES_AND_MASKS = (*_BOXES, "roi_heads.mask_predictor.mask_fcn_logits.")
+_LOGITS = ("head.classification_head.cls_logits.",)
+WIDTHS = (16, 24, 48, 64, 96)
+PYRAMID_CHANNELS = 48
+STRIDES = (8, 16, 32)
+Weights = Mapping[str, torch.Tensor]
+_BODY = "backbone.body."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,10 +190,6 @@ def _mask_rcnn_small(categories: int, input_wh: tuple[int, int]) -> nn.Module:
     )
 
 
-_BOXES = ("roi_heads.box_predictor.",)
-_BOXES_AND_MASKS = (*_BOXES, "roi_heads.mask_predictor.mask_fcn_logits.")
-_LOGITS = ("head.classification_head.cls_logits.",)
-
 ARCHITECTURES: dict[str, Architecture] = {
     "retinanet_small": Architecture(build=_retinanet_small, per_category=_LOGITS),
     "faster_rcnn_small": Architecture(build=_faster_rcnn_small, per_category=_BOXES),
@@ -214,3 +225,151 @@ ARCHITECTURES: dict[str, Architecture] = {
         imagenet=ResNet50_Weights.IMAGENET1K_V1,
     ),
 }
+
+
+class Block(nn.Module):
+    """Two 3 x 3 convolutions beside a shortcut."""
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int):
+        super().__init__()
+        self.first = nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=False)
+        self.first_norm = nn.BatchNorm2d(channels_out)
+        self.second = nn.Conv2d(channels_out, channels_out, 3, 1, 1, bias=False)
+        self.second_norm = nn.BatchNorm2d(channels_out)
+        self.shortcut = nn.Sequential(
+            nn.Conv2d(channels_in, channels_out, 1, stride, bias=False), nn.BatchNorm2d(channels_out)
+        )
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """(B, C_in, H, W) -> (B, C_out, H / stride, W / stride)."""
+        found = torch.relu(self.first_norm(self.first(features)))
+        return torch.relu(self.second_norm(self.second(found)) + self.shortcut(features))
+
+
+class SmallBody(nn.Module):
+    """Stem and four blocks, each at half the size of the one before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, WIDTHS[0], 3, 2, 1, bias=False), nn.BatchNorm2d(WIDTHS[0]), nn.ReLU(inplace=True)
+        )
+        self.blocks = nn.ModuleList(Block(before, after, 2) for before, after in pairwise(WIDTHS))
+
+    def forward(self, images: torch.Tensor) -> OrderedDict[str, torch.Tensor]:
+        """(B, 3, H, W) -> features at strides 8, 16 and 32 under '0', '1', '2'."""
+        features = self.stem(images)
+        maps = []
+        for block in self.blocks:
+            features = block(features)
+            maps.append(features)
+        return OrderedDict((str(number), each) for number, each in enumerate(maps[-len(STRIDES) :]))
+
+
+class SmallBackbone(nn.Module):
+    """Body and pyramid, as torchvision's detectors take them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out_channels = PYRAMID_CHANNELS
+        self.body = SmallBody()
+        self.fpn = FeaturePyramidNetwork(list(WIDTHS[-len(STRIDES) :]), PYRAMID_CHANNELS)
+
+    def forward(self, images: torch.Tensor) -> OrderedDict[str, torch.Tensor]:
+        """(B, 3, H, W) -> (B, 48, H / s, W / s) for the strides s = 8, 16, 32."""
+        return self.fpn(self.body(images))
+
+
+def load_pretrained(model: nn.Module, card: ModelCard, architecture: Architecture) -> None:
+    """Put the weights that the card's options name into a model; what depends on the categories stays fresh.
+
+    Raises ModelNotFoundError when they are not on this machine, saying where to put them, and ModelError when they are
+    of another model.
+    """
+    source = card.options.pretrained
+    if source == "none":
+        return
+    if source in ("coco", "imagenet"):
+        known = architecture.coco if source == "coco" else architecture.imagenet
+        if known is None:
+            raise ModelError(f"there are no {source} weights for {card.name}; choose none or the path of a checkpoint")
+        path = cached_weights(known.url, download=card.options.download)
+    else:
+        path = Path(source)
+    weights, categories = _read(path)
+    try:
+        _put(model, weights, architecture, same_categories=categories == card.categories)
+    except ValueError as error:
+        raise ModelError(f"{path} holds no weights for {card.name}: {error}") from None
+
+
+def cached_weights(url: str, *, download: bool) -> Path:
+    """The file of a URL in the cache of torch hub, fetched where it is missing and that is allowed.
+
+    Raises ModelNotFoundError when it cannot be had, saying where to put it.
+    """
+    name = Path(url).name
+    path = Path(torch.hub.get_dir()) / "checkpoints" / name
+    if path.is_file():
+        return path
+    if not download:
+        message = f"the weights {name} are not on this machine; fetch {url} and put it at {path}, or allow the download"
+        raise ModelNotFoundError(message)
+    # torchvision's names end with the beginning of their SHA-256.
+    digest = torch.hub.HASH_REGEX.search(name)
+    try:
+        torch.hub.download_url_to_file(
+            url, str(make_folder(path.parent) / name), digest.group(1) if digest else None, progress=False
+        )
+    except (OSError, RuntimeError) as error:
+        message = f"{url} cannot be fetched ({reason_of(error)}); fetch it elsewhere and put it at {path}"
+        raise ModelNotFoundError(message) from None
+    return path
+
+
+def _read(path: Path) -> tuple[Weights, tuple[str, ...] | None]:
+    """Weights of a file, or of a folder that a detector was saved to, and the categories of the latter."""
+    categories = None
+    if path.is_dir():
+        categories = read_card(path).categories
+        path = path / "model.safetensors"
+    if not path.is_file():
+        raise ModelNotFoundError(f"pretrained: there is no checkpoint {path}; choose none, imagenet, coco or a path")
+    return read_weights(path), categories
+
+
+def read_weights(path: Path) -> Weights:
+    """Read a state dict, without running code of it. Raises ModelError, StorageError."""
+    try:
+        with translate_os_errors(path):
+            if path.suffix == ".safetensors":
+                return safetensors.torch.load(path.read_bytes())
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        # Training scripts of torchvision keep the model beside the optimizer.
+        weights: Any = content.get("model", content) if isinstance(content, Mapping) else None
+        if not weights or not all(isinstance(value, torch.Tensor) for value in weights.values()):
+            raise ValueError("it is no dictionary of tensors")
+    except (*TORN, SafetensorError) as error:
+        raise ModelError(f"{path} cannot be used: {reason_of(error)}") from None
+    return weights
+
+
+def _put(model: nn.Module, weights: Weights, architecture: Architecture, *, same_categories: bool) -> None:
+    """Raises ValueError when the weights are neither of this detector nor of its trunk."""
+    own = model.state_dict()
+    trunk = {_BODY + name.removeprefix("features."): value for name, value in weights.items()}
+    is_trunk = not any(name in own for name in weights) and any(name in own for name in trunk)
+    given = trunk if is_trunk else dict(weights)
+    fresh = () if same_categories else architecture.per_category
+    wanted = [
+        name
+        for name in own
+        if not name.startswith(fresh) and not name.endswith("num_batches_tracked")
+        if not is_trunk or name.startswith(_BODY)
+    ]
+    for name in wanted:
+        if name not in given:
+            raise ValueError(f"{name} is missing")
+        if given[name].shape != own[name].shape:
+            raise ValueError(f"{name} is {tuple(given[name].shape)}, not {tuple(own[name].shape)}")
+    model.load_state_dict({**own, **{name: given[name] for name in wanted}})

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from detection.detectors.model_folder import CARD, ModelCard, read_card
-from detection.detectors.settings import SMALL_DETECTIONS, ModelOptions
+from detection.detectors.settings import CARD, SMALL_DETECTIONS, ModelCard, ModelOptions, read_card
 from detection.detectors.types import Detector
 from generator.foundation.errors import ModelError
 from generator.foundation.seeds import derive_seed

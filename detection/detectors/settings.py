@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+
+from generator.foundation.errors import ModelError, ModelNotFoundError
+from generator.foundation.storage import make_folder, translate_os_errors, write_json
 
 SMALL_DETECTIONS = 50
 """Boxes that the small detectors give for a picture at most."""
+SCHEMA_VERSION = 1
+KIND = "boxpaint detector"
+CARD = "model.json"
 
 
 class ModelOptions(BaseModel):
@@ -39,7 +47,10 @@ class FitSettings(BaseModel):
 
     steps: Annotated[int, Field(ge=1, le=10_000_000)] = 2000
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 8
-    optimiser: Literal["adamw", "sgd"] = "adamw"
+    optimizer: Literal["adamw", "sgd"] = Field(
+        default="adamw", validation_alias=AliasChoices("optimizer", "optimiser"), serialization_alias="optimiser"
+    )
+    """The old name, optimiser, is read for one more release, and stays in records, so that runs of before go on."""
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 1e-3
     """Highest rate: reached after the warm-up, then down to nothing by a half cosine."""
     weight_decay: Annotated[float, Field(ge=0, lt=1)] = 0.02
@@ -62,3 +73,48 @@ class FitSettings(BaseModel):
     """Steps between checkpoints, where there is a folder for them."""
     workers: Annotated[int, Field(ge=0, le=64)] = 0
     """Processes that decode and augment pictures; the pictures are the same with any number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """What a saved detector is: `name` is one of registry.DETECTORS."""
+
+    name: str
+    categories: tuple[str, ...]
+    options: ModelOptions
+
+
+def write_card(folder: Path, card: ModelCard) -> None:
+    """Write model.json; call it after the weights are written, so that it means a whole model. Raises StorageError."""
+    content: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "kind": KIND,
+        "name": card.name,
+        "categories": list(card.categories),
+        "options": card.options.model_dump(mode="json"),
+    }
+    write_json(make_folder(folder) / CARD, content)
+
+
+def read_card(folder: Path) -> ModelCard:
+    """Read model.json. Raises ModelNotFoundError when there is none, ModelError when it is not one of this version."""
+    path = folder / CARD
+    if not path.is_file():
+        raise ModelNotFoundError(f"{folder}: no saved detector is there (no {CARD}); train one, or check the path")
+    try:
+        with translate_os_errors(path):
+            content = json.loads(path.read_text(encoding="utf-8"))
+        if content["kind"] != KIND:
+            raise ValueError(f"its kind is {content['kind']!r}, not {KIND!r}")
+        if content["schema_version"] != SCHEMA_VERSION:
+            advice = "it was saved by another version of boxpaint"
+            raise ValueError(f"its schema_version is {content['schema_version']}, not {SCHEMA_VERSION}; {advice}")
+        categories = tuple(str(name) for name in content["categories"])
+        if not categories:
+            raise ValueError("it names no categories")
+        return ModelCard(
+            name=str(content["name"]), categories=categories, options=ModelOptions.model_validate(content["options"])
+        )
+    except (ValueError, LookupError, TypeError, ValidationError) as error:
+        reason = f"'{error.args[0]}' is missing" if isinstance(error, KeyError) else str(error).replace("\n", " ")
+        raise ModelError(f"{path} cannot be used: {reason}") from None

@@ -1,6 +1,6 @@
 """YOLO of ultralytics behind the interface of types.py.
 
-Only its networks and their loss are taken. Batches, augmentation, optimiser, schedule, validation and checkpoints are
+Only its networks and their loss are taken. Batches, augmentation, optimizer, schedule, validation and checkpoints are
 those of the other detectors, so that arms of an experiment differ in nothing but the network, an interrupted training
 ends with the very same weights, and nothing is fetched, sent or written elsewhere:
 docs/decisions/0006-detectors-and-yolo.md.
@@ -16,11 +16,10 @@ import torch
 from torch import nn
 
 from detection.detectors.architectures import Architecture
-from detection.detectors.model_folder import ModelCard
+from detection.detectors.settings import ModelCard
 from detection.detectors.torchvision_detector import TorchvisionDetector
 from detection.detectors.yolo_library import non_max_suppression
-from detection.detectors.yolo_network import Network, backbone_of
-from detection.detectors.yolo_weights import NETWORK, make_network, read_network
+from detection.detectors.yolo_network import NETWORK, Network, backbone_of, make_network, read_network
 from generator.foundation.storage import make_folder, write_json
 
 # As ultralytics scores its own detectors: https://docs.ultralytics.com/modes/val/

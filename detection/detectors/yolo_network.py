@@ -1,4 +1,4 @@
-"""Networks of ultralytics from plain data: which layers there are, and heads for other categories.
+"""Networks of ultralytics from plain data, heads for other categories, and the weights to start from.
 
 https://docs.ultralytics.com/guides/model-yaml-config/
 """
@@ -7,27 +7,38 @@ from __future__ import annotations
 
 import copy
 import difflib
+import json
 import math
 import re
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 import yaml
+from safetensors import SafetensorError
 from torch import nn
 
+from detection.detectors.architectures import cached_weights
+from detection.detectors.settings import ModelCard, read_card
 from detection.detectors.yolo_library import (
     DEFAULT_CFG,
+    GITHUB_ASSETS_NAMES,
     ROOT,
     Detect,
     DetectionModel,
     guess_model_scale,
     layers,
+    torch_safe_load,
     v10Detect,
 )
-from generator.foundation.errors import ModelError, ModelNotFoundError
+from generator.foundation.errors import ModelError, ModelNotFoundError, reason_of
 from generator.foundation.storage import translate_os_errors
+from generator.foundation.training import TORN
 
 DEFAULT_VARIANT = "yolo11n"
 CHANNELS = 3
@@ -41,6 +52,11 @@ _USUAL_SIDE_PX, _USUAL_OBJECTS = 640, 5
 Description = dict[str, Any]
 # A DetectionModel of ultralytics, whose attributes carry no types
 Network = Any
+NETWORK, WEIGHTS = "network.json", "model.safetensors"
+# What goes before the names of weights in a saved detector: YoloModel holds the network under this name.
+PREFIX = "network."
+# The release that ultralytics 8.4 takes its weights from: ultralytics.utils.downloads.attempt_download_asset.
+_RELEASE = "https://github.com/ultralytics/assets/releases/download/v8.4.0"
 
 
 def describe(variant: str) -> Description:
@@ -52,12 +68,12 @@ def describe(variant: str) -> Description:
     if path.is_file() or len(path.parts) > 1:
         if not path.is_file():
             raise ModelNotFoundError(f"variant: there is no file {path} that describes a network")
-        return _read(path, path.stem)
+        return _read_yaml(path, path.stem)
     name = variant.removesuffix(".yaml")
     files = {file.stem: file for file in sorted((Path(ROOT) / "cfg" / "models").rglob("*.yaml"))}
     for stem in (name, _without_scale(name)):
         if stem in files:
-            description = _read(files[stem], name)
+            description = _read_yaml(files[stem], name)
             if stem == name or description["scale"] in description.get("scales", {}):
                 return description
     near = difflib.get_close_matches(name, [DEFAULT_VARIANT, "yolo11s", "yolo11m", "yolo26n", "yolov8n", *files], 3)
@@ -116,7 +132,7 @@ def _with_rows(layer: Any, rows: Sequence[int | None], stride: float) -> nn.Modu
     return new
 
 
-def _read(path: Path, name: str) -> Description:
+def _read_yaml(path: Path, name: str) -> Description:
     try:
         with translate_os_errors(path):
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -164,3 +180,135 @@ def _without_scale(name: str) -> str:
 
 def _folded(name: str) -> str:
     return name.strip().casefold()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Checkpoint:
+    """A trained network: its description, its weights by their names in DetectionModel, and what it finds."""
+
+    path: Path
+    description: Description
+    weights: Mapping[str, torch.Tensor]
+    categories: tuple[str, ...]
+
+
+def make_network(card: ModelCard) -> tuple[Network, Description]:
+    """Make the network that a card asks for, with the weights to start from, and describe it.
+
+    Raises ModelNotFoundError when weights are not on this machine, saying where to put them; ModelError when the card
+    asks for what cannot be had.
+    """
+    options = card.options
+    if options.pretrained == "none":
+        description = {**describe(options.variant or DEFAULT_VARIANT), "nc": len(card.categories)}
+        return build(description, len(card.categories)), description
+    if options.pretrained == "imagenet":
+        raise ModelError("there are no imagenet weights for yolo; choose none, coco or the path of a checkpoint")
+    if options.pretrained == "coco":
+        checkpoint = _read_file(_coco_weights(options.variant or DEFAULT_VARIANT, download=options.download))
+    else:
+        checkpoint = _read_checkpoint(Path(options.pretrained))
+        if options.variant is not None and not same_network(describe(options.variant), checkpoint.description):
+            advice = "leave variant out to take that one"
+            raise ModelError(f"{checkpoint.path} holds another network than {options.variant}; {advice}")
+    return _restored(checkpoint, card.categories), checkpoint.description
+
+
+def read_network(folder: Path, categories: int) -> tuple[Network, Description]:
+    """Make the network of a saved detector, its weights still fresh. Raises ModelError."""
+    description = _read_description(folder)
+    return build(description, categories), description
+
+
+def _restored(checkpoint: Checkpoint, categories: tuple[str, ...]) -> Network:
+    network = build(checkpoint.description, len(checkpoint.categories))
+    try:
+        network.load_state_dict(checkpoint.weights)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1 if "\n" in str(error) else 0].strip()
+        raise ModelError(f"{checkpoint.path} does not hold the weights of its network: {reason}") from None
+    if checkpoint.categories != categories:
+        give_categories(network, checkpoint.categories, categories)
+    return network
+
+
+def _coco_weights(variant: str, *, download: bool) -> Path:
+    name = f"{Path(variant).stem}.pt"
+    if name not in GITHUB_ASSETS_NAMES:
+        raise ModelError(f"there are no coco weights for {variant}; choose none or the path of a checkpoint")
+    return cached_weights(f"{_RELEASE}/{name}", download=download)
+
+
+def _read_checkpoint(path: Path) -> Checkpoint:
+    if path.is_dir():
+        return _read_folder(path)
+    if path.is_file():
+        return _read_file(path)
+    message = f"pretrained: there is no checkpoint {path}; choose none, coco, a saved detector or a file of ultralytics"
+    if path.name in GITHUB_ASSETS_NAMES:
+        message = (
+            f"pretrained: {path} is not on this machine; fetch {_RELEASE}/{path.name} and put it there, or choose "
+            f"variant {path.stem} and pretrained coco, and allow the download"
+        )
+    raise ModelNotFoundError(message)
+
+
+def _read_folder(folder: Path) -> Checkpoint:
+    card = read_card(folder)
+    if card.name != "yolo":
+        raise ModelError(f"{folder} holds a {card.name}, whose weights do not fit yolo")
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise ModelNotFoundError(f"{path}: the weights of this detector are missing; copy the whole folder")
+    try:
+        with translate_os_errors(path):
+            weights = safetensors.torch.load(path.read_bytes())
+    except SafetensorError as error:
+        raise ModelError(f"{path} cannot be used: {error}") from None
+    return Checkpoint(
+        path=path,
+        description=_read_description(folder),
+        weights={name.removeprefix(PREFIX): value for name, value in weights.items()},
+        categories=card.categories,
+    )
+
+
+def _read_description(folder: Path) -> Description:
+    path = folder / NETWORK
+    try:
+        with translate_os_errors(path):
+            return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"{path} describes no network: {error}") from None
+
+
+def _read_file(path: Path) -> Checkpoint:
+    """Read a file of ultralytics; the averaged weights, where it has them."""
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            # By the name of some files ultralytics would fetch others instead.
+            safe = Path(folder) / "checkpoint.pt"
+            with translate_os_errors(path):
+                shutil.copyfile(path, safe)
+            content, _ = torch_safe_load(safe, safe_only=True)
+        network = content.get("ema") or content["model"]
+        if not isinstance(network, DetectionModel):
+            raise ValueError(f"it is a {type(network).__name__}, not a detection network of ultralytics")
+        return _checkpoint_of(path, network)
+    except (*TORN, SafetensorError, ImportError) as error:
+        raise ModelError(f"{path} cannot be used: {reason_of(error)}") from None
+
+
+def _checkpoint_of(path: Path, network: Network) -> Checkpoint:
+    described: dict[str, Any] = json.loads(json.dumps(network.yaml))
+    if described.get("channels", CHANNELS) != CHANNELS:
+        raise ValueError(f"it takes pictures of {described['channels']} channels, not of {CHANNELS}")
+    # A head that was trained for other categories before keeps its hidden part, whose width tells for how many.
+    described["nc"] = network.model[-1].cv3[0][-1].in_channels
+    names = network.names
+    return Checkpoint(
+        path=path,
+        description=described,
+        weights=network.float().state_dict(),
+        categories=tuple(str(names[number]) for number in sorted(names)),
+    )

@@ -29,7 +29,7 @@ from detection.experiment.verdict import (
     with_images,
 )
 from detection.machine import describe_machine
-from detection.proof.pages import ABSENT, Rows, markdown, write_csv
+from detection.pages import ABSENT, Rows, markdown, write_csv
 from detection.proof.statistics import Interval
 from generator.foundation.storage import write_text
 

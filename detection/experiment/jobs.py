@@ -129,7 +129,7 @@ class Materials:
             "detector": config.detector.model_dump(mode="json"),
             "device": self.device.partition(":")[0],
             "torch": self.torch_version,
-            "fit": job.settings(config).model_dump(mode="json", exclude=_INDIFFERENT),
+            "fit": job.settings(config).model_dump(mode="json", by_alias=True, exclude=_INDIFFERENT),
             "test": self.data_digest(self.test),
         }
         if self.weights:

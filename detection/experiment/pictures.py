@@ -23,7 +23,7 @@ from detection.experiment.results import Cell
 from detection.experiment.verdict import ValueCurve, arm_name
 from detection.inference.drawing import pixel_box
 from detection.inference.report import draw_mistakes
-from detection.proof.pages import PLOT_STYLE, to_png
+from detection.pages import PLOT_STYLE, to_png
 from generator.dataset.pictures import category_colours, draw_boxes, spread, tile
 from generator.foundation.storage import atomic_writer, write_bytes
 

@@ -9,9 +9,10 @@ card.md card.csv summary.csv card.png failures.jpg
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,9 @@ from detection.experiment.results import (
 )
 from detection.experiment.training import run_job
 from detection.experiment.verdict import ValueCurve, curve_of
-from detection.proof.jobs import JobRunner, ProofListener
+from detection.proof.jobs import ProofListener, run_jobs
 from detection.proof.statistics import Interval
+from generator.foundation.processes import Workers
 from generator.foundation.run_folder import EXPERIMENT, working_in
 from generator.foundation.storage import translate_os_errors
 from generator.run import Listener
@@ -102,17 +104,19 @@ def run_experiment(config: ExperimentConfig, out: Path, *, listener: ExperimentL
         for remark in materials.remarks:
             listener.on_stage(remark)
         grid = plan_grid(config, len(materials.train), len(materials.painted or ()))
-        with JobRunner(
-            partial(run_job, materials=materials, jobs=folder),
-            workers=config.workers,
-            is_finished=lambda job: TrialFolder.of(folder, job, materials).is_finished(config.bootstrap),
-            steps_of=lambda job: job.settings(config).steps,
-            listener=listener,
-        ) as runner:
-            runner.run(grid)
+        step = partial(run_job, materials=materials, jobs=folder)
+        with Workers(config.workers, step, waits_for=attrgetter("start")) as workers:
+            do = partial(
+                run_jobs,
+                workers=workers,
+                is_finished=lambda job: TrialFolder.of(folder, job, materials).is_finished(config.bootstrap),
+                steps_of=lambda job: job.settings(config).steps,
+                listener=listener,
+            )
+            do(grid)
             curve, further = None, list[JobResult]()
             if config.value_curve is not None:
-                curve, further = _trace_curve(config.value_curve, materials, folder, runner, listener)
+                curve, further = _trace_curve(config.value_curve, materials, folder, do, listener)
         results = read_results(grid, materials, folder)
         outcome = summarise(materials, results, [result for result in further if result.job not in grid], curve)
         shown = {result.folder.path.name for result in outcome.results}
@@ -147,7 +151,7 @@ def _trace_curve(
     settings: ValueCurveConfig,
     materials: Materials,
     folder: Path,
-    runner: JobRunner[Job],
+    do: Callable[[Sequence[Job]], None],
     listener: ExperimentListener,
 ) -> tuple[ValueCurve, list[JobResult]]:
     """Train point after point until a step brings nothing that shows."""
@@ -157,7 +161,7 @@ def _trace_curve(
     for painted in settings.numbers:
         listener.on_stage(f"value curve: {painted} painted images")
         point = plan_point(materials.config, settings, painted, len(materials.train))
-        runner.run(point)
+        do(point)
         found = read_results(point, materials, folder)
         results += found
         cells.append(best_of(cells_of(found, materials.config)))
@@ -175,9 +179,9 @@ def declare(config: ExperimentConfig, out: Path) -> tuple[str, ...]:
     """
     before = EXPERIMENT.read(out)
     if before is None or not scored_folders(out):
-        EXPERIMENT.begin(out, config.model_dump(mode="json"))
+        EXPERIMENT.begin(out, config.model_dump(mode="json", by_alias=True))
         return ()
-    now = config.model_dump(mode="json", exclude=_FREE)
+    now = config.model_dump(mode="json", by_alias=True, exclude=_FREE)
     return tuple(
         _change(key, before[key], value)
         for key, value in now.items()

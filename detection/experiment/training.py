@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 
 from detection.calibration.boxes import BoxScale
-from detection.calibration.labels import with_boxes
+from detection.calibration.scale import with_boxes
 from detection.coco_metrics import score_sets
 from detection.datasets.types import DetectionDataset
 from detection.detectors.registry import load_detector, make_detector
@@ -73,7 +73,7 @@ def _train(job: Job, materials: Materials, jobs: Path, folder: TrialFolder, say:
         detector = make_detector(wish.name, config.categories, wish.options, seed=seed, device=device)
     begun = time.perf_counter()
     pictures = _Pictures(job, materials, folder)
-    mix = _BATCHES[job.kind](pictures)
+    mix = BATCHES[job.kind](pictures)
     result = detector.fit(
         mix, job.settings(config), seed=seed, checkpoint=folder.path / CHECKPOINT, listener=_Steps(say)
     )
@@ -154,7 +154,7 @@ def _real_and_painted(pictures: _Pictures) -> TrainingMix:
 
 
 # What batches are drawn from, in the part of a training that a job is.
-_BATCHES: dict[Arm | Literal["pretrain"], Callable[[_Pictures], TrainingMix]] = {
+BATCHES: dict[Arm | Literal["pretrain"], Callable[[_Pictures], TrainingMix]] = {
     "pretrain": _painted,
     "real": _real,
     "copy_paste": _real_and_pasted,

@@ -16,7 +16,7 @@ from typing import Any
 from detection.datasets.names import split_of_folders, split_of_name
 from detection.datasets.picture_set import PictureSet, not_exhaustive_ids, unlisted_categories
 from detection.formats.mending import box_around, box_of_sides, nested_polygons
-from detection.formats.raw import Cases, RawObject, RawPicture, RawSet
+from detection.formats.raw import Cases, RawObject, RawPicture, RawSet, size_of
 from detection.formats.source import Reader, SourceFiles, without_annotation
 from detection.formats.target import Work, Writer
 from generator.foundation.coco import CocoFile, Id, coco_writer, id_as_text, is_id, parse_coco
@@ -161,7 +161,7 @@ def _pictures(
             name=name,
             file=str(path),
             place=place,
-            size_wh=_size(item),
+            size_wh=size_of(item.get("width"), item.get("height")),
             split=split,
             objects=of_picture,
             unlabelled=[names[each] for each in not_exhaustive_ids(item) if each in names],
@@ -190,10 +190,3 @@ def _join_files_of_classes(pictures: Sequence[RawPicture], cases: Cases) -> list
 
 def _id_of(item: Any) -> Id | None:
     return item["id"] if isinstance(item, dict) and is_id(item.get("id")) else None
-
-
-def _size(item: dict[str, Any]) -> tuple[int, int] | None:
-    sides = item.get("width"), item.get("height")
-    if not all(isinstance(side, int | float) and math.isfinite(side) for side in sides):
-        return None
-    return int(item["width"]), int(item["height"])

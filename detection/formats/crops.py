@@ -11,8 +11,14 @@ from collections.abc import Sequence
 
 from detection.datasets.names import file_name
 from detection.datasets.picture_set import Category, PictureSet
-from detection.formats.pictures import encode, open_picture
+from detection.datasets.read import open_rgb
+from detection.formats.pictures import encode
 from detection.formats.target import Work, Writer
+
+# What one system or another does not allow in the name of a folder.
+_FORBIDDEN = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
+# Letters, and bytes: a letter may take up to four.
+_LONGEST, _LONGEST_BYTES = 100, 200
 
 
 def write(data: PictureSet, work: Work) -> None:
@@ -22,7 +28,7 @@ def write(data: PictureSet, work: Work) -> None:
     for picture in work.walk(data.pictures):
         if not picture.objects:
             continue
-        image = open_picture(picture)
+        image = open_rgb(picture.path, labelled_wh=picture.size_wh)
         for item in picture.objects:
             crop = image.crop(crop_of(item.box_xyxy, image.size, work.options.margin))
             name = file_name(picture.stem, f"-{item.id}.png")
@@ -49,12 +55,6 @@ def crop_of(
     more_x, more_y = margin * (x_max - x_min), margin * (y_max - y_min)
     left, top = max(0, math.floor(x_min - more_x)), max(0, math.floor(y_min - more_y))
     return left, top, min(size_wh[0], math.ceil(x_max + more_x)), min(size_wh[1], math.ceil(y_max + more_y))
-
-
-# What one system or another does not allow in the name of a folder.
-_FORBIDDEN = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
-# Letters, and bytes: a letter may take up to four.
-_LONGEST, _LONGEST_BYTES = 100, 200
 
 
 def folder_names(categories: Sequence[Category]) -> dict[int, str]:

@@ -15,21 +15,46 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import PurePosixPath
 
 from detection.datasets.names import split_of_folders, split_of_name, split_of_word
 from detection.formats.matching import PICTURE_SUFFIXES, Match
-from detection.formats.raw import Cases, RawObject, RawPicture, RawSet
+from detection.formats.raw import Cases, RawObject, RawPicture, RawSet, number_of, size_of
 from detection.formats.source import Reader, SourceFiles, without_annotation
 from detection.formats.splits import apply_claims, claims_of_lists
 from generator.foundation.errors import ConfigError, DatasetError, Fault
-from generator.foundation.text import NotTextError, decode_text, split_separator_line, strip_text
+from generator.foundation.text import split_separator_line, strip_text
 
 _SUFFIXES = (".csv", ".tsv")
 # A box may stick out a little.
 _MOST_SHARE = 1.5
 _SHOWN = 200
+_SYNONYMS = {
+    "image": (
+        "filename file file_name image image_name image_path image_file path filepath file_path img img_name img_path "
+        "image_id imageid"
+    ),
+    "class": "class class_name classname label label_name labelname category category_name name object",
+    "x_min": "xmin x_min x1 left bbox_xmin bbox_x_min bbox_x1 box_xmin",
+    "y_min": "ymin y_min y1 top bbox_ymin bbox_y_min bbox_y1 box_ymin",
+    "x_max": "xmax x_max x2 right bbox_xmax bbox_x_max bbox_x2 box_xmax",
+    "y_max": "ymax y_max y2 bottom bbox_ymax bbox_y_max bbox_y2 box_ymax",
+    "x": "x bbox_x box_x",
+    "y": "y bbox_y box_y",
+    "box_width": "w bbox_width box_width bbox_w bw",
+    "box_height": "h bbox_height box_height bbox_h bh",
+    "width": "width image_width img_width imagewidth",
+    "height": "height image_height img_height imageheight",
+    "split": "split set subset usage",
+}
+KEYS = tuple(_SYNONYMS)
+_MEANINGS = {word: meaning for meaning, words in _SYNONYMS.items() for word in words.split()}
+_CORNERS = ("x_min", "y_min", "x_max", "y_max")
+_SIDES = ("x", "y", "box_width", "box_height")
+_RETINANET = ("image", *_CORNERS, "class")
+_DELIMITERS = (",", ";", "\t", "|")
+# Rows by which it is decided which column names the pictures.
+_SAMPLE = 200
 
 
 def matches(files: SourceFiles) -> str | None:
@@ -41,12 +66,12 @@ def matches(files: SourceFiles) -> str | None:
 
 def why_not(files: SourceFiles) -> list[Fault]:
     """Say of each CSV file why it is not read as one of boxes."""
-    faults = []
+    faults: list[Fault] = []
     for path in files.with_suffix(*_SUFFIXES):
         try:
-            header = header_of(decode_text(files.read_bytes(path)))
-        except NotTextError as error:
-            faults.append(error.fault(str(files.root / path)))
+            header = header_of(files.read_text(path))
+        except DatasetError as error:
+            faults += error.faults
             continue
         missing = missing_keys(header, files.columns)
         if header and missing:
@@ -99,7 +124,6 @@ def _picture(
     relative: bool,
 ) -> RawPicture:
     match = files.find_named(name, path)
-    width, height = (_number(rows[0].cells.get(side, "")) for side in ("width", "height"))
     word = rows[0].cells.get("split", "")
     split = split_of_word(word) or split_of_name(path.stem) or split_of_folders(path)
     objects = [
@@ -111,7 +135,7 @@ def _picture(
         name=name,
         file=str(path),
         place=f"line {rows[0].line}",
-        size_wh=(int(width), int(height)) if math.isfinite(width) and math.isfinite(height) else None,
+        size_wh=size_of(rows[0].cells.get("width"), rows[0].cells.get("height")),
         split=split or split_of_folders(match.path),
         objects=objects,
         relative=relative,
@@ -126,7 +150,7 @@ def _box(row: BoxRow, table: BoxTable) -> tuple[float, float, float, float] | No
     if not any(cells):
         return None
     decimal = "." if table.delimiter == "," else ","
-    a, b, c, d = (_number(cell.replace(decimal, ".")) for cell in cells)
+    a, b, c, d = (number_of(cell.replace(decimal, ".")) for cell in cells)
     return (a, b, a + c, b + d) if table.has_sides else (a, b, c, d)
 
 
@@ -136,19 +160,10 @@ def _are_shares(boxes: Sequence[tuple[float, float, float, float]]) -> bool:
     return bool(numbers) and max(numbers) <= _MOST_SHARE and any(not value.is_integer() for value in numbers)
 
 
-def _number(cell: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:
-        return math.nan
-
-
 def _check_named(files: SourceFiles) -> None:
-    headers = {
-        path: header_of(decode_text(files.read_bytes(path), errors="replace")) for path in files.with_suffix(*_SUFFIXES)
-    }
+    headers = {path: header_of(files.read_text(path, errors="replace")) for path in files.with_suffix(*_SUFFIXES)}
     for key, column in files.columns.items():
-        if not any(has_column(header, column) for header in headers.values()):
+        if all(_position(header, column) is None for header in headers.values()):
             known = "; ".join(f"{path} has {', '.join(header)}"[:_SHOWN] for path, header in headers.items())
             expected = f"no CSV file has such a column: {known or 'there is none'}"
             raise DatasetError([Fault(file="--column", found=f"{key}={column}", expected=expected)])
@@ -156,44 +171,12 @@ def _check_named(files: SourceFiles) -> None:
 
 def _table(files: SourceFiles, path: PurePosixPath, *, errors: str = "strict") -> BoxTable | None:
     try:
-        text = decode_text(files.read_bytes(path), errors=errors)
-    except NotTextError as error:
+        text = files.read_text(path, errors=errors)
+    except DatasetError:
         if _table(files, path, errors="replace") is None:
             return None
-        raise DatasetError([error.fault(str(files.root / path))]) from None
-    return read_box_table(text, files.columns, partial(_names_a_picture, files, path))
-
-
-def _names_a_picture(files: SourceFiles, path: PurePosixPath, cell: str) -> bool:
-    return files.find_named(cell, path) != Match()
-
-
-_SYNONYMS = {
-    "image": (
-        "filename file file_name image image_name image_path image_file path filepath file_path img img_name img_path "
-        "image_id imageid"
-    ),
-    "class": "class class_name classname label label_name labelname category category_name name object",
-    "x_min": "xmin x_min x1 left bbox_xmin bbox_x_min bbox_x1 box_xmin",
-    "y_min": "ymin y_min y1 top bbox_ymin bbox_y_min bbox_y1 box_ymin",
-    "x_max": "xmax x_max x2 right bbox_xmax bbox_x_max bbox_x2 box_xmax",
-    "y_max": "ymax y_max y2 bottom bbox_ymax bbox_y_max bbox_y2 box_ymax",
-    "x": "x bbox_x box_x",
-    "y": "y bbox_y box_y",
-    "box_width": "w bbox_width box_width bbox_w bw",
-    "box_height": "h bbox_height box_height bbox_h bh",
-    "width": "width image_width img_width imagewidth",
-    "height": "height image_height img_height imageheight",
-    "split": "split set subset usage",
-}
-KEYS = tuple(_SYNONYMS)
-_MEANINGS = {word: meaning for meaning, words in _SYNONYMS.items() for word in words.split()}
-_CORNERS = ("x_min", "y_min", "x_max", "y_max")
-_SIDES = ("x", "y", "box_width", "box_height")
-_RETINANET = ("image", *_CORNERS, "class")
-_DELIMITERS = (",", ";", "\t", "|")
-# Rows by which it is decided which column names the pictures.
-_SAMPLE = 200
+        raise
+    return read_box_table(text, files.columns, lambda cell: files.find_named(cell, path) != Match())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,11 +239,6 @@ def missing_keys(header: Sequence[str], named: Mapping[str, str]) -> list[str]:
     columns = _meanings(header, named)
     corners, sides = ([key for key in keys if key not in columns] for keys in (_CORNERS, _SIDES))
     return [key for key in ("image", "class") if key not in columns] + min(corners, sides, key=len)
-
-
-def has_column(header: Sequence[str], column: str) -> bool:
-    """Say whether a header has the column that a user named."""
-    return _position(header, column) is not None
 
 
 def _split(text: str) -> list[tuple[str, list[tuple[int, list[str]]]]]:

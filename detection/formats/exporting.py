@@ -23,6 +23,9 @@ from generator.foundation.storage import write_json, write_text
 from generator.foundation.version import __version__
 from generator.report import page_environment
 
+SCHEMA_VERSION = 1
+CARD = "README.md"
+
 
 def export_set(
     source: str | Path,
@@ -96,10 +99,6 @@ def _check_needs(data: PictureSet, writer: Writer, form: str, where: str) -> Non
     if writer.needs == "masks" and all(item.segmentation is None for item in objects):
         expected = f"none of its {len(objects)} labels has a mask, and {form} is made of masks; yolo and voc are not"
         raise DatasetError([Fault(file=where, expected=expected)])
-
-
-SCHEMA_VERSION = 1
-CARD = "README.md"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,8 +22,8 @@ import yaml
 
 from detection.datasets.names import portable_path, split_of_folders
 from detection.datasets.picture_set import Picture, PictureSet
-from detection.formats.raw import Cases, RawPicture, RawSet
-from detection.formats.rows import json_of, read_objects, rle_text, size_of, transposed
+from detection.formats.raw import Cases, RawPicture, RawSet, size_of
+from detection.formats.rows import json_of, read_objects, rle_text, transposed
 from detection.formats.source import Reader, SourceFiles, without_annotation
 from detection.formats.target import Work, Writer
 from generator.foundation.errors import DatasetError, Fault
@@ -52,7 +52,7 @@ def read(files: SourceFiles) -> RawSet:
             if not isinstance(name, str):
                 cases.dropped(path, "a row that names no picture", place=place, pictures=1, objects=len(items))
                 continue
-            size_wh = size_of(row)
+            size_wh = size_of(row.get("width"), row.get("height"))
             objects = read_objects(items, str(path), place, names, size_wh, cases)
             picture = RawPicture(name=name, file=str(path), place=place, size_wh=size_wh, split=split, objects=objects)
             match = files.find_named((path.parent / portable_path(name)).as_posix(), path)
@@ -69,30 +69,24 @@ def _tables(files: SourceFiles) -> list[PurePosixPath]:
 
 
 def _rows(files: SourceFiles, path: PurePosixPath) -> list[dict[str, Any]]:
-    data = files.read_bytes(path)
+    file = str(files.root / path)
     if path.suffix.lower() == ".parquet":
-        return _rows_of_parquet(data, str(files.root / path))
+        import polars
+
+        try:
+            return polars.read_parquet(io.BytesIO(files.read_bytes(path))).to_dicts()
+        except (polars.exceptions.PolarsError, OSError) as error:
+            expected = f"is no Parquet file that can be read: {str(error).splitlines()[0]}"
+            raise DatasetError([Fault(file=file, expected=expected)]) from None
     rows = []
-    for line, text in enumerate(_text(data, str(files.root / path)).split("\n"), start=1):
+    for line, text in enumerate(files.read_text(path).split("\n"), start=1):
+        try:
+            row = json.loads(text) if text.strip() else None
+        except ValueError as error:
+            raise DatasetError([Fault(file=file, line=line, expected=f"is not JSON: {error}")]) from None
         if text.strip():
-            try:
-                row = json.loads(text)
-            except ValueError as error:
-                raise DatasetError(
-                    [Fault(file=str(files.root / path), line=line, expected=f"is not JSON: {error}")]
-                ) from None
             rows.append(row if isinstance(row, dict) else {})
     return rows
-
-
-def _rows_of_parquet(data: bytes, file: str) -> list[dict[str, Any]]:
-    import polars
-
-    try:
-        return polars.read_parquet(io.BytesIO(data)).to_dicts()
-    except (polars.exceptions.PolarsError, OSError) as error:
-        expected = f"is no Parquet file that can be read: {str(error).splitlines()[0]}"
-        raise DatasetError([Fault(file=file, expected=expected)]) from None
 
 
 def _names(files: SourceFiles) -> dict[int, str]:
@@ -104,17 +98,12 @@ def _names(files: SourceFiles) -> dict[int, str]:
     if len(parts) < 3 or parts[0].strip():
         return {}
     try:  # every value as it is written: `yes` is the name of a class
-        content = yaml.load(_text(parts[1], str(files.root / card)), Loader=yaml.BaseLoader)
+        content = yaml.load(decode_text(parts[1]), Loader=yaml.BaseLoader)
+    except NotTextError as error:
+        raise DatasetError([error.fault(str(files.root / card))]) from None
     except yaml.YAMLError:
         return {}
     return _find_names(content)
-
-
-def _text(data: bytes, file: str) -> str:
-    try:
-        return decode_text(data)
-    except NotTextError as error:
-        raise DatasetError([error.fault(file)]) from None
 
 
 def _find_names(content: Any) -> dict[int, str]:

@@ -36,6 +36,9 @@ from generator.foundation.run_folder import IMPORTED
 from generator.foundation.storage import make_folder, write_json
 from generator.foundation.version import __version__
 
+SCHEMA_VERSION = 1
+_MISSING = "a picture that is missing"
+TWICE = "a picture annotated twice: the other annotation is taken"
 _THREADS = 8
 OnPicture = Callable[[int, int], None]
 
@@ -48,7 +51,7 @@ class ImportOptions:
     are name -> share of each split; None takes the splits that the source has, without any 0.8 train and 0.2 val.
     `group_by` is a regular expression over file names: what it finds the same in (its first group, if it has one) stays
     on one side. `first_pixel` 0 or 1 is what the source calls the first pixel of a row; None finds out. `columns` names
-    columns of a CSV file, key -> column (csv_columns.KEYS).
+    columns of a CSV file, key -> column (csv_boxes.KEYS).
     """
 
     format: str | None = None
@@ -270,10 +273,6 @@ def _unknown_fault(option: str, name: str, known: Sequence[str]) -> Fault:
     return Fault(file=option, found=name, expected=f"no such category; {hint}known: {', '.join(known) or 'none'}")
 
 
-_MISSING = "a picture that is missing"
-TWICE = "a picture annotated twice: the other annotation is taken"
-
-
 def join_entries(pictures: Sequence[RawPicture], cases: Cases) -> list[RawPicture]:
     """Make one picture of the entries that one file has under one name: some COCO files list a picture for each box."""
     entries: defaultdict[object, list[RawPicture]] = defaultdict(list)
@@ -329,9 +328,6 @@ def _are_of_several(claims: Sequence[RawPicture]) -> bool:
     return len(names) > 1 and len(objects) > 1
 
 
-SCHEMA_VERSION = 1
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """How many of something the source holds, and how many of them are in the data set."""
@@ -374,19 +370,19 @@ class ImportReport:
 
     def kinds(self) -> list[tuple[str, Done, int, int, int, str]]:
         """Group the cases: (what, done, cases, lost pictures, lost objects, an example), the dropped ones first."""
-        counts: Counter[tuple[str, Done]] = Counter()
-        lost: Counter[tuple[str, Done, str]] = Counter()
-        examples: dict[tuple[str, Done], str] = {}
+        groups: defaultdict[tuple[str, Done], list[Case]] = defaultdict(list)
         for case in self.cases:
-            kind = (case.what, case.done)
-            counts[kind] += 1
-            lost[*kind, "pictures"] += case.lost_pictures
-            lost[*kind, "objects"] += case.lost_objects
-            examples.setdefault(kind, case.example())
+            groups[case.what, case.done].append(case)
         order = {"dropped": 0, "mended": 1, "kept": 2}
         return [
-            (*kind, counts[kind], lost[*kind, "pictures"], lost[*kind, "objects"], examples[kind])
-            for kind in sorted(counts, key=lambda kind: (order[kind[1]], -counts[kind], kind[0]))
+            (
+                *kind,
+                len(found),
+                sum(case.lost_pictures for case in found),
+                sum(case.lost_objects for case in found),
+                found[0].example(),
+            )
+            for kind, found in sorted(groups.items(), key=lambda item: (order[item[0][1]], -len(item[1]), item[0][0]))
         ]
 
     def to_json(self) -> dict[str, Any]:

@@ -21,6 +21,19 @@ from generator.labels.segmentation import decode_segmentation, distance_from_mas
 EDGE_TOLERANCE_PX = 0.5
 # A thinner box has no area left when it is written in thousandths of a pixel and read as float32.
 MIN_SIDE_PX = 0.1
+# Other people's polygons and sizes may be of any type.
+_BROKEN = (ValueError, TypeError, LookupError, OverflowError)
+# Orientation -> exchange x and y first?, then mirror x?, mirror y?
+_TURNS = {
+    1: (False, False, False),
+    2: (False, True, False),
+    3: (False, True, True),
+    4: (False, False, True),
+    5: (True, False, False),
+    6: (True, True, False),
+    7: (True, True, True),
+    8: (True, False, True),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,10 +147,6 @@ def _mend(item: RawObject, frame: _Frame) -> tuple[MendedObject | None, list[str
     return MendedObject(category=item.category, box_xyxy=(left, top, right, bottom), segmentation=segmentation), found
 
 
-# Other people's polygons and sizes may be of any type.
-_BROKEN = (ValueError, TypeError, LookupError, OverflowError)
-
-
 def _mend_segmentation(
     segmentation: Any, frame: _Frame, box_xywh: tuple[float, float, float, float]
 ) -> tuple[Any, str]:
@@ -217,21 +226,6 @@ def box_around(segmentation: Any) -> tuple[float, float, float, float]:
         return (math.nan,) * 4
 
 
-Frame = Literal["stored", "upright"]
-# Orientation -> exchange x and y first?, then mirror x?, mirror y?
-_TURNS = {
-    1: (False, False, False),
-    2: (False, True, False),
-    3: (False, True, True),
-    4: (False, False, True),
-    5: (True, False, False),
-    6: (True, True, False),
-    7: (True, True, True),
-    8: (True, False, True),
-}
-_TOLERANCE_PX = 0.5
-
-
 def turn_points(points: np.ndarray, stored_wh: tuple[int, int], orientation: int) -> np.ndarray:
     """Turn points, (N, 2) x and y in pixels from the top left corner of the stored picture, upright."""
     exchange, *mirrors = _TURNS[orientation]
@@ -252,7 +246,7 @@ def find_frame(
     stored_wh: tuple[int, int],
     upright_wh: tuple[int, int],
     corners: np.ndarray,
-) -> tuple[Frame, bool]:
+) -> tuple[Literal["stored", "upright"], bool]:
     """Decide in which frame boxes of a picture that EXIF turns were drawn, and say whether that is certain.
 
     The size that the annotation claims decides; without one, whether the `corners` of all boxes ((N, 2), pixels) lie
@@ -261,7 +255,7 @@ def find_frame(
     if stored_wh != upright_wh:
         if claimed_wh in (stored_wh, upright_wh):
             return ("stored" if claimed_wh == stored_wh else "upright"), True
-        fits = [bool(np.all(corners <= np.array(size) + _TOLERANCE_PX)) for size in (stored_wh, upright_wh)]
+        fits = [bool(np.all(corners <= np.array(size) + EDGE_TOLERANCE_PX)) for size in (stored_wh, upright_wh)]
         if fits[0] != fits[1]:
             return ("stored" if fits[0] else "upright"), True
     return "upright", False

@@ -9,22 +9,19 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from detection.datasets.near_duplicates import picture_hash
-from detection.datasets.picture_set import Picture
-from detection.datasets.read import open_rgb
 from generator.dataset.provenance import PNG_LEVEL
 from generator.foundation.decoding import DecodedPicture, UnsupportedPictureError, decode_picture
-from generator.foundation.errors import DatasetError, Fault
 from generator.foundation.storage import translate_os_errors
 
 _SUFFIXES = {"JPEG": (".jpg", ".jpeg"), "MPO": (".jpg", ".jpeg"), "PNG": (".png",)}
 _UNSUPPORTED = (".dng", ".nef", ".cr2", ".arw", ".dcm")
-_JPEG_QUALITY = 95
+JPEG_QUALITY = 95
 _TRANSPOSED = (5, 6, 7, 8)
 
 
@@ -57,7 +54,7 @@ def bring_picture(data: bytes, suffix: str, stem: str, folder: Path) -> BroughtP
     if changes or decoded.is_deep:
         # CMYK and turned JPEG files stay JPEG; everything else may hold what JPEG would blur.
         is_jpeg = _SUFFIXES.get(kind) == _SUFFIXES["JPEG"]
-        data, suffix = _encode(upright, is_jpeg=is_jpeg), ".jpg" if is_jpeg else ".png"
+        data, suffix = encode(upright, "JPEG" if is_jpeg else "PNG"), ".jpg" if is_jpeg else ".png"
     elif suffix.lower() not in _SUFFIXES[kind]:
         changes = [("a suffix of another format", f"{suffix}, but it is {kind}")]
         suffix = _SUFFIXES[kind][0]
@@ -97,37 +94,16 @@ def _changes(decoded: DecodedPicture) -> list[tuple[str, str]]:
     return changes
 
 
-def _encode(picture: Image.Image, *, is_jpeg: bool) -> bytes:
-    stream = io.BytesIO()
-    if is_jpeg:
-        picture.save(stream, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
-    else:
-        picture.save(stream, "PNG")
-    return stream.getvalue()
-
-
-JPEG_QUALITY = 95
-
-
-def open_picture(picture: Picture) -> Image.Image:
-    """Read a picture as RGB, upright. Raises DatasetError when that is impossible, or its size not the labelled one."""
-    image = open_rgb(picture.path)
-    if image.size != (picture.width, picture.height):
-        found, expected = f"{image.width} x {image.height}", f"its labels are for {picture.width} x {picture.height} px"
-        raise DatasetError([Fault(file=str(picture.path), found=found, expected=expected)])
-    return image
-
-
-def encode(image: Image.Image, kind: Literal["PNG", "JPEG"], *, origin: Image.Image) -> bytes:
-    """Encode a picture with the XMP packet of the one it came from; the same pixels give the same bytes."""
-    xmp = origin.info.get("xmp")
-    stream = io.BytesIO()
-    if kind == "JPEG":
-        kept = {"xmp": xmp} if isinstance(xmp, bytes) else {}
-        image.save(stream, "JPEG", quality=JPEG_QUALITY, subsampling=0, **kept)
-        return stream.getvalue()
-    info = PngImagePlugin.PngInfo()
+def encode(image: Image.Image, kind: Literal["PNG", "JPEG"], *, origin: Image.Image | None = None) -> bytes:
+    """Encode a picture, with the XMP packet of the one it came from; the same pixels give the same bytes."""
+    xmp = origin.info.get("xmp") if origin is not None else None
+    options: dict[str, Any] = {"quality": JPEG_QUALITY, "subsampling": 0} if kind == "JPEG" else {}
+    if kind == "PNG" and origin is not None:
+        options["compress_level"] = PNG_LEVEL
     if isinstance(xmp, bytes):
+        info = PngImagePlugin.PngInfo()
         info.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", errors="replace"))
-    image.save(stream, "PNG", compress_level=PNG_LEVEL, pnginfo=info)
+        options |= {"xmp": xmp} if kind == "JPEG" else {"pnginfo": info}
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
     return stream.getvalue()

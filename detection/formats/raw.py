@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -30,6 +31,20 @@ class Case:
     def example(self) -> str:
         """Say where it is and what was found."""
         return ": ".join(part for part in (self.file, self.place, self.found) if part not in ("", "."))
+
+
+def number_of(value: object) -> float:
+    """Read a number, of a cell, an element or a JSON value; NaN where it is none."""
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+
+
+def size_of(width: object, height: object) -> tuple[int, int] | None:
+    """Read the size that a source claims; None unless both are numbers."""
+    sides = number_of(width), number_of(height)
+    return (int(sides[0]), int(sides[1])) if all(map(math.isfinite, sides)) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from detection.datasets.picture_set import Annotation, Picture
 from detection.formats.mending import box_around, box_of_sides, nested_polygons
 from detection.formats.raw import Cases, RawObject
 
+_CATEGORY_KEYS = ("category", "categories", "label", "labels", "class")
 _COLUMNS = {
     "image_id": "Int64",
     "file_name": "String",
@@ -89,17 +90,13 @@ def _object(item: Annotation) -> dict[str, Any]:
 
 
 def _rows(picture: Picture) -> Iterator[tuple[Any, ...]]:
-    size_wh = picture.width, picture.height
-    own = (picture.id, picture.name, picture.split, *size_wh, picture.source, picture.caption)
+    own = (picture.id, picture.name, picture.split, *picture.size_wh, picture.source, picture.caption)
     for item in picture.annotations:
         mask = json.dumps(item.segmentation) if item.segmentation is not None else None
         label = (item.id, item.category.id, item.category.name, *item.box_xywh)
         yield (*own, *label, item.area, item.score, int(item.is_crowd), mask)
     if not picture.annotations:
         yield (*own, *[None] * (len(_COLUMNS) - len(own)))
-
-
-_CATEGORY_KEYS = ("category", "categories", "label", "labels", "class")
 
 
 def read_objects(
@@ -145,12 +142,6 @@ def transposed(objects: Any) -> list[Any]:
     columns = {key: values for key, values in objects.items() if isinstance(values, Sequence)}
     longest = max((len(values) for values in columns.values()), default=0)
     return [{key: values[row] for key, values in columns.items() if row < len(values)} for row in range(longest)]
-
-
-def size_of(row: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Read the size that a row claims."""
-    width, height = row.get("width"), row.get("height")
-    return (width, height) if isinstance(width, int) and isinstance(height, int) else None
 
 
 def _category(item: Mapping[str, Any], names: Mapping[int, str]) -> str:

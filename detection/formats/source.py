@@ -18,7 +18,7 @@ from detection.formats.matching import Match, PictureNames, is_picture
 from detection.formats.raw import Cases, RawPicture, RawSet
 from generator.foundation.errors import DatasetError, Fault
 from generator.foundation.storage import translate_os_errors
-from generator.foundation.text import as_utf8
+from generator.foundation.text import NotTextError, as_utf8, decode_text
 
 TAR_SUFFIX = ".tar"
 
@@ -122,6 +122,13 @@ class SourceFiles:
         """Read a file of the source; text in UTF-16 or UTF-32 comes in UTF-8. Raises StorageError."""
         with translate_os_errors(self.root / path):
             return as_utf8(self._read(path))
+
+    def read_text(self, path: PurePosixPath, *, errors: str = "strict") -> str:
+        """Read a text file of the source, `errors` as in decode_text. Raises DatasetError for another encoding."""
+        try:
+            return decode_text(self.read_bytes(path), errors=errors)
+        except NotTextError as error:
+            raise DatasetError([error.fault(str(self.root / path))]) from None
 
     def read_picture(self, path: PurePosixPath) -> bytes:
         """Read a picture of the source; raises ValueError with the reason, as for one that is damaged."""

@@ -21,7 +21,6 @@ from detection.formats.matching import PICTURE_SUFFIXES, loose_stem
 from detection.formats.raw import Cases, RawPicture
 from detection.formats.source import SourceFiles
 from generator.foundation.errors import ConfigError, DatasetError, Fault
-from generator.foundation.text import decode_text
 
 # VOC has a number behind a name, Keras boxes behind a path.
 _LABELLED = re.compile(rf"(.+?(?:{'|'.join(map(re.escape, PICTURE_SUFFIXES))}))\s.*|(\S+)\s+-?\d+$", re.IGNORECASE)
@@ -40,7 +39,7 @@ class Claim:
 def claims_of_list(files: SourceFiles, path: PurePosixPath, split: str) -> list[Claim]:
     """Read a list: a name or path on each line. VOC's lists of one class have a number behind it."""
     # A name of a file need not be text.
-    lines = decode_text(files.read_bytes(path), errors="surrogateescape").splitlines()
+    lines = files.read_text(path, errors="surrogateescape").splitlines()
     return [
         Claim(split=split, name=line.strip(), file=path, place=f"line {number}")
         for number, line in enumerate(lines, start=1)

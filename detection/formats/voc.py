@@ -21,15 +21,22 @@ from xml.etree import ElementTree
 
 from detection.datasets.names import portable_path, split_of_folders
 from detection.datasets.picture_set import Annotation, Picture, PictureSet
+from detection.datasets.read import open_rgb
 from detection.formats.matching import Match, loose_stem
-from detection.formats.pictures import JPEG_QUALITY, encode, open_picture
-from detection.formats.raw import Cases, RawObject, RawPicture, RawSet
+from detection.formats.pictures import JPEG_QUALITY, encode
+from detection.formats.raw import Cases, RawObject, RawPicture, RawSet, number_of, size_of
 from detection.formats.source import Reader, SourceFiles, without_annotation
 from detection.formats.splits import apply_claims, claims_of_lists
 from detection.formats.target import Work, Writer
 from generator.foundation.storage import translate_os_errors
 from generator.foundation.text import NotTextError, decode_text
 
+ROOT = "VOCdevkit/VOC2012"
+# Our importer, and others, know by the word VOC that pixels are counted from 1.
+_DATABASE = "boxpaint, as VOC2012"
+_JPEG_START = b"\xff\xd8\xff"
+# Characters that XML 1.0 does not allow, in no way of writing them.
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MARK = b"<annotation"
 _ENCODING = re.compile(rb"""(?:\xef\xbb\xbf)?\s*<\?xml[^>]*\sencoding\s*=\s*["']([\w.:-]+)["']""", re.ASCII)
 _OTHER_TASKS = ("layout", "segmentation", "action")
@@ -102,7 +109,7 @@ def _read_picture(
     picture = RawPicture(
         name=str(path.parent / portable_path(named or path.stem)),
         file=str(path),
-        size_wh=_size(root),
+        size_wh=size_of(root.findtext("size/width"), root.findtext("size/height")),
         split=split_of_folders(path) or split_of_folders(match.path),
         objects=[_read_object(item, number) for number, item in enumerate(root.findall("object"), start=1)],
     )
@@ -115,7 +122,7 @@ def _read_picture(
 
 def _read_object(item: ElementTree.Element, number: int) -> RawObject:
     box = item.find("bndbox")
-    sides = [_number(box, name) for name in ("xmin", "ymin", "xmax", "ymax")]
+    sides = [number_of(box.findtext(name) if box is not None else "") for name in ("xmin", "ymin", "xmax", "ymax")]
     name = (item.findtext("name") or "").strip()
     return RawObject(
         category=name,
@@ -130,35 +137,14 @@ def _polygon(element: ElementTree.Element | None) -> list[list[float]] | None:
     if element is None:
         return None
     count = sum(child.tag.startswith("x") for child in element)
-    points = [_number(element, f"{axis}{number}") for number in range(1, count + 1) for axis in "xy"]
+    points = [number_of(element.findtext(f"{axis}{number}")) for number in range(1, count + 1) for axis in "xy"]
     return [points] if count >= 3 and all(math.isfinite(value) for value in points) else None
-
-
-def _number(parent: ElementTree.Element | None, name: str) -> float:
-    try:
-        return float((parent.findtext(name) or "") if parent is not None else "")
-    except ValueError:
-        return math.nan
-
-
-def _size(root: ElementTree.Element) -> tuple[int, int] | None:
-    size = root.find("size")
-    width, height = _number(size, "width"), _number(size, "height")
-    return (int(width), int(height)) if math.isfinite(width) and math.isfinite(height) else None
 
 
 def _counts_from_one(databases: set[str], pictures: list[RawPicture]) -> bool:
     """Say whether it is the devkit's own kind: it names VOC as its database, and no edge is 0."""
     sides = (min(item.box) for picture in pictures for item in picture.objects)
     return any("voc" in name.lower() for name in databases) and not any(side == 0 for side in sides)
-
-
-ROOT = "VOCdevkit/VOC2012"
-# Our importer, and others, know by the word VOC that pixels are counted from 1.
-_DATABASE = "boxpaint, as VOC2012"
-_JPEG_START = b"\xff\xd8\xff"
-# Characters that XML 1.0 does not allow, in no way of writing them.
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def write(data: PictureSet, work: Work) -> None:
@@ -169,7 +155,7 @@ def write(data: PictureSet, work: Work) -> None:
         if _is_jpeg(picture.path):
             work.lay(picture, place)
         else:
-            image = open_picture(picture)
+            image = open_rgb(picture.path, labelled_wh=picture.size_wh)
             work.write(place, encode(image, "JPEG", origin=image))
             encoded += 1
         work.write(f"{ROOT}/Annotations/{picture.stem}.xml", _annotation(picture))
@@ -215,7 +201,7 @@ def _annotation(picture: Picture) -> bytes:
     _add(ElementTree.SubElement(root, "size"), width=picture.width, height=picture.height, depth=3)
     _add(root, segmented=0)
     for item in picture.objects:
-        _add_object(ElementTree.SubElement(root, "object"), item, (picture.width, picture.height))
+        _add_object(ElementTree.SubElement(root, "object"), item, picture.size_wh)
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
 

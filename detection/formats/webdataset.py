@@ -21,8 +21,8 @@ from typing import Any
 
 from detection.datasets.names import split_of_name, unique_stems
 from detection.datasets.picture_set import Picture, PictureSet
-from detection.formats.raw import Cases, RawPicture, RawSet
-from detection.formats.rows import json_of, read_objects, size_of, table_of
+from detection.formats.raw import Cases, RawPicture, RawSet, size_of
+from detection.formats.rows import json_of, read_objects, table_of
 from detection.formats.source import TAR_SUFFIX, Reader, SourceFiles, without_annotation
 from detection.formats.target import Work, Writer
 from generator.foundation.storage import sha256_of, translate_os_errors
@@ -53,7 +53,7 @@ def read(files: SourceFiles) -> RawSet:
             if row is None:
                 cases.dropped(path, "a sample whose JSON has no objects", pictures=1)
                 continue
-            size_wh = size_of(row)
+            size_wh = size_of(row.get("width"), row.get("height"))
             objects = read_objects(row["objects"], str(path), "", {}, size_wh, cases)
             stem = str(path.with_suffix(""))
             picture = RawPicture(name=stem, file=str(path), size_wh=size_wh, split=split, objects=objects)

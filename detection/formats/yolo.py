@@ -30,14 +30,22 @@ from scipy.spatial.distance import cdist
 from detection.datasets.names import split_of_folders, split_of_word
 from detection.datasets.picture_set import Annotation, Picture, PictureSet
 from detection.formats.matching import Match
-from detection.formats.raw import Cases, RawObject, RawPicture, RawSet
+from detection.formats.raw import Cases, RawObject, RawPicture, RawSet, number_of
 from detection.formats.source import Reader, SourceFiles, without_annotation
 from detection.formats.splits import Claim, apply_claims, claims_of_folder, claims_of_list, claims_of_lists
 from detection.formats.target import Work, Writer
 from generator.foundation.errors import DatasetError, Fault
-from generator.foundation.text import NotTextError, decode_text, strip_text
+from generator.foundation.text import strip_text
 from generator.labels.segmentation import decode_segmentation, mask_to_polygons
 
+DESCRIPTION = "data.yaml"
+# Ultralytics looks beside the file where it names no path, so that the folder may be moved. A relative path would be
+# taken from wherever the training is started.
+_HEAD = "# no `path`: ultralytics looks beside this file, wherever it is moved; YOLOv5 needs a line `path: FOLDER`\n"
+_WANTED = ("train", "val")
+LineOf = Callable[[Annotation, tuple[int, int]], str]
+# A path may hold bytes that are no text, as names of files do.
+_ANY_BYTES = "surrogateescape"
 _NOTHING = ("", "~")
 _NAME_FILES = ("classes.txt", "obj.names", "_darknet.labels", "predefined_classes.txt")
 
@@ -66,7 +74,7 @@ def read(files: SourceFiles) -> RawSet:
     has_keypoints = described is not None and described.has_keypoints
     pictures: list[RawPicture] = []
     for path in _text_files(files):
-        text = _text(files, path)
+        text = files.read_text(path, errors=_ANY_BYTES)
         match = files.find_own(path)
         if match == Match() and not _in_labels(path) and not looks_like_labels(text):
             continue  # a list, a licence, a note
@@ -176,7 +184,7 @@ def _describe_by_list(files: SourceFiles) -> _Description | None:
 
 def _class_list(files: SourceFiles, path: PurePosixPath) -> tuple[str, ...]:
     """Read a name on each line; an empty line is a number without a class, as LabelImg and Darknet count."""
-    lines = re.split(r"\r\n|\r|\n", _strict_text(files, path))
+    lines = re.split(r"\r\n|\r|\n", files.read_text(path))
     names = [strip_text(line) for line in lines]
     while names and not names[-1]:
         names.pop()
@@ -209,7 +217,7 @@ def _from_yaml(path: PurePosixPath, content: dict[str, Any]) -> _Description:
 def _yaml(files: SourceFiles, path: PurePosixPath) -> Any:
     """Read YAML, every value as it is written: `yes`, `1.0` and `2024-01-01` are names of classes."""
     try:
-        return yaml.load(_strict_text(files, path), Loader=yaml.BaseLoader)
+        return yaml.load(files.read_text(path), Loader=yaml.BaseLoader)
     except yaml.YAMLError as error:
         expected = f"is not YAML: {str(error).splitlines()[0]}"
         raise DatasetError([Fault(file=str(files.root / path), expected=expected)]) from None
@@ -219,7 +227,7 @@ def _splits_of_darknet(files: SourceFiles) -> tuple[tuple[str, str], ...]:
     splits = []
     for path in files.files:
         if path.suffix.lower() == ".data":
-            for line in _text(files, path).splitlines():
+            for line in files.read_text(path, errors=_ANY_BYTES).splitlines():
                 key, _, value = (part.strip() for part in line.partition("="))
                 split = split_of_word(key)
                 if split is not None and value:
@@ -235,7 +243,7 @@ def _text_files(files: SourceFiles) -> list[PurePosixPath]:
 
 
 def _holds_labels(files: SourceFiles, path: PurePosixPath) -> bool:
-    text = _text(files, path)
+    text = files.read_text(path, errors=_ANY_BYTES)
     # Of a set without any object all files are empty.
     return looks_like_labels(text) or (not text.strip() and _in_labels(path))
 
@@ -244,22 +252,11 @@ def _in_labels(path: PurePosixPath) -> bool:
     return any(part.lower() == "labels" for part in path.parent.parts)
 
 
-def _text(files: SourceFiles, path: PurePosixPath) -> str:
-    """Read numbers and paths; a path may hold bytes that are no text, as names of files do."""
-    return decode_text(files.read_bytes(path), errors="surrogateescape")
-
-
-def _strict_text(files: SourceFiles, path: PurePosixPath) -> str:
-    try:
-        return decode_text(files.read_bytes(path))
-    except NotTextError as error:
-        raise DatasetError([error.fault(str(files.root / path))]) from None
-
-
 def looks_like_labels(text: str) -> bool:
     """Say whether the first line that is not empty holds five numbers or more."""
     line = next((line for line in text.splitlines() if line.strip()), "")
-    return len(numbers := _numbers(line)) >= 5 and all(math.isfinite(value) for value in numbers)
+    numbers = [*map(number_of, line.split())]
+    return len(numbers) >= 5 and all(map(math.isfinite, numbers))
 
 
 def read_lines(
@@ -275,7 +272,7 @@ def read_lines(
         if not line.strip():
             continue
         place = f"line {number}"
-        values = _numbers(line)
+        values = [*map(number_of, line.split())]
         what = _fault(values, names, has_keypoints=has_keypoints)
         if what is not None:
             cases.dropped(file, what, line.strip()[:80], place, objects=1)
@@ -305,25 +302,6 @@ def _object(values: list[float], category: str, place: str, *, has_keypoints: bo
     return RawObject(category=category, box=box, place=place, segmentation=[values])
 
 
-def _numbers(line: str) -> list[float]:
-    """Read the words of a line; a word that is no number is NaN."""
-    numbers = []
-    for word in line.split():
-        try:
-            numbers.append(float(word))
-        except ValueError:
-            numbers.append(math.nan)
-    return numbers
-
-
-DESCRIPTION = "data.yaml"
-# Ultralytics looks beside the file where it names no path, so that the folder may be moved. A relative path would be
-# taken from wherever the training is started.
-_HEAD = "# no `path`: ultralytics looks beside this file, wherever it is moved; YOLOv5 needs a line `path: FOLDER`\n"
-_WANTED = ("train", "val")
-LineOf = Callable[[Annotation, tuple[int, int]], str]
-
-
 def write(data: PictureSet, work: Work) -> None:
     """Lay the pictures, write labels and data.yaml. Raises StorageError."""
     write_with(data, work, box_line)
@@ -334,8 +312,7 @@ def write_with(data: PictureSet, work: Work, line_of: LineOf) -> None:
     numbers = data.numbers()
     for picture in work.walk(data.pictures):
         work.lay(picture, f"images/{picture.split}/{picture.name}")
-        size_wh = picture.width, picture.height
-        lines = [f"{numbers[item.category.id]} {line_of(item, size_wh)}\n" for item in picture.objects]
+        lines = [f"{numbers[item.category.id]} {line_of(item, picture.size_wh)}\n" for item in picture.objects]
         work.write(f"labels/{picture.split}/{picture.stem}.txt", "".join(lines).encode())
     if missing := [split for split in _WANTED if split not in _folders(data.splits())]:
         work.notes.append(

@@ -31,6 +31,7 @@ from detection.evaluation.mistakes import (
     match_pictures,
 )
 from detection.inference.drawing import enlarged, named_boxes, pixel_box
+from detection.pages import PLOT_STYLE, to_png
 from generator.dataset.pictures import draw_boxes
 from generator.foundation.run_folder import EVALUATION
 from generator.foundation.storage import write_bytes, write_text
@@ -43,7 +44,6 @@ RIGHT, WRONG, MISSED = "#009E73", "#D55E00", "#56B4E9"
 # Where nothing is right anywhere, there is no best score to take boxes from.
 _MIN_SCORE = 0.3
 _JPEG_QUALITY = 88
-_STYLE: Any = {"text.parse_math": False, "font.size": 9}
 _SHOWN_IOUS = (0.5, 0.75)
 
 
@@ -134,7 +134,7 @@ def draw_mistakes(
 
 def draw_precision_recall(scores: SetScores) -> bytes:
     """Draw precision over recall of every category with labels, at IoU 0.50 and 0.75 side by side, as a PNG file."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(PLOT_STYLE):
         figure = Figure(figsize=(4.6 * len(_SHOWN_IOUS), 4.0), dpi=150, layout="constrained")
         for axes, iou in zip(figure.subplots(1, len(_SHOWN_IOUS), sharey=True), _SHOWN_IOUS, strict=True):
             for number, (name, category) in enumerate(scores.of_category.items()):
@@ -149,10 +149,7 @@ def draw_precision_recall(scores: SetScores) -> bytes:
             if any(category.objects for category in scores.of_category.values()):
                 axes.legend(loc="lower left")
         figure.axes[0].set_ylabel("precision")
-        buffer = io.BytesIO()
-        # Without a version in it, equal scores give equal bytes.
-        figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+        return to_png(figure)
 
 
 def _shown(mistakes: PictureMistakes, data: DetectionDataset, found: Detections) -> dict[str, Any]:

@@ -9,26 +9,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
 from generator.foundation.errors import StorageError
-from generator.foundation.processes import JobListener, Say, Workers
+from generator.foundation.processes import JobListener, NamedJob, Workers
 from generator.foundation.storage import atomic_writer, make_folder, remove_leftovers, translate_os_errors, write_json
 
 
-class StartedJob(Protocol):
-    """One training, hashable. `name` is unique among the jobs; `start` is the job whose weights it goes on from."""
+class StartedJob(NamedJob, Protocol):
+    """One training; its name is unique among the jobs."""
 
     @property
-    def name(self) -> str: ...  # noqa: D102
-
-    @property
-    def start(self) -> Any: ...  # noqa: D102
+    def start(self) -> Any:
+        """The job whose weights it goes on from; None where it begins with fresh ones."""
 
 
 J = TypeVar("J", bound=StartedJob)
@@ -50,48 +46,33 @@ class ProofListener(Generic[J]):
         """A job of so many steps is finished and kept on disk; `score` on the test pictures, None where it has none."""
 
 
-class JobRunner(JobListener[J]):
-    """Processes of one thread each that do jobs, so that numbers do not depend on how many there are.
+def run_jobs(
+    jobs: Sequence[J],
+    workers: Workers[J],
+    *,
+    is_finished: Callable[[J], bool],
+    steps_of: Callable[[J], int],
+    listener: ProofListener[J],
+) -> None:
+    """Do those that are not on disk yet, and what they start from, in `workers` of one thread each, so that numbers do
+    not depend on how many there are.
 
-    `step` does one job, says (step, loss) while it trains, and returns (steps, score); `steps_of` says how long a job
-    is. Use as a context manager.
+    What does a job says (step, loss) while it trains, and returns (steps, score). Raises what a job raised.
     """
+    waiting = [job for job in jobs if not is_finished(job)]
+    todo = [job for job in with_starts(waiting) if not is_finished(job)]
+    listener.on_jobs(todo, sum(map(steps_of, todo)), len(jobs) - len(waiting))
+    workers.run(todo, _Relay(listener))
 
-    def __init__(
-        self,
-        step: Callable[[J, Say], tuple[int, float | None]],
-        *,
-        workers: int,
-        is_finished: Callable[[J], bool],
-        steps_of: Callable[[J], int],
-        listener: ProofListener[J],
-    ):
-        self._workers = Workers(workers, step, waits_for=attrgetter("start"))
-        self._is_finished = is_finished
-        self._steps_of = steps_of
+
+class _Relay(JobListener[J]):
+    def __init__(self, listener: ProofListener[J]):
         self._listener = listener
 
-    def __enter__(self) -> JobRunner[J]:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._workers.__exit__(kind, error, trace)
-
-    def run(self, jobs: Sequence[J]) -> None:
-        """Do those that are not on disk yet, and what they start from. Raises what a job raised."""
-        waiting = [job for job in jobs if not self._is_finished(job)]
-        todo = [job for job in with_starts(waiting) if not self._is_finished(job)]
-        self._listener.on_jobs(todo, sum(map(self._steps_of, todo)), len(jobs) - len(waiting))
-        self._workers.run(todo, self)
-
     def on_word(self, job: J, word: tuple[int, float]) -> None:
-        """Pass on how far a job is."""
         self._listener.on_job_step(job, *word)
 
     def on_job(self, job: J, result: tuple[int, float | None], /) -> None:
-        """Pass on what came out."""
         self._listener.on_job_end(job, *result)
 
 

@@ -58,13 +58,13 @@ def read_refine_config(
 ) -> FitSettings:
     """As `read_config`; by default as the run's settings, but half its steps, a tenth of its rate, and stopped early.
 
-    The optimiser is AdamW whatever the run had, and its backbone is trained: both are asked for by name.
+    The optimizer is AdamW whatever the run had, and its backbone is trained: both are asked for by name.
     """
     half = of_run.model_copy(update={"steps": max(1, round(of_run.steps * _STEPS_SHARE))})
     steps = read_config(FitSettings, file, options, half).steps
     changes = {
         "steps": steps,
-        "optimiser": "adamw",
+        "optimizer": "adamw",
         "learning_rate": of_run.learning_rate * _RATE_SHARE,
         "warmup_steps": min(of_run.warmup_steps, round(steps * _WARMUP_SHARE)),
         "freeze_backbone": False,

@@ -24,8 +24,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from detection.detectors.model_folder import CARD
+from detection.detectors.settings import CARD
 from detection.detectors.types import Detector, FitResult
+from detection.pages import PLOT_STYLE, to_png
 from generator.foundation.errors import ModelNotFoundError, RunMismatchError, StorageError
 from generator.foundation.run_folder import CLASSIFIER, DETECTOR_RUN, add_kind, kind_of
 from generator.foundation.storage import (
@@ -41,7 +42,6 @@ from generator.foundation.storage import (
 RUN, DATA, CHECKPOINT, MODEL = "run.json", "data.csv", "checkpoint", "model"
 LOSSES, PLOT, SCORES = "losses.csv", "loss.png", "scores.json"
 MASK_SCORES, OVERLAYS = "mask_scores.json", "overlays.png"
-_STYLE: Any = {"text.parse_math": False, "font.size": 9}
 # Steps that the drawn loss is averaged over: single batches hide the course behind their noise.
 _WINDOWS = 40
 
@@ -138,7 +138,7 @@ def draw_losses(result: FitResult) -> bytes:
     losses = np.array(result.losses)
     steps = np.arange(1, len(losses) + 1)
     window = max(1, len(losses) // _WINDOWS)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(PLOT_STYLE):
         figure = Figure(figsize=(6.4, 4.0), dpi=150, layout="constrained")
         axes = figure.subplots()
         axes.plot(steps, losses, color="C0", alpha=0.25, lw=0.8)
@@ -161,10 +161,7 @@ def draw_losses(result: FitResult) -> bytes:
             right.set_ylim(0, 1)
             lines += right.get_lines()
         axes.legend(handles=lines)
-        buffer = io.BytesIO()
-        # Without a version in it, equal runs give equal bytes.
-        figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+        return to_png(figure)
 
 
 def _to_csv(used: Iterable[UsedPicture]) -> bytes:

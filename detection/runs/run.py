@@ -11,9 +11,8 @@ from typing import Any
 import torch
 
 from detection.coco_metrics import score_sets
-from detection.detectors.model_folder import read_card
 from detection.detectors.registry import load_detector, make_detector
-from detection.detectors.settings import FitSettings, ModelOptions
+from detection.detectors.settings import FitSettings, ModelOptions, read_card
 from detection.detectors.types import Detector, FitListener, TrainingMix
 from detection.inference.finding import find_objects
 from detection.machine import describe_machine
@@ -226,7 +225,7 @@ def _identity(plan: RunPlan, start: StartingRun | None) -> dict[str, Any]:
         "detector": plan.detector,
         "categories": list(plan.categories),
         "options": plan.options.model_dump(mode="json"),
-        "settings": plan.settings.model_dump(mode="json"),
+        "settings": plan.settings.model_dump(mode="json", by_alias=True),
         "seed": plan.seed,
         "data": [
             {**source.describe(), "share": share} for source, share in zip(plan.sources, plan.shares, strict=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from detection.calibration.boxes import BoxMode, BoxScale
-from detection.calibration.labels import with_boxes
+from detection.calibration.scale import with_boxes
 from detection.datasets.categories import check_same_categories, choose_categories, rename_categories
 from detection.datasets.names import split_of_name, splits_of_kind
 from detection.datasets.read import read_detection_set

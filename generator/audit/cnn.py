@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
 
-from generator.audit.patches import Patches
+from generator.audit.places import Patches
 from generator.foundation.seeds import derive_seed
 from generator.foundation.training import Budget, Player, one_thread, train
 

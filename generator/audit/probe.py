@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -19,15 +20,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from generator.audit.features import measure_places
 from generator.audit.files import MIN_PLACES, Auc, Finding
-from generator.audit.patches import Patches, cut_patches
-from generator.audit.places import Place
+from generator.audit.places import PATCH_PX, Patches, Place, cut_patches
 from generator.foundation.seeds import derive_rng, derive_seed
 
 FOLDS = 5
 RESAMPLES = 1000
 CONFIDENCE = 0.95
+_CELL_PX = 8
+_SMALL = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -124,3 +125,91 @@ def _auc(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray, rng: np.ran
 
 def _ranks(values: np.ndarray) -> np.ndarray:
     return np.argsort(np.argsort(values)) / max(len(values) - 1, 1)
+
+
+def measure_places(patches: Patches, places: int) -> np.ndarray:
+    """Measure places by their patches: (places, F) float64; NaN for those without any."""
+    of_patch = measure_patches(patches)
+    mean = np.full((places, of_patch.shape[1]), np.nan)
+    most = np.full_like(mean, np.nan)
+    for number in np.unique(patches.place):
+        own = of_patch[patches.place == number]
+        mean[number], most[number] = own.mean(axis=0), np.abs(own).max(axis=0)
+    return np.concatenate([mean, most], axis=1)
+
+
+def measure_patches(patches: Patches) -> np.ndarray:
+    """Measure single patches: (N, F) float64."""
+    return np.array([_measure(*each) for each in zip(patches.pixels, patches.known, strict=True)]).reshape(
+        len(patches.pixels), -1
+    )
+
+
+def _measure(pixels: np.ndarray, known: np.ndarray) -> np.ndarray:
+    lab = cv2.cvtColor(pixels.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    light = lab[..., 0]
+    across = np.abs(np.diff(lab, axis=0)).sum(axis=2)
+    along = np.abs(np.diff(lab, axis=1)).sum(axis=2)
+    both_across, both_along = known[1:] & known[:-1], known[:, 1:] & known[:, :-1]
+    usual = _SMALL + (along[both_along].mean() if both_along.any() else 0.0)
+    gradient = np.log((_SMALL + _rows(across, both_across)) / usual)
+    laplacian = np.abs(cv2.Laplacian(light, cv2.CV_32F, ksize=1))
+    # A hidden neighbour is no edge of the picture.
+    inner = cv2.erode(known.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+    level = _SMALL + (laplacian[inner].mean() if inner.any() else 0.0)
+    sharpness = np.log((_SMALL + _rows(laplacian, inner)) / level)
+    grain = np.log((_SMALL + _row_medians(laplacian, inner)) / level)
+    colour = np.stack([_rows(channel, known) for channel in np.moveaxis(lab, 2, 0)])
+    colour = (colour - colour.mean(axis=1, keepdims=True)) / 10
+    half = PATCH_PX // 2
+    sides = [
+        np.log((_SMALL + values[half + 2 :].mean()) / (_SMALL + values[: half - 2].mean()))
+        for values in (np.exp(sharpness), np.exp(grain))
+    ]
+    steps = [np.abs(channel[half:].mean() - channel[:half].mean()) for channel in colour]
+    profile = np.array([gradient[half - 3 : half + 2].max() - np.median(gradient)])
+    return np.concatenate(
+        [
+            _binned(gradient),
+            _binned(sharpness),
+            _binned(grain),
+            np.concatenate([_binned(channel) for channel in colour]),
+            sides,
+            steps,
+            profile,
+            _grid(np.vstack([across, across[-1:]]), np.vstack([both_across, both_across[-1:]])),
+        ]
+    )
+
+
+def _rows(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Mean of each row over known pixels, (H, W) -> (H,); of rows without any, that of all."""
+    counts = known.sum(axis=1)
+    whole = values[known].mean() if known.any() else 0.0
+    return np.where(counts > 2, (values * known).sum(axis=1) / np.maximum(counts, 1), whole)
+
+
+def _row_medians(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    whole = float(np.median(values[known])) if known.any() else 0.0
+    return np.array(
+        [float(np.median(row[seen])) if seen.sum() > 2 else whole for row, seen in zip(values, known, strict=True)]
+    )
+
+
+def _binned(profile: np.ndarray) -> np.ndarray:
+    """Means of two rows each, (H,) -> (H // 2,): enough to say where, few enough to learn from."""
+    even = profile[: len(profile) // 2 * 2]
+    return even.reshape(-1, 2).mean(axis=1)
+
+
+def _grid(steps: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """How strongly steps repeat every 8 px outside and inside, and how well the two are in phase: (3,)."""
+    half = len(steps) // 2
+    phases = []
+    for rows in (slice(0, half), slice(half, 2 * half)):
+        values = _rows(steps[rows], known[rows])
+        means = values.reshape(-1, _CELL_PX).mean(axis=0)
+        phases.append((means - means.mean()) / (_SMALL + means.mean()))
+    outside, inside = phases
+    lengths = np.linalg.norm(outside) * np.linalg.norm(inside)
+    return np.array([outside.max(), inside.max(), float(outside @ inside) / (_SMALL + lengths)])

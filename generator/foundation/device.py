@@ -1,4 +1,4 @@
-"""Where and in which number format to compute."""
+"""Where and in which number format to compute, and what it looks like when memory runs out."""
 
 from __future__ import annotations
 
@@ -53,3 +53,11 @@ def free_cached_memory(device: torch.device) -> None:
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error means that the batch or the model was too large for the device."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)

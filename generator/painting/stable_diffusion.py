@@ -12,9 +12,8 @@ import torch
 
 from generator.bundles import ModelRef
 from generator.config import Config, PaintingConfig
-from generator.foundation.device import choose_device, choose_dtype, free_cached_memory
+from generator.foundation.device import choose_device, choose_dtype, free_cached_memory, is_out_of_memory
 from generator.foundation.errors import ModelError
-from generator.foundation.loading import is_out_of_memory
 from generator.foundation.seeds import derive_seed
 from generator.painting.diffusion import Masking, decode, denoise, encode, redraw, starting_noise
 from generator.painting.hardware import (

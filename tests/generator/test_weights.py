@@ -19,10 +19,10 @@ import transformers.utils.hub
 from generator.bundles import ModelRef
 from generator.config import Config
 from generator.foundation.errors import ModelError, ModelNotFoundError
-from generator.foundation.vision_language import Clip
 from generator.painting.models import load_model
 from generator.prompts.models import load_embedder
 from generator.spec import AttributeSpec, BackgroundSpec, ClassSpec, Spec
+from generator.vision_language import Clip
 from generator.weights import (
     check_models,
     check_run,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,8 +16,12 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from generator.foundation.seeds import derive_rng
-from generator.foundation.storage import make_folder
+from generator.foundation.storage import make_folder, sha256_of, translate_os_errors
 from generator.foundation.training import Budget, Listener, Player, train
+from training.pocket.smears import files_of
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 SECONDS_BETWEEN_LINES = 15.0
 WARMUP_SHARE = 0.03
@@ -26,11 +32,19 @@ Loss = Callable[[np.random.Generator, float], torch.Tensor | None]
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """How long to train, with what, from which seed. The defaults of each part are those of its recipe."""
+    """What is learned from (a folder of labelled photos, smears.py, and a file of captions, grammar.py), from which
+    seed, with what, for how long, and who is told."""
 
-    minutes: float
+    data: Path
+    captions: Path
     seed: int
     device: torch.device
+    minutes: float = 0.0
+    say: Callable[[str], None] = print
+
+    def rng(self, *position: int) -> np.random.Generator:
+        """Random numbers of a position below the seed."""
+        return derive_rng(self.seed, *position)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,7 +66,6 @@ def fit(
     *,
     batch_size: int,
     made_from: Mapping[str, str],
-    say: Callable[[str], None],
 ) -> None:
     """Train until the minutes are spent, and leave the averaged weights in the modules, in evaluation mode.
 
@@ -68,9 +81,9 @@ def fit(
         batch_size=batch_size,
         checkpoint=checkpoint_file(make_folder(folder), part),
         made_from=made_from,
-        listener=(lines := _Lines(part, budget, say)),
+        listener=(lines := _Lines(part, budget, session.say)),
     )
-    say(f"{part}: {budget.done} steps in {budget.seconds / 60:.1f} min, loss {lines.loss:.4f}")
+    session.say(f"{part}: {budget.done} steps in {budget.seconds / 60:.1f} min, loss {lines.loss:.4f}")
 
 
 def _player(learner: Learner, session: Session, budget: Budget) -> Player:
@@ -126,3 +139,38 @@ class _Lines(Listener):
 def checkpoint_file(folder: Path, part: str) -> Path:
     """File from which the training of a part goes on."""
     return folder / f"{part}.checkpoint.pt"
+
+
+def identify(
+    part: str,
+    session: Session,
+    recipe: DataclassInstance,
+    *,
+    photos: bool = True,
+    captions: bool = False,
+    files: Mapping[str, Path] | None = None,
+) -> dict[str, str]:
+    """Name what a training is made from: part, seed, each field of its recipe, and digests of what it learns from.
+
+    Of the photos those for training and validation count. Raises BoxpaintError when something cannot be read.
+    """
+    learned = {name: [path] for name, path in (files or {}).items()}
+    if captions:
+        learned["captions"] = [session.captions]
+    if photos:
+        learned["data"] = files_of(session.data, ("train", "val"))
+    values = {f"recipe.{field.name}": repr(getattr(recipe, field.name)) for field in fields(recipe)}
+    digests = {name: _digest(paths) for name, paths in learned.items()}
+    return {"part": part, "seed": str(session.seed), **values, **digests}
+
+
+def _digest(paths: Sequence[Path]) -> str:
+    """Digest of files and, of several, of their names; wherever they lie."""
+    if len(paths) == 1:
+        with translate_os_errors(paths[0]):
+            return f"sha256:{sha256_of(paths[0])[:16]}"
+    digest = hashlib.sha256()
+    for path in paths:
+        with translate_os_errors(path):
+            digest.update(f"{path.name} {sha256_of(path)}\n".encode())
+    return f"sha256:{digest.hexdigest()[:16]}"

@@ -13,9 +13,7 @@ from PIL import Image, ImageDraw
 
 from detection.calibration.boxes import BoxMode, BoxScale, tight_boxes
 from detection.calibration.classes import measure_classes
-from detection.calibration.labels import with_boxes
-from detection.calibration.ruler import Ruler
-from detection.calibration.scale import measure_scales
+from detection.calibration.scale import BoxScaleEstimator, measure_scales, with_boxes
 from detection.datasets.types import DetectionDataset, Sample
 from generator.spec.calibration import ClassCalibration, read_calibration, write_calibration
 
@@ -108,10 +106,10 @@ def real_set(folder: Path) -> DetectionDataset:
 
 @pytest.fixture(scope="module")
 def sets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[DetectionDataset, DetectionDataset]]:
-    """Real pictures and painted ones; rulers are trained for a third of their time, which is enough for discs."""
+    """Real pictures and painted ones; estimators are trained for a third of their time, which is enough for discs."""
     folder = tmp_path_factory.mktemp("sets")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Ruler, "fit", staticmethod(functools.partial(Ruler.fit, steps=100)))
+        patch.setattr(BoxScaleEstimator, "fit", staticmethod(functools.partial(BoxScaleEstimator.fit, steps=100)))
         yield real_set(folder / "real"), painted_set(folder / "painted")
 
 
@@ -146,7 +144,7 @@ def test_the_painter_is_measured_by_what_was_asked_of_it_over_what_it_painted(
     assert found["spot"].paint_spread == pytest.approx(0.0, abs=1e-4)
 
 
-def test_the_ruler_says_by_how_much_peoples_boxes_are_larger_than_tight_ones(
+def test_the_estimator_says_by_how_much_peoples_boxes_are_larger_than_tight_ones(
     found: dict[str, ClassCalibration],
 ) -> None:
     # Against labels 1.1 times as large as what was painted it would be 1.09.

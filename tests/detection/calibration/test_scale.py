@@ -10,9 +10,7 @@ import pytest
 from PIL import Image
 
 from detection.calibration.boxes import BoxScale
-from detection.calibration.overlay import write_overlay
-from detection.calibration.ruler import Measured, Ruler
-from detection.calibration.scale import judge, measure_scales
+from detection.calibration.scale import BoxScaleEstimator, Measured, judge, measure_scales, write_overlay
 from detection.datasets.types import DetectionDataset, Sample
 
 pytestmark = pytest.mark.slow
@@ -52,7 +50,9 @@ def make_set(tmp_path: Path) -> MakeSet:
 def test_looser_real_boxes_are_measured_and_few_move_the_scale_less(
     make_set: MakeSet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(Ruler, "fit", staticmethod(functools.partial(Ruler.fit, steps=100)))  # enough for discs
+    monkeypatch.setattr(
+        BoxScaleEstimator, "fit", staticmethod(functools.partial(BoxScaleEstimator.fit, steps=100))
+    )  # enough for discs
     painted = make_set("painted", loose=1.0, count=30, seed=1)
     real = make_set("real", loose=1.4, count=12, seed=2)
     steps: list[tuple[str, int, int]] = []
@@ -70,11 +70,11 @@ def test_looser_real_boxes_are_measured_and_few_move_the_scale_less(
     assert 1.0 < one.factor < 1.28
 
 
-def test_a_ruler_that_does_not_know_what_it_sees_is_not_trusted(
+def test_an_estimator_that_does_not_know_what_it_sees_is_not_trusted(
     make_set: MakeSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Not trained, it gives every window the same box, wherever the object lies in it.
-    monkeypatch.setattr(Ruler, "fit", staticmethod(functools.partial(Ruler.fit, steps=0)))
+    monkeypatch.setattr(BoxScaleEstimator, "fit", staticmethod(functools.partial(BoxScaleEstimator.fit, steps=0)))
     real = make_set("real", loose=1.4, count=6, seed=2)
     found = measure_scales(real, make_set("painted", loose=1.0, count=2, seed=1))
     for name in NAMES:

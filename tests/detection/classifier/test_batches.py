@@ -37,23 +37,19 @@ def test_classes_are_equally_frequent_however_rare_they_are(real: Crops) -> None
         assert Counter(labels.tolist()) == {0: 5, 1: 5}
 
 
-@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
-def test_each_class_has_its_share_of_real_crops(real: Crops, synthetic: Crops, share: float) -> None:
-    few = real.choose([int(np.flatnonzero(real.labels == label)[0]) for label in (0, 1)])
-    drawn = [crop for step in range(60) for crop in batches(few, synthetic, real_share=share).crops(step)]
-    for label in (0, 1):
-        own = [crop.picture in {item.picture for item in few.items} for crop in drawn if crop.label == label]
-        assert np.mean(own) == pytest.approx(share, abs=0.08)
-
-
-def test_by_default_a_class_has_more_real_crops_in_a_batch_the_more_there_are(real: Crops, synthetic: Crops) -> None:
-    blue = np.flatnonzero(real.labels == 1).tolist()
-    # One red crop: 1 / 5 of the places; four blue ones: half
-    few = real.choose([int(np.flatnonzero(real.labels == 0)[0]), *blue[:4]])
-    drawn = [crop for step in range(100) for crop in batches(few, synthetic).crops(step)]
+@pytest.mark.parametrize(
+    ("counts", "real_share", "expected"),
+    # By default a class has the more places the more real crops there are: 1 / 5 for one, half for four
+    [((1, 1), 0.2, (0.2, 0.2)), ((1, 1), 0.9, (0.9, 0.9)), ((1, 4), None, (0.2, 0.5))],
+)
+def test_each_class_has_its_share_of_real_crops(
+    real: Crops, synthetic: Crops, counts: tuple[int, int], real_share: float | None, expected: tuple[float, float]
+) -> None:
+    few = real.choose([n for label in (0, 1) for n in np.flatnonzero(real.labels == label)[: counts[label]].tolist()])
+    drawn = [crop for step in range(100) for crop in batches(few, synthetic, real_share=real_share).crops(step)]
     pictures = {item.picture for item in few.items}
     shares = [np.mean([crop.picture in pictures for crop in drawn if crop.label == label]) for label in (0, 1)]
-    assert shares == pytest.approx([0.2, 0.5], abs=0.06)
+    assert shares == pytest.approx(expected, abs=0.06)
 
 
 def test_a_class_that_only_one_side_has_is_taken_from_there(real: Crops, synthetic: Crops) -> None:
@@ -80,9 +76,6 @@ def test_a_batch_depends_on_seed_and_step_alone(real: Crops, synthetic: Crops) -
 def test_without_augmentation_crops_are_as_they_are_scored(real: Crops) -> None:
     one = batches(real, None, augment="none")
     assert np.array_equal(one.batch(0)[0], fixed_views(one.crops(0), margin=0.15, side_px=SIDE_PX))
-
-
-def test_no_crops_are_an_error(real: Crops) -> None:
+    assert fixed_views([], margin=0, side_px=8).shape == (0, 8, 8, 3)
     with pytest.raises(BoxpaintError, match="no crops"):
         batches(real.choose([]), None)
-    assert fixed_views([], margin=0, side_px=8).shape == (0, 8, 8, 3)

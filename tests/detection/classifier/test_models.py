@@ -24,19 +24,13 @@ def test_every_model_keeps_the_contract(name: str) -> None:
     assert {model.network.state_dict()[key].shape[0] for key in head} == {3}
 
 
-def test_the_small_one_is_small() -> None:
+def test_the_small_one_is_small_and_first_weights_are_those_of_the_seed() -> None:
     assert 100_000 < sum(each.numel() for each in Classifier("small", CLASSES).parameters()) < 200_000
-
-
-def test_first_weights_are_those_of_the_seed() -> None:
     first, again, other = (
         build_classifier("small", CLASSES, "none", seed=seed).network.fc.weight for seed in (1, 1, 2)
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
-
-
-def test_an_unknown_model_is_answered_with_those_there_are() -> None:
     with pytest.raises(BoxpaintError, match=r"'vgg'.*resnet50, resnet18, small"):
         spec_of("vgg")
 
@@ -80,8 +74,8 @@ def test_weights_of_a_file_are_taken_over_whatever_classes_they_were_of(tmp_path
     ("content", "words"),
     [
         ({"features.0.weight": torch.zeros(1)}, "not of a small: 0 of"),
-        ([1, 2], "no state dict"),
-        (None, "cannot be read as weights"),
+        ([1, 2], "no dictionary of tensors"),
+        (None, "cannot be used"),
     ],
 )
 def test_other_files_are_no_weights(tmp_path: Path, content: object, words: str) -> None:

@@ -87,12 +87,15 @@ def test_it_leaves_scores_predictions_models_and_a_report(finished: Path) -> Non
     assert card.classes == model.classes == ("red", "blue", "background")
 
 
-def test_the_best_model_is_exported(sources: Sources, tmp_path: Path) -> None:
-    settings = SHORT.model_copy(update={"seeds": 1, "steps": 1, "onnx": True})
-    run(Sources(real=sources.real), tmp_path / "out", settings)
-    differences = json.loads((tmp_path / "out" / "scores.json").read_text())["onnx_differs_from_torch_by"]
-    assert set(differences) == {"original-0"}
-    assert differences["original-0"] < 1e-4
+def test_real_crops_alone_have_scores_and_an_export_but_no_gain(sources: Sources, tmp_path: Path) -> None:
+    settings = SHORT.model_copy(update={"seeds": 1, "steps": 1, "onnx": True, "background": False})
+    comparison = run(Sources(real=sources.real), tmp_path / "out", settings)
+    assert comparison.augmented is None
+    assert comparison.headline.startswith("Real crops alone: macro F1")
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert scores["classes"] == ["red", "blue"]
+    assert scores["onnx_differs_from_torch_by"].keys() == {"original-0"}
+    assert scores["onnx_differs_from_torch_by"]["original-0"] < 1e-4
     assert (tmp_path / "out" / "models" / "original-0" / "model.onnx").is_file()
 
 
@@ -165,14 +168,6 @@ def test_without_real_crops_only_painted_ones_are_trained_on(sources: Sources, t
     assert not (tmp_path / "alone").exists()
 
 
-def test_real_crops_alone_have_scores_but_no_gain(sources: Sources, tmp_path: Path) -> None:
-    settings = SHORT.model_copy(update={"seeds": 1, "background": False})
-    comparison = run(Sources(real=sources.real), tmp_path / "out", settings)
-    assert comparison.augmented is None
-    assert comparison.headline.startswith("Real crops alone: macro F1")
-    assert json.loads((tmp_path / "out" / "scores.json").read_text())["classes"] == ["red", "blue"]
-
-
 def test_a_folder_of_another_run_is_left_alone(finished: Path, sources: Sources, tmp_path: Path) -> None:
     before = results(finished)
     with pytest.raises(RunMismatchError, match=r"settings\.steps: 4 before, 5 now"):
@@ -184,17 +179,14 @@ def test_a_folder_of_another_run_is_left_alone(finished: Path, sources: Sources,
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_overwrite_starts_again(finished: Path, sources: Sources, tmp_path: Path) -> None:
-    shutil.copytree(finished, tmp_path / "out")
+def test_overwrite_starts_again_and_a_damaged_result_is_said(finished: Path, sources: Sources, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(finished, out)
+    (out / "models" / "original-0" / HISTORY).write_text("{")
+    with pytest.raises(StorageError, match="damaged; remove the folder"):
+        run(sources, out, SHORT, command="boxpaint train classifier")
     watcher = Watcher()
     one = SHORT.model_copy(update={"seeds": 1, "steps": 1})
-    run(Sources(real=sources.real), tmp_path / "out", one, overwrite=True, listener=watcher)
+    run(Sources(real=sources.real), out, one, overwrite=True, listener=watcher)
     assert watcher.jobs == ["original-0"]
-    assert not (tmp_path / "out" / "models" / "augmented-0").exists()
-
-
-def test_a_damaged_result_is_said(finished: Path, sources: Sources, tmp_path: Path) -> None:
-    shutil.copytree(finished, tmp_path / "out")
-    (tmp_path / "out" / "models" / "original-0" / HISTORY).write_text("{")
-    with pytest.raises(StorageError, match="damaged; remove the folder"):
-        run(sources, tmp_path / "out", SHORT, command="boxpaint train classifier")
+    assert not (out / "models" / "augmented-0").exists()

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 CPU = torch.device("cpu")
 NAMES = [name for name in DETECTORS if name != "yolo"]
-SETTINGS = FitSettings(steps=2, batch_size=1, optimiser="sgd", warmup_steps=0, checkpoint_every=1)
+SETTINGS = FitSettings(steps=2, batch_size=1, optimizer="sgd", warmup_steps=0, checkpoint_every=1)
 
 
 class StopAfter(FitListener):

@@ -13,7 +13,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from detection.detectors import yolo_weights
+from detection.detectors import yolo_network
 from detection.detectors.registry import load_detector
 from generator.foundation.errors import ModelError, ModelNotFoundError
 from tests.detection.detectors.test_contract import assert_equal_answers, assert_equal_weights, odd_pictures
@@ -176,7 +176,7 @@ def test_coco_weights_come_from_the_cache_or_where_allowed_from_their_address(
     (tmp_path / "release").mkdir()
     network = write_pt(tmp_path / "release" / "yolo11n.pt", CATEGORIES)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
-    monkeypatch.setattr(yolo_weights, "_RELEASE", (tmp_path / "release").as_uri())
+    monkeypatch.setattr(yolo_network, "_RELEASE", (tmp_path / "release").as_uri())
     fetched = make("yolo11n", pretrained="coco", download=True)
     (tmp_path / "release" / "yolo11n.pt").unlink()
     cached = make("yolo11n", pretrained="coco")

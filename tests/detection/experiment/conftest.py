@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
+from detection.experiment.config import Arm
+from detection.experiment.results import Cell
 from tests.detection.discs import disc_splits
+
+DRAWS = 400
 
 
 def settings(**changes: Any) -> dict[str, Any]:
@@ -40,3 +46,25 @@ def discs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     disc_splits(folder / "real", {"train": 3, "val": 3, "test": 6}, seed=1, prefix="real")
     disc_splits(folder / "painted", {"train": 4, "val": 2}, seed=2, prefix="painted")
     return folder
+
+
+def cell(
+    arm: Arm,
+    of_category: Sequence[Sequence[float]],
+    *,
+    number: int = 3,
+    painted: int = 0,
+    luck: np.ndarray | float = 0.0,
+) -> Cell:
+    """A cell whose AP of each subset and category is given; on drawing b of the pictures all are higher by luck[b]."""
+    ap = np.array(of_category, float)
+    resampled = np.repeat(ap[:, None, :], DRAWS, axis=1) + np.broadcast_to(luck, (DRAWS,))[None, :, None]
+    return Cell(
+        arm=arm,
+        number=number,
+        painted=painted,
+        ap=ap.mean(axis=1),
+        ap50=ap.mean(axis=1) + 0.1,
+        ap_of_category=ap,
+        resampled=resampled,
+    )

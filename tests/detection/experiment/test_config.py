@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
-from detection.experiment.config import ExperimentConfig
-from detection.experiment.jobs import job_of
+from detection.experiment.config import ARMS, Arm, ExperimentConfig
+from detection.experiment.training import BATCHES
 from generator.foundation.errors import ConfigError
 from generator.foundation.typed_yaml import read_yaml
 from tests.detection.experiment.conftest import settings, write_experiment
@@ -33,14 +34,9 @@ def test_paths_count_from_the_file_and_the_command_line_goes_first(tmp_path: Pat
     assert (other.real.data, other.synthetic.data, other.workers) == (Path("elsewhere"), Path("there"), 1)
 
 
-def test_refining_is_a_part_of_the_steps_with_its_own_rate(tmp_path: Path) -> None:
-    config = ExperimentConfig.load(write_experiment(tmp_path, refine={"steps": 4, "learning_rate": 0.5}))
-    job = job_of(config, "refined", 2, 5, 0, available=6)
-    assert job.start is not None
-    before, after = job.start.settings(config), job.settings(config)
-    assert before.steps + after.steps == config.fit.steps == 10
-    assert (before.learning_rate, after.learning_rate) == (0.004, 0.5)
-    assert after.batch_size == 4
+def test_every_arm_is_described_and_has_batches() -> None:
+    assert get_args(Arm) == tuple(ARMS)
+    assert BATCHES.keys() == {*ARMS, "pretrain"}
 
 
 @pytest.mark.parametrize(

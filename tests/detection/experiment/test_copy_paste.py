@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -32,29 +33,21 @@ def real(folder: Path) -> DetectionDataset:
     return DetectionDataset(categories=("disc", "never seen"), samples=samples)
 
 
-def test_an_object_is_cut_along_its_own_edge(tmp_path: Path) -> None:
-    sample = picture(tmp_path, "a.png", [(40, 40, 12)])
-    (item,) = cut_out(sample, read_rgb(sample.path))
-    assert item.alpha.shape == (29, 29)
-    assert item.alpha[14, 14] == pytest.approx(1, abs=0.01)
-    assert item.alpha[:2, :2].max() < 0.05
-    # The disc's area, not the ellipse's that fills the box: 441 against 661 pixels
-    assert item.alpha.sum() == pytest.approx(441, rel=0.06)
-
-
-def test_a_flat_box_falls_back_to_the_ellipse(tmp_path: Path) -> None:
-    Image.new("RGB", (60, 60), (90, 90, 90)).save(tmp_path / "flat.png")
-    sample = Sample.of(tmp_path / "flat.png", (60, 60), [[20, 20, 40, 40]], [1])
-    (item,) = cut_out(sample, read_rgb(sample.path))
-    assert item.alpha.sum() == pytest.approx(np.pi * 10**2, rel=0.05)
-
-
-def test_a_mask_goes_before_a_guess(tmp_path: Path) -> None:
-    plain = picture(tmp_path, "a.png", [(40, 40, 12)])
+def test_an_object_is_cut_by_its_mask_else_along_its_own_edge_else_as_an_ellipse(tmp_path: Path) -> None:
+    disc = picture(tmp_path, "a.png", [(40, 40, 12)])
     square = [[30.0, 30.0, 50.0, 30.0, 50.0, 50.0, 30.0, 50.0]]
-    sample = Sample.of(plain.path, (96, 80), plain.boxes_xyxy, [1], [square])
-    (item,) = cut_out(sample, read_rgb(sample.path))
-    assert item.alpha.sum() == pytest.approx(400, rel=0.05)
+    masked = Sample.of(disc.path, (96, 80), disc.boxes_xyxy, [1], [square])
+    Image.new("RGB", (60, 60), (90, 90, 90)).save(tmp_path / "flat.png")
+    flat = Sample.of(tmp_path / "flat.png", (60, 60), [[20, 20, 40, 40]], [1])
+    # The disc's area, not the ellipse's that fills the box: 441 against 661 pixels
+    for sample, area in ((disc, 441), (masked, 20 * 20), (flat, np.pi * 10**2)):
+        (item,) = cut_out(sample, read_rgb(sample.path))
+        assert item.alpha.sum() == pytest.approx(area, rel=0.06)
+        middle = item.alpha.shape[0] // 2
+        assert item.alpha[middle, middle] == pytest.approx(1, abs=0.01)
+    (item,) = cut_out(disc, read_rgb(disc.path))
+    assert item.alpha.shape == (29, 29)
+    assert item.alpha[:2, :2].max() < 0.05
 
 
 @pytest.mark.parametrize(
@@ -105,17 +98,10 @@ def test_labels_fit_what_was_pasted(tmp_path: Path) -> None:
 def test_little_is_covered(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     settings = CopyPasteConfig(num_images=20, objects=(4, 4), max_overlap=0.2)
-    data = real(tmp_path)
-    for sample in paste_pictures(data, settings, tmp_path / "out", seed=1).samples:
-        boxes = sample.boxes_xyxy
-        for later in range(len(boxes)):
-            for earlier in range(later):
-                shared = np.minimum(boxes[later, 2:], boxes[earlier, 2:]) - np.maximum(
-                    boxes[later, :2], boxes[earlier, :2]
-                )
-                area = np.prod(boxes[earlier, 2:] - boxes[earlier, :2])
-                # Those of the original lie as they lie.
-                assert np.prod(np.clip(shared, 0, None)) <= 0.2 * area + 1e-3
+    for sample in paste_pictures(real(tmp_path), settings, tmp_path / "out", seed=1).samples:
+        for earlier, later in combinations(sample.boxes_xyxy, 2):  # those of the original lie as they lie
+            shared = np.minimum(later[2:], earlier[2:]) - np.maximum(later[:2], earlier[:2])
+            assert np.prod(np.clip(shared, 0, None)) <= 0.2 * np.prod(earlier[2:] - earlier[:2]) + 1e-3
 
 
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:

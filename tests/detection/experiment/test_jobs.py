@@ -9,10 +9,20 @@ import pytest
 import torch
 
 from detection.datasets.read import read_detection_set
+from detection.datasets.types import DetectionDataset, Sample
 from detection.detectors.registry import make_detector
 from detection.experiment.config import ExperimentConfig, ValueCurveConfig
 from detection.experiment.data import gather
-from detection.experiment.jobs import Job, Materials, job_of, plan_grid, plan_point
+from detection.experiment.jobs import (
+    Job,
+    Materials,
+    choose_subset,
+    job_of,
+    plan_grid,
+    plan_point,
+    shuffle_painted,
+    subset_order,
+)
 from detection.proof.jobs import with_starts
 from generator.foundation.errors import DatasetError
 from generator.foundation.storage import sha256_of
@@ -40,14 +50,18 @@ def test_the_grid_has_every_arm_at_every_number_and_synthetic_once(materials: Ma
     assert counts["refined"] == counts["mixed"] == [(2, 5, 0), (2, 5, 1), (6, 5, 0), (6, 5, 1)]
 
 
-def test_all_numbers_share_the_pretraining_of_a_seed_and_every_arm_has_as_many_steps(materials: Materials) -> None:
-    jobs = with_starts(plan_grid(materials.config, available=6, painted=5))
+def test_numbers_and_arms_share_the_pretraining_of_a_seed_and_every_arm_has_as_many_steps(
+    materials: Materials,
+) -> None:
+    config = config_of(materials, arms=["real", "refined", "refined_copy_paste"])
+    jobs = with_starts(plan_grid(config, available=6, painted=5))
     starts = [job for job in jobs if job.kind == "pretrain"]
     assert [job.subset for job in starts] == [0, 1]
     assert jobs[:2] == starts
     for job in jobs[2:]:
-        before = job.start.settings(materials.config).steps if job.start else 0
-        assert before + job.settings(materials.config).steps == 10
+        assert job.start == (None if job.kind == "real" else starts[job.subset])
+        before = job.start.settings(config).steps if job.start else 0
+        assert before + job.settings(config).steps == 10
 
 
 def test_a_point_of_the_value_curve(materials: Materials) -> None:
@@ -71,13 +85,6 @@ def test_boxes_are_measured_on_what_a_training_or_its_subset_sees(materials: Mat
     assert [len(materials.measured_of(job) or ()) for job in calibrated] == [3] * 3
 
 
-def test_refining_arms_share_a_pretraining(materials: Materials) -> None:
-    jobs = plan_grid(config_of(materials, arms=["real", "refined", "refined_copy_paste"]), available=6, painted=5)
-    starts = {arm: [job.start for job in jobs if job.kind == arm] for arm in ("refined", "refined_copy_paste")}
-    assert starts["refined"] == starts["refined_copy_paste"] != []
-    assert len(with_starts(jobs)) == len(jobs) + 2
-
-
 def test_a_number_of_pictures_may_refine_in_its_own_way(materials: Materials) -> None:
     own = {"steps": 7, "learning_rate": 0.5}
     config = config_of(materials, real_images=[{"number": 2}, {"number": 3}, {"number": "all", "refine": own}])
@@ -86,6 +93,7 @@ def test_a_number_of_pictures_may_refine_in_its_own_way(materials: Materials) ->
     assert steps == {2: (6, 4), 3: (6, 4), 6: (3, 7)}
     rates = {job.number: job.settings(config).learning_rate for job in jobs if job.start}
     assert rates == {2: 1e-3, 3: 1e-3, 6: 0.5}
+    assert {job.start.settings(config).learning_rate for job in jobs if job.start} == {0.004}
     starts = [job for job in jobs if job.kind == "pretrain"]
     assert len(starts) == len({job.name for job in starts}) == 6
 
@@ -137,15 +145,12 @@ def test_other_pictures_change_the_digest_of_those_that_see_them(materials: Mate
     assert other.digest(_synthetic(5)) == materials.digest(_synthetic(5))
 
 
-@pytest.mark.parametrize("changes", [{"device": "cuda:0"}, {"torch_version": "9.9"}])
-def test_another_machine_part_changes_the_digest(materials: Materials, changes: dict[str, str]) -> None:
-    assert replace(materials, **changes).digest(_real(materials)) != materials.digest(_real(materials))
+def test_the_kind_of_device_and_torch_change_the_digest_but_not_the_number_of_a_card(materials: Materials) -> None:
     assert materials.device == "cpu"
-
-
-def test_the_first_or_the_second_card_is_the_same(materials: Materials) -> None:
-    first, second = (replace(materials, device=f"cuda:{number}").digest(_real(materials)) for number in (0, 1))
+    others = ({}, {"device": "cuda:0"}, {"device": "cuda:1"}, {"torch_version": "9.9"})
+    here, first, second, other = (replace(materials, **changes).digest(_real(materials)) for changes in others)
     assert first == second
+    assert len({here, first, other}) == 3
 
 
 def test_painted_pictures_are_a_prefix(materials: Materials) -> None:
@@ -160,32 +165,34 @@ def test_a_picture_on_both_sides_is_refused(discs: Path, tmp_path: Path) -> None
         gather(leaky, tmp_path, listener=Listener())
 
 
-def _save_checkpoint(run: Path, seen: list[str]) -> None:
-    """A saved detector in a run that was trained on pictures of these digests."""
+@pytest.fixture()
+def pretrained(discs: Path, tmp_path: Path) -> tuple[ExperimentConfig, Path]:
+    """An experiment that goes on from a detector which a run has saved, and that run's data.csv."""
+    own, run = shutil.copytree(discs, tmp_path / "own"), tmp_path / "own" / "base"
     make_detector("retinanet_small", ["red", "blue"], seed=0, device=torch.device("cpu")).save(run / "model")
     (run / "run.json").write_text("{}")
-    lines = [f"trained,{number}.png,{digest}" for number, digest in enumerate(seen)]
-    (run / "data.csv").write_text("\n".join(["role,picture,sha256", *lines, ""]))
-
-
-def test_a_checkpoint_counts_from_the_file_and_its_weights_decide_the_numbers(discs: Path, tmp_path: Path) -> None:
-    shutil.copytree(discs, tmp_path / "own")
-    _save_checkpoint(tmp_path / "own" / "base", ["0" * 64])
+    (run / "data.csv").write_text(f"role,picture,sha256\ntrained,0.png,{'0' * 64}\n")
     detector = {"name": "retinanet_small", "pretrained": "base/model"}
-    config = ExperimentConfig.load(write_experiment(tmp_path / "own", detector=detector))
+    return ExperimentConfig.load(write_experiment(own, detector=detector)), run / "data.csv"
+
+
+def test_a_checkpoint_counts_from_the_file_and_its_weights_decide_the_numbers(
+    pretrained: tuple[ExperimentConfig, Path], tmp_path: Path
+) -> None:
+    config, used = pretrained
     before = gather(config, tmp_path, listener=Listener())
-    card = tmp_path / "own" / "base" / "model" / "model.json"
+    card = used.parent / "model" / "model.json"
     card.write_bytes(card.read_bytes() + b"\n")
     after = gather(config, tmp_path, listener=Listener())
     assert before.digest(_real(before)) != after.digest(_real(after))
 
 
-def test_a_checkpoint_that_has_seen_test_pictures_is_refused(discs: Path, tmp_path: Path) -> None:
-    shutil.copytree(discs, tmp_path / "own")
+def test_a_checkpoint_that_has_seen_test_pictures_is_refused(
+    pretrained: tuple[ExperimentConfig, Path], discs: Path, tmp_path: Path
+) -> None:
+    config, used = pretrained
     test = read_detection_set(discs / "real", split="test")
-    _save_checkpoint(tmp_path / "own" / "base", [sha256_of(test.samples[0].path)])
-    detector = {"name": "retinanet_small", "pretrained": "base/model"}
-    config = ExperimentConfig.load(write_experiment(tmp_path / "own", detector=detector))
+    used.write_text(f"role,picture,sha256\ntrained,0.png,{sha256_of(test.samples[0].path)}\n")
     with pytest.raises(DatasetError, match=r"detector\.pretrained.*1 test pictures were trained or validated on"):
         gather(config, tmp_path, listener=Listener())
 
@@ -202,3 +209,46 @@ def _real(materials: Materials) -> Job:
 
 def _synthetic(painted: int) -> Job:
     return Job(kind="synthetic", number=0, painted=painted, subset=0)
+
+
+def pictures(*labels: tuple[int, ...]) -> DetectionDataset:
+    """Pictures named 0, 1, ... with objects of these labels."""
+    samples = [
+        Sample.of(Path(f"{number:03}.png"), (8, 8), [[0, 0, 4, 4]] * len(each), list(each))
+        for number, each in enumerate(labels)
+    ]
+    return DetectionDataset(categories=("a", "b", "c"), samples=tuple(samples))
+
+
+def stems(data: DetectionDataset) -> list[str]:
+    return [sample.path.stem for sample in data.samples]
+
+
+RARE = pictures(*[(1,)] * 40, (2,), (1, 3), ())
+
+
+@pytest.mark.parametrize("subset", range(5))
+def test_a_small_subset_holds_every_category_and_lies_in_the_larger_one(subset: int) -> None:
+    small, middle = choose_subset(RARE, 7, subset, 3), choose_subset(RARE, 7, subset, 10)
+    assert set(small.counts().values()) >= {1}
+    assert all(small.counts().values())
+    assert stems(middle)[:3] == stems(small)
+    assert sorted(subset_order(RARE, 7, subset)) == list(range(43))
+
+
+def test_subsets_differ_by_number_and_seed_only() -> None:
+    chosen = [stems(choose_subset(RARE, seed, subset, 10)) for seed in (0, 1) for subset in (0, 1)]
+    assert len({tuple(each) for each in chosen}) == 4
+    assert stems(choose_subset(RARE, 0, 1, 10)) == chosen[1]
+    # A category that no picture shows is no obstacle; more pictures than there are, are.
+    assert len(choose_subset(pictures((1,), (1,)), 0, 0, 2)) == 2
+    with pytest.raises(ValueError, match="3 of 2"):
+        choose_subset(pictures((1,), (2,)), 0, 0, 3)
+
+
+def test_painted_pictures_are_shuffled_whatever_their_order_on_disk_and_however_many_there_are() -> None:
+    data = pictures(*[(1,)] * 20)
+    shuffled = stems(shuffle_painted(data, 3, 20))
+    assert sorted(shuffled) == stems(data) != shuffled
+    assert stems(shuffle_painted(data.choose(range(19, -1, -1)), 3, 20)) == shuffled
+    assert stems(shuffle_painted(data, 3, 8)) == stems(shuffle_painted(data.choose(range(8)), 3, 8))

@@ -117,6 +117,12 @@ def test_a_finished_one_trains_nothing_and_a_lost_job_comes_back_the_same(
     (lost,) = (out / "jobs").glob("refined-real2-painted6-seed1-*")
     before = (lost / "detections.json").read_bytes()
     shutil.rmtree(lost)
+    (damaged,) = (out / "jobs").glob("real-real2-*-seed0-*/job.json")
+    report = damaged.read_bytes()
+    damaged.write_bytes(report[:-3])
+    with pytest.raises(BoxpaintError, match="the same command makes it again"):
+        run(discs, out, arms=ARMS, value_curve=CURVE, **few)
+    damaged.write_bytes(report)
     noted = Noted()
     outcome = run(discs, out, noted, arms=ARMS, value_curve=CURVE, **few)
     assert noted.names == ["refined-real2-painted6-seed1"]
@@ -197,19 +203,15 @@ def test_a_run_without_scores_may_still_be_changed(discs: Path, tmp_path: Path) 
     assert json.loads((tmp_path / "experiment.json").read_bytes())["seed"] == 5
 
 
-def test_seconds_count_every_pretraining_once(whole: tuple[Path, Outcome]) -> None:
+def test_seconds_count_every_pretraining_once_and_the_curve_begins_at_the_best_arm(whole: tuple[Path, Outcome]) -> None:
     out, outcome = whole
     reports = [json.loads(path.read_bytes()) for path in (out / "jobs").glob("*/job.json")]
     assert outcome.seconds == pytest.approx(sum(sum(report["seconds"].values()) for report in reports))
     refined = next(result for result in outcome.results if result.job.kind == "refined")
     assert sum(refined.seconds.values()) > sum(refined.report["seconds"].values())
-
-
-def test_the_value_curve_begins_at_the_best_arm_without_painted_pictures(whole: tuple[Path, Outcome]) -> None:
-    curve = whole[1].curve
-    assert curve is not None
-    at_two = {cell.arm: cell.mean for cell in whole[1].cells if cell.number == 2}
-    assert curve.points[0].mean == max(at_two["real"], at_two["copy_paste"])
+    assert outcome.curve is not None
+    at_two = {cell.arm: cell.mean for cell in outcome.cells if cell.number == 2}
+    assert outcome.curve.points[0].mean == max(at_two["real"], at_two["copy_paste"])
 
 
 def test_a_folder_of_something_else_stays_as_it_is(discs: Path, tmp_path: Path) -> None:
@@ -217,13 +219,3 @@ def test_a_folder_of_something_else_stays_as_it_is(discs: Path, tmp_path: Path) 
     with pytest.raises(RunMismatchError, match=r"holds thesis\.tex"):
         run(discs, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
-
-
-def test_a_damaged_result_says_what_to_do(whole: tuple[Path, Outcome], discs: Path, tmp_path: Path) -> None:
-    out = tmp_path / "copy"
-    shutil.copytree(whole[0], out)
-    few = {"arms": ["real"], "real_images": [{"number": 2, "subsets": 2}]}
-    (path,) = (out / "jobs").glob("real-real2-*-seed0-*/job.json")
-    path.write_text(json.dumps({"scores": {}})[:-3])
-    with pytest.raises(BoxpaintError, match="the same command makes it again"):
-        run(discs, out, **few)

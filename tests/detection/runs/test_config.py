@@ -39,7 +39,7 @@ def test_what_cannot_be_used_is_named(tmp_path: Path, text: str, options: dict[s
 def test_refining_is_gentle() -> None:
     of_run = FitSettings(
         steps=1000,
-        optimiser="sgd",
+        optimizer="sgd",
         learning_rate=0.02,
         batch_size=4,
         warmup_steps=200,
@@ -48,7 +48,7 @@ def test_refining_is_gentle() -> None:
     )
     assert read_refine_config(None, {}, of_run, has_validation=True) == FitSettings(
         steps=500,
-        optimiser="adamw",
+        optimizer="adamw",
         learning_rate=0.002,
         batch_size=4,
         warmup_steps=25,

@@ -164,7 +164,7 @@ def test_validation_pictures_need_something_to_find(tmp_path: Path) -> None:
         check_validation([train], empty)
 
 
-def test_boxes_of_painted_pictures(tmp_path: Path, short_ruler: None) -> None:
+def test_boxes_of_painted_pictures(tmp_path: Path, short_scale_training: None) -> None:
     source = read_source(str(made(tmp_path, "train")), "synthetic")
     first = source.data.samples[0]
     asked = replace(first, requested_xyxy=first.boxes_xyxy + np.float32(2))

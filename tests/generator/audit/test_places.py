@@ -3,8 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from generator.audit.patches import PATCH_PX, cut_patches
-from generator.audit.places import MARGIN_PX, Place, centres_of, draw_untouched, pair_with_decoys
+from generator.audit.places import MARGIN_PX, PATCH_PX, Place, centres_of, cut_patches, draw_untouched, pair_with_decoys
 from generator.foundation.geometry import Box, intersection_area
 
 ANYWHERE = {"": np.random.default_rng(0).uniform(0, 1, (400, 2))}

@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from generator.bundles import ModelRef
-from generator.foundation.device import choose_device, choose_dtype
+from generator.foundation.device import choose_device, choose_dtype, is_out_of_memory
 from generator.foundation.errors import ModelError, ModelNotFoundError
-from generator.foundation.loading import is_out_of_memory
 from generator.painting.models import load_model
 from generator.weights import fingerprint
 

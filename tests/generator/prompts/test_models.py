@@ -11,9 +11,9 @@ import torch
 from generator.bundles import ModelRef, load_card
 from generator.config import Config, PromptsConfig
 from generator.foundation.errors import ConfigError
-from generator.foundation.vision_language import Clip
 from generator.prompts.models import BATCH_SIZE, Captioner, Enricher, SentenceEmbedder, load_embedder
 from generator.prompts.sources import PromptModels
+from generator.vision_language import Clip
 from generator.weights import fingerprint
 
 REPOSITORY = Path(__file__).parents[3]
