@@ -130,7 +130,7 @@ def run_import(source: Path, out: Path, options: ImportOptions) -> None:
 
 
 def _case_table(report: ImportReport) -> Table:
-    table = Table()
+    table = Table(box=None, pad_edge=False)
     for heading in ("done", "cases", "lost pictures", "lost objects", "what, and an example"):
         counts = heading not in ("done", "what, and an example")
         table.add_column(heading, justify="right" if counts else "left", max_width=8 if counts else None)

@@ -6,6 +6,7 @@ when `<part>.numbers.json` lies in the work folder: remove it to train that part
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -91,16 +92,16 @@ def evaluate(
 ) -> None:
     """Measure every part of a bundle on unseen photos and captions; the seed must be that of its training."""
     from generator.foundation.device import choose_device
-    from training.pocket.parts import PARTS, Sources, parts_in
+    from training.pocket.loop import Session
+    from training.pocket.parts import PARTS, check_sources, parts_in
 
     names = parts_in(bundle)
-    given = Sources(data=data, captions=captions)
-    given.check()
-    where = choose_device(device)
+    session = Session(data=data, captions=captions, seed=seed, device=choose_device(device))
+    check_sources(session)
     numbers = {}
     for name in names:
         console.print(f"measuring {name}")
-        numbers[name] = PARTS[name].evaluate(bundle / PARTS[name].folder, given, seed, where)
+        numbers[name] = PARTS[name].module.evaluate(session, bundle / PARTS[name].folder)
     _print_table(bundle, numbers)
 
 
@@ -108,29 +109,18 @@ def _train(
     names: list[str], data: Path, captions: Path, out: Path, minutes: float | None, seed: int, device: str
 ) -> None:
     from generator.foundation.device import choose_device
+    from training.pocket import parts
     from training.pocket.loop import Session
-    from training.pocket.parts import (
-        Sources,
-        is_finished,
-        numbers_file,
-        parts_in,
-        read_numbers,
-        remove_checkpoint,
-        train_part,
-    )
 
-    given = Sources(data=data, captions=captions)
-    given.check()
-    where = choose_device(device)
+    session = Session(data=data, captions=captions, seed=seed, device=choose_device(device), say=console.print)
+    parts.check_sources(session)
     for name in names:
-        if is_finished(out, name, given, seed):
-            remove_checkpoint(out, name)  # a kill may have come between the numbers and its removal
-            console.print(f"{name}: finished before; remove {numbers_file(out, name)} to train it again")
+        if parts.is_finished(out, name, session):
+            parts.remove_checkpoint(out, name)  # a kill may have come between the numbers and its removal
+            console.print(f"{name}: finished before; remove {parts.numbers_file(out, name)} to train it again")
         else:
-            train_part(
-                out, name, given, Session(minutes=minutes or MINUTES[name], seed=seed, device=where), console.print
-            )
-    _print_table(out, {name: read_numbers(out, name) for name in parts_in(out)})
+            parts.train_part(out, name, dataclasses.replace(session, minutes=minutes or MINUTES[name]))
+    _print_table(out, {name: parts.read_numbers(out, name) for name in parts.parts_in(out)})
 
 
 def _print_table(bundle: Path, numbers: Mapping[str, Mapping[str, float]]) -> None:

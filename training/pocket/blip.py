@@ -6,7 +6,6 @@ only, at 4 M parameters.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,19 +52,16 @@ class BlipRecipe:
     learning_rate: float = 1e-3
 
 
-def made_from(data: Path, captions: Path, recipe: BlipRecipe, seed: int) -> dict[str, str]:
+def made_from(session: Session, _out: Path, recipe: BlipRecipe) -> dict[str, str]:
     """Name what the training is made from."""
-    return identify("blip", seed, recipe, files={"captions": captions}, photos=data)
+    return identify("blip", session, recipe, captions=True)
 
 
-def train(
-    data: Path, captions: Path, out: Path, recipe: BlipRecipe, session: Session, *, say: Callable[[str], None]
-) -> None:
+def train(session: Session, out: Path, recipe: BlipRecipe) -> None:
     """Train on the training and validation photos and save to `out`."""
-    smears = read_smears(data, ("train", "val"))
+    smears = read_smears(session.data, ("train", "val"))
     smears = with_attributes(smears, measure_limits(smears))
-    tokenizer = _tokenizer(read_captions(captions), recipe, session.seed)
-    origin = made_from(data, captions, recipe, session.seed)
+    tokenizer = _tokenizer(read_captions(session.captions), recipe, session.seed)
     processor = BlipImageProcessor(size={"height": recipe.side_px, "width": recipe.side_px})
     torch.manual_seed(session.seed)
     model: Any = BlipForConditionalGeneration(_config(recipe, tokenizer))
@@ -83,7 +79,7 @@ def train(
         return output.loss.float()
 
     learner = Learner(modules={"blip": model}, loss=loss, learning_rate=recipe.learning_rate, weight_decay=0.05)
-    fit("blip", [learner], session, out.parent, batch_size=recipe.batch_size, made_from=origin, say=say)
+    fit("blip", [learner], session, out.parent, batch_size=recipe.batch_size, made_from=made_from(session, out, recipe))
     model.half().save_pretrained(out)
     BlipProcessor(image_processor=processor, tokenizer=tokenizer).save_pretrained(out)
 
@@ -95,18 +91,18 @@ def caption_of(crop: Crop) -> str:
     return name_cell(crop.kind, size=crop.size, tone=crop.tone)
 
 
-def evaluate(folder: Path, data: Path, seed: int, device: torch.device) -> dict[str, float]:
+def evaluate(session: Session, folder: Path) -> dict[str, float]:
     """Share of captions of crops of unseen photos that name the right class, size and tone."""
-    seen = read_smears(data, ("train", "val"))
-    smears = with_attributes(read_smears(data, ("test",)), measure_limits(seen))
+    seen = read_smears(session.data, ("train", "val"))
+    smears = with_attributes(read_smears(session.data, ("test",)), measure_limits(seen))
     model: Any = BlipForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
-    model.to(device).eval()
+    model.to(session.device).eval()
     processor = BlipProcessor.from_pretrained(folder)
-    crops = held_out_crops(smears, int(model.config.vision_config.image_size), derive_rng(seed, 3))
+    crops = held_out_crops(smears, int(model.config.vision_config.image_size), session.rng(3))
     said: list[str] = []
     for start in range(0, len(crops), EVALUATION_BATCH):
         pictures = [crop.pixels for crop in crops[start : start + EVALUATION_BATCH]]
-        pixels = processor.image_processor(pictures, return_tensors="pt")["pixel_values"].to(device)
+        pixels = processor.image_processor(pictures, return_tensors="pt")["pixel_values"].to(session.device)
         tokens = model.generate(pixel_values=pixels, max_new_tokens=MAX_TOKENS, num_beams=1, do_sample=False)
         said += processor.batch_decode(tokens, skip_special_tokens=True)
     kind = np.array([_kind_in(text) == crop.kind for text, crop in zip(said, crops, strict=True)])

@@ -6,7 +6,7 @@ crop, so its target is spread over all texts that are (Khosla et al. 2020, arXiv
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ import torch
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor
 
 from generator.foundation.device import autocast
-from generator.foundation.seeds import derive_rng
 from training.pocket.grammar import (
     PLACES,
     PREFIXES,
@@ -87,16 +86,15 @@ class Saying:
         return attributes and (crop.purple or not self.purple)
 
 
-def made_from(data: Path, recipe: ClipRecipe, seed: int) -> dict[str, str]:
+def made_from(session: Session, _out: Path, recipe: ClipRecipe) -> dict[str, str]:
     """Name what the training is made from."""
-    return identify("clip", seed, recipe, files={}, photos=data)
+    return identify("clip", session, recipe)
 
 
-def train(data: Path, out: Path, recipe: ClipRecipe, session: Session, *, say: Callable[[str], None]) -> None:
+def train(session: Session, out: Path, recipe: ClipRecipe) -> None:
     """Train on the training and validation photos and save to `out`."""
-    smears = read_smears(data, ("train", "val"))
+    smears = read_smears(session.data, ("train", "val"))
     smears = with_attributes(smears, measure_limits(smears))
-    origin = made_from(data, recipe, session.seed)
     tokenizer = clip_tokenizer(recipe.vocabulary, recipe.positions, session.seed)
     processor = CLIPImageProcessor(
         size={"shortest_edge": recipe.side_px}, crop_size={"height": recipe.side_px, "width": recipe.side_px}
@@ -117,22 +115,23 @@ def train(data: Path, out: Path, recipe: ClipRecipe, session: Session, *, say: C
         return (_spread_loss(logits, true) + _spread_loss(logits.T, true.T)) / 2
 
     learner = Learner(modules={"clip": model}, loss=loss, learning_rate=recipe.learning_rate, weight_decay=0.05)
-    fit("clip", [learner], session, out.parent, batch_size=recipe.batch_size, made_from=origin, say=say)
+    fit("clip", [learner], session, out.parent, batch_size=recipe.batch_size, made_from=made_from(session, out, recipe))
     model.half().save_pretrained(out)
     CLIPProcessor(image_processor=processor, tokenizer=tokenizer).save_pretrained(out)
 
 
-def evaluate(folder: Path, data: Path, seed: int, device: torch.device) -> dict[str, float]:
+def evaluate(session: Session, folder: Path) -> dict[str, float]:
     """Accuracy of the class names on crops of unseen photos: four names, and objects against the rest."""
     model: Any = CLIPModel.from_pretrained(folder, dtype=torch.float32)
-    model.to(device).eval()
+    model.to(session.device).eval()
     processor = CLIPProcessor.from_pretrained(folder)
     side = int(model.config.vision_config.image_size)
-    crops = held_out_crops(read_smears(data, ("test",)), side, derive_rng(seed, 3))
+    crops = held_out_crops(read_smears(session.data, ("test",)), side, session.rng(3))
     pixels = processor.image_processor([crop.pixels for crop in crops], return_tensors="pt")["pixel_values"]
     tokens = processor.tokenizer(list(CLASS_NAMES.values()), padding=True, return_tensors="pt")
     with torch.inference_mode():
-        chosen = model(pixel_values=pixels.to(device), **tokens.to(device)).logits_per_image.argmax(1).tolist()
+        found = model(pixel_values=pixels.to(session.device), **tokens.to(session.device))
+    chosen = found.logits_per_image.argmax(1).tolist()
     kinds = list(CLASS_NAMES)
     right = np.array([kinds[index] == crop.kind for index, crop in zip(chosen, crops, strict=True)])
     objects = ("white blood cell", "platelet")

@@ -7,7 +7,7 @@ lines that belong together, so that the lines before one steer it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, GPT2Tokenizer
 
 from generator.foundation.device import autocast
-from generator.foundation.seeds import derive_rng
 from training.pocket.grammar import OBJECT_KINDS, documents, domain_line, read_captions, split_captions
 from training.pocket.loop import Learner, Session, fit, identify
 
@@ -39,16 +38,15 @@ class Gpt2Recipe:
     learning_rate: float = 2e-3
 
 
-def made_from(captions: Path, recipe: Gpt2Recipe, seed: int) -> dict[str, str]:
+def made_from(session: Session, _out: Path, recipe: Gpt2Recipe) -> dict[str, str]:
     """Name what the training is made from."""
-    return identify("gpt2", seed, recipe, files={"captions": captions})
+    return identify("gpt2", session, recipe, photos=False, captions=True)
 
 
-def train(captions: Path, out: Path, recipe: Gpt2Recipe, session: Session, *, say: Callable[[str], None]) -> None:
+def train(session: Session, out: Path, recipe: Gpt2Recipe) -> None:
     """Train and save to `out`."""
-    lines, _ = split_captions(read_captions(captions), session.seed)
-    origin = made_from(captions, recipe, session.seed)
-    rng = derive_rng(session.seed, 1)
+    lines, _ = split_captions(read_captions(session.captions), session.seed)
+    rng = session.rng(1)
     domain = [domain_line(rng, kind) for kind in (*OBJECT_KINDS, "scene") for _ in range(500)]
     tokenizer = GPT2Tokenizer().train_new_from_iterator(
         ["\n".join(lines[i : i + 4]) for i in range(0, len(lines), 4)] + domain, recipe.vocabulary, show_progress=False
@@ -77,24 +75,24 @@ def train(captions: Path, out: Path, recipe: Gpt2Recipe, session: Session, *, sa
             return model(input_ids=rows, labels=rows).loss.float()
 
     learner = Learner(modules={"gpt2": model}, loss=loss, learning_rate=recipe.learning_rate, weight_decay=0.1)
-    fit("gpt2", [learner], session, out.parent, batch_size=recipe.batch_size, made_from=origin, say=say)
+    fit("gpt2", [learner], session, out.parent, batch_size=recipe.batch_size, made_from=made_from(session, out, recipe))
     model.half().save_pretrained(out)
     tokenizer.save_pretrained(out)
 
 
-def evaluate(folder: Path, captions: Path, seed: int, device: torch.device) -> dict[str, float]:
+def evaluate(session: Session, folder: Path) -> dict[str, float]:
     """Perplexity per token of held-out captions and of fresh domain lines, each line after an end-of-text."""
     tokenizer = GPT2Tokenizer.from_pretrained(folder)
     model: Any = GPT2LMHeadModel.from_pretrained(folder, dtype=torch.float32)
-    model.to(device).eval()
-    _, held_out = split_captions(read_captions(captions), seed)
-    rng = derive_rng(seed, 2)
+    model.to(session.device).eval()
+    _, held_out = split_captions(read_captions(session.captions), session.seed)
+    rng = session.rng(2)
     domain = [
         domain_line(rng, kind) for kind in ("white blood cell", "platelet") for _ in range(HELD_OUT_DOMAIN_LINES // 2)
     ]
     return {
-        "GPT-2 perplexity, held-out captions": _perplexity(model, tokenizer, held_out, device),
-        "GPT-2 perplexity, domain lines": _perplexity(model, tokenizer, domain, device),
+        "GPT-2 perplexity, held-out captions": _perplexity(model, tokenizer, held_out, session.device),
+        "GPT-2 perplexity, domain lines": _perplexity(model, tokenizer, domain, session.device),
         "GPT-2 parameters, millions": sum(parameter.numel() for parameter in model.parameters()) / 1e6,
     }
 

@@ -7,7 +7,7 @@ schedule that ends in pure noise (Lin et al. 2023, arXiv 2305.08891), weighted b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -90,26 +90,26 @@ class InpaintRecipe:
     weight_inside: float = 2.0
 
 
-def made_from(data: Path, out: Path, recipe: InpaintRecipe, seed: int) -> dict[str, str]:
+def made_from(session: Session, out: Path, recipe: InpaintRecipe) -> dict[str, str]:
     """Name what the training is made from, the VAE in `out` included. Raises BoxpaintError when there is none."""
     weights = out / "vae" / WEIGHTS_FILE
     if not weights.is_file():
         raise BoxpaintError(
             f"{out / 'vae'}: there is no VAE to paint with; train it first: python -m training.pocket vae"
         )
-    return identify("inpaint", seed, recipe, files={"vae": weights}, photos=data)
+    return identify("inpaint", session, recipe, files={"vae": weights})
 
 
-def train(data: Path, out: Path, recipe: InpaintRecipe, session: Session, *, say: Callable[[str], None]) -> None:
+def train(session: Session, out: Path, recipe: InpaintRecipe) -> None:
     """Train on the training and validation photos; `out` holds `vae/` and becomes a whole pipeline's folder.
 
     Raises BoxpaintError when there is no VAE.
     """
-    origin = made_from(data, out, recipe, session.seed)
+    origin = made_from(session, out, recipe)
     # Before the bank of the other training is written over
     read_checkpoint(checkpoint_file(out.parent, "inpaint"), origin, torch.device("cpu"))
     vae = AutoencoderKL.from_pretrained(out / "vae", dtype=torch.float32).to(session.device).eval()
-    bank = _bank(data, out, vae, recipe, session, origin, say=say)
+    bank = _bank(session, out, vae, recipe, origin)
     tokenizer = clip_tokenizer(recipe.vocabulary, recipe.positions, session.seed)
     torch.manual_seed(session.seed)
     unet: Any = UNet2DConditionModel(**_unet_config(recipe, bank.latents))
@@ -139,7 +139,7 @@ def train(data: Path, out: Path, recipe: InpaintRecipe, session: Session, *, say
         ema_decay=recipe.ema_decay,
     )
     left = replace(session, minutes=session.minutes - bank.seconds / 60)
-    fit("inpaint", [learner], left, out.parent, batch_size=recipe.batch_size, made_from=origin, say=say)
+    fit("inpaint", [learner], left, out.parent, batch_size=recipe.batch_size, made_from=origin)
     pipeline: Any = StableDiffusionInpaintPipeline(
         vae=vae.half(),
         text_encoder=text_encoder.half(),
@@ -153,21 +153,20 @@ def train(data: Path, out: Path, recipe: InpaintRecipe, session: Session, *, say
     pipeline.save_pretrained(out)
 
 
-def evaluate(
-    folder: Path, data: Path, seed: int, device: torch.device, *, samples: int = HELD_OUT_SAMPLES
-) -> dict[str, float]:
+def evaluate(session: Session, folder: Path, *, samples: int = HELD_OUT_SAMPLES) -> dict[str, float]:
     """Mean squared error of v inside the masks of samples of unseen photos, not weighted, prompts as captioned.
 
     Samples and noise depend on the seed alone, noise levels are spread evenly; a UNet that predicts 0 has about 1.
     """
+    device = session.device
     model = load_model("inpaint", ModelRef(folder=str(folder)), device=device, dtype=torch.float32, offline=True)
-    seen = read_smears(data, ("train", "val"))
-    unseen = with_attributes(read_smears(data, ("test",)), measure_limits(seen))
-    drawn = stream_samples(unseen, model.native_px, SampleRecipe(), derive_seed(seed, 8))
+    seen = read_smears(session.data, ("train", "val"))
+    unseen = with_attributes(read_smears(session.data, ("test",)), measure_limits(seen))
+    drawn = stream_samples(unseen, model.native_px, SampleRecipe(), derive_seed(session.seed, 8))
     bank = fill_bank(drawn, model.vae, device, size=samples, seconds=np.inf, say=lambda _: None)
     scheduler: Any = model.new_scheduler()
     levels = scheduler.alphas_cumprod.to(device)
-    noise = torch.randn(bank.latents.shape, generator=torch.Generator("cpu").manual_seed(seed)).to(device)
+    noise = torch.randn(bank.latents.shape, generator=torch.Generator("cpu").manual_seed(session.seed)).to(device)
     total = 0.0
     for rows in torch.arange(samples, device=device).split(EVALUATION_BATCH):
         steps = rows * len(levels) // samples
@@ -203,28 +202,19 @@ def weights_of(levels: torch.Tensor, recipe: InpaintRecipe) -> torch.Tensor:
     return (snr.clamp(max=recipe.snr_limit) / (snr + 1)).clamp(min=recipe.least_weight)
 
 
-def _bank(
-    data: Path,
-    out: Path,
-    vae: Any,
-    recipe: InpaintRecipe,
-    session: Session,
-    origin: Mapping[str, str],
-    *,
-    say: Callable[[str], None],
-) -> Bank:
+def _bank(session: Session, out: Path, vae: Any, recipe: InpaintRecipe, origin: Mapping[str, str]) -> Bank:
     """The bank of an earlier start with the same VAE, photos, recipe of samples and seed, or a new one."""
     path = out.parent / BANK_FILE
     decisive = {name: origin[name] for name in ("vae", "data", "seed", "recipe.samples", "recipe.bank_size")}
     bank = load_bank(path, decisive, session.device)
     if bank is None:
-        smears = read_smears(data, ("train", "val"))
+        smears = read_smears(session.data, ("train", "val"))
         smears = with_attributes(smears, measure_limits(smears))
         drawn = stream_samples(smears, int(vae.config.sample_size), recipe.samples, derive_seed(session.seed, 9))
         seconds = 60 * session.minutes * recipe.bank_share
-        bank = fill_bank(drawn, vae, session.device, size=recipe.bank_size, seconds=seconds, say=say)
+        bank = fill_bank(drawn, vae, session.device, size=recipe.bank_size, seconds=seconds, say=session.say)
         save_bank(bank, path, decisive)
-    say(f"inpaint: a bank of {len(bank)} samples, encoded in {bank.seconds / 60:.1f} min")
+    session.say(f"inpaint: a bank of {len(bank)} samples, encoded in {bank.seconds / 60:.1f} min")
     return bank
 
 
@@ -269,13 +259,13 @@ def _text_config(recipe: InpaintRecipe, tokenizer: Any) -> CLIPTextConfig:
     )
 
 
-def save_samples(folder: Path, path: Path, seed: int, device: torch.device) -> None:
+def save_samples(session: Session, folder: Path, path: Path) -> None:
     """Paint six scenes and into the middle of each a white cell, a platelet and a red cell; save them as one PNG.
 
     Each row is a scene, then the same scene with each object and the repainted box outlined in black.
     """
     painter = StableDiffusionPainter(
-        Config.model_validate({"device": str(device), "models": {"inpaint": {"folder": str(folder)}}})
+        Config.model_validate({"device": str(session.device), "models": {"inpaint": {"folder": str(folder)}}})
     )
     side = painter.native_px
     size_wh = (side, side)
@@ -285,7 +275,7 @@ def save_samples(folder: Path, path: Path, seed: int, device: torch.device) -> N
             BackgroundJob(
                 prompt=prompt,
                 negative_prompt=painter.config.painting.background_negative_prompt,
-                seed=derive_seed(seed, row),
+                seed=derive_seed(session.seed, row),
                 size_wh=size_wh,
             )
             for row, prompt in enumerate(prompts)
@@ -298,7 +288,7 @@ def save_samples(folder: Path, path: Path, seed: int, device: torch.device) -> N
         InpaintJob(
             prompt=prompt,
             negative_prompt="",
-            seed=derive_seed(seed, row, column),
+            seed=derive_seed(session.seed, row, column),
             size_wh=size_wh,
             image=scene.pixels,
             mask=mask,

@@ -32,11 +32,19 @@ Loss = Callable[[np.random.Generator, float], torch.Tensor | None]
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """How long to train, with what, from which seed. The defaults of each part are those of its recipe."""
+    """What is learned from (a folder of labelled photos, smears.py, and a file of captions, grammar.py), from which
+    seed, with what, for how long, and who is told."""
 
-    minutes: float
+    data: Path
+    captions: Path
     seed: int
     device: torch.device
+    minutes: float = 0.0
+    say: Callable[[str], None] = print
+
+    def rng(self, *position: int) -> np.random.Generator:
+        """Random numbers of a position below the seed."""
+        return derive_rng(self.seed, *position)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,7 +66,6 @@ def fit(
     *,
     batch_size: int,
     made_from: Mapping[str, str],
-    say: Callable[[str], None],
 ) -> None:
     """Train until the minutes are spent, and leave the averaged weights in the modules, in evaluation mode.
 
@@ -74,9 +81,9 @@ def fit(
         batch_size=batch_size,
         checkpoint=checkpoint_file(make_folder(folder), part),
         made_from=made_from,
-        listener=(lines := _Lines(part, budget, say)),
+        listener=(lines := _Lines(part, budget, session.say)),
     )
-    say(f"{part}: {budget.done} steps in {budget.seconds / 60:.1f} min, loss {lines.loss:.4f}")
+    session.say(f"{part}: {budget.done} steps in {budget.seconds / 60:.1f} min, loss {lines.loss:.4f}")
 
 
 def _player(learner: Learner, session: Session, budget: Budget) -> Player:
@@ -135,18 +142,26 @@ def checkpoint_file(folder: Path, part: str) -> Path:
 
 
 def identify(
-    part: str, seed: int, recipe: DataclassInstance, *, files: Mapping[str, Path], photos: Path | None = None
+    part: str,
+    session: Session,
+    recipe: DataclassInstance,
+    *,
+    photos: bool = True,
+    captions: bool = False,
+    files: Mapping[str, Path] | None = None,
 ) -> dict[str, str]:
     """Name what a training is made from: part, seed, each field of its recipe, and digests of what it learns from.
 
-    `photos` is a folder as `read_smears` takes it; of its photos those for training and validation count. Raises
-    BoxpaintError when something cannot be read.
+    Of the photos those for training and validation count. Raises BoxpaintError when something cannot be read.
     """
-    values = {field.name: repr(getattr(recipe, field.name)) for field in fields(recipe)}
-    digests = {name: _digest([path]) for name, path in files.items()}
-    if photos is not None:
-        digests["data"] = _digest(files_of(photos, ("train", "val")))
-    return {"part": part, "seed": str(seed), **{f"recipe.{name}": value for name, value in values.items()}, **digests}
+    learned = {name: [path] for name, path in (files or {}).items()}
+    if captions:
+        learned["captions"] = [session.captions]
+    if photos:
+        learned["data"] = files_of(session.data, ("train", "val"))
+    values = {f"recipe.{field.name}": repr(getattr(recipe, field.name)) for field in fields(recipe)}
+    digests = {name: _digest(paths) for name, paths in learned.items()}
+    return {"part": part, "seed": str(session.seed), **values, **digests}
 
 
 def _digest(paths: Sequence[Path]) -> str:

@@ -6,8 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
+from typing import Any, Protocol
 
 from generator.foundation.errors import BoxpaintError, RunMismatchError
 from generator.foundation.run_folder import list_differences
@@ -19,81 +18,51 @@ from training.pocket.loop import Session, checkpoint_file
 from training.pocket.samples import remove_bank
 from training.pocket.smears import CELL_KINDS, read_smears
 
-Say = Callable[[str], None]
 BYTES_PER_MB = 1e6
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sources:
-    """What is learned from: a folder of labelled photos (smears.py) and a file of captions (texts.py)."""
+class Trainer(Protocol):
+    """The module of a part."""
 
-    data: Path
-    captions: Path
+    @property
+    def made_from(self) -> Callable[[Session, Path, Any], dict[str, str]]:
+        """(session, out, recipe) -> what the part in `out` would be trained from."""
 
-    def check(self) -> None:
-        """Raise BoxpaintError when something is missing, before hours are spent on the rest."""
-        smears = [read_smears(self.data, (split,)) for split in ("train", "val", "test")]
-        for kind in CELL_KINDS:
-            if not any(smear.of_kind(kind) for smear in smears[0]) or not any(s.of_kind(kind) for s in smears[2]):
-                raise BoxpaintError(f"{self.data}: no {kind} is labelled in the photos of train.txt or of test.txt")
-        read_captions(self.captions)
+    @property
+    def train(self) -> Callable[[Session, Path, Any], None]:
+        """(session, out, recipe): train it and save it to `out`."""
+
+    @property
+    def evaluate(self) -> Callable[[Session, Path], dict[str, float]]:
+        """(session, folder) -> numbers on unseen data."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One part: its folder in the bundle, the file in it that says that the part is there, and what to do with it.
-
-    `made_from` names what the part in a folder would be trained from, with a seed (identity.py).
-    """
+    """One part: its folder in the bundle, the file in it that says that the part is there, its module and recipe."""
 
     folder: str
-    marker: str
-    train: Callable[[Sources, Path, Session, Say], None]
-    made_from: Callable[[Sources, Path, int], dict[str, str]]
-    evaluate: Callable[[Path, Sources, int, torch.device], dict[str, float]]
+    module: Trainer
+    recipe: Any
+    marker: str = "config.json"
 
 
 PARTS: dict[str, Part] = {
-    "vae": Part(
-        folder="inpaint/vae",
-        marker="config.json",
-        train=lambda given, out, session, say: vae.train(given.data, out, vae.VaeRecipe(), session, say=say),
-        made_from=lambda given, _out, seed: vae.made_from(given.data, vae.VaeRecipe(), seed),
-        evaluate=lambda folder, given, seed, device: vae.evaluate(folder, given.data, seed, device),
-    ),
-    "inpaint": Part(
-        folder="inpaint",
-        marker="unet/config.json",
-        train=lambda given, out, session, say: inpaint.train(
-            given.data, out, inpaint.InpaintRecipe(), session, say=say
-        ),
-        made_from=lambda given, out, seed: inpaint.made_from(given.data, out, inpaint.InpaintRecipe(), seed),
-        evaluate=lambda folder, given, seed, device: inpaint.evaluate(folder, given.data, seed, device),
-    ),
-    "gpt2": Part(
-        folder="gpt2",
-        marker="config.json",
-        train=lambda given, out, session, say: gpt2.train(given.captions, out, gpt2.Gpt2Recipe(), session, say=say),
-        made_from=lambda given, _out, seed: gpt2.made_from(given.captions, gpt2.Gpt2Recipe(), seed),
-        evaluate=lambda folder, given, seed, device: gpt2.evaluate(folder, given.captions, seed, device),
-    ),
-    "blip": Part(
-        folder="blip",
-        marker="config.json",
-        train=lambda given, out, session, say: blip.train(
-            given.data, given.captions, out, blip.BlipRecipe(), session, say=say
-        ),
-        made_from=lambda given, _out, seed: blip.made_from(given.data, given.captions, blip.BlipRecipe(), seed),
-        evaluate=lambda folder, given, seed, device: blip.evaluate(folder, given.data, seed, device),
-    ),
-    "clip": Part(
-        folder="clip",
-        marker="config.json",
-        train=lambda given, out, session, say: clip.train(given.data, out, clip.ClipRecipe(), session, say=say),
-        made_from=lambda given, _out, seed: clip.made_from(given.data, clip.ClipRecipe(), seed),
-        evaluate=lambda folder, given, seed, device: clip.evaluate(folder, given.data, seed, device),
-    ),
+    "vae": Part(folder="inpaint/vae", module=vae, recipe=vae.VaeRecipe()),
+    "inpaint": Part(folder="inpaint", module=inpaint, recipe=inpaint.InpaintRecipe(), marker="unet/config.json"),
+    "gpt2": Part(folder="gpt2", module=gpt2, recipe=gpt2.Gpt2Recipe()),
+    "blip": Part(folder="blip", module=blip, recipe=blip.BlipRecipe()),
+    "clip": Part(folder="clip", module=clip, recipe=clip.ClipRecipe()),
 }
+
+
+def check_sources(session: Session) -> None:
+    """Raise BoxpaintError when something to learn from is missing, before hours are spent on the rest."""
+    smears = [read_smears(session.data, (split,)) for split in ("train", "val", "test")]
+    for kind in CELL_KINDS:
+        if not any(smear.of_kind(kind) for smear in smears[0]) or not any(s.of_kind(kind) for s in smears[2]):
+            raise BoxpaintError(f"{session.data}: no {kind} is labelled in the photos of train.txt or of test.txt")
+    read_captions(session.captions)
 
 
 def numbers_file(bundle: Path, name: str) -> Path:
@@ -101,19 +70,18 @@ def numbers_file(bundle: Path, name: str) -> Path:
     return bundle / f"{name}.numbers.json"
 
 
-def train_part(bundle: Path, name: str, given: Sources, session: Session, say: Say) -> None:
+def train_part(bundle: Path, name: str, session: Session) -> None:
     """Train a part, measure it, write its numbers down and remove what only an interrupted training needs."""
     part = PARTS[name]
     folder = bundle / part.folder
     make_folder(folder.parent)
-    part.train(given, folder, session, say)
-    numbers = part.evaluate(folder, given, session.seed, session.device)
+    part.module.train(session, folder, part.recipe)
+    numbers = part.module.evaluate(session, folder)
     if name == "inpaint":
-        save_samples(folder, bundle / "samples.png", session.seed, session.device)
+        save_samples(session, folder, bundle / "samples.png")
         remove_bank(folder.parent / inpaint.BANK_FILE)
-    write_json(
-        numbers_file(bundle, name), {"made_from": part.made_from(given, folder, session.seed), "numbers": numbers}
-    )
+    made_from = part.module.made_from(session, folder, part.recipe)
+    write_json(numbers_file(bundle, name), {"made_from": made_from, "numbers": numbers})
     remove_checkpoint(bundle, name)
 
 
@@ -122,13 +90,14 @@ def remove_checkpoint(bundle: Path, name: str) -> None:
     checkpoint_file((bundle / PARTS[name].folder).parent, name).unlink(missing_ok=True)
 
 
-def is_finished(bundle: Path, name: str, given: Sources, seed: int) -> bool:
+def is_finished(bundle: Path, name: str, session: Session) -> bool:
     """Say whether a part is trained. Raises BoxpaintError when it is, but from something else than is asked for."""
     path = numbers_file(bundle, name)
     if not path.exists():
         return False
     before, _ = _read_numbers_file(path)
-    differing = list_differences(before, PARTS[name].made_from(given, bundle / PARTS[name].folder, seed))
+    part = PARTS[name]
+    differing = list_differences(before, part.module.made_from(session, bundle / part.folder, part.recipe))
     if differing:
         advice = f"remove it to train {name} again, or choose another --out"
         raise RunMismatchError(f"{path} is of another training; {advice}. The differences:", differing)

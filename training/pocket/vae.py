@@ -7,7 +7,7 @@ with hinge loss, which keeps fine speckle that L1 alone would smooth.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from torch import nn
 from torch.nn import functional
 
 from generator.foundation.device import autocast
-from generator.foundation.seeds import derive_rng
 from training.pocket.loop import Learner, Session, fit, identify
 from training.pocket.smears import Smear, cut, random_square, read_smears
 
@@ -48,15 +47,14 @@ class VaeRecipe:
     critic_from: float = 0.3
 
 
-def made_from(data: Path, recipe: VaeRecipe, seed: int) -> dict[str, str]:
+def made_from(session: Session, _out: Path, recipe: VaeRecipe) -> dict[str, str]:
     """Name what the training is made from."""
-    return identify("vae", seed, recipe, files={}, photos=data)
+    return identify("vae", session, recipe)
 
 
-def train(data: Path, out: Path, recipe: VaeRecipe, session: Session, *, say: Callable[[str], None]) -> None:
+def train(session: Session, out: Path, recipe: VaeRecipe) -> None:
     """Train on the training and validation photos and save to `out`, with the scale that gives latents a std of 1."""
-    smears = read_smears(data, ("train", "val"))
-    origin = made_from(data, recipe, session.seed)
+    smears = read_smears(session.data, ("train", "val"))
     torch.manual_seed(session.seed)
     vae: Any = AutoencoderKL(**_config(recipe))
     critic: Any = _critic(recipe.critic_channels)
@@ -89,33 +87,33 @@ def train(data: Path, out: Path, recipe: VaeRecipe, session: Session, *, say: Ca
         Learner(modules={"vae": vae}, loss=loss, learning_rate=recipe.learning_rate),
         Learner(modules={"critic": critic}, loss=critic_loss, learning_rate=recipe.critic_learning_rate),
     ]
-    fit("vae", learners, session, out.parent, batch_size=recipe.batch_size, made_from=origin, say=say)
-    rng = derive_rng(session.seed, 6)
+    fit("vae", learners, session, out.parent, batch_size=recipe.batch_size, made_from=made_from(session, out, recipe))
+    rng = session.rng(6)
     crops = [_random_crop(smears, recipe.crop_sides_px, recipe.side_px, rng) for _ in range(SCALING_CROPS)]
     std = float(encode(vae, to_tensor(crops, session.device)).std())
     vae.register_to_config(scaling_factor=1 / std)
-    say(f"vae: latents have a standard deviation of {std:.3f}")
+    session.say(f"vae: latents have a standard deviation of {std:.3f}")
     vae.half().save_pretrained(out)
 
 
-def evaluate(folder: Path, data: Path, seed: int, device: torch.device) -> dict[str, float]:
+def evaluate(session: Session, folder: Path) -> dict[str, float]:
     """PSNR (mean over crops, values in [0, 255]) and speckle on crops of unseen photos, brought to the native side.
 
     Speckle kept is the standard deviation of the Laplacian of the reconstructions as a share of that of the crops: 1
     is as sharp as the photo, below 1 is smoothed.
     """
-    vae = AutoencoderKL.from_pretrained(folder, dtype=torch.float32).to(device).eval()
-    rng = derive_rng(seed, 7)
+    vae = AutoencoderKL.from_pretrained(folder, dtype=torch.float32).to(session.device).eval()
+    rng = session.rng(7)
     side, sides = int(vae.config.sample_size), VaeRecipe().crop_sides_px
     crops = [
         _random_crop([smear], sides, side, rng)
-        for smear in read_smears(data, ("test",))
+        for smear in read_smears(session.data, ("test",))
         for _ in range(HELD_OUT_CROPS_PER_PHOTO)
     ]
     decibels, kept, given = [], 0.0, 0.0
     for crop in crops:
         with torch.inference_mode():
-            mode = vae.encode(to_tensor([crop], device)).latent_dist.mode()
+            mode = vae.encode(to_tensor([crop], session.device)).latent_dist.mode()
             decoded = (vae.decode(mode).sample[0].permute(1, 2, 0).cpu().numpy() + 1) * 127.5
         painted = np.clip(decoded, 0, 255).astype(np.float32)
         decibels.append(10 * np.log10(255**2 / max(float(np.mean((painted - crop) ** 2)), 1e-12)))

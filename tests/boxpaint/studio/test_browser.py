@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from boxpaint.studio.workspace import Workspace
-from tests.boxpaint.commands import ENVIRONMENT
 from tests.boxpaint.studio.conftest import save_detector_run
 from tests.boxpaint.studio.test_analysis import encoded, huge_png
+from tests.boxpaint.terminal import ENVIRONMENT
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None

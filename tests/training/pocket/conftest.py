@@ -76,6 +76,12 @@ def captions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture()
-def session() -> Callable[[float], Session]:
+def session(bccd: Path, captions: Path) -> Callable[..., Session]:
     """Return a function: seconds -> that much training on the CPU."""
-    return lambda seconds: Session(minutes=seconds / 60, seed=0, device=torch.device("cpu"))
+
+    def make(seconds: float = 0.0, say: Callable[[str], None] = print, seed: int = 0) -> Session:
+        return Session(
+            data=bccd, captions=captions, minutes=seconds / 60, seed=seed, device=torch.device("cpu"), say=say
+        )
+
+    return make

@@ -5,17 +5,23 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from generator.bundles import BUNDLES
 from generator.foundation.errors import BoxpaintError
 from training.pocket import gpt2, parts
 from training.pocket.__main__ import MINUTES, app
+from training.pocket.loop import Session
 
 pytestmark = pytest.mark.slow
 
 REPOSITORY = Path(__file__).parents[3]
 TINY = gpt2.Gpt2Recipe(vocabulary=400, width=16, layers=1, heads=2, positions=32, batch_size=4)
+
+
+def session_of(data: Path, captions: Path) -> Session:
+    return Session(data=data, captions=captions, seed=0, device=torch.device("cpu"))
 
 
 def test_every_part_has_its_minutes() -> None:
@@ -61,19 +67,16 @@ def test_photos_without_a_kind_are_refused_before_training(bccd: Path, captions:
     for split in ("train", "val", "test"):
         (data / f"{split}.txt").write_text((bccd / f"{split}.txt").read_text())
     with pytest.raises(BoxpaintError, match="no platelet is labelled"):
-        parts.Sources(data=data, captions=captions).check()
+        parts.check_sources(session_of(data, captions))
 
 
 def test_all_trains_what_is_not_finished_and_shows_the_numbers(
     bccd: Path, captions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained: list[Path] = []
-
-    def train(given: parts.Sources, out: Path, session: parts.Session, say: parts.Say) -> None:
-        trained.append(out)
-        gpt2.train(given.captions, out, TINY, session, say=say)
-
-    monkeypatch.setitem(parts.PARTS, "gpt2", dataclasses.replace(parts.PARTS["gpt2"], train=train))
+    train = gpt2.train
+    monkeypatch.setattr(gpt2, "train", lambda *given: (trained.append(given[1]), train(*given)))
+    monkeypatch.setitem(parts.PARTS, "gpt2", dataclasses.replace(parts.PARTS["gpt2"], recipe=TINY))
     given = ["--data", str(bccd), "--captions", str(captions), "--device", "cpu"]
     command = ["all", "--only", "gpt2", "--minutes", "0.02", "--out", str(tmp_path), *given]
     for number in range(2):
@@ -101,9 +104,8 @@ def test_numbers_that_do_not_say_what_they_are_of_are_named(
     bccd: Path, captions: Path, tmp_path: Path, text: str
 ) -> None:
     (tmp_path / "gpt2.numbers.json").write_text(text)
-    given = parts.Sources(data=bccd, captions=captions)
     with pytest.raises(BoxpaintError, match=r"gpt2\.numbers\.json does not say what .*; remove it"):
-        parts.is_finished(tmp_path, "gpt2", given, 0)
+        parts.is_finished(tmp_path, "gpt2", session_of(bccd, captions))
 
 
 def test_the_embedded_bundle_is_recognised_and_weighed_without_counting_twice() -> None:

@@ -46,7 +46,7 @@ BLIP = blip.BlipRecipe(
     side_px=16, width=18, layers=1, heads=2, text_layers=1, text_heads=2, vocabulary=200, batch_size=4
 )
 
-Sessions = Callable[[float], Session]
+Sessions = Callable[..., Session]
 
 
 def steps_in(lines: list[str]) -> int:
@@ -78,14 +78,14 @@ def weights_are_half(folder: Path) -> bool:
 
 def test_the_vae(bccd: Path, tmp_path: Path, session: Sessions) -> None:
     out = tmp_path / "inpaint" / "vae"
-    train_twice(lambda seconds, say: vae.train(bccd, out, VAE, session(seconds), say=say))
+    train_twice(lambda seconds, say: vae.train(session(seconds, say), out, VAE))
     assert (out.parent / "vae.checkpoint.pt").exists()
     loaded = AutoencoderKL.from_pretrained(out)
     assert weights_are_half(out)
     crops = vae.to_tensor([Image.open(next((bccd / "images").iterdir())).resize((32, 32))], CPU)
     assert vae.encode(loaded.float(), crops).shape == (1, 4, 4, 4)
     assert loaded.config.scaling_factor != AutoencoderKL().config.scaling_factor
-    numbers = vae.evaluate(out, bccd, 0, CPU)
+    numbers = vae.evaluate(session(), out)
     assert set(numbers) == {"VAE PSNR, unseen photos, dB", "VAE speckle kept"}
     assert 3 < numbers["VAE PSNR, unseen photos, dB"] < 60
     assert numbers["VAE speckle kept"] >= 0
@@ -94,12 +94,12 @@ def test_the_vae(bccd: Path, tmp_path: Path, session: Sessions) -> None:
 def test_the_painter(bccd: Path, tmp_path: Path, session: Sessions) -> None:
     out = tmp_path / "inpaint"
     with pytest.raises(BoxpaintError, match="there is no VAE"):
-        inpaint.train(bccd, out, INPAINT, session(1.0), say=print)
-    vae.train(bccd, out / "vae", VAE, session(0.5), say=print)
+        inpaint.train(session(1.0), out, INPAINT)
+    vae.train(session(0.5), out / "vae", VAE)
     said: list[str] = []
 
     def train(seconds: float, say: Callable[[str], None]) -> None:
-        inpaint.train(bccd, out, INPAINT, session(seconds), say=lambda line: (say(line), said.append(line)))
+        inpaint.train(session(seconds, lambda line: (say(line), said.append(line))), out, INPAINT)
 
     train_twice(train)
     # Encoded once: the second training tells of the same bank, seconds and all.
@@ -112,10 +112,10 @@ def test_the_painter(bccd: Path, tmp_path: Path, session: Sessions) -> None:
     model = load_model("inpaint", ModelRef(folder=str(out)), device=CPU, dtype=torch.float32, offline=True)
     assert (model.in_channels, model.native_px) == (9, 32)
     assert model.embed_prompt("a platelet").shape == (1, 32, 16)
-    numbers = inpaint.evaluate(out, bccd, 0, CPU, samples=16)
+    numbers = inpaint.evaluate(session(), out, samples=16)
     assert 0 < numbers["diffusion loss, unseen photos"] < 10
-    assert inpaint.evaluate(out, bccd, 0, CPU, samples=16) == numbers
-    save_samples(out, tmp_path / "samples.png", 0, CPU)
+    assert inpaint.evaluate(session(), out, samples=16) == numbers
+    save_samples(session(), out, tmp_path / "samples.png")
     # Six scenes; beside each the same with three objects.
     assert Image.open(tmp_path / "samples.png").size == (4 * 32, 6 * 32)
 
@@ -139,30 +139,30 @@ def test_noise_levels_weigh_by_their_clipped_signal(snr: float, least: float, we
 
 def test_the_language_model(captions: Path, tmp_path: Path, session: Sessions) -> None:
     out = tmp_path / "gpt2"
-    train_twice(lambda seconds, say: gpt2.train(captions, out, GPT2, session(seconds), say=say))
+    train_twice(lambda seconds, say: gpt2.train(session(seconds, say), out, GPT2))
     assert weights_are_half(out)
     model, tokenizer = GPT2LMHeadModel.from_pretrained(out), GPT2Tokenizer.from_pretrained(out)
     assert model.config.vocab_size == len(tokenizer)
-    numbers = gpt2.evaluate(out, captions, 0, CPU)
+    numbers = gpt2.evaluate(session(), out)
     assert "GPT-2 perplexity, held-out captions" in numbers
     assert 1 < numbers["GPT-2 perplexity, domain lines"] < 1000
 
 
 def test_the_judge(bccd: Path, tmp_path: Path, session: Sessions) -> None:
     out = tmp_path / "clip"
-    train_twice(lambda seconds, say: clip.train(bccd, out, CLIP, session(seconds), say=say))
+    train_twice(lambda seconds, say: clip.train(session(seconds, say), out, CLIP))
     assert weights_are_half(out)
     CLIPModel.from_pretrained(out)
     assert CLIPProcessor.from_pretrained(out).tokenizer.model_max_length == 32
-    numbers = clip.evaluate(out, bccd, 0, CPU)
+    numbers = clip.evaluate(session(), out)
     assert 0 <= numbers["CLIP accuracy, four names"] <= 1
 
 
 def test_the_captioner(bccd: Path, captions: Path, tmp_path: Path, session: Sessions) -> None:
     out = tmp_path / "blip"
-    train_twice(lambda seconds, say: blip.train(bccd, captions, out, BLIP, session(seconds), say=say))
+    train_twice(lambda seconds, say: blip.train(session(seconds, say), out, BLIP))
     assert weights_are_half(out)
     BlipForConditionalGeneration.from_pretrained(out)
     BlipProcessor.from_pretrained(out)
-    numbers = blip.evaluate(out, bccd, 0, CPU)
+    numbers = blip.evaluate(session(), out)
     assert 0 <= numbers["BLIP exact class words"] <= 1

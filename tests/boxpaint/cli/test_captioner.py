@@ -1,16 +1,13 @@
 """`boxpaint train captioner` as a user meets it."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
 from generator.config import Config
-from tests.boxpaint.commands import ENVIRONMENT, assert_help_is_light, press_ctrl_c
-from tests.boxpaint.terminal import Terminal
+from tests.boxpaint.terminal import boxpaint, nothing_written, press_ctrl_c
 from tests.detection.captioner.discs import save_tiny_blip, write_discs
 
 pytestmark = pytest.mark.slow
@@ -18,15 +15,7 @@ pytestmark = pytest.mark.slow
 SHORT = ("--epochs", "2", "--batch-size", "8", "--learning-rate", "1e-3", "--val-share", "0.25", "--device", "cpu")
 
 
-def train(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "boxpaint", "train", "captioner", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=ENVIRONMENT,
-    )
+TRAIN = "train", "captioner", "--images", "images", "--captions", "captions.csv"
 
 
 @pytest.fixture(scope="module")
@@ -42,18 +31,10 @@ def workplace(tmp_path: Path, blip: Path) -> Path:
     return tmp_path
 
 
-def test_help_loads_no_heavy_package() -> None:
-    assert_help_is_light(
-        "", "train", "train captioner", heavy={"torch", "transformers", "pandas", "matplotlib", "nltk", "PIL"}
-    )
-
-
 def test_it_says_what_it_read_what_it_gained_and_how_to_use_it(workplace: Path) -> None:
     table = workplace / "captions.csv"
     table.write_text(table.read_text() + "gone.png,a black disc\nred_small_0.png,\n")
-    result = train("--images", "images", "--captions", "captions.csv", *SHORT, cwd=workplace)
-    assert result.returncode == 0, result.stderr
-    for words in (
+    said = boxpaint(*TRAIN, *SHORT, cwd=workplace).says(
         "24 captions of 12 pictures, from the columns 'image' and 'caption'",
         "2 rows skipped",
         "captions.csv:26: column 'image': found 'gone.png'; there is no such picture in images",
@@ -61,19 +42,17 @@ def test_it_says_what_it_read_what_it_gained_and_how_to_use_it(workplace: Path) 
         "3 validation pictures",
         "BLEU-4",
         "METEOR (exact and stem)",
-    ):
-        assert words in result.stdout
-    lines = result.stdout.splitlines()
+    )
+    lines = said.splitlines()
     start = lines.index("models:")
     assert lines[start : start + 3] == ["models:", "  captioner:", "    folder: runs/captioner/model"]
     use = yaml.safe_load("\n".join(lines[start : start + 3]))
     assert Config(**use).models.captioner.folder == "runs/captioner/model"
     scores = json.loads((workplace / "runs/captioner/scores.json").read_text())
     assert scores["counts"]["skipped_rows"] == 2
-    again = train("--images", "images", "--captions", "captions.csv", *SHORT, cwd=workplace)
-    assert again.returncode == 0
-    assert "epoch" not in again.stdout.replace("best epoch", "")
-    assert lines[-12:] == again.stdout.splitlines()[-12:]
+    again = boxpaint(*TRAIN, *SHORT, cwd=workplace).says()
+    assert "epoch" not in again.replace("best epoch", "")
+    assert lines[-12:] == again.splitlines()[-12:]
 
 
 @pytest.mark.parametrize(
@@ -94,28 +73,18 @@ def test_it_says_what_it_read_what_it_gained_and_how_to_use_it(workplace: Path) 
     ],
 )
 def test_a_users_mistake_is_one_message_and_exit_code_2(
-    workplace: Path,
-    arguments: list[str],
-    files: dict[str, str],
-    words: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    workplace: Path, arguments: list[str], files: dict[str, str], words: list[str]
 ) -> None:
     for name, text in files.items():
         (workplace / name).write_text(text)
-    before = {path: path.read_bytes() for path in workplace.rglob("*") if path.is_file()}
-    command = ["train", "captioner", "--images", "images", "--captions", "captions.csv"]
-    code, _, message = Terminal(monkeypatch, capsys, workplace).boxpaint(*command, *SHORT, *arguments)
-    assert code == 2
-    for word in words:
-        assert word in message
-    assert {path: path.read_bytes() for path in workplace.rglob("*") if path.is_file()} == before
+    with nothing_written(workplace):
+        boxpaint(*TRAIN, *SHORT, *arguments, cwd=workplace).refuses(*words)
     assert not (workplace / "runs").exists() or not list((workplace / "runs").iterdir())
 
 
 def test_ctrl_c_keeps_the_finished_epochs(workplace: Path) -> None:
-    arguments = [*SHORT, "--epochs", "500", "--patience", "500", "--images", "images", "--captions", "captions.csv"]
+    arguments = [*TRAIN, *SHORT, "--epochs", "500", "--patience", "500"]
     checkpoint = workplace / "runs/captioner/checkpoint.pt"
-    press_ctrl_c(["train", "captioner", *arguments], workplace, once=checkpoint.exists)
+    press_ctrl_c(arguments, workplace, once=checkpoint.exists)
     assert checkpoint.exists()
     assert not list(checkpoint.parent.glob(".*.part"))

@@ -1,4 +1,4 @@
-"""`boxpaint calibrate` as a user meets it."""
+"""`boxpaint calibrate`: what is measured lies beside classes.csv; a mistake is one message and nothing written."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import pytest
 
 from generator.spec import load_spec
 from generator.spec.calibration import write_calibration
-from tests.boxpaint.commands import assert_help_is_light
-from tests.boxpaint.terminal import Terminal
+from tests.boxpaint.terminal import boxpaint, files_of, nothing_written
 from tests.detection.discs import SIZE_WH, disc_splits
 from tests.generator.calibrated import PLATELET
 
@@ -21,8 +20,6 @@ pytestmark = pytest.mark.slow
 BACKGROUND_CSV = "prompt,num_imgs\na blood smear,10\n"
 CLASSES_CSV = "prompt,min_appear,max_appear,name\na red disc,1,2,red\na blue disc,1,2,blue\n"
 RENAME = ("--rename", "azure=blue")
-
-Boxpaint = Callable[..., tuple[int, str, str]]
 
 
 def change(file: Path, edit: Callable[[dict[str, Any]], None]) -> None:
@@ -50,11 +47,11 @@ def as_people_draw(content: dict[str, Any]) -> None:
 
 
 @pytest.fixture
-def workplace(tmp_path: Path) -> Path:
+def workplace(tmp_path: Path, short_scale_training: None) -> Path:
     """A run folder, real photos with the splits train and test, and the CSV files in a folder of their own."""
     disc_splits(tmp_path / "run", {"train": 9}, seed=1)
     change(tmp_path / "run/annotations/instances_train.json", as_painted)
-    (tmp_path / "run/run.json").write_text('{"spec_digest": "0"}')
+    (tmp_path / "run/run.json").write_text('{"schema_version": 2, "spec_digest": "0", "config": {}}')
     disc_splits(tmp_path / "real", {"train": 9, "test": 3}, seed=2)
     for split in ("train", "test"):
         change(tmp_path / f"real/annotations/instances_{split}.json", as_people_draw)
@@ -62,18 +59,6 @@ def workplace(tmp_path: Path) -> Path:
     (tmp_path / "smear/background.csv").write_text(BACKGROUND_CSV)
     (tmp_path / "smear/classes.csv").write_text(CLASSES_CSV)
     return tmp_path
-
-
-@pytest.fixture
-def boxpaint(
-    workplace: Path, short_scale_training: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Boxpaint:
-    """Return a function: arguments -> exit code, stdout, stderr."""
-    return Terminal(monkeypatch, capsys, workplace).boxpaint
-
-
-def files_in(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def is_whole(bbox: list[float]) -> bool:
@@ -88,25 +73,19 @@ def whole_boxes(file: Path) -> dict[int, int]:
     return {number: whole.count(number) for number in (1, 2)}
 
 
-def test_help_loads_no_heavy_package() -> None:
-    assert_help_is_light("calibrate", heavy={"torch", "transformers", "pandas", "cv2", "PIL", "scipy"})
+CALIBRATE = "calibrate", "run", "--real", "real", "-c", "smear/classes.csv"
 
 
-def test_what_is_measured_is_written_beside_classes_csv_and_read_from_there(
-    boxpaint: Boxpaint, workplace: Path
-) -> None:
-    before = files_in(workplace)
-    code, out, errors = boxpaint("calibrate", "run", "--real", "real", "--classes", "smear/classes.csv", *RENAME)
-    assert code == 0, errors
-    assert "wrote smear/calibration.json" in out
-    assert {path: data for path, data in files_in(workplace).items() if path in before} == before
-    assert set(files_in(workplace)) - set(before) == {"smear/calibration.json", "smear/calibration.jpg"}
-    for words in (
+def test_what_is_measured_is_written_beside_classes_csv_and_read_from_there(workplace: Path) -> None:
+    before = files_of(workplace)
+    boxpaint(*CALIBRATE, *RENAME, cwd=workplace).says(
+        "wrote smear/calibration.json",
         "learning the scale of boxes",
         "looking at where they lie",
         "look at the boxes: smear/calibration.jpg",
-    ):
-        assert words in out
+    )
+    assert {path: data for path, data in files_of(workplace).items() if path in before} == before
+    assert set(files_of(workplace)) - set(before) == {"smear/calibration.json", "smear/calibration.jpg"}
     spec = load_spec(workplace / "smear/background.csv", workplace / "smear/classes.csv", canvas_wh=(400, 300))
     found = {row.name: row.calibration for row in spec.classes}
     painted = whole_boxes(workplace / "run/annotations/instances_train.json")
@@ -121,27 +100,22 @@ def test_what_is_measured_is_written_beside_classes_csv_and_read_from_there(
         assert calibration.aspect == pytest.approx(1, abs=1e-3)
     content = json.loads((workplace / "smear/calibration.json").read_bytes())
     assert content["real"] == "real:train"
-    code, out, _ = boxpaint("check-spec", "--background", "smear/background.csv", "--classes", "smear/classes.csv")
-    assert code == 0
-    assert "sizes, shapes and places of red and blue follow calibration.json, not classes.csv" in out
+    boxpaint("check-spec", cwd=workplace / "smear").says(
+        "sizes, shapes and places of red and blue follow calibration.json, not classes.csv"
+    )
 
 
-def test_names_match_in_any_case_and_classes_csv_is_looked_for_here(
-    boxpaint: Boxpaint, workplace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_names_match_in_any_case_and_classes_csv_is_looked_for_here(workplace: Path) -> None:
     def shout(content: dict[str, Any]) -> None:
         for item, name in zip(content["categories"], ("RED", "Blue"), strict=True):
             item["name"] = name
 
     change(workplace / "real/annotations/instances_train.json", shout)
-    monkeypatch.chdir(workplace / "smear")
-    code, out, errors = boxpaint("calibrate", "../run", "--real", "../real")
-    assert code == 0, errors
-    assert "wrote calibration.json" in out
+    boxpaint("calibrate", "../run", "--real", "../real", cwd=workplace / "smear").says("wrote calibration.json")
     assert list(json.loads((workplace / "smear/calibration.json").read_bytes())["classes"]) == ["red", "blue"]
 
 
-def test_classes_of_little_or_no_worth_are_said(boxpaint: Boxpaint, workplace: Path) -> None:
+def test_classes_of_little_or_no_worth_are_said(workplace: Path) -> None:
     def keep_two_red(content: dict[str, Any]) -> None:
         red = [item for item in content["annotations"] if item["category_id"] == 1 and is_whole(item["bbox"])]
         content["annotations"] = red[:2]
@@ -149,19 +123,18 @@ def test_classes_of_little_or_no_worth_are_said(boxpaint: Boxpaint, workplace: P
     change(workplace / "real/annotations/instances_train.json", keep_two_red)
     before = PLATELET  # what it is of does not matter
     write_calibration(workplace / "smear/calibration.json", {"blue": before}, real="others")
-    code, out, errors = boxpaint("calibrate", "run", "--real", "real", "-c", "smear/classes.csv", *RENAME)
-    assert code == 0, errors
-    assert "warning: 2 boxes of red say little" in out
-    assert "warning: nothing of blue could be measured; it stays as it was" in out
+    said = boxpaint(*CALIBRATE, *RENAME, cwd=workplace).says(
+        "warning: 2 boxes of red say little", "warning: nothing of blue could be measured; it stays as it was"
+    )
+    assert "replaced" not in said
     spec = load_spec(workplace / "smear/background.csv", workplace / "smear/classes.csv", canvas_wh=(400, 300))
     red, blue = (row.calibration for row in spec.classes)
     assert red is not None
     assert blue == before, "what was measured of it on other pictures"
-    assert "replaced" not in out
     (workplace / "smear/calibration.json").write_text("{")
-    code, out, errors = boxpaint("calibrate", "run", "--real", "real", "-c", "smear/classes.csv", *RENAME)
-    assert code == 0, errors
-    assert "warning: replaced, since it could not be used: smear/calibration.json: is not JSON" in out
+    boxpaint(*CALIBRATE, *RENAME, cwd=workplace).says(
+        "warning: replaced, since it could not be used: smear/calibration.json:1: is not JSON"
+    )
 
 
 @pytest.mark.parametrize(
@@ -197,42 +170,34 @@ def test_classes_of_little_or_no_worth_are_said(boxpaint: Boxpaint, workplace: P
     ],
 )
 def test_a_mistake_is_one_message_and_exit_code_2_and_nothing_is_written(
-    boxpaint: Boxpaint, workplace: Path, arguments: list[str], words: list[str]
+    workplace: Path, arguments: list[str], words: list[str]
 ) -> None:
-    before = files_in(workplace)
     classes = [] if "-c" in arguments else ["-c", "smear/classes.csv"]
-    code, _, errors = boxpaint("calibrate", *arguments, *classes)
-    assert code == 2, errors
-    assert "Usage:" in errors or len(errors.strip().splitlines()) == 1
-    for word in words:
-        assert word in errors
-    assert files_in(workplace) == before
+    with nothing_written(workplace):
+        ended = boxpaint("calibrate", *arguments, *classes, cwd=workplace)
+    ended.refuses(*words)
+    assert "Usage:" in ended.err or len(ended.err.strip().splitlines()) == 1
 
 
-def test_only_classes_of_classes_csv_are_written(boxpaint: Boxpaint, workplace: Path) -> None:
+def test_only_classes_of_classes_csv_are_written(workplace: Path) -> None:
     table = workplace / "smear/classes.csv"
     rows = table.read_text().splitlines()
     table.write_text("\n".join(row for row in rows if "blue" not in row) + "\n")
-    code, _, errors = boxpaint("calibrate", "run", "--real", "real", "-c", str(table))
-    assert code == 0, errors
+    boxpaint(*CALIBRATE, cwd=workplace).says()
     assert "blue" not in json.loads((workplace / "smear/calibration.json").read_text())["classes"]
 
 
-def test_what_cannot_be_is_said_and_not_written(boxpaint: Boxpaint, workplace: Path) -> None:
+def test_what_cannot_be_is_said_and_not_written(workplace: Path) -> None:
     def asked_for_giants(content: dict[str, Any]) -> None:
         for item in content["annotations"]:
             item["requested_bbox"] = grown(item["bbox"], 9.0)
 
     change(workplace / "run/annotations/instances_train.json", asked_for_giants)
-    code, _, errors = boxpaint("calibrate", "run", "--real", "real", "-c", "smear/classes.csv", *RENAME)
-    assert code == 2
-    assert "paint_scale comes out as" in errors
+    boxpaint(*CALIBRATE, *RENAME, cwd=workplace).refuses("paint_scale comes out as")
     assert not (workplace / "smear/calibration.json").exists()
 
 
-def test_without_a_whole_object_nothing_is_measured_and_an_earlier_file_stays(
-    boxpaint: Boxpaint, workplace: Path
-) -> None:
+def test_without_a_whole_object_nothing_is_measured_and_an_earlier_file_stays(workplace: Path) -> None:
     def to_the_border(content: dict[str, Any]) -> None:
         for item in content["annotations"]:
             item["bbox"] = [0, 0, 10, 10]
@@ -240,7 +205,6 @@ def test_without_a_whole_object_nothing_is_measured_and_an_earlier_file_stays(
     change(workplace / "real/annotations/instances_train.json", to_the_border)
     earlier = workplace / "smear/calibration.json"
     earlier.write_text("as it was")
-    code, _, errors = boxpaint("calibrate", "run", "--real", "real", "-c", "smear/classes.csv", *RENAME)
-    assert code == 2
-    assert errors.strip() == "real:train: there is no whole object of red, blue to measure"
+    said = boxpaint(*CALIBRATE, *RENAME, cwd=workplace).refuses()
+    assert said == "real:train: there is no whole object of red, blue to measure"
     assert earlier.read_text() == "as it was"

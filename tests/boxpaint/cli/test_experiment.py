@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 import yaml
 
-from boxpaint.__main__ import main
-from tests.boxpaint.commands import ENVIRONMENT, assert_help_is_light
+from tests.boxpaint.terminal import boxpaint, start, wait_until
 from tests.detection.discs import disc_splits
 from tests.detection.experiment.conftest import settings
 
 pytestmark = pytest.mark.slow
 
-COMMAND = [sys.executable, "-m", "boxpaint", "experiment", "experiment.yaml", "--out", "out"]
+COMMAND = "experiment", "experiment.yaml", "--out", "out"
 FEW = {"arms": ["real"], "real_images": [{"number": 2, "subsets": 1}]}
 
 
@@ -32,45 +28,27 @@ def workplace(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_help_loads_no_heavy_package() -> None:
-    assert_help_is_light("experiment", heavy={"torch", "pandas", "matplotlib", "PIL", "pycocotools", "cv2"})
-
-
 def test_ctrl_c_stops_all_processes_and_the_same_command_goes_on(workplace: Path) -> None:
     long = settings(**FEW, fit={"steps": 4000, "batch_size": 4, "checkpoint_every": 5})
     (workplace / "experiment.yaml").write_text(yaml.safe_dump(long))
-    process = subprocess.Popen(
-        COMMAND,
-        cwd=workplace,
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        # A background job of a shell inherits an ignored SIGINT.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    process = start(*COMMAND, cwd=workplace)
     assert process.stdout is not None
     assert process.stdout.readline() == "trainings to do: 1, 4000 steps in all\n"
     checkpoints = workplace / "out" / "jobs"
-    deadline = time.monotonic() + 60
-    while not list(checkpoints.glob("*/checkpoint/checkpoint.pt")) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    wait_until(lambda: any(checkpoints.glob("*/checkpoint/checkpoint.pt")), process)
     children = psutil.Process(process.pid).children()
     assert children
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    output, _ = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "stopped; the same command goes on from what is kept in out" in output
-    assert "Traceback" not in output
+    assert "Traceback" not in errors
     # Python's own tracker of shared memory ends a moment after its parent.
     _, left = psutil.wait_procs(children, timeout=20)
     assert not left
 
     (workplace / "experiment.yaml").write_text(yaml.safe_dump(settings(**FEW)))
-    result = subprocess.run(COMMAND, cwd=workplace, env=ENVIRONMENT, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    lines = result.stdout.splitlines()
+    lines = boxpaint(*COMMAND, cwd=workplace).says().splitlines()
     assert lines[0] == "trainings to do: 1, 10 steps in all"
     assert lines[1].startswith("real-real2-painted0-seed0: mAP ")
     assert lines[2].startswith("No verdict: no arm with painted pictures")
@@ -88,20 +66,8 @@ def test_ctrl_c_stops_all_processes_and_the_same_command_goes_on(workplace: Path
     ],
 )
 def test_a_mistake_is_said_in_one_message(
-    workplace: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
-    text: str | None,
-    words: list[str],
+    workplace: Path, arguments: list[str], text: str | None, words: list[str]
 ) -> None:
-    monkeypatch.chdir(workplace)
     wrong = text or yaml.safe_dump(settings(**FEW, real={"data": "real", "rename": {"red": "pink"}}))
-    Path("experiment.yaml").write_text(wrong)
-    monkeypatch.setattr(sys, "argv", ["boxpaint", "experiment", "experiment.yaml", *arguments])
-    with pytest.raises(SystemExit) as caught:
-        main()
-    assert caught.value.code == 2
-    error = capsys.readouterr().err
-    assert all(each in error for each in words), error
-    assert "Traceback" not in error
+    (workplace / "experiment.yaml").write_text(wrong)
+    boxpaint("experiment", "experiment.yaml", *arguments, cwd=workplace).refuses(*words)

@@ -7,13 +7,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from typer.testing import CliRunner
 
 from boxpaint.batch import BatchConfig, run_batch
-from boxpaint.cli import app
 from generator.foundation.errors import ConfigError
 from generator.run import Listener
-from tests.boxpaint.commands import assert_help_is_light
+from tests.boxpaint.terminal import boxpaint
 
 pytestmark = pytest.mark.slow
 
@@ -39,42 +37,39 @@ def read_summary(folder: Path) -> list[dict[str, str]]:
 def test_data_sets_are_made_exported_and_summed_up_and_go_on(csv_folder: Path, config: str) -> None:
     first = {"name": "first", "config": config, "limit": 2, "export": ["voc"]}
     path = write(csv_folder, [first, {"name": "second", "config": config, "limit": 1, "seed": 7}], out="sets")
-    result = CliRunner().invoke(app, ["batch", str(path)])
-    assert result.exit_code == 0, result.output
+    boxpaint("batch", path, cwd=csv_folder).says("summary.csv")
     rows = read_summary(csv_folder / "sets")
     assert [(row["name"], row["state"], row["pictures"], row["exports"]) for row in rows] == [
         ("first", "complete", "2", "voc"),
         ("second", "complete", "1", ""),
     ]
     assert (csv_folder / "sets" / "first-voc" / "export.json").is_file()
-    assert "summary.csv" in result.output
-    before = (csv_folder / "sets" / "first" / "records" / "000000.json").stat().st_mtime_ns
-    assert CliRunner().invoke(app, ["batch", str(path)]).exit_code == 0
-    assert (csv_folder / "sets" / "first" / "records" / "000000.json").stat().st_mtime_ns == before
+    record = csv_folder / "sets" / "first" / "records" / "000000.json"
+    before = record.stat().st_mtime_ns
+    boxpaint("batch", path, cwd=csv_folder).says()
+    assert record.stat().st_mtime_ns == before
 
 
 def test_what_fails_alone_fails_alone(csv_folder: Path, config: str) -> None:
-    (csv_folder / "datasets" / "taken").mkdir(parents=True)
-    (csv_folder / "datasets" / "taken" / "mine.txt").write_text("mine")
-    (csv_folder / "datasets" / "taken" / "audit.json").write_text("no audit of ours")
-    (csv_folder / "datasets" / "taken" / "instances.json").write_text("no COCO file either")
+    taken = csv_folder / "datasets" / "taken"
+    taken.mkdir(parents=True)
+    for name in ("mine.txt", "audit.json", "instances.json"):  # neither an audit of ours nor a COCO file
+        (taken / name).write_text("mine")
     path = write(csv_folder, [{"name": "taken", "config": config}, {"name": "good", "config": config, "limit": 1}])
-    result = CliRunner().invoke(app, ["batch", str(path)])
-    assert result.exit_code == 2
-    assert "taken: " in result.output
-    assert "is not a painted data set" in result.output
+    ended = boxpaint("batch", path, cwd=csv_folder)
+    assert ended.code == 2
+    assert "taken: " in ended.out and "is not a painted data set" in ended.out
     assert [row["state"] for row in read_summary(csv_folder / "datasets")] == ["failed", "complete"]
-    assert (csv_folder / "datasets" / "taken" / "mine.txt").read_text() == "mine"
+    assert (taken / "mine.txt").read_text() == "mine"
 
 
 def test_a_set_without_one_label_has_failed(csv_folder: Path, quick_config: dict[str, object]) -> None:
     strict = {**quick_config["labels"], "size_range": [9.0, 10.0], "max_attempts": 1, "verify": False}
     (csv_folder / "strict.yaml").write_text(yaml.safe_dump({**quick_config, "labels": strict}))
-    outside = "prompt,min_appear,max_appear\na zebra,1,1\n"
-    (csv_folder / "zebra.csv").write_text(outside)
+    (csv_folder / "zebra.csv").write_text("prompt,min_appear,max_appear\na zebra,1,1\n")
     bare = {"name": "bare", "config": "strict.yaml", "limit": 1, "export": ["voc"]}
     path = write(csv_folder, [bare, {"name": "zebra", "classes": "zebra.csv", "limit": 1}])
-    assert CliRunner().invoke(app, ["batch", str(path)]).exit_code == 2
+    assert boxpaint("batch", path, cwd=csv_folder).code == 2
     rows = read_summary(csv_folder / "datasets")
     assert [(row["state"], row["exports"]) for row in rows] == [("failed", ""), ("failed", "")]
     assert "without one label" in rows[0]["problem"]
@@ -99,8 +94,7 @@ def test_all_faults_of_all_scenarios_come_before_anything_is_painted(csv_folder:
             {"name": "three", "config": "worse.yaml"},
         ],
     )
-    with pytest.raises(Exception, match=r"bad\.csv:2(.|\n)*worse\.yaml:2"):
-        run_batch(BatchConfig.load(path), lambda _: Listener())
+    boxpaint("batch", path, cwd=csv_folder).refuses("bad.csv:2", "worse.yaml:2")
     assert not (csv_folder / "datasets").exists()
 
 
@@ -122,7 +116,3 @@ def test_a_faulty_file_is_one_message_at_its_line(text: str, line: int, message:
     (fault,) = caught.value.faults
     assert fault.line == line
     assert message in fault.expected
-
-
-def test_help_is_light() -> None:
-    assert_help_is_light("batch", heavy={"torch", "diffusers", "transformers", "cv2"})

@@ -14,15 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from boxpaint.cli import app
 from generator.config import Config
 from generator.dataset.record import SceneRecord, read_record
 from generator.dataset.review import REVIEW
 from generator.run import generate
 from generator.spec import Spec, load_spec
-from tests.boxpaint.commands import ENVIRONMENT
+from tests.boxpaint.terminal import ENVIRONMENT, boxpaint
 from tests.generator.records import draw_run
 
 Files = Callable[[Path], dict[str, bytes]]
@@ -154,14 +152,5 @@ def test_what_is_decided_is_not_asked_again(run_folder: Path) -> None:
     assert "decided: accept" in press("q", str(run_folder), "--all")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["out"], "needs a terminal"),
-        (["nowhere"], "needs a terminal"),
-    ],
-)
-def test_without_a_terminal_it_says_so(tmp_path: Path, arguments: list[str], words: str) -> None:
-    result = CliRunner().invoke(app, ["review", *(str(tmp_path / name) for name in arguments)])
-    assert result.exit_code != 0
-    assert words in str(result.exception)
+def test_without_a_terminal_it_says_so(tmp_path: Path) -> None:
+    boxpaint("review", "nowhere", cwd=tmp_path).refuses("needs a terminal")

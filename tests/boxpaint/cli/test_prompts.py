@@ -3,25 +3,22 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from boxpaint.__main__ import main
-from boxpaint.cli import scenario
+from tests.boxpaint.terminal import boxpaint, nothing_written
 
 CLASSES = "prompt,min_appear,max_appear,name,references\na brown cow [Bos],1,2,cow,photos\na grey wolf,0,1,wolf,\n"
 NO_MODELS = "bundle: sd21\noffline: true\n"
 
 
 @pytest.fixture()
-def farm(tmp_path: Path, tiny_language_models: Path) -> Path:
+def farm(tmp_path: Path, tiny_language_models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with CSV files, photos, attributes and a config of tiny models."""
     from PIL import Image
 
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "background.csv").write_text("prompt,num_imgs\na green field,20\n")
     (tmp_path / "classes.csv").write_text(CLASSES)
     (tmp_path / "attributes.csv").write_text("attribute,text\nlight,at dusk\nlight,at noon\n")
@@ -41,44 +38,12 @@ def farm(tmp_path: Path, tiny_language_models: Path) -> Path:
     return tmp_path
 
 
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-Boxpaint = Callable[..., Result]
-
-
-@pytest.fixture()
-def boxpaint(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Boxpaint:
-    """Return a function: arguments, cwd -> what the command gave; in this process, where the libraries are loaded."""
-
-    def run(*arguments: str, cwd: Path) -> Result:
-        monkeypatch.chdir(cwd)
-        monkeypatch.setenv("XDG_CACHE_HOME", str(cwd / "cache"))
-        monkeypatch.setattr(sys, "argv", ["boxpaint", *arguments])
-        monkeypatch.setattr(scenario, "console", Console(width=200, highlight=False, markup=False))
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        output = capsys.readouterr()
-        return Result(returncode=int(ended.value.code or 0), stdout=output.out, stderr=output.err)
-
-    return run
-
-
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-def test_a_book_is_made_shown_edited_and_given_on(farm: Path, boxpaint: Boxpaint) -> None:
-    made = boxpaint("prompts", cwd=farm)
-    assert made.returncode == 0, made.stderr
-    book = contents(farm / "prompts")
-    assert list(book) == ["captions.json", "enriched.json"]
-    for words in (
+def test_a_book_is_made_shown_edited_and_given_on(farm: Path) -> None:
+    made = boxpaint("prompts", cwd=farm).says(
         "scene: a green field",
         "cow: a brown cow [Bos]",  # brackets are no markup
         "wolf: a grey wolf",
@@ -87,42 +52,37 @@ def test_a_book_is_made_shown_edited_and_given_on(farm: Path, boxpaint: Boxpaint
         "bad.png: skipped, is no picture",
         "wrote prompts/enriched.json",
         "boxpaint generate --prompts prompts",
-    ):
-        assert words in made.stdout
+    )
+    book = contents(farm / "prompts")
+    assert list(book) == ["captions.json", "enriched.json"]
     rows = json.loads(book["enriched.json"])["rows"]
     for text in (item["text"] for row in rows for item in row["texts"] if not item["rejected"]):
-        assert text.split(",")[0] in made.stdout
+        assert text.split(",")[0] in made
 
     # A second time it is the same, and no conflict.
-    assert boxpaint("prompts", cwd=farm).returncode == 0
+    boxpaint("prompts", cwd=farm).says()
     assert contents(farm / "prompts") == book
 
     # A person's work is not replaced.
     rows[2]["texts"] = [{"text": "a lone wolf of my own"}]
     edited = json.dumps({**json.loads(book["enriched.json"]), "rows": rows})
     (farm / "prompts" / "enriched.json").write_text(edited)
-    refused = boxpaint("prompts", cwd=farm)
-    assert refused.returncode == 2
-    assert "Traceback" not in refused.stderr
-    for words in ("enriched.json", "holds another book", "--out", "--overwrite", "--prompts prompts"):
-        assert words in refused.stderr
+    boxpaint("prompts", cwd=farm).refuses(
+        "enriched.json", "holds another book", "--out", "--overwrite", "--prompts prompts"
+    )
     assert (farm / "prompts" / "enriched.json").read_text() == edited
 
     # It can be shown and planned from without a model.
-    shown = boxpaint("prompts", "--prompts", "prompts", cwd=farm)
-    assert shown.returncode == 0, shown.stderr
-    assert "a lone wolf of my own" in shown.stdout
-    assert "edited" in shown.stdout
-    assert "wrote" not in shown.stdout
-    planned = boxpaint("plan", "--prompts", "prompts/enriched.json", cwd=farm)
-    assert planned.returncode == 0, planned.stderr
+    shown = boxpaint("prompts", "--prompts", "prompts", cwd=farm).says("a lone wolf of my own", "edited")
+    assert "wrote" not in shown
+    boxpaint("plan", "--prompts", "prompts/enriched.json", cwd=farm).says()
     lines = [json.loads(line) for line in (farm / "plan" / "plan.jsonl").read_text().splitlines()]
     wolves = {one["prompt"] for line in lines for one in line["placements"] if one["category"] == "wolf"}
     assert wolves == {"a lone wolf of my own"}
     cows = {one["prompt"] for line in lines for one in line["placements"] if one["category"] == "cow"}
     assert {"a brown cow [Bos], at dusk", "a brown cow [Bos], at noon"} < cows
 
-    assert boxpaint("prompts", "--overwrite", cwd=farm).returncode == 0
+    boxpaint("prompts", "--overwrite", cwd=farm).says()
     assert contents(farm / "prompts") == book
 
 
@@ -193,41 +153,33 @@ def test_showing_and_planning_load_no_torch(farm: Path) -> None:
     ],
 )
 def test_a_users_mistake_is_one_message_and_exit_code_2(
-    farm: Path, boxpaint: Boxpaint, arguments: list[str], files: dict[str, str], words: list[str]
+    farm: Path, arguments: list[str], files: dict[str, str], words: list[str]
 ) -> None:
     for name, text in files.items():
         (farm / name).write_text(text)
-    before = {path.name: path.read_bytes() for path in farm.iterdir() if path.is_file()}
-    result = boxpaint(*arguments, cwd=farm)
-    assert result.returncode == 2, result.stdout + result.stderr
-    assert "Traceback" not in result.stderr
-    for word in words:
-        assert word in result.stderr
-    assert {path.name: path.read_bytes() for path in farm.iterdir() if path.is_file()} == before
+    with nothing_written(farm):
+        boxpaint(*arguments, cwd=farm).refuses(*words)
 
 
-def test_edited_captions_are_gone_on_from_without_the_photos(farm: Path, boxpaint: Boxpaint) -> None:
-    assert boxpaint("prompts", cwd=farm).returncode == 0
+def test_edited_captions_are_gone_on_from_without_the_photos(farm: Path) -> None:
+    boxpaint("prompts", cwd=farm).says()
     captions = json.loads((farm / "prompts" / "captions.json").read_text())
     captions["rows"][0]["captions"][0]["text"] = "a cow [Bos] in deep snow"
     (farm / "mine.json").write_text(json.dumps(captions))
     for photo in (farm / "photos").iterdir():
         photo.unlink()
-    refused = boxpaint("prompts", "--out", "other", cwd=farm)
-    assert refused.returncode == 2
-    assert "classes.csv:2: column 'references': found 'photos'" in refused.stderr
-    made = boxpaint("prompts", "--captions", "mine.json", "--out", "other", cwd=farm)
-    assert made.returncode == 0, made.stderr
+    boxpaint("prompts", "--out", "other", cwd=farm).refuses("classes.csv:2: column 'references': found 'photos'")
+    boxpaint("prompts", "--captions", "mine.json", "--out", "other", cwd=farm).says()
     texts = json.loads((farm / "other" / "enriched.json").read_text())["rows"][1]["texts"]
     assert [item["source"] for item in texts if item["text"] == "a cow [Bos] in deep snow"] == ["caption"]
 
 
-def test_a_book_that_breaks_the_rules_is_shown_with_a_warning(farm: Path, boxpaint: Boxpaint) -> None:
-    assert boxpaint("prompts", cwd=farm).returncode == 0
+def test_a_book_that_breaks_the_rules_is_shown_with_a_warning(farm: Path) -> None:
+    boxpaint("prompts", cwd=farm).says()
     path = farm / "prompts" / "enriched.json"
     book = json.loads(path.read_text())
     book["rows"][1]["texts"].append({"text": "two cows next to a wolf"})
     path.write_text(json.dumps(book))
-    shown = boxpaint("prompts", "--prompts", "prompts", cwd=farm)
-    assert shown.returncode == 0, shown.stderr
-    assert "warning: cow: 'two cows next to a wolf': names another class: wolf" in shown.stdout
+    boxpaint("prompts", "--prompts", "prompts", cwd=farm).says(
+        "warning: cow: 'two cows next to a wolf': names another class: wolf"
+    )
