@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from detection.datasets.picture_set import Annotation, Category
 from generator.foundation.storage import write_json
 from tests.detection.formats.sources import SIZE, draw, encode, write
 
@@ -20,6 +21,12 @@ def label(number: int, image: int, category: int, bbox: list[float], **more: Any
     area = more.pop("area", bbox[2] * bbox[3])
     item = {"id": number, "image_id": image, "category_id": category, "bbox": bbox, "area": area, "iscrowd": 0}
     return {**item, "segmentation": [], **more}
+
+
+def annotation(category: Category, box_xywh: tuple[float, ...] = (0, 0, 1, 1), segmentation: Any = None) -> Annotation:
+    """A label in memory."""
+    fixed: dict[str, Any] = {"id": 1, "area": 1, "is_crowd": False, "score": None, "content": {}}
+    return Annotation(category=category, box_xywh=box_xywh, segmentation=segmentation, **fixed)
 
 
 TRAIN = (

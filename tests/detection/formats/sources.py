@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from detection.formats.importing import ImportOptions, ImportReport, import_set
 from generator.dataset.validation import validate_dataset
+from generator.foundation.errors import BoxpaintError
 
 SIZE = (40, 30)
 Box = tuple[Any, Any, Any, Any]
@@ -86,6 +88,14 @@ def run(source: Path, **options: Any) -> Imported:
     assert not validate_dataset(out).faults
     assert json.loads((out / "import.json").read_bytes()) == json.loads(json.dumps(report.to_json()))
     return imported
+
+
+def refused(source: Path, *words: str, **options: Any) -> None:
+    """Import, which fails with all of these words and leaves nothing behind."""
+    with pytest.raises(BoxpaintError) as raised:
+        run(source, **options)
+    assert all(word in str(raised.value) for word in words), str(raised.value)
+    assert not source.with_name(f"{source.name}.imported").exists()
 
 
 class Imported:

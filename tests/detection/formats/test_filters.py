@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detection.datasets.picture_set import Annotation, Category, Picture, PictureSet, read_picture_set
+from detection.datasets.picture_set import Category, Picture, PictureSet, read_picture_set
 from detection.formats.filters import _pick_even, apply_filters, shares_of
 from detection.formats.target import ExportOptions
 from generator.foundation.errors import DatasetError
-from tests.detection.formats.sets import NAMES, write_set
+from tests.detection.formats.sets import NAMES, annotation, write_set
 
 
 def made_set(counts: dict[str, list[tuple[int, int]]]) -> PictureSet:
@@ -24,32 +24,18 @@ def made_set(counts: dict[str, list[tuple[int, int]]]) -> PictureSet:
     for split, rows in counts.items():
         for row in rows:
             labels = [category for category, many in zip(categories, row, strict=True) for _ in range(many)]
-            items = tuple(
-                Annotation(
-                    id=number,
-                    category=category,
-                    box_xywh=(0, 0, 1, 1),
-                    area=1,
-                    segmentation=None,
-                    is_crowd=False,
-                    score=None,
-                    content={},
-                )
-                for number, category in enumerate(labels, start=1)
-            )
             name = f"{len(pictures)}.png"
-            pictures.append(
-                Picture(
-                    id=len(pictures) + 1,
-                    path=Path(name),
-                    name=name,
-                    split=split,
-                    width=1,
-                    height=1,
-                    annotations=items,
-                    content={},
-                )
+            picture = Picture(
+                id=len(pictures) + 1,
+                path=Path(name),
+                name=name,
+                split=split,
+                width=1,
+                height=1,
+                annotations=tuple(map(annotation, labels)),
+                content={},
             )
+            pictures.append(picture)
     return PictureSet(categories=categories, pictures=tuple(pictures), heads={split: {} for split in counts})
 
 

@@ -1,6 +1,4 @@
-"""ImageFolders of Hugging Face, ours and others'.
-
-An ImageFolder with metadata: what the table and the front matter say."""
+"""ImageFolders of Hugging Face, ours and others': the table and the front matter."""
 
 from __future__ import annotations
 

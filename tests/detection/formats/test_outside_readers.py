@@ -48,9 +48,13 @@ def test_supervision_reads_coco(tmp_path: Path) -> None:
     import supervision
 
     out = exported(tmp_path, "coco")
-    read = supervision.DetectionDataset.from_coco(str(out / "images"), str(out / "annotations" / "instances_val.json"))
-    ((_, _, found),) = list(read)
-    assert found.xyxy.tolist() == [[4, 5, 14, 15]]
+    file = str(out / "annotations" / "instances_val.json")
+    read = supervision.DetectionDataset.from_coco(str(out / "images"), file, force_masks=True)
+    ((_, picture, found),) = list(read)
+    assert (read.classes, picture.shape) == ([*NAMES], (30, 40, 3))
+    assert (found.xyxy.tolist(), found.class_id.tolist()) == ([[4, 5, 14, 15]], [0])
+    # It draws polygons through the pixels' centres: a rim of a pixel more than pycocotools.
+    assert 100 <= found.mask.sum() <= 11 * 11
 
 
 def test_polars_and_the_tar_command_read_shards(tmp_path: Path) -> None:

@@ -1,6 +1,4 @@
-"""WebDataset shards with objects.
-
-Shards: their members, their bytes, the table beside them, the sums."""
+"""WebDataset shards with objects: read, and their members, bytes, tables and sums as we write them."""
 
 from __future__ import annotations
 

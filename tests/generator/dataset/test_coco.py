@@ -10,19 +10,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import array_shapes, arrays
-from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-from scipy.ndimage import binary_fill_holes
 
 from generator.config import Config
 from generator.dataset.coco import export_coco
 from generator.dataset.record import SceneRecord
 from generator.foundation.errors import DatasetError
-from generator.labels.segmentation import mask_to_polygons
 from generator.plan import Plan
 from generator.spec import BackgroundSpec, ClassSpec, Spec
 from tests.generator.records import painted_object, record_of_objects
@@ -81,10 +75,6 @@ def test_exporters_write_files_below_the_folder_the_same_each_time(records: list
     first = [path.read_bytes() for path in paths]
     assert export_coco(iter(records), plan_of(), tmp_path) == paths, "an iterator will do"
     assert [path.read_bytes() for path in paths] == first
-
-
-def test_exporters_take_no_records_at_all(tmp_path: Path) -> None:
-    assert export_coco([], plan_of(), tmp_path)
 
 
 @pytest.mark.parametrize("segmentation", ["polygon", "rle"])
@@ -233,74 +223,3 @@ def test_a_split_without_pictures_loads(records: list[SceneRecord], tmp_path: Pa
     export_coco(records[:1], plan_of(), tmp_path)
     coco = COCO(tmp_path / "annotations" / "instances_val.json")
     assert (coco.getImgIds(), coco.getAnnIds()) == ([], [])
-
-
-# --- polygons ----------------------------------------------------------------------------------------------------
-
-
-def redraw(polygons: list[list[float]], shape_hw: tuple[int, int]) -> np.ndarray:
-    """As COCO.annToMask does it."""
-    if not polygons:
-        return np.zeros(shape_hw, bool)
-    return coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(polygons, *shape_hw))).astype(bool)
-
-
-def parse(*rows: str) -> np.ndarray:
-    return np.array([[mark == "#" for mark in row] for row in rows])
-
-
-@pytest.mark.parametrize(
-    ("mask", "polygons"),
-    [
-        (parse("...", "..."), []),
-        # One pixel is a square of side 1.
-        (parse("...", ".#."), [{(1, 1), (1, 2), (2, 1), (2, 2)}]),
-        (parse("###", "###"), [{(0, 0), (0, 2), (3, 0), (3, 2)}]),
-        (parse("#..", "##."), [{(0, 0), (1, 0), (1, 1), (2, 1), (2, 2), (0, 2)}]),
-        (parse("#.#"), [{(0, 0), (1, 0), (1, 1), (0, 1)}, {(2, 0), (3, 0), (3, 1), (2, 1)}]),
-    ],
-    ids=["empty", "one pixel", "full", "L", "two parts"],
-)
-def test_polygons_run_along_the_edges_of_pixels(mask: np.ndarray, polygons: list[set[tuple[int, int]]]) -> None:
-    traced = [list(zip(points[::2], points[1::2], strict=True)) for points in mask_to_polygons(mask)]
-    assert sorted(map(sorted, traced)) == sorted(map(sorted, polygons))
-    assert all(type(value) is float for points in traced for point in points for value in point)
-
-
-@settings(max_examples=500, deadline=None)
-@given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=14), elements=st.booleans()))
-@example(parse("#.", ".#"))
-@example(parse(".#", "#."))
-@example(parse("#..#", ".##.", ".##.", "#..#"))
-@example(parse(".#.", "#.#", ".#."))
-@example(parse("##.", "#.#", ".##"))
-def test_polygons_of_any_pixels_without_holes_are_exact(mask: np.ndarray) -> None:
-    mask = binary_fill_holes(mask)
-    assert np.array_equal(redraw(mask_to_polygons(mask), mask.shape), mask)
-
-
-@pytest.mark.parametrize("shift_xy", [(0, 0), (1, 1), (2, 3), (7, 4), (60, 31)])
-def test_polygons_do_not_depend_on_where_on_the_canvas_a_mask_lies(shift_xy: tuple[int, int]) -> None:
-    x, y = shift_xy
-    small = np.random.default_rng(3).random((20, 24)) > 0.6
-    large = np.zeros((70, 100), bool)
-    large[y : y + 20, x : x + 24] = small
-    # findContours begins at the topmost part, and so does it after a shift.
-    expected = [[value + shift_xy[place % 2] for place, value in enumerate(one)] for one in mask_to_polygons(small)]
-    assert mask_to_polygons(large) == expected
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**32), st.integers(20, 120), st.integers(20, 120), st.floats(2, 12), st.floats(0.2, 0.8))
-def test_polygons_of_blobs_are_exact(seed: int, width: int, height: int, scale: float, share: float) -> None:
-    noise = np.random.default_rng(seed).random((height, width), dtype=np.float32)
-    smooth = cv2.GaussianBlur(noise, (0, 0), scale)
-    mask = binary_fill_holes(smooth > np.quantile(smooth, share))
-    assert np.array_equal(redraw(mask_to_polygons(mask), mask.shape), mask)
-
-
-def test_polygons_are_short() -> None:
-    # Points on straight edges are dropped: a rectangle has four corners whatever its size.
-    mask = np.zeros((500, 700), bool)
-    mask[20:480, 10:690] = True
-    assert [len(points) for points in mask_to_polygons(mask)] == [8]

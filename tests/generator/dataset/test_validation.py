@@ -3,14 +3,11 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from generator.dataset.validation import validate_dataset
-from generator.foundation.coco import find_annotation_files, read_coco
-from generator.foundation.errors import DatasetError
-from generator.labels.segmentation import decode_segmentation, distance_from_mask
+from generator.labels.segmentation import decode_segmentation
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -1e12, "4", None])
@@ -28,61 +25,6 @@ def test_a_polygon_that_cannot_be_drawn_is_a_fault_not_a_crash(tmp_path: Path, v
     (tmp_path / "all.json").write_text(json.dumps(content))
     (fault,) = validate_dataset(tmp_path).faults
     assert "neither polygons nor a run-length encoding" in fault.expected
-
-
-@pytest.mark.parametrize("number", [2**64, -(2**63), 10**400, float("nan"), True])
-def test_a_number_that_no_reader_can_hold_is_a_fault(tmp_path: Path, number: object) -> None:
-    content = {"images": [], "annotations": [], "categories": [{"id": number, "name": "cat"}]}
-    (tmp_path / "all.json").write_text(json.dumps(content))
-    with pytest.raises(DatasetError, match=r"categories\[0\]\.id.*finite number"):
-        read_coco(tmp_path / "all.json")
-
-
-def test_in_a_run_only_its_annotations_are_coco_files(tmp_path: Path) -> None:
-    for name in ("run.json", "audit.json", "review.json"):
-        (tmp_path / name).write_text("{}")
-    (tmp_path / "annotations").mkdir()
-    with pytest.raises(DatasetError, match="its leak audit refused it"):
-        find_annotation_files(tmp_path)
-    (tmp_path / "annotations" / "instances_train.json").write_text("{}")
-    assert [path.name for path in find_annotation_files(tmp_path)] == ["instances_train.json"]
-
-
-@pytest.mark.parametrize(
-    "segmentation",
-    [
-        7,
-        None,
-        [],
-        [7],
-        [{}],
-        {},
-        {"counts": "0"},
-        {"size": "none"},
-        {"size": [30], "counts": [1]},
-        {"size": [30, 40], "counts": ["a"]},
-        {"size": [30, 40], "counts": [-1, 10**12]},
-        {"size": ["a", "b"], "counts": "é"},
-    ],
-)
-def test_what_is_no_segmentation_is_always_a_value_error(segmentation: object) -> None:
-    with pytest.raises(ValueError, match=r".*"):
-        decode_segmentation(segmentation, (30, 40))
-
-
-@pytest.mark.parametrize(
-    ("bbox", "distance"),
-    [
-        ([5, 3, 11, 6], 0),
-        ([3, 3, 13, 6], 0),  # within 2 px and 2 %
-        ([2, 3, 14, 6], 3),
-        ([5, 3, 11, 16], 10),
-    ],
-)
-def test_a_box_and_its_mask(bbox: list[float], distance: float) -> None:
-    mask = np.zeros((30, 40), bool)
-    mask[3:9, 5:16] = True
-    assert distance_from_mask(bbox, mask) == distance
 
 
 def test_a_label_must_hold_what_was_painted(tmp_path: Path) -> None:
