@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 
 from generator.bundles import ModelRef
 from generator.foundation.device import is_out_of_memory
-from generator.foundation.errors import ModelError, ModelNotFoundError
+from generator.foundation.errors import ModelError, ModelNotFoundError, reason_of
 from generator.weights import check_models, local_fault
 
 Model = TypeVar("Model")
@@ -87,7 +87,7 @@ def load_from(
                 warnings.filterwarnings("ignore", message=".*local_dir_use_symlinks")  # diffusers to huggingface_hub
                 return load(source, hub, {**safe, "variant": variant} if variant is not None else safe)
         except (OSError, ValueError, ImportError) as error:
-            cause = (str(error).strip() or type(error).__name__).splitlines()[0]
+            cause = reason_of(error)
             if variant is not None and variant in str(error):
                 continue  # these files are what is missing; the plain ones may be there
             if ref.folder and (Path(ref.folder) / marker).is_file():

@@ -6,7 +6,6 @@ https://docs.pytorch.org/vision/stable/models.html#object-detection
 from __future__ import annotations
 
 import math
-import pickle
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -31,8 +30,9 @@ from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from detection.detectors.settings import SMALL_DETECTIONS, ModelCard, read_card
-from generator.foundation.errors import ModelError, ModelNotFoundError
-from generator.foundation.storage import translate_os_errors
+from generator.foundation.errors import ModelError, ModelNotFoundError, reason_of
+from generator.foundation.storage import make_folder, translate_os_errors
+from generator.foundation.training import TORN
 
 # (categories, width and height of the input) -> model in training mode, with fresh weights
 Build = Callable[[int, tuple[int, int]], nn.Module]
@@ -53,16 +53,6 @@ PYRAMID_CHANNELS = 48
 STRIDES = (8, 16, 32)
 Weights = Mapping[str, torch.Tensor]
 _BODY = "backbone.body."
-_NO_WEIGHTS = (
-    SafetensorError,
-    RuntimeError,
-    pickle.UnpicklingError,
-    EOFError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,7 +293,7 @@ def load_pretrained(model: nn.Module, card: ModelCard, architecture: Architectur
         known = architecture.coco if source == "coco" else architecture.imagenet
         if known is None:
             raise ModelError(f"there are no {source} weights for {card.name}; choose none or the path of a checkpoint")
-        path = _cached(known, download=card.options.download)
+        path = cached_weights(known.url, download=card.options.download)
     else:
         path = Path(source)
     weights, categories = _read(path)
@@ -313,22 +303,27 @@ def load_pretrained(model: nn.Module, card: ModelCard, architecture: Architectur
         raise ModelError(f"{path} holds no weights for {card.name}: {error}") from None
 
 
-def _cached(weights: WeightsEnum, *, download: bool) -> Path:
-    url: str = weights.url
-    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
+def cached_weights(url: str, *, download: bool) -> Path:
+    """The file of a URL in the cache of torch hub, fetched where it is missing and that is allowed.
+
+    Raises ModelNotFoundError when it cannot be had, saying where to put it.
+    """
+    name = Path(url).name
+    path = Path(torch.hub.get_dir()) / "checkpoints" / name
     if path.is_file():
         return path
     if not download:
-        raise ModelNotFoundError(
-            f"the weights {path.name} are not on this machine; fetch {url} and put it at {path}, or allow the download"
-        )
+        message = f"the weights {name} are not on this machine; fetch {url} and put it at {path}, or allow the download"
+        raise ModelNotFoundError(message)
+    # torchvision's names end with the beginning of their SHA-256.
+    digest = torch.hub.HASH_REGEX.search(name)
     try:
-        torch.hub.load_state_dict_from_url(url, progress=False, check_hash=True, weights_only=True)
+        torch.hub.download_url_to_file(
+            url, str(make_folder(path.parent) / name), digest.group(1) if digest else None, progress=False
+        )
     except (OSError, RuntimeError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelNotFoundError(
-            f"{url} cannot be fetched ({reason}); fetch it elsewhere and put it at {path}"
-        ) from None
+        message = f"{url} cannot be fetched ({reason_of(error)}); fetch it elsewhere and put it at {path}"
+        raise ModelNotFoundError(message) from None
     return path
 
 
@@ -354,9 +349,8 @@ def read_weights(path: Path) -> Weights:
         weights: Any = content.get("model", content) if isinstance(content, Mapping) else None
         if not weights or not all(isinstance(value, torch.Tensor) for value in weights.values()):
             raise ValueError("it is no dictionary of tensors")
-    except _NO_WEIGHTS as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(f"{path} cannot be used: {reason}") from None
+    except (*TORN, SafetensorError) as error:
+        raise ModelError(f"{path} cannot be used: {reason_of(error)}") from None
     return weights
 
 

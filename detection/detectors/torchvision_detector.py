@@ -26,6 +26,7 @@ from generator.foundation.device import autocast
 from generator.foundation.errors import ModelError, ModelNotFoundError
 from generator.foundation.storage import make_folder, remove_leftovers, translate_os_errors, write_bytes
 from generator.foundation.training import (
+    TORN,
     Budget,
     Player,
     cosine_schedule,
@@ -39,7 +40,6 @@ from generator.foundation.training import (
 
 WEIGHTS = "model.safetensors"
 _PREDICT_BATCH = 16
-_NO_WEIGHTS = (SafetensorError, RuntimeError, ValueError, LookupError, TypeError)
 CHECKPOINT = "checkpoint.pt"
 _DRAWS = 4
 # How a training is watched and stored, not what comes out of it.
@@ -138,7 +138,7 @@ class TorchvisionDetector:
         try:
             with translate_os_errors(path):
                 self.model.load_state_dict(safetensors.torch.load(path.read_bytes()))
-        except _NO_WEIGHTS as error:
+        except (*TORN, SafetensorError) as error:
             raise ModelError(f"{path} cannot be used: {str(error).splitlines()[0]}") from None
 
     def _check(self, mix: TrainingMix, validation: DetectionDataset | None) -> None:

@@ -9,7 +9,6 @@ import copy
 import difflib
 import json
 import math
-import pickle
 import re
 import shutil
 import tempfile
@@ -24,6 +23,7 @@ import yaml
 from safetensors import SafetensorError
 from torch import nn
 
+from detection.detectors.architectures import cached_weights
 from detection.detectors.settings import ModelCard, read_card
 from detection.detectors.yolo_library import (
     DEFAULT_CFG,
@@ -36,8 +36,9 @@ from detection.detectors.yolo_library import (
     torch_safe_load,
     v10Detect,
 )
-from generator.foundation.errors import ModelError, ModelNotFoundError
+from generator.foundation.errors import ModelError, ModelNotFoundError, reason_of
 from generator.foundation.storage import translate_os_errors
+from generator.foundation.training import TORN
 
 DEFAULT_VARIANT = "yolo11n"
 CHANNELS = 3
@@ -56,17 +57,6 @@ NETWORK, WEIGHTS = "network.json", "model.safetensors"
 PREFIX = "network."
 # The release that ultralytics 8.4 takes its weights from: ultralytics.utils.downloads.attempt_download_asset.
 _RELEASE = "https://github.com/ultralytics/assets/releases/download/v8.4.0"
-_UNREADABLE = (
-    SafetensorError,
-    RuntimeError,
-    pickle.UnpicklingError,
-    ImportError,
-    EOFError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-)
 
 
 def describe(variant: str) -> Description:
@@ -215,7 +205,7 @@ def make_network(card: ModelCard) -> tuple[Network, Description]:
     if options.pretrained == "imagenet":
         raise ModelError("there are no imagenet weights for yolo; choose none, coco or the path of a checkpoint")
     if options.pretrained == "coco":
-        checkpoint = _read_file(_cached(options.variant or DEFAULT_VARIANT, download=options.download))
+        checkpoint = _read_file(_coco_weights(options.variant or DEFAULT_VARIANT, download=options.download))
     else:
         checkpoint = _read_checkpoint(Path(options.pretrained))
         if options.variant is not None and not same_network(describe(options.variant), checkpoint.description):
@@ -242,26 +232,11 @@ def _restored(checkpoint: Checkpoint, categories: tuple[str, ...]) -> Network:
     return network
 
 
-def _cached(variant: str, *, download: bool) -> Path:
+def _coco_weights(variant: str, *, download: bool) -> Path:
     name = f"{Path(variant).stem}.pt"
     if name not in GITHUB_ASSETS_NAMES:
         raise ModelError(f"there are no coco weights for {variant}; choose none or the path of a checkpoint")
-    path = Path(torch.hub.get_dir()) / "checkpoints" / name
-    url = f"{_RELEASE}/{name}"
-    if path.is_file():
-        return path
-    if not download:
-        message = f"the weights {name} are not on this machine; fetch {url} and put it at {path}, or allow the download"
-        raise ModelNotFoundError(message)
-    try:
-        with translate_os_errors(path.parent):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(path), progress=False)
-    except (OSError, RuntimeError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        message = f"{url} cannot be fetched ({reason}); fetch it elsewhere and put it at {path}"
-        raise ModelNotFoundError(message) from None
-    return path
+    return cached_weights(f"{_RELEASE}/{name}", download=download)
 
 
 def _read_checkpoint(path: Path) -> Checkpoint:
@@ -320,9 +295,8 @@ def _read_file(path: Path) -> Checkpoint:
         if not isinstance(network, DetectionModel):
             raise ValueError(f"it is a {type(network).__name__}, not a detection network of ultralytics")
         return _checkpoint_of(path, network)
-    except _UNREADABLE as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(f"{path} cannot be used: {reason}") from None
+    except (*TORN, SafetensorError, ImportError) as error:
+        raise ModelError(f"{path} cannot be used: {reason_of(error)}") from None
 
 
 def _checkpoint_of(path: Path, network: Network) -> Checkpoint:

@@ -15,18 +15,16 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from generator.foundation.errors import StorageError
-from generator.foundation.processes import JobListener, Workers
+from generator.foundation.processes import JobListener, NamedJob, Workers
 from generator.foundation.storage import atomic_writer, make_folder, remove_leftovers, translate_os_errors, write_json
 
 
-class StartedJob(Protocol):
-    """One training, hashable. `name` is unique among the jobs; `start` is the job whose weights it goes on from."""
+class StartedJob(NamedJob, Protocol):
+    """One training; its name is unique among the jobs."""
 
     @property
-    def name(self) -> str: ...  # noqa: D102
-
-    @property
-    def start(self) -> Any: ...  # noqa: D102
+    def start(self) -> Any:
+        """The job whose weights it goes on from; None where it begins with fresh ones."""
 
 
 J = TypeVar("J", bound=StartedJob)

@@ -40,6 +40,15 @@ class Fault:
         return f"{place}:{column}{found} {self.expected}"
 
 
+def reason_of(error: BaseException) -> str:
+    """The first line of what an error says, or its kind where it says nothing.
+
+    >>> reason_of(ValueError("torn")), reason_of(EOFError())
+    ('torn', 'EOFError')
+    """
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 class BoxpaintError(Exception):
     """Base of every error that is not a bug of boxpaint."""
 

@@ -23,7 +23,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from generator.foundation.device import is_out_of_memory
-from generator.foundation.errors import ModelError, RunMismatchError
+from generator.foundation.errors import ModelError, RunMismatchError, reason_of
 from generator.foundation.run_folder import list_differences
 from generator.foundation.seeds import derive_seed
 from generator.foundation.stopping import Stopped, StopRequest
@@ -36,7 +36,7 @@ SECONDS_BETWEEN_CHECKPOINTS = 120.0
 # Where a checkpoint takes long to write, they are farther apart: so many times as long as that.
 _BETWEEN_PER_WRITING = 20
 # What torch.load and load_state_dict raise depends on where a file is torn, and of what it is.
-NO_CHECKPOINT = (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, LookupError, TypeError, AttributeError)
+TORN = (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, LookupError, TypeError, AttributeError)
 
 
 class Budget:
@@ -266,7 +266,7 @@ def train(
             best[:] = state["best"]
             notes.update(state["notes"])
             budget.done, budget.seconds = len(history.losses), float(state["seconds"])
-        except NO_CHECKPOINT as error:
+        except TORN as error:
             raise _unreadable(checkpoint, error) from None
     begun = time.monotonic() - budget.seconds
 
@@ -440,7 +440,7 @@ def read_checkpoint(path: Path, made_from: Mapping[str, Any], device: torch.devi
         with translate_os_errors(path):
             content = torch.load(path, map_location=device, weights_only=True)
         before, state = dict(content["made_from"]), dict(content["state"])
-    except NO_CHECKPOINT as error:
+    except TORN as error:
         raise _unreadable(path, error) from None
     if differences := list_differences(before, dict(made_from)):
         raise RunMismatchError(f"{path} is of another training; {_ADVICE}. The differences:", differences)
@@ -451,8 +451,7 @@ _ADVICE = "remove it, or choose another --out"
 
 
 def _unreadable(path: Path, error: Exception) -> RunMismatchError:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return RunMismatchError(f"{path} cannot be read ({reason}); {_ADVICE}")
+    return RunMismatchError(f"{path} cannot be read ({reason_of(error)}); {_ADVICE}")
 
 
 class Checkpoints:

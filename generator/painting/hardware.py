@@ -17,6 +17,7 @@ import torch
 
 from generator.config import Config
 from generator.foundation.device import choose_device, choose_dtype, free_cached_memory, is_out_of_memory
+from generator.foundation.errors import reason_of
 from generator.foundation.processes import count_cores
 from generator.plan import Plan
 from generator.weights import fingerprint
@@ -162,7 +163,7 @@ def compile_unets(
             return True
         for unet in unets:
             unet._compiled_call_impl = None
-        cause = (str(error).strip() or type(error).__name__).splitlines()[0]
+        cause = reason_of(error)
         on_warning(f"the UNets cannot be compiled here ({cause}): painting without; compile: off asks no more")
         return False
     return True

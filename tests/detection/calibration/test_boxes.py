@@ -3,8 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
+from PIL import Image
 
 from detection.calibration.boxes import BoxScale, requested_boxes, rescale
+from detection.calibration.scale import WINDOW_PX, BoxScaleEstimator, Patch, cut_patches, cut_window, vary
 from detection.datasets.types import DetectionDataset, Sample
 
 NAMES = ("disc", "spot")
@@ -25,3 +28,55 @@ def test_requested_boxes_replace_those_that_are_known(tmp_path: Path) -> None:
     sample = Sample.of(tmp_path / "a.png", (100, 80), [[10, 20, 30, 40], [0, 0, 20, 10]], [1, 2], None, asked)
     data = requested_boxes(DetectionDataset(categories=NAMES, samples=(sample,)))
     np.testing.assert_allclose(data.samples[0].boxes_xyxy, [[8, 18, 33, 44], [0, 0, 20, 10]])
+
+
+def _set(folder: Path, boxes: list[list[float]]) -> DetectionDataset:
+    """One picture, black, with white boxes."""
+    picture = np.zeros((100, 140, 3), np.uint8)
+    for x_min, y_min, x_max, y_max in boxes:
+        picture[int(y_min) : int(y_max), int(x_min) : int(x_max)] = 255
+    path = folder / "a.png"
+    Image.fromarray(picture).save(path)
+    return DetectionDataset(categories=("box",), samples=(Sample.of(path, (140, 100), boxes, [1] * len(boxes)),))
+
+
+@pytest.mark.parametrize("scale", [1.2, 2.0, 3.5])
+@pytest.mark.parametrize("box", [[40, 30, 70, 50], [4, 60, 12, 76], [30, 10, 120, 90]])
+def test_a_window_shows_its_box_where_it_says(tmp_path: Path, box: list[float], scale: float) -> None:
+    (patch,) = cut_patches(_set(tmp_path, [box]), 1, most=10)
+    window, place = cut_window(patch, scale, (0.05, -0.1))
+    white = window[..., 0] > 127
+    rows, columns = np.flatnonzero(white.any(axis=1)), np.flatnonzero(white.any(axis=0))
+    found = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]) / WINDOW_PX
+    np.testing.assert_allclose(found, place.clip(0, 1), atol=1.5 / WINDOW_PX)
+    longer = max(place[2] - place[0], place[3] - place[1])
+    assert longer == pytest.approx(1 / scale, rel=0.05)
+
+
+def test_varied_windows_still_show_their_box(tmp_path: Path) -> None:
+    (patch,) = cut_patches(_set(tmp_path, [[40, 30, 70, 50]]), 1, most=10)
+    for seed in range(12):
+        window, place = vary(*cut_window(patch, 2.0, (0.1, -0.05)), np.random.default_rng(seed))
+        white = window.mean(axis=2) > window.mean(axis=2).max() / 2
+        rows, columns = np.flatnonzero(white.any(axis=1)), np.flatnonzero(white.any(axis=0))
+        found = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]) / WINDOW_PX
+        np.testing.assert_allclose(found, place, atol=2.5 / WINDOW_PX)
+
+
+def test_objects_at_the_edge_are_left_out_and_the_rest_is_spread(tmp_path: Path) -> None:
+    edge = [[0, 40, 20, 60], [120, 40, 140, 60], [60, 0, 80, 20], [60, 80, 80, 100]]
+    whole = [[30, 30, 40, 40], [50, 30, 62, 40], [70, 30, 84, 40], [90, 30, 106, 40]]
+    data = _set(tmp_path, [*edge, *whole])
+    assert len(cut_patches(data, 1, most=10)) == 4
+    shapes = [patch.box_xyxy[2:] - patch.box_xyxy[:2] for patch in cut_patches(data, 1, most=2)]
+    assert [round(float(height / width), 2) for width, height in shapes] == [1.0, 0.71]
+    assert cut_patches(data, 2, most=10) == []
+
+
+def test_the_same_patches_and_seed_give_the_same_estimator() -> None:
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 255, (224, 224, 3)).astype(np.uint8)
+    patches = [Patch(image=image, box_xyxy=np.array([90.0, 95.0, 135.0, 130.0], np.float32))]
+    ratios = [BoxScaleEstimator.fit([patches], seed=3, steps=3).measure(patches).log_ratios for _ in range(2)]
+    np.testing.assert_array_equal(ratios[0], ratios[1])
+    assert ratios[0].shape == (1,)

@@ -36,18 +36,17 @@ def test_splits_are_known_by_other_names_too(discs: Path, tmp_path: Path) -> Non
     shutil.copytree(discs, tmp_path / "own")
     for file in (tmp_path / "own" / "annotations").iterdir():
         file.rename(file.with_name(f"{file.stem}2017.json"))
-    expected = read_data(Sources(real=discs), ClassifierSettings(), side_px=16)
-    assert read_data(Sources(real=tmp_path / "own"), ClassifierSettings(), side_px=16).digests() == expected.digests()
+    found, expected = (
+        read_data(Sources(real=real), ClassifierSettings(), side_px=16) for real in (tmp_path / "own", discs)
+    )
+    assert found.digests() == expected.digests()
 
 
-def test_another_split_to_test_on_leaves_the_real_test_alone(discs: Path) -> None:
+def test_another_split_or_set_to_test_on_leaves_the_real_test_alone(discs: Path, painted: Path) -> None:
     data = read_data(Sources(real=discs, test="val"), PLAIN, side_px=16)
     assert {name[:8] for name in names(data.test)} == {"disc_val"}
     assert data.validation is None
     assert not any("_test_" in name for side in (data.train, data.test) for name in names(side))
-
-
-def test_another_set_to_test_on(discs: Path, painted: Path) -> None:
     data = read_data(Sources(real=discs, test=str(painted)), PLAIN, side_px=16)
     assert {name[:7] for name in names(data.test)} == {"painted"}
 
@@ -65,12 +64,6 @@ def test_without_splits_pictures_are_held_out(tmp_path: Path, patience: int | No
     assert min(data.test.counts().values()) >= 2
     again = read_data(Sources(real=tmp_path), settings, side_px=16)
     assert again.digests() == data.digests()
-
-
-def test_a_picture_on_two_sides_is_refused(discs: Path, tmp_path: Path) -> None:
-    shutil.copytree(discs, tmp_path / "copy")
-    with pytest.raises(DatasetError, match="same picture is on the side train"):
-        read_data(Sources(real=discs, test=str(tmp_path / "copy")), PLAIN, side_px=16)
 
 
 @pytest.mark.parametrize(
@@ -91,10 +84,13 @@ def test_mistakes_are_said(discs: Path, painted: Path, sources: dict[str, object
         read_data(Sources(**given), PLAIN, side_px=16)  # type: ignore[arg-type]
 
 
-def test_a_split_cannot_be_all_there_is(tmp_path: Path) -> None:
-    disc_splits(tmp_path, {"test": 4}, seed=3)
+def test_sides_that_share_a_picture_or_leave_none_to_train_on_are_refused(discs: Path, tmp_path: Path) -> None:
+    shutil.copytree(discs, tmp_path / "copy")
+    with pytest.raises(DatasetError, match="same picture is on the side train"):
+        read_data(Sources(real=discs, test=str(tmp_path / "copy")), PLAIN, side_px=16)
+    disc_splits(tmp_path / "test only", {"test": 4}, seed=3)
     with pytest.raises(DatasetError, match="no split is left to train on besides test"):
-        read_data(Sources(real=tmp_path), PLAIN, side_px=16)
+        read_data(Sources(real=tmp_path / "test only"), PLAIN, side_px=16)
 
 
 @pytest.mark.parametrize("patience", [None, 2])
