@@ -34,8 +34,12 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+_OTHER_NAME: dict[str, str] = {}
+
+
 def _renamed(name: str, *, old: str, default: float, ge: float, le: float) -> Any:
     """A key whose old name is read for one more release, and stays in run.json, so that runs begun before can go on."""
+    _OTHER_NAME.update({name: old, old: name})
     return Field(default=default, ge=ge, le=le, validation_alias=AliasChoices(name, old), serialization_alias=old)
 
 
@@ -340,7 +344,7 @@ class Config(Section):
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
+    merged = {key: value for key, value in below.items() if _OTHER_NAME.get(key) not in above}
     for key, value in above.items():
         old = merged.get(key)
         merged[key] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -67,7 +68,8 @@ class ChunkPainter:
         # Loads torch and diffusers, several seconds.
         from generator.painting.chunk import paint_chunk
 
-        watch, progress = Stopwatch(), Progress()
+        seconds: dict[str, float] = {}
+        stage, progress = functools.partial(_timed, seconds), Progress()
 
         def tell(*, backgrounds: int = 0, objects: int = 0) -> None:
             nonlocal progress
@@ -76,23 +78,23 @@ class ChunkPainter:
 
         plan = self.run.plan
         with _threads(self.threads):
-            with watch.stage("loading"):
+            with stage("loading"):
                 painter, verifier = self._load()
             scenes = paint_chunk(
                 [plan.scene(index) for index in chunk.scenes],
                 painter,
                 verifier,
-                stage=watch.stage,
+                stage=stage,
                 rejected=self.run.review.rejected(),
                 lay_out=plan.scene,
                 on_background=lambda count: tell(backgrounds=count),
                 on_object=lambda count: tell(objects=count),
             )
-            with watch.stage("writing"):
+            with stage("writing"):
                 for scene in scenes:
                     self.run.write_scene(scene, batch_size=painter.batch_size)
         report = ChunkReport(
-            progress=progress, seconds=watch.seconds, warnings=tuple(self._warnings), notes=tuple(self._notes)
+            progress=progress, seconds=seconds, warnings=tuple(self._warnings), notes=tuple(self._notes)
         )
         self._warnings.clear()  # the painter goes on writing to this very list
         self._notes.clear()
@@ -117,20 +119,14 @@ class ChunkPainter:
         return self._models
 
 
-class Stopwatch:
-    """Adds up the seconds spent in each stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextlib.contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Count the time of a block to a stage."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+@contextlib.contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    """Count the time of a block to a stage."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - start
 
 
 @contextlib.contextmanager

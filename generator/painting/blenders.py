@@ -13,6 +13,8 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from generator.foundation.geometry import box_of_mask
+
 Blender = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 MAX_PYRAMID_LEVELS = 4
@@ -45,15 +47,16 @@ def blend_poisson(before: np.ndarray, patch: np.ndarray, weights: np.ndarray) ->
     It needs known colours on all sides: a region that ends at the crop's edge, or one too thin for OpenCV, is blended
     by `blend_pyramid` instead.
     """
-    inside = (weights >= 0.5).astype(np.uint8) * 255
-    x, y, width, height = cv2.boundingRect(inside)
-    rows, columns = inside.shape
-    near_edge = min(x, y, columns - x - width, rows - y - height) < POISSON_BORDER_PX
-    if near_edge or min(width, height) < MIN_POISSON_SIDE_PX:
+    inside = weights >= 0.5
+    (rows, columns), box = inside.shape, box_of_mask(inside)
+    if box is None or min(box.width, box.height) < MIN_POISSON_SIDE_PX:
         return blend_pyramid(before, patch, weights)
-    source = np.rint(patch).astype(np.uint8)
+    if min(box.x_min, box.y_min, columns - box.x_max, rows - box.y_max) < POISSON_BORDER_PX:
+        return blend_pyramid(before, patch, weights)
+    source, mask = np.rint(patch).astype(np.uint8), inside.astype(np.uint8) * 255
     # The point that seamlessClone wants is the centre of the mask's bounding box, not of the picture.
-    cloned = cv2.seamlessClone(source, before, inside, (x + width // 2, y + height // 2), cv2.NORMAL_CLONE)
+    centre = box.x_min + box.width // 2, box.y_min + box.height // 2
+    cloned = cv2.seamlessClone(source, before, mask, centre, cv2.NORMAL_CLONE)
     base = before.astype(np.float32)
     return _restore(base + (cloned.astype(np.float32) - base) * _window(weights), before, weights)
 

@@ -114,10 +114,8 @@ def judge(candidates: Sequence[Candidate], verifier: Verifier | None, limits: La
         is_decoy, fault = each.task.placement.is_decoy, each.evidence.fault
         verdicts = (picture_verdict(fault),) if is_decoy else run_checks(each.evidence, limits)
         if verifier is not None and all(verdict.passed for verdict in verdicts):
-            crop = each.task.frame.crop
-            region = each.task.frame.region_on_canvas().shifted(-crop.x_min, -crop.y_min)
-            known = _known_around(each, candidates)
-            verdicts += (verifier.unlabelled_verdict(each.look, limits, within=region, known=known),)
+            within, known = each.task.frame.region_in_crop(), _known_around(each, candidates)
+            verdicts += (verifier.unlabelled_verdict(each.look, limits, within=within, known=known),)
         if each.number in each.task.scene.rejected.get(each.task.placement.object_index, ()):
             verdicts += (Verdict(check="review", passed=False, score=0.0, reason="rejected in review"),)
         each.attempt = Attempt(number=each.number, seed=each.seed, verdicts=verdicts)
@@ -125,10 +123,9 @@ def judge(candidates: Sequence[Candidate], verifier: Verifier | None, limits: La
 
 def _known_around(candidate: Candidate, candidates: Sequence[Candidate]) -> list[Box]:
     """Objects that may be seen in a crop, in its pixels: earlier ones, those painted in the same round, its own."""
-    task, crop = candidate.task, candidate.task.frame.crop
-    boxes = task.scene.label_boxes
+    task, boxes = candidate.task, candidate.task.scene.label_boxes
     for each in candidates:
         if each.task.scene is task.scene and each.task is not task and each.box is not None:
-            boxes.append(each.box.shifted(each.task.frame.crop.x_min, each.task.frame.crop.y_min))
-    known = [box.shifted(-crop.x_min, -crop.y_min) for box in boxes]
+            boxes.append(each.task.frame.on_canvas(each.box))
+    known = [task.frame.in_crop(box) for box in boxes]
     return known if candidate.box is None else [*known, candidate.box]

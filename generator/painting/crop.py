@@ -42,11 +42,22 @@ class CropFrame:
             region.y_max * crop.height / native_h,
         )
 
-    def region_on_canvas(self) -> Box:
-        """The repainted region in whole pixels of the canvas, rounded outwards."""
+    def region_in_crop(self) -> Box:
+        """The repainted region in whole pixels of the crop on the canvas, rounded outwards."""
         left, top, right, bottom = self.region_edges()
-        region = Box(x_min=int(left), y_min=int(top), x_max=math.ceil(right), y_max=math.ceil(bottom))
-        return region.shifted(self.crop.x_min, self.crop.y_min)
+        return Box(x_min=int(left), y_min=int(top), x_max=math.ceil(right), y_max=math.ceil(bottom))
+
+    def region_on_canvas(self) -> Box:
+        """The same in pixels of the canvas."""
+        return self.on_canvas(self.region_in_crop())
+
+    def in_crop(self, box: Box) -> Box:
+        """A box of the canvas in pixels of the crop."""
+        return box.shifted(-self.crop.x_min, -self.crop.y_min)
+
+    def on_canvas(self, box: Box) -> Box:
+        """A box of the crop in pixels of the canvas."""
+        return box.shifted(self.crop.x_min, self.crop.y_min)
 
 
 def frame_around(
@@ -121,9 +132,8 @@ def native_mask(frame: CropFrame, protected: np.ndarray) -> np.ndarray:
 
 def repainted_region(frame: CropFrame) -> np.ndarray:
     """What the model repaints of a crop: HW bool, of the crop's size on the canvas."""
-    left, top, right, bottom = frame.region_edges()
     region = np.zeros((frame.crop.height, frame.crop.width), bool)
-    region[int(top) : int(np.ceil(bottom)), int(left) : int(np.ceil(right))] = True
+    region[frame.region_in_crop().slices] = True
     return region
 
 

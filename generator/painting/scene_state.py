@@ -143,8 +143,7 @@ class InpaintTask:
 
     def put_into(self, picture: np.ndarray, crop_pixels: np.ndarray) -> None:
         """Put what was repainted of the crop (HWC uint8) into a picture of the canvas, and nothing around it."""
-        region, crop = self.frame.region_on_canvas(), self.frame.crop
-        picture[region.slices] = crop_pixels[region.shifted(-crop.x_min, -crop.y_min).slices]
+        picture[self.frame.region_on_canvas().slices] = crop_pixels[self.frame.region_in_crop().slices]
 
 
 def next_tasks(scene: SceneState, painter: Painter) -> Iterator[InpaintTask]:
@@ -160,7 +159,7 @@ def next_tasks(scene: SceneState, painter: Painter) -> Iterator[InpaintTask]:
         if not any(intersection_area(region, other) for other in taken):
             # Earlier objects in the crop, but for where the plan lets the boxes overlap.
             protected = scene.occupied[frame.crop.slices].copy()
-            protected[placement.box.shifted(-frame.crop.x_min, -frame.crop.y_min).slices] = False
+            protected[frame.in_crop(placement.box).slices] = False
             yield InpaintTask(scene=scene, placement=placement, frame=frame, protected=protected)
         taken.append(region)
 

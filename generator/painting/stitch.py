@@ -74,7 +74,7 @@ def stitch(
             region=repainted,
             mask=mask,
             kept=weights >= 0.5,
-            box=placement.box.shifted(-frame.crop.x_min, -frame.crop.y_min),
+            box=frame.in_crop(placement.box),
             open_edges=_open_edges(frame),
             sharpness=_sharpness(pixels, mask, ~repainted),
         ),

@@ -25,6 +25,10 @@ from generator.report.statistics import Statistics
 
 SHEET_SCENES, SHEET_COLUMNS, SHEET_CELL_PX = 24, 4, 420
 MAX_REJECTED_ROWS = 200
+MAX_VECTOR_POINTS = 2000
+# Fixed, so that the same data set gives the same page.
+_STYLE: Any = {"svg.hashsalt": "boxpaint", "svg.fonttype": "none", "text.parse_math": False, "font.size": 9}
+_MARKUP = re.compile(r"[|<\[`]")
 
 
 def write_report(run: RunFolder) -> Statistics:
@@ -101,23 +105,22 @@ def _jpeg(picture: Image.Image) -> bytes:
 
 def _rejections(record: SceneRecord) -> list[dict[str, Any]]:
     """Every rejected attempt, dropped object and object without a place of a scene."""
-    rows: list[dict[str, Any]] = [
-        {"scene": record.index, "category": "scene", "what": f"attempt {attempt.number + 1} rejected", "why": why}
-        for attempt in record.background.attempts
-        if attempt.number != record.background.taken and (why := _reasons(attempt))
-    ]
+    rows: list[dict[str, Any]] = []
+
+    def note(category: str, what: str, why: str) -> None:
+        if why:
+            rows.append({"scene": record.index, "category": category, "what": what, "why": why})
+
+    for attempt in record.background.attempts:
+        if attempt.number != record.background.taken:
+            note("scene", f"attempt {attempt.number + 1} rejected", _reasons(attempt))
     for item in (*record.objects, *record.decoys):
         category = item.category if isinstance(item, ObjectRecord) else "decoy"
         for attempt in item.attempts:
-            if reasons := _reasons(attempt):
-                outcome = f"attempt {attempt.number + 1} rejected"
-                rows.append({"scene": record.index, "category": category, "what": outcome, "why": reasons})
-        if item.dropped:
-            rows.append({"scene": record.index, "category": category, "what": "dropped", "why": item.dropped})
-    rows += [
-        {"scene": record.index, "category": item.category, "what": "not placed", "why": item.reason}
-        for item in record.unplaced
-    ]
+            note(category, f"attempt {attempt.number + 1} rejected", _reasons(attempt))
+        note(category, "dropped", item.dropped)
+    for missing in record.unplaced:
+        note(missing.category, "not placed", missing.reason)
     return rows
 
 
@@ -133,75 +136,43 @@ def _seconds_per_stage(run: RunFolder) -> list[tuple[str, float]]:
     return sorted(seconds.items(), key=lambda item: -item[1])
 
 
-# Fixed, so that the same data set gives the same page.
-_STYLE: Any = {"svg.hashsalt": "boxpaint", "svg.fonttype": "none", "text.parse_math": False, "font.size": 9}
-_DARK = "#1b1b1f"
-MAX_VECTOR_POINTS = 2000
-
-
 def box_plots(statistics: Statistics, canvas_wh: tuple[int, int], colours: Mapping[str, str]) -> str:
     """Draw counts, sizes and positions of the labels side by side; returns one SVG element."""
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(12, 3.6), layout="constrained", facecolor=_DARK)
+        figure = Figure(figsize=(12, 3.6), layout="constrained", facecolor="#1b1b1f")
         counts, sizes, places = figure.subplots(1, 3)
-        _plot_counts(counts, statistics, colours)
-        _plot_sizes(sizes, statistics, colours)
-        _plot_places(places, statistics, colours, canvas_wh)
-        for axes in (counts, sizes, places):
-            _darken(axes)
+        names = [category.name for category in statistics.categories]
+        train = [category.train for category in statistics.categories]
+        counts.barh(names, train, color=[colours[name] for name in names])
+        counts.barh(names, [each.val for each in statistics.categories], left=train, color="#888888", label="val")
+        counts.invert_yaxis()
+        for category in statistics.categories:
+            _scatter(sizes, category.painted_wh, colours[category.name])
+            _scatter(places, category.centres, colours[category.name])
+        sizes.set(xlabel="width, px", ylabel="height, px")
+        sizes.set_xlim(left=0)
+        sizes.set_ylim(bottom=0)
+        places.set(xlim=(0, canvas_wh[0]), ylim=(canvas_wh[1], 0), aspect="equal")
+        titles = ("Labels per class (grey: validation)", "Size of the boxes", "Centres of the boxes")
+        for axes, title in zip((counts, sizes, places), titles, strict=True):
+            axes.set_title(title)
+            axes.set_facecolor("#26262b")
+            axes.tick_params(colors="#c8c8cc")
+            for text in (axes.title, axes.xaxis.label, axes.yaxis.label):
+                text.set_color("#e4e4e8")
+            for spine in axes.spines.values():
+                spine.set_color("#4a4a50")
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]
+    svg = buffer.getvalue()
+    return svg[svg.index("<svg") :]
 
 
-def _plot_counts(axes: Axes, statistics: Statistics, colours: Mapping[str, str]) -> None:
-    names = [category.name for category in statistics.categories]
-    train = [category.train for category in statistics.categories]
-    axes.barh(names, train, color=[colours[name] for name in names])
-    axes.barh(names, [c.val for c in statistics.categories], left=train, color="#888888", label="val")
-    axes.invert_yaxis()
-    axes.set_title("Labels per class (grey: validation)")
-
-
-def _plot_sizes(axes: Axes, statistics: Statistics, colours: Mapping[str, str]) -> None:
-    for category in statistics.categories:
-        if category.painted_wh:
-            widths, heights = zip(*category.painted_wh, strict=True)
-            _scatter(axes, widths, heights, colours[category.name])
-    axes.set_title("Size of the boxes")
-    axes.set_xlabel("width, px")
-    axes.set_ylabel("height, px")
-    axes.set_xlim(left=0)
-    axes.set_ylim(bottom=0)
-
-
-def _plot_places(axes: Axes, statistics: Statistics, colours: Mapping[str, str], canvas_wh: tuple[int, int]) -> None:
-    for category in statistics.categories:
-        if category.centres:
-            x, y = zip(*category.centres, strict=True)
-            _scatter(axes, x, y, colours[category.name])
-    axes.set_xlim(0, canvas_wh[0])
-    axes.set_ylim(canvas_wh[1], 0)
-    axes.set_aspect("equal")
-    axes.set_title("Centres of the boxes")
-
-
-def _scatter(axes: Axes, x: Sequence[float], y: Sequence[float], colour: str) -> None:
-    # Past some thousand points a bitmap inside the SVG is smaller, and no eye sees the difference.
-    axes.scatter(x, y, s=12, alpha=0.7, color=colour, rasterized=len(x) > MAX_VECTOR_POINTS)
-
-
-def _darken(axes: Axes) -> None:
-    axes.set_facecolor("#26262b")
-    axes.tick_params(colors="#c8c8cc")
-    for text in (axes.title, axes.xaxis.label, axes.yaxis.label):
-        text.set_color("#e4e4e8")
-    for spine in axes.spines.values():
-        spine.set_color("#4a4a50")
-
-
-_MARKUP = re.compile(r"[|<\[`]")
+def _scatter(axes: Axes, points: Sequence[tuple[float, float]], colour: str) -> None:
+    if points:
+        x, y = zip(*points, strict=True)
+        # Past some thousand points a bitmap inside the SVG is smaller, and no eye sees the difference.
+        axes.scatter(x, y, s=12, alpha=0.7, color=colour, rasterized=len(x) > MAX_VECTOR_POINTS)
 
 
 def page_environment(package: str) -> jinja2.Environment:

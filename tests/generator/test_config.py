@@ -92,6 +92,14 @@ def test_an_old_name_of_a_key_is_read_and_its_new_one_is_said(tmp_path, section,
     assert faults_of(tmp_path, f"{section}: {{{new}: 0.4, {old}: 0.4}}\n") == [(1, f"{section}.{old}", None)]
 
 
+@pytest.mark.parametrize(("above", "below"), [("grain", "sensor_noise"), ("sensor_noise", "grain")])
+def test_the_config_lies_above_the_card_whichever_name_each_uses(tmp_path, toy, above, below):
+    card = tmp_path / "toy" / "bundle.yaml"
+    card.write_text(card.read_text().replace("steps: 7", f"steps: 7, {below}: 9"))
+    assert Config(bundle=toy).painting.sensor_noise == 9
+    assert Config(bundle=toy, painting={above: 3}).painting.sensor_noise == 3
+
+
 def test_kept_features_are_gone_and_an_old_run_without_them_is_read(tmp_path):
     assert load(tmp_path, "painting: {cache_every: 1}\n") == Config()
     with pytest.raises(ConfigError, match="kept features did not pay and were removed"):

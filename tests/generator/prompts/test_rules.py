@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.config import Config
-from generator.prompts.rules import Rules, blocked_words, class_phrases, clean, find_phrases, opposites, rules_of
+from generator.prompts.rules import Rules, blocked_words, class_phrases, clean, find_phrases, rules_of
 from generator.spec import BackgroundSpec, ClassSpec, Spec
 
 PROPERTY = settings(max_examples=300, deadline=None, derandomize=True, database=None)
@@ -161,16 +161,6 @@ def test_words_of_names_are_no_claims():
     assert fault == "contradicts the prompt: 'dark' against 'pale'"
     smear = rules("a white field", own=(), others=("black wolf",))
     assert smear.fault_of("a field without black wolf") == ""
-
-
-def test_the_list_of_opposites():
-    groups = opposites()
-    assert len(groups) > 10
-    for group in groups:
-        words = [word for side in group for word in side]
-        assert len(group) >= 2
-        assert len(words) == len(set(words))
-        assert all(word.isalpha() and word == word.lower() for word in words)
 
 
 def test_rows_of_one_class_are_not_others_to_each_other():
