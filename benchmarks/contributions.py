@@ -117,8 +117,9 @@ def main() -> None:
     book = None
     title = f"mAP, points, {arguments.scenes} painted scenes each"
     with Results(title, "data set", "painted alone", f"refined on {arguments.real_images} real") as table:
-        for name in arguments.only:
-            variant = VARIANTS[name]
+        for name, variant in VARIANTS.items():
+            if name not in arguments.only:
+                continue
             source = variant.painted_as or name
             folder = arguments.out / source.replace(" ", "_")
             paint(VARIANTS[source], experiment, folder, arguments.scenes, book)

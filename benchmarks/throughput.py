@@ -30,7 +30,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from benchmarks import Figures, Results, make_parser, root_spec, timed
 from benchmarks.leak import object_job
-from detection.machine import describe_machine
+from detection.pages import describe_machine
 from generator import Config, Plan
 from generator.bundles import load_card
 from generator.dataset.folder import RunFolder

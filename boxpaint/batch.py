@@ -120,13 +120,6 @@ class BatchResult:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Ready:
-    item: BatchItem
-    config: Config
-    spec: Spec
-
-
 def run_batch(
     batch: BatchConfig,
     listener_of: Callable[[BatchItem], Listener],
@@ -140,8 +133,8 @@ def run_batch(
     ready = _read_all(batch)
     make_folder(batch.out)
     results = [BatchResult(name=item.name, state=WAITING, folder=batch.out / item.name) for item in batch.datasets]
-    for number, each in enumerate(ready):
-        results[number] = _make(each, batch.out, listener_of(each.item), should_stop)
+    for number, (item, config, spec) in enumerate(ready):
+        results[number] = _make(item, config, spec, batch.out, listener_of(item), should_stop)
         write_text(batch.out / SUMMARY, summary_csv(results))
         if results[number].state == STOPPED:
             break
@@ -163,8 +156,8 @@ def summary_csv(results: list[BatchResult]) -> str:
     return stream.getvalue()
 
 
-def _read_all(batch: BatchConfig) -> list[_Ready]:
-    ready: list[_Ready] = []
+def _read_all(batch: BatchConfig) -> list[tuple[BatchItem, Config, Spec]]:
+    ready: list[tuple[BatchItem, Config, Spec]] = []
     faults: list[Fault] = []
     for item in batch.datasets:
         try:
@@ -173,23 +166,25 @@ def _read_all(batch: BatchConfig) -> list[_Ready]:
         except FaultsError as error:
             faults += error.faults
             continue
-        ready.append(_Ready(item=item, config=config, spec=spec))
+        ready.append((item, config, spec))
     if faults:
         raise FaultsError(dict.fromkeys(faults))  # of a config that several data sets share, once
     return ready
 
 
-def _make(each: _Ready, out: Path, listener: Listener, should_stop: Callable[[], bool]) -> BatchResult:
+def _make(
+    item: BatchItem, config: Config, spec: Spec, out: Path, listener: Listener, should_stop: Callable[[], bool]
+) -> BatchResult:
     from detection.formats.exporting import export_set
     from detection.formats.target import ExportOptions
     from generator.run import generate
 
-    item, folder = each.item, out / each.item.name
+    folder = out / item.name
     problem, state, exports = "", COMPLETE, []
     try:
         dataset = generate(
-            each.spec,
-            each.config,
+            spec,
+            config,
             folder,
             prompts=item.prompts,
             limit=item.limit,
@@ -216,7 +211,7 @@ def _make(each: _Ready, out: Path, listener: Listener, should_stop: Callable[[],
         state=state,
         folder=folder,
         pictures=pictures,
-        labels={name: labels[name] for name in each.spec.categories},
+        labels={name: labels[name] for name in spec.categories},
         leak=_leak_of(folder),
         exports=tuple(exports),
         problem=problem,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -88,25 +88,8 @@ def classifier(
     overwrite: opt.StartAgain = False,
 ) -> None:
     """Train a classifier of crops on real objects alone, and with painted ones added; same steps, several seeds."""
-    settings = _settings(
-        model=model,
-        weights=weights,
-        margin=margin,
-        background=background,
-        boxes=boxes,
-        per_class=per_class,
-        limits=opt.parse_counts("--limit", limit),
-        real_share=real_share,
-        augment=augment,
-        upright=upright,
-        seed=seed,
-        seeds=seeds,
-        steps=steps,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        patience=patience,
-        onnx=onnx,
-    )
+    options = opt.settings_in(locals(), ClassifierSettings)
+    settings = _settings({**options, "limits": opt.parse_counts("--limit", limit)})
     renamed = opt.parse_renames(rename)
     from detection.classifier.data import Sources
     from detection.classifier.run import compare_classifiers
@@ -162,7 +145,7 @@ class ComparisonProgress(Display, ProofListener[Job]):
         self.console.print(f"{self._finished}/{self._jobs} {job.arm}, seed {job.number}: macro F1 {score:.3f}")
 
 
-def _settings(**values: Any) -> ClassifierSettings:
+def _settings(values: Mapping[str, Any]) -> ClassifierSettings:
     """Check the options. Raises BoxpaintError with every fault."""
     from pydantic import ValidationError
 

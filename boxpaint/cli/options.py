@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import BaseModel
 
 from generator.foundation.errors import BoxpaintError
 from generator.foundation.seeds import MAX_SEED
@@ -116,6 +117,11 @@ Run = Annotated[
 def command_line() -> list[str]:
     """The words that this was started with, as a person would type them."""
     return [Path(sys.argv[0]).name, *sys.argv[1:]]
+
+
+def settings_in(parameters: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    """Those parameters of a command that are settings of this model, which have the same names."""
+    return {name: parameters[name] for name in model.model_fields if name in parameters}
 
 
 def parse_size(text: str | None) -> list[int] | None:

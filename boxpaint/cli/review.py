@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,17 +17,11 @@ if TYPE_CHECKING:
     import numpy as np
 
     from generator.dataset.record import ObjectRecord, SceneRecord
-    from generator.dataset.review import Decision, Review
+    from generator.dataset.review import Review
 
 ACCEPT, REJECT, WRONG, BACK, SKIP, QUIT = "a", "r", "c", "b", "s", "q"
 KEYS = "a accept, r reject, c wrong class, s skip, b back, q quit"
 _WIDTH, _BORDER = 56, 0.3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Item:
-    record: SceneRecord
-    item: ObjectRecord
 
 
 def review(
@@ -39,9 +32,7 @@ def review(
     ] = False,
 ) -> None:
     """Accept, reject or rename painted objects; `boxpaint generate` paints rejected ones again."""
-    import click
-
-    from generator.dataset.review import decide, read_review
+    from generator.dataset.review import read_review
 
     if not console.is_terminal:
         raise BoxpaintError("boxpaint review needs a terminal, for its keys")
@@ -50,7 +41,7 @@ def review(
         raise BoxpaintError(f"there is no class {category!r}; classes: {', '.join(categories)}")
     decided = read_review(folder, categories)
     items = [
-        _Item(record=record, item=item)
+        (record, item)
         for record in records
         for item in record.objects
         if item.painted_box is not None
@@ -61,10 +52,7 @@ def review(
         console.print("nothing is left to review; --all shows what was decided, too")
         return
 
-    def keep(decision: Decision) -> Review:
-        return decide(folder, categories, decision)
-
-    decided = ask(items, decided, categories, folder, key=click.getchar, keep=keep)
+    decided = _ask(items, decided, categories, folder)
     kinds = [each.decision for each in decided.decisions.values()]
     counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
     console.print(f"decided: {counts or 'nothing'}; kept in {folder / 'review.json'}")
@@ -74,64 +62,53 @@ def review(
         )
 
 
-def ask(
-    items: Sequence[_Item],
-    review: Review,
-    categories: Sequence[str],
-    folder: Path,
-    *,
-    key: Callable[[], str],
-    keep: Callable[[Decision], Review],
+def _ask(
+    items: Sequence[tuple[SceneRecord, ObjectRecord]], review: Review, categories: Sequence[str], folder: Path
 ) -> Review:
     """Show one object after the other until all are decided or the user quits; each decision is kept at once."""
-    from generator.dataset.review import Decision, accepted_attempt
+    import click
+
+    from generator.dataset.review import Decision, accepted_attempt, decide
 
     place = 0
     while place < len(items):
-        record, item = items[place].record, items[place].item
-        _show(items[place], folder, place, len(items), review)
-        pressed = key().lower()
+        record, item = items[place]
+        _show(f"{place + 1} of {len(items)}", record, item, folder, review)
+        pressed = click.getchar().lower()
         if pressed in (QUIT, "\x03", "\x1b"):
             break
         if pressed == BACK:
             place = max(0, place - 1)
             continue
         if pressed in (ACCEPT, REJECT, WRONG):
-            right = _right_class(categories, item.category, key) if pressed == WRONG else None
+            right = _right_class(categories, item.category) if pressed == WRONG else None
             if pressed == WRONG and right is None:
                 continue
             choice = {ACCEPT: "accept", REJECT: "reject", WRONG: "wrong class"}[pressed]
-            attempt = accepted_attempt(item)
-            decision = Decision.model_validate(
-                {
-                    "scene": record.index,
-                    "object_index": item.object_index,
-                    "attempt": attempt,
-                    "decision": choice,
-                    "category": right,
-                }
-            )
-            review = keep(decision)
+            place_of = {"scene": record.index, "object_index": item.object_index, "attempt": accepted_attempt(item)}
+            decision = Decision.model_validate({**place_of, "decision": choice, "category": right})
+            review = decide(folder, categories, decision)
         elif pressed != SKIP:
             continue
         place += 1
     return review
 
 
-def _right_class(categories: Sequence[str], wrong: str, key: Callable[[], str]) -> str | None:
+def _right_class(categories: Sequence[str], wrong: str) -> str | None:
+    import click
+
     others = [name for name in categories if name != wrong][:9]
     console.print("  ".join(f"{number} {name}" for number, name in enumerate(others, start=1)) or "there is no other")
-    pressed = key()
+    pressed = click.getchar()
     return others[int(pressed) - 1] if pressed.isdecimal() and 0 < int(pressed) <= len(others) else None
 
 
-def _show(shown: _Item, folder: Path, place: int, total: int, review: Review) -> None:
+def _show(place: str, record: SceneRecord, item: ObjectRecord, folder: Path, review: Review) -> None:
     import numpy as np
 
     from detection.datasets.read import read_rgb
     from generator.foundation.geometry import Box
 
-    record, item = shown.record, shown.item
     assert item.painted_box is not None
     box = Box.from_xyxy(*item.painted_box)
     picture = read_rgb(folder / "images" / record.file_name)
@@ -142,7 +119,7 @@ def _show(shown: _Item, folder: Path, place: int, total: int, review: Review) ->
     marked[box.y_min, box.x_min : box.x_max] = marked[box.y_max - 1, box.x_min : box.x_max] = (255, 220, 0)
     marked[box.y_min : box.y_max, box.x_min] = marked[box.y_min : box.y_max, box.x_max - 1] = (255, 220, 0)
     console.clear()
-    console.print(f"{place + 1} of {total}: {item.category} in {record.file_name}, {box.width} x {box.height} px")
+    console.print(f"{place}: {item.category} in {record.file_name}, {box.width} x {box.height} px")
     console.print(half_blocks(marked[rows, columns], _WIDTH))
     say(item.prompt, style="italic")
     decided = review.of(record, item)

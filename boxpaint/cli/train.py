@@ -83,18 +83,7 @@ def train_detector(
     from detection.runs.config import TrainConfig, read_train_config
     from detection.runs.sources import choose_boxes
 
-    options = {
-        "detector": detector,
-        "variant": model,
-        "input_wh": opt.parse_size(size),
-        "pretrained": pretrained,
-        "download": download,
-        "steps": steps,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "patience": patience,
-        "workers": workers,
-    }
+    options = opt.settings_in(locals(), TrainConfig) | {"variant": model, "input_wh": opt.parse_size(size)}
     chosen = read_train_config(config, options, TrainConfig())
     names = opt.parse_names("--categories", categories)
     inputs = read_inputs(real, synthetic, validation, no_validation=no_validation, categories=names, rename=rename)
@@ -148,6 +137,7 @@ def refine_detector(
     from detection.runs.config import read_refine_config
     from detection.runs.run import StartingRun, refine_run
 
+    options = opt.settings_in(locals(), FitSettings)
     run = StartingRun.read(start)
     inputs = read_inputs(
         data,
@@ -158,17 +148,6 @@ def refine_detector(
         rename=rename,
         is_refined=True,
     )
-    options = {
-        "steps": steps,
-        "batch_size": batch_size,
-        "optimizer": optimizer,
-        "learning_rate": learning_rate,
-        "freeze_backbone": freeze_backbone,
-        "start_share": start_share,
-        "validate_every": validate_every,
-        "patience": patience,
-        "workers": workers,
-    }
     settings = read_refine_config(config, options, run.settings, has_validation=inputs.validation is not None)
     _check_patience(settings.patience, inputs)
     show_inputs(inputs)
@@ -223,19 +202,7 @@ def segmenter(
     """Train Mask R-CNN on the masks of a data set, and score them: mask AP, mean IoU."""
     from detection.runs.config import TrainConfig, read_train_config
 
-    options = {
-        "detector": detector,
-        "input_wh": opt.parse_size(size),
-        "pretrained": pretrained,
-        "download": download,
-        "steps": steps,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "vertical_flip": vertical_flip,
-        "validate_every": validate_every,
-        "patience": patience,
-        "workers": workers,
-    }
+    options = opt.settings_in(locals(), TrainConfig) | {"input_wh": opt.parse_size(size)}
     defaults = TrainConfig(detector=_SEGMENTER, steps=_SEGMENTER_STEPS, learning_rate=_SEGMENTER_RATE)
     chosen = read_train_config(config, options, defaults)
     names = opt.parse_names("--categories", categories)

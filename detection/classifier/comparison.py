@@ -122,11 +122,10 @@ class Comparison:
     def to_json(self) -> dict[str, Any]:
         """Everything but the pictures and predictions."""
         data = self.data
-        sides = {"train": data.train, "synthetic": data.synthetic, "validation": data.validation, "test": data.test}
         return {
             "headline": self.headline,
             "classes": list(data.classes),
-            "crops": {name: side.counts() for name, side in sides.items() if side is not None},
+            "crops": {name: side.counts() for name, side in data.sides.items()},
             "real_crops_trained_on": self.real_counts,
             "test_pictures": self.test_pictures,
             "notes": list(data.notes),

@@ -58,10 +58,15 @@ class ClassifierData:
         """Names of the labels."""
         return self.test.classes
 
+    @property
+    def sides(self) -> dict[str, Crops]:
+        """Those that there are, by name."""
+        sides = {"train": self.train, "synthetic": self.synthetic, "validation": self.validation, "test": self.test}
+        return {name: side for name, side in sides.items() if side is not None}
+
     def digests(self) -> dict[str, str]:
         """What identifies each side."""
-        sides = {"train": self.train, "synthetic": self.synthetic, "validation": self.validation, "test": self.test}
-        return {name: side.digest() for name, side in sides.items() if side is not None}
+        return {name: side.digest() for name, side in self.sides.items()}
 
 
 def read_data(sources: Sources, settings: ClassifierSettings, *, side_px: int) -> ClassifierData:

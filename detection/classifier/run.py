@@ -27,7 +27,7 @@ from detection.classifier.report import write_report
 from detection.classifier.scores import score_predictions
 from detection.classifier.settings import AUGMENTED, ORIGINAL, Arm, ClassifierSettings, Job
 from detection.classifier.trainer import predict, train
-from detection.machine import describe_machine
+from detection.pages import describe_machine
 from detection.proof.jobs import JobFolder, ProofListener, run_jobs
 from generator.foundation.device import choose_device
 from generator.foundation.errors import BoxpaintError

@@ -1,6 +1,9 @@
 """torchvision's detectors by name: the standard ones, and small ones that train from nothing on a CPU.
 
 https://docs.pytorch.org/vision/stable/models.html#object-detection
+
+They start from fresh weights, torchvision's own from the cache of torch hub, or a checkpoint. No silent download.
+https://docs.pytorch.org/docs/stable/hub.html#where-are-my-downloaded-models-saved
 """
 
 from __future__ import annotations
@@ -228,7 +231,7 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 
 class Block(nn.Module):
-    """Two 3 x 3 convolutions beside a shortcut."""
+    """Two 3 x 3 convolutions beside a shortcut: He et al. 2016, arXiv 1512.03385, figure 5 left."""
 
     def __init__(self, channels_in: int, channels_out: int, stride: int):
         super().__init__()
@@ -267,7 +270,10 @@ class SmallBody(nn.Module):
 
 
 class SmallBackbone(nn.Module):
-    """Body and pyramid, as torchvision's detectors take them."""
+    """Body and pyramid (Lin et al. 2017, arXiv 1612.03144), as torchvision's detectors take them.
+
+    It trains from nothing on one CPU core in minutes; 0.3 M parameters.
+    """
 
     def __init__(self) -> None:
         super().__init__()

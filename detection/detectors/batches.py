@@ -1,4 +1,7 @@
-"""Batches of a training: the pictures of a step are a pure function of seed, step and mix, in any process."""
+"""Batches of a training: the pictures of a step are a pure function of seed, step and mix, in any process.
+
+Which picture comes when, its resizing with boxes and masks, and the one standard augmentation.
+"""
 
 from __future__ import annotations
 
@@ -235,7 +238,10 @@ def _read_masks(sample: Sample, input_wh: tuple[int, int]) -> np.ndarray:
 
 
 class Augmentation:
-    """Flips, scale and shift, light, colour and blur; objects that leave the picture are dropped."""
+    """Flips, scale and shift, light, colour and blur; objects that leave the picture are dropped.
+
+    About 1.5 ms for a picture of 320 x 240 with eight boxes on one core (benchmarks/detectors.py).
+    """
 
     def __init__(self, *, vertical_flip: bool):
         flips = [albumentations.HorizontalFlip(p=0.5)] + ([albumentations.VerticalFlip(p=0.5)] if vertical_flip else [])

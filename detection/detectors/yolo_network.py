@@ -1,5 +1,8 @@
 """Networks of ultralytics from plain data, heads for other categories, and the weights to start from.
 
+A file of ultralytics (.pt) is a pickle of Python objects. It is read with torch.load(weights_only=True) and a list of
+the layers that ultralytics knows, so that nothing in it is run; what is not on the list is refused.
+
 https://docs.ultralytics.com/guides/model-yaml-config/
 """
 

@@ -28,8 +28,7 @@ from detection.experiment.verdict import (
     verdict,
     with_images,
 )
-from detection.machine import describe_machine
-from detection.pages import ABSENT, Rows, markdown, write_csv
+from detection.pages import ABSENT, Rows, describe_machine, markdown, write_csv
 from detection.proof.statistics import Interval
 from generator.foundation.storage import write_text
 

@@ -17,20 +17,17 @@ from detection.datasets.read import open_rgb
 from detection.datasets.types import DetectionDataset
 from detection.detectors.types import Detections
 from detection.evaluation.bootstrap import ResampledAp
-from detection.evaluation.mistakes import best_working_point, find_mistakes, match_pictures
 from detection.experiment.config import ARMS, PAINTED_ARMS, Arm, ExperimentConfig
 from detection.experiment.results import Cell
 from detection.experiment.verdict import ValueCurve, arm_name
 from detection.inference.drawing import pixel_box
-from detection.inference.report import draw_mistakes
+from detection.inference.report import draw_mistakes, evaluate_found
 from detection.pages import PLOT_STYLE, to_png
 from generator.dataset.pictures import category_colours, draw_boxes, spread, tile
 from generator.foundation.storage import atomic_writer, write_bytes
 
 _PANEL_INCHES = (4.2, 3.6)
 _QUALITY = 88
-# Where nothing is right anywhere, there is no best score to take boxes from.
-_MIN_SCORE = 0.3
 _CELL_PX = 420
 
 
@@ -149,10 +146,7 @@ def draw_failures(
 def _mistakes_drawn(
     data: DetectionDataset, found: Sequence[Detections], failures: Sequence[Failure]
 ) -> list[Image.Image]:
-    matches = match_pictures(data, found)
-    point = best_working_point(data, found, matches)
-    mistakes = find_mistakes(data, found, matches, min_score=point.min_score if point else _MIN_SCORE)
-    of_picture = {item.picture: item for item in mistakes}
+    of_picture = {item.picture: item for item in evaluate_found(data, found).mistakes}
     drawn = []
     for number in (failure.picture for failure in failures):
         sample = data.samples[number]

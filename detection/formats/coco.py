@@ -18,7 +18,7 @@ from detection.datasets.picture_set import PictureSet, not_exhaustive_ids, unlis
 from detection.formats.mending import box_around, box_of_sides, nested_polygons
 from detection.formats.raw import Cases, RawObject, RawPicture, RawSet, size_of
 from detection.formats.source import Reader, SourceFiles, without_annotation
-from detection.formats.target import Work, Writer
+from detection.formats.target import Target, Writer
 from generator.foundation.coco import CocoFile, Id, coco_writer, id_as_text, is_id, parse_coco
 
 _MARKS = (b'"images"', b'"annotations"', b'"categories"')
@@ -55,13 +55,13 @@ def read(files: SourceFiles) -> RawSet:
     return RawSet(categories=tuple(known), pictures=pictures, cases=cases)
 
 
-def write(data: PictureSet, work: Work) -> None:
-    """Lay the pictures, and write a file for each split. Raises StorageError."""
+def write(data: PictureSet, target: Target) -> None:
+    """Link the pictures, and write a file for each split. Raises StorageError."""
     categories = [{**item.content, "id": item.id, "name": item.name} for item in data.categories]
     for split, pictures in data.splits().items():
-        with coco_writer(work.folder, split, head=data.heads[split], categories=categories) as file:
-            for picture in work.walk(pictures):
-                work.lay(picture, f"images/{picture.name}")
+        with coco_writer(target.folder, split, head=data.heads[split], categories=categories) as file:
+            for picture in target.track(pictures):
+                target.link(picture, f"images/{picture.name}")
                 source = {"source": picture.source} if picture.source is not None else {}
                 file.add_image({**picture.content, "id": picture.id, "file_name": picture.name, **source})
                 for item in picture.annotations:

@@ -13,7 +13,7 @@ from detection.datasets.names import file_name
 from detection.datasets.picture_set import Category, PictureSet
 from detection.datasets.read import open_rgb
 from detection.formats.pictures import encode
-from detection.formats.target import Work, Writer
+from detection.formats.target import Target, Writer
 
 # What one system or another does not allow in the name of a folder.
 _FORBIDDEN = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
@@ -21,23 +21,23 @@ _FORBIDDEN = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
 _LONGEST, _LONGEST_BYTES = 100, 200
 
 
-def write(data: PictureSet, work: Work) -> None:
+def write(data: PictureSet, target: Target) -> None:
     """Cut every object out. Raises DatasetError for a damaged picture, StorageError."""
     folders = folder_names(data.categories)
     seen: dict[str, set[int]] = {split: set() for split in data.heads}
-    for picture in work.walk(data.pictures):
+    for picture in target.track(data.pictures):
         if not picture.objects:
             continue
         image = open_rgb(picture.path, labelled_wh=picture.size_wh)
         for item in picture.objects:
-            crop = image.crop(crop_of(item.box_xyxy, image.size, work.options.margin))
+            crop = image.crop(crop_of(item.box_xyxy, image.size, target.options.margin))
             name = file_name(picture.stem, f"-{item.id}.png")
-            work.write(f"{picture.split}/{folders[item.category.id]}/{name}", encode(crop, "PNG", origin=image))
+            target.write(f"{picture.split}/{folders[item.category.id]}/{name}", encode(crop, "PNG", origin=image))
             seen[picture.split].add(item.category.id)
     for split, ids in seen.items():
         missing = [category.name for category in data.categories if category.id not in ids]
         if missing:
-            work.notes.append(
+            target.notes.append(
                 f"there is no crop of {', '.join(missing)} in {split}: ImageFolder numbers the classes of each folder "
                 "by themselves"
             )

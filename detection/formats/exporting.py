@@ -15,7 +15,7 @@ from detection.datasets.picture_set import PictureSet, not_exhaustive_ids, read_
 from detection.datasets.types import NOT_EXHAUSTIVE
 from detection.formats.filters import apply_filters
 from detection.formats.registry import WRITERS, find_format
-from detection.formats.target import ExportOptions, OnPicture, Work, Writer
+from detection.formats.target import ExportOptions, OnPicture, Target, Writer
 from generator.foundation.coco import folder_of
 from generator.foundation.errors import DatasetError, Fault
 from generator.foundation.run_folder import EXPORT, check_outside
@@ -66,8 +66,8 @@ def write_export(
     """
     writer = find_format(form, WRITERS)
     with EXPORT.replaced(out, overwrite=options.overwrite) as folder:
-        work = Work(folder, options, total=len(data.pictures), on_picture=on_picture)
-        writer.write(data, work)
+        target = Target(folder, options, total=len(data.pictures), on_picture=on_picture)
+        writer.write(data, target)
         report = ExportReport(
             folder=out,
             format=form,
@@ -76,9 +76,9 @@ def write_export(
             pictures={split: len(pictures) for split, pictures in data.splits().items()},
             splits=count_labels(data),
             sources=Counter(picture.source or "unknown" for picture in data.pictures),
-            linked=work.linked,
-            copied=work.copied,
-            notes=(*data.notes, *work.notes, *_lost_in(form, data)),
+            linked=target.linked,
+            copied=target.copied,
+            notes=(*data.notes, *target.notes, *_lost_in(form, data)),
         )
         front_matter = writer.front_matter(data) if writer.front_matter is not None else ""
         write_text(folder / CARD, render_card(report, data, opening=writer.opening, front_matter=front_matter))

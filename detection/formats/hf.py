@@ -25,7 +25,7 @@ from detection.datasets.picture_set import Picture, PictureSet
 from detection.formats.raw import Cases, RawPicture, RawSet, size_of
 from detection.formats.rows import json_of, read_objects, rle_text, transposed
 from detection.formats.source import Reader, SourceFiles, without_annotation
-from detection.formats.target import Work, Writer
+from detection.formats.target import Target, Writer
 from generator.foundation.errors import DatasetError, Fault
 from generator.foundation.storage import translate_os_errors
 from generator.foundation.text import NotTextError, decode_text
@@ -133,8 +133,8 @@ _OBJECT = {
 }
 
 
-def write(data: PictureSet, work: Work) -> None:
-    """Lay the pictures and write the tables. Raises StorageError."""
+def write(data: PictureSet, target: Target) -> None:
+    """Link the pictures and write the tables. Raises StorageError."""
     import polars
 
     schema = polars.Schema(
@@ -146,12 +146,12 @@ def write(data: PictureSet, work: Work) -> None:
     )
     for split, pictures in data.splits().items():
         rows = []
-        for picture in work.walk(pictures):
-            work.lay(picture, f"{split}/{picture.name}")
+        for picture in target.track(pictures):
+            target.link(picture, f"{split}/{picture.name}")
             rows.append(_row(picture))
         stream = io.BytesIO()
         polars.DataFrame(rows, schema=schema).write_parquet(stream)
-        work.write(f"{split}/{METADATA}", stream.getvalue())
+        target.write(f"{split}/{METADATA}", stream.getvalue())
 
 
 def front_matter(data: PictureSet) -> str:

@@ -24,7 +24,7 @@ from detection.datasets.types import DetectionDataset, Sample
 from detection.datasets.write import write_coco
 from detection.formats.csv_boxes import check_columns
 from detection.formats.mending import MendedObject, mend_objects
-from detection.formats.pictures import BroughtPicture, bring_picture
+from detection.formats.pictures import ConvertedPicture, convert_picture
 from detection.formats.raw import Case, Cases, Done, RawPicture, RawSet
 from detection.formats.registry import find_formats, read_fullest
 from detection.formats.source import NOWHERE, SourceFiles
@@ -69,7 +69,7 @@ class _Imported(NamedTuple):
     """A picture that came in, with its objects."""
 
     raw: RawPicture
-    brought: BroughtPicture
+    converted: ConvertedPicture
     objects: list[MendedObject]
 
 
@@ -100,7 +100,7 @@ def import_set(
     first_pixel = int(raw.one_based) if options.first_pixel is None else options.first_pixel
     with IMPORTED.replaced(out, overwrite=options.overwrite) as folder:
         pictures = choose_pictures(raw.pictures, cases)
-        imported = _bring(files, pictures, make_folder(folder / "images"), first_pixel, cases, on_picture)
+        imported = _convert(files, pictures, make_folder(folder / "images"), first_pixel, cases, on_picture)
         if first_pixel:
             what = "pixels counted from 1: one taken off the left and upper edges"
             cases.mended(".", what, f"all {raw.num_objects} objects")
@@ -118,7 +118,7 @@ def import_set(
         splits, splits_are = split_pictures(
             data,
             [item.raw for item in imported],
-            np.array([item.brought.hash for item in imported]),
+            np.array([item.converted.hash for item in imported]),
             cases,
             shares=options.shares,
             seed=options.seed,
@@ -142,7 +142,7 @@ def import_set(
     return report
 
 
-def _bring(
+def _convert(
     files: SourceFiles,
     pictures: Sequence[RawPicture],
     folder: Path,
@@ -153,35 +153,35 @@ def _bring(
     paths = [picture.path for picture in pictures if picture.path is not None]
     stems = unique_stems(paths)
 
-    def bring(number: int) -> BroughtPicture | ValueError:
+    def convert(number: int) -> ConvertedPicture | ValueError:
         try:
             data = files.read_picture(paths[number])
-            return bring_picture(data, paths[number].suffix, stems[number], folder)
+            return convert_picture(data, paths[number].suffix, stems[number], folder)
         except ValueError as error:
             return error
 
     imported = []
     pool = ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1))
     try:
-        for number, brought in enumerate(pool.map(bring, range(len(paths)))):
+        for number, converted in enumerate(pool.map(convert, range(len(paths)))):
             picture, path = pictures[number], paths[number]
             if on_picture is not None:
                 on_picture(number + 1, len(paths))
-            if isinstance(brought, ValueError):
-                unsupported = isinstance(brought, UnsupportedPictureError)
+            if isinstance(converted, ValueError):
+                unsupported = isinstance(converted, UnsupportedPictureError)
                 what = "a picture in a format that is not read here" if unsupported else "a picture that cannot be read"
-                cases.lost(picture, what, f"{path}: {brought}")
+                cases.lost(picture, what, f"{path}: {converted}")
                 continue
-            for what, found in brought.changes:
+            for what, found in converted.changes:
                 cases.mended(path, what, found)
             stem = as_unicode(path.stem)
             if stem != path.stem:
                 what = "a name that is not Unicode: its bytes are written in letters"
-                cases.mended(path, what, brought.path.name)
-            if brought.path.stem != stem:
-                cases.mended(path, "a name that two pictures have: the folder is put before it", brought.path.name)
-            objects = mend_objects(picture, brought, cases, first_pixel=first_pixel)
-            imported.append(_Imported(picture, brought, objects))
+                cases.mended(path, what, converted.path.name)
+            if converted.path.stem != stem:
+                cases.mended(path, "a name that two pictures have: the folder is put before it", converted.path.name)
+            objects = mend_objects(picture, converted, cases, first_pixel=first_pixel)
+            imported.append(_Imported(picture, converted, objects))
     finally:
         pool.shutdown(cancel_futures=True)  # not all of a large set after Ctrl-C
     return imported
@@ -226,8 +226,8 @@ def _sample(
 ) -> Sample:
     unlabelled = {options.rename.get(name, name) for name in item.raw.unlabelled}
     return Sample.of(
-        item.brought.path,
-        item.brought.size_wh,
+        item.converted.path,
+        item.converted.size_wh,
         [each.box_xyxy for each in objects],
         [categories.index(each.category) + 1 for each in objects],
         [each.segmentation for each in objects],

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from detection.formats.pictures import BroughtPicture
+from detection.formats.pictures import ConvertedPicture
 from detection.formats.raw import Cases, RawObject, RawPicture
 from generator.dataset.record import encode_mask
 from generator.labels.segmentation import decode_segmentation, distance_from_mask
@@ -70,9 +70,11 @@ class _Frame:
         return np.concatenate([turned.min(axis=0), turned.max(axis=0)])
 
 
-def mend_objects(picture: RawPicture, brought: BroughtPicture, cases: Cases, *, first_pixel: int) -> list[MendedObject]:
+def mend_objects(
+    picture: RawPicture, converted: ConvertedPicture, cases: Cases, *, first_pixel: int
+) -> list[MendedObject]:
     """Mend the objects of one picture; every one is in the list, or in a case that says why it is lost."""
-    frame = _frame_of(picture, brought, cases, first_pixel)
+    frame = _frame_of(picture, converted, cases, first_pixel)
     objects: list[MendedObject] = []
     seen: set[tuple[str, tuple[float, ...]]] = set()
     for item in picture.objects:
@@ -91,17 +93,17 @@ def mend_objects(picture: RawPicture, brought: BroughtPicture, cases: Cases, *, 
     return objects
 
 
-def _frame_of(picture: RawPicture, brought: BroughtPicture, cases: Cases, first_pixel: int) -> _Frame:
-    frame_wh, orientation = brought.size_wh, 1
-    if brought.orientation != 1 and picture.objects:
+def _frame_of(picture: RawPicture, converted: ConvertedPicture, cases: Cases, first_pixel: int) -> _Frame:
+    frame_wh, orientation = converted.size_wh, 1
+    if converted.orientation != 1 and picture.objects:
         corners = np.array([item.box for item in picture.objects]).reshape(-1, 2)
         if picture.relative:
             corners = corners[:0]  # shares fit into both frames
         drawn, certain = find_frame(
-            picture.size_wh, brought.stored_wh, brought.size_wh, corners[np.isfinite(corners).all(axis=1)]
+            picture.size_wh, converted.stored_wh, converted.size_wh, corners[np.isfinite(corners).all(axis=1)]
         )
         if drawn == "stored":
-            frame_wh, orientation = brought.stored_wh, brought.orientation
+            frame_wh, orientation = converted.stored_wh, converted.orientation
         if not certain:
             what = "a picture that EXIF turns, and nothing says if the boxes are turned: taken as they look upright"
             cases.kept(picture.file, what, picture.name, picture.place)
@@ -111,7 +113,7 @@ def _frame_of(picture: RawPicture, brought: BroughtPicture, cases: Cases, first_
         cases.mended(picture.file, what, f"{picture.name}: {claimed}, it is {real}", picture.place)
     return _Frame(
         frame_wh=frame_wh,
-        size_wh=brought.size_wh,
+        size_wh=converted.size_wh,
         orientation=orientation,
         scale_xy=frame_wh if picture.relative else (1, 1),
         first_pixel=0 if picture.relative else first_pixel,

@@ -26,7 +26,7 @@ _TRANSPOSED = (5, 6, 7, 8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class BroughtPicture:
+class ConvertedPicture:
     """A picture in its new place. `size_wh` is upright; `stored_wh` and `orientation` (EXIF, 1 to 8) are the source's.
 
     `changes` are (what, found) pairs for cases; `hash` is (128,) bool.
@@ -40,8 +40,8 @@ class BroughtPicture:
     hash: np.ndarray
 
 
-def bring_picture(data: bytes, suffix: str, stem: str, folder: Path) -> BroughtPicture:
-    """Lay the picture of a file into `folder` under `stem`, with its `suffix` or the one that fits.
+def convert_picture(data: bytes, suffix: str, stem: str, folder: Path) -> ConvertedPicture:
+    """Put the picture of a file into `folder` under `stem`, with its `suffix` or the one that fits.
 
     Raises ValueError with the reason when it cannot be read whole, UnsupportedPictureError when its format is not read
     here, StorageError when it cannot be written.
@@ -62,7 +62,7 @@ def bring_picture(data: bytes, suffix: str, stem: str, folder: Path) -> BroughtP
     with translate_os_errors(path):
         path.write_bytes(data)
     width, height = upright.size
-    return BroughtPicture(
+    return ConvertedPicture(
         path=path,
         size_wh=upright.size,
         stored_wh=(height, width) if orientation in _TRANSPOSED else (width, height),

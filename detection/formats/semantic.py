@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from detection.datasets.picture_set import Annotation, Picture, PictureSet
-from detection.formats.target import Work, Writer
+from detection.formats.target import Target, Writer
 from generator.foundation.errors import DatasetError, Fault
 from generator.labels.segmentation import decode_segmentation
 
@@ -25,8 +25,8 @@ VOID = 255
 _COLUMNS = ("value", "id", "name", "red", "green", "blue")
 
 
-def write(data: PictureSet, work: Work) -> None:
-    """Lay the pictures, draw the maps, write the legend. Raises DatasetError for a mask that is none, StorageError."""
+def write(data: PictureSet, target: Target) -> None:
+    """Link the pictures, draw the maps, write the legend. Raises DatasetError for a mask that is none, StorageError."""
     if len(data.categories) >= VOID:
         expected = f"a map holds {VOID - 1} classes at most; choose some with --classes"
         raise DatasetError(
@@ -35,27 +35,27 @@ def write(data: PictureSet, work: Work) -> None:
     numbers = data.numbers()
     palette = voc_palette()
     unknown = 0
-    for picture in work.walk(data.pictures):
-        work.lay(picture, f"images/{picture.split}/{picture.name}")
+    for picture in target.track(data.pictures):
+        target.link(picture, f"images/{picture.split}/{picture.name}")
         drawn = Image.fromarray(label_map(picture, numbers))
         drawn.putpalette(palette.tobytes())
         stream = io.BytesIO()
         drawn.save(stream, "PNG", optimize=False)
-        work.write(f"masks/{picture.split}/{picture.stem}.png", stream.getvalue())
+        target.write(f"masks/{picture.split}/{picture.stem}.png", stream.getvalue())
         unknown += sum(item.segmentation is None for item in picture.annotations)
     if unknown:
-        work.notes.append(f"{unknown} labels have no mask: their boxes are {VOID}, void, where no other mask is")
+        target.notes.append(f"{unknown} labels have no mask: their boxes are {VOID}, void, where no other mask is")
     rows = [
         (number, category.id, category.name, *(int(value) for value in palette[number]))
         for number, category in enumerate(data.categories, start=1)
     ]
     legend = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
-    work.write(
+    target.write(
         "legend.json", (json.dumps({"void": VOID, "legend": legend}, indent=1, ensure_ascii=False) + "\n").encode()
     )
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows([_COLUMNS, *rows])
-    work.write("legend.csv", text.getvalue().encode())
+    target.write("legend.csv", text.getvalue().encode())
 
 
 def label_map(picture: Picture, numbers: dict[int, int]) -> np.ndarray:

@@ -36,8 +36,8 @@ class ExportOptions:
     shard_size: int = 1000
 
 
-class Work:
-    """One export being written into `folder`; counts what became of the pictures.
+class Target:
+    """The folder of one export while it is written; counts what became of the pictures.
 
     `on_picture` is told (pictures done, pictures in all).
     """
@@ -51,7 +51,7 @@ class Work:
         self._on_picture = on_picture
         self._made: set[Path] = set()
 
-    def walk(self, pictures: Iterable[Picture]) -> Iterator[Picture]:
+    def track(self, pictures: Iterable[Picture]) -> Iterator[Picture]:
         """Go through pictures, and tell when one is done."""
         for picture in pictures:
             yield picture
@@ -59,40 +59,40 @@ class Work:
             if self._on_picture is not None:
                 self._on_picture(self._done, self._total)
 
-    def lay(self, picture: Picture, place: str) -> None:
-        """Lay a picture's file to `place`: as a hard link where that is possible, else as a copy. Raises StorageError.
+    def link(self, picture: Picture, place: str) -> None:
+        """Put a picture's file at `place`: as a hard link where that is possible, else as a copy. Raises StorageError.
 
         A link takes no space, and is the same file: what writes into it changes the data set, too.
         """
-        target = self._ready(place)
+        path = self._ready(place)
         # A link to a symbolic link would point to nothing from another folder.
         source = picture.path.resolve()
-        with translate_os_errors(target):
-            if not self.options.copy and _link(source, target):
+        with translate_os_errors(path):
+            if not self.options.copy and _hard_link(source, path):
                 self.linked += 1
                 return
-            shutil.copyfile(source, target)
+            shutil.copyfile(source, path)
         self.copied += 1
 
     def write(self, place: str, data: bytes) -> None:
         """Write a file to `place`; the folder as a whole appears at the end. Raises StorageError."""
-        target = self._ready(place)
-        with translate_os_errors(target):
-            target.write_bytes(data)
+        path = self._ready(place)
+        with translate_os_errors(path):
+            path.write_bytes(data)
 
     def _ready(self, place: str) -> Path:
-        target = self.folder / place
-        if target.parent not in self._made:
-            with translate_os_errors(target):
-                target.parent.mkdir(parents=True, exist_ok=True)
-            self._made.add(target.parent)
-        return target
+        path = self.folder / place
+        if path.parent not in self._made:
+            with translate_os_errors(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            self._made.add(path.parent)
+        return path
 
 
-def _link(source: Path, target: Path) -> bool:
+def _hard_link(source: Path, path: Path) -> bool:
     """Make a hard link; False where the file system has none, or lies elsewhere."""
     try:
-        os.link(source, target)
+        os.link(source, path)
     except FileExistsError:
         raise
     except OSError:
@@ -107,7 +107,7 @@ class Writer(NamedTuple):
     data set without any cannot be written so. `front_matter` begins the card.
     """
 
-    write: Callable[[PictureSet, Work], None]
+    write: Callable[[PictureSet, Target], None]
     opening: str
     needs: Literal["pictures", "objects", "masks"] = "pictures"
     with_captions: bool = False

@@ -27,7 +27,7 @@ from detection.formats.pictures import JPEG_QUALITY, encode
 from detection.formats.raw import Cases, RawObject, RawPicture, RawSet, number_of, size_of
 from detection.formats.source import Reader, SourceFiles, without_annotation
 from detection.formats.splits import apply_claims, claims_of_lists
-from detection.formats.target import Work, Writer
+from detection.formats.target import Target, Writer
 from generator.foundation.storage import translate_os_errors
 from generator.foundation.text import NotTextError, decode_text
 
@@ -147,26 +147,26 @@ def _counts_from_one(databases: set[str], pictures: list[RawPicture]) -> bool:
     return any("voc" in name.lower() for name in databases) and not any(side == 0 for side in sides)
 
 
-def write(data: PictureSet, work: Work) -> None:
-    """Lay the pictures, write annotations and lists. Raises DatasetError for a damaged picture, StorageError."""
+def write(data: PictureSet, target: Target) -> None:
+    """Link the pictures, write annotations and lists. Raises DatasetError for a damaged picture, StorageError."""
     encoded = 0
-    for picture in work.walk(data.pictures):
+    for picture in target.track(data.pictures):
         place = f"{ROOT}/JPEGImages/{picture.stem}.jpg"
         if _is_jpeg(picture.path):
-            work.lay(picture, place)
+            target.link(picture, place)
         else:
             image = open_rgb(picture.path, labelled_wh=picture.size_wh)
-            work.write(place, encode(image, "JPEG", origin=image))
+            target.write(place, encode(image, "JPEG", origin=image))
             encoded += 1
-        work.write(f"{ROOT}/Annotations/{picture.stem}.xml", _annotation(picture))
+        target.write(f"{ROOT}/Annotations/{picture.stem}.xml", _annotation(picture))
     splits = data.splits()
     for split, pictures in splits.items():
-        _write_list(work, split, pictures)
+        _write_list(target, split, pictures)
     if {"train", "val"} <= splits.keys() and "trainval" not in splits:
-        _write_list(work, "trainval", [*splits["train"], *splits["val"]])
-    work.write(f"{ROOT}/labelmap.txt", _label_map([category.name for category in data.categories]))
+        _write_list(target, "trainval", [*splits["train"], *splits["val"]])
+    target.write(f"{ROOT}/labelmap.txt", _label_map([category.name for category in data.categories]))
     if encoded:
-        work.notes.append(f"{encoded} pictures are written as JPEG {JPEG_QUALITY}: VOC's readers open .jpg only")
+        target.notes.append(f"{encoded} pictures are written as JPEG {JPEG_QUALITY}: VOC's readers open .jpg only")
 
 
 def pixels_of(box_xyxy: tuple[float, float, float, float], size_wh: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -217,8 +217,8 @@ def _add(parent: ElementTree.Element, **texts: str | int) -> None:
         ElementTree.SubElement(parent, name).text = _FORBIDDEN.sub(" ", str(text))
 
 
-def _write_list(work: Work, split: str, pictures: list[Picture]) -> None:
-    work.write(f"{ROOT}/ImageSets/Main/{split}.txt", "".join(f"{picture.stem}\n" for picture in pictures).encode())
+def _write_list(target: Target, split: str, pictures: list[Picture]) -> None:
+    target.write(f"{ROOT}/ImageSets/Main/{split}.txt", "".join(f"{picture.stem}\n" for picture in pictures).encode())
 
 
 def _is_jpeg(path: Path) -> bool:

@@ -24,7 +24,7 @@ from detection.datasets.picture_set import Picture, PictureSet
 from detection.formats.raw import Cases, RawPicture, RawSet, size_of
 from detection.formats.rows import json_of, read_objects, table_of
 from detection.formats.source import TAR_SUFFIX, Reader, SourceFiles, without_annotation
-from detection.formats.target import Work, Writer
+from detection.formats.target import Target, Writer
 from generator.foundation.storage import sha256_of, translate_os_errors
 
 _MARK = b'"objects"'
@@ -84,32 +84,32 @@ def _row(data: bytes) -> dict[str, Any] | None:
 SUMS = "SHA256SUMS"
 
 
-def write(data: PictureSet, work: Work) -> None:
+def write(data: PictureSet, target: Target) -> None:
     """Write the shards, the tables and the sums. Raises StorageError."""
     keys = dict(zip(data.pictures, _keys(data), strict=True))
     names = []
     for split, pictures in data.splits().items():
-        size = work.options.shard_size
+        size = target.options.shard_size
         for number, start in enumerate(range(0, len(pictures), size)):
             names.append(f"{split}-{number:06d}.tar")
-            _write_shard(pictures[start : start + size], keys, names[-1], work)
+            _write_shard(pictures[start : start + size], keys, names[-1], target)
         names.append(f"{split}-annotations.parquet")
-        work.write(names[-1], table_of(pictures))
-    sums = [f"{sha256_of(work.folder / name)}  {name}\n" for name in names]
-    work.write(SUMS, "".join(sums).encode())
+        target.write(names[-1], table_of(pictures))
+    sums = [f"{sha256_of(target.folder / name)}  {name}\n" for name in names]
+    target.write(SUMS, "".join(sums).encode())
 
 
 def _keys(data: PictureSet) -> list[str]:
     return unique_stems([PurePosixPath(picture.stem.replace(".", "_")) for picture in data.pictures])
 
 
-def _write_shard(pictures: list[Picture], keys: dict[Picture, str], name: str, work: Work) -> None:
-    path = work.folder / name
+def _write_shard(pictures: list[Picture], keys: dict[Picture, str], name: str, target: Target) -> None:
+    path = target.folder / name
     with translate_os_errors(path), tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as shard:
-        for picture in work.walk(pictures):
+        for picture in target.track(pictures):
             _add(shard, f"{keys[picture]}{PurePosixPath(picture.name).suffix.lower()}", picture.path.read_bytes())
             _add(shard, f"{keys[picture]}.json", json.dumps(json_of(picture), ensure_ascii=False).encode())
-            work.copied += 1
+            target.copied += 1
 
 
 def _add(shard: tarfile.TarFile, name: str, data: bytes) -> None:

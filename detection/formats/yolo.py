@@ -33,7 +33,7 @@ from detection.formats.matching import Match
 from detection.formats.raw import Cases, RawObject, RawPicture, RawSet, number_of
 from detection.formats.source import Reader, SourceFiles, without_annotation
 from detection.formats.splits import Claim, apply_claims, claims_of_folder, claims_of_list, claims_of_lists
-from detection.formats.target import Work, Writer
+from detection.formats.target import Target, Writer
 from generator.foundation.errors import DatasetError, Fault
 from generator.foundation.text import strip_text
 from generator.labels.segmentation import decode_segmentation, mask_to_polygons
@@ -302,27 +302,27 @@ def _object(values: list[float], category: str, place: str, *, has_keypoints: bo
     return RawObject(category=category, box=box, place=place, segmentation=[values])
 
 
-def write(data: PictureSet, work: Work) -> None:
-    """Lay the pictures, write labels and data.yaml. Raises StorageError."""
-    write_with(data, work, box_line)
+def write(data: PictureSet, target: Target) -> None:
+    """Link the pictures, write labels and data.yaml. Raises StorageError."""
+    write_with(data, target, box_line)
 
 
-def write_with(data: PictureSet, work: Work, line_of: LineOf) -> None:
+def write_with(data: PictureSet, target: Target, line_of: LineOf) -> None:
     """Write labels whose numbers behind the category `line_of` gives, from an object and the picture's size."""
     numbers = data.numbers()
-    for picture in work.walk(data.pictures):
-        work.lay(picture, f"images/{picture.split}/{picture.name}")
+    for picture in target.track(data.pictures):
+        target.link(picture, f"images/{picture.split}/{picture.name}")
         lines = [f"{numbers[item.category.id]} {line_of(item, picture.size_wh)}\n" for item in picture.objects]
-        work.write(f"labels/{picture.split}/{picture.stem}.txt", "".join(lines).encode())
+        target.write(f"labels/{picture.split}/{picture.stem}.txt", "".join(lines).encode())
     if missing := [split for split in _WANTED if split not in _folders(data.splits())]:
-        work.notes.append(
+        target.notes.append(
             f"there is no split {' and no split '.join(missing)}: data.yaml names the other pictures for it (those to "
             "test on only where there are no others), or ultralytics would not open it"
         )
     names = {number: category.name for number, category in enumerate(data.categories)}
     content = {**_folders(data.splits(), wanted=_WANTED), "names": names}
     text = _HEAD + yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-    work.write(DESCRIPTION, text.encode())
+    target.write(DESCRIPTION, text.encode())
 
 
 def box_line(item: Annotation, size_wh: tuple[int, int]) -> str:
@@ -356,12 +356,12 @@ def _folders(splits: dict[str, list[Picture]], wanted: tuple[str, ...] = ()) -> 
     return {split: folders[0] if len(folders) == 1 else list(folders) for split, folders in found.items()}
 
 
-def write_polygons(data: PictureSet, work: Work) -> None:
-    """Lay the pictures, write labels and data.yaml. Raises DatasetError for a mask that is none, StorageError."""
-    write_with(data, work, polygon_line)
+def write_polygons(data: PictureSet, target: Target) -> None:
+    """Link the pictures, write labels and data.yaml. Raises DatasetError for a mask that is none, StorageError."""
+    write_with(data, target, polygon_line)
     boxes = sum(item.segmentation is None for picture in data.pictures for item in picture.objects)
     if boxes:
-        work.notes.append(f"{boxes} labels have no mask: the corners of their boxes are written as the polygon")
+        target.notes.append(f"{boxes} labels have no mask: the corners of their boxes are written as the polygon")
 
 
 def polygon_line(item: Annotation, size_wh: tuple[int, int]) -> str:

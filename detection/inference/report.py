@@ -55,17 +55,25 @@ class Evaluation:
     working_point: WorkingPoint | None
     mistakes: tuple[PictureMistakes, ...]
 
+    @property
+    def min_score(self) -> float:
+        """What boxes are taken from."""
+        return _min_score(self.working_point)
+
 
 def evaluate_found(data: DetectionDataset, found: Sequence[Detections]) -> Evaluation:
     """Score what was found in each picture of a data set, and find its mistakes."""
     matches = match_pictures(data, found)
     point = best_working_point(data, found, matches)
-    min_score = point.min_score if point else _MIN_SCORE
     return Evaluation(
         scores=score_sets(data, found),
         working_point=point,
-        mistakes=tuple(find_mistakes(data, found, matches, min_score=min_score)),
+        mistakes=tuple(find_mistakes(data, found, matches, min_score=_min_score(point))),
     )
+
+
+def _min_score(point: WorkingPoint | None) -> float:
+    return point.min_score if point else _MIN_SCORE
 
 
 def write_evaluation(
@@ -97,7 +105,7 @@ def write_evaluation(
             about={name: str(value) for name, value in about.items()},
             scores=evaluation.scores,
             point=point,
-            min_score=point.min_score if point else _MIN_SCORE,
+            min_score=evaluation.min_score,
             curves=base64.b64encode(curves).decode(),
             pictures=[_shown(item, data, found[item.picture]) for item in shown],
             faulty=sum(item.count > 0 for item in evaluation.mistakes),

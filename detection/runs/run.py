@@ -15,7 +15,7 @@ from detection.detectors.registry import load_detector, make_detector
 from detection.detectors.settings import FitSettings, ModelOptions, read_card
 from detection.detectors.types import Detector, FitListener, TrainingMix
 from detection.inference.finding import find_objects
-from detection.machine import describe_machine
+from detection.pages import describe_machine
 from detection.runs.folder import (
     CHECKPOINT,
     RUN,

@@ -128,7 +128,9 @@ def _grown(box: Box, by_px: int) -> Box:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Patches:
-    """Patches of many places.
+    """Square patches across the edges of many places, turned so that the outside is on top.
+
+    At the picture's own resolution, since grain and sharpness do not survive a change of size.
 
     `pixels`: (N, PATCH_PX, PATCH_PX, 3) uint8, first row outermost; `known`: (N, PATCH_PX, PATCH_PX) bool, False where
     the object was, whose pixels are set to the mean of the others; `place`: (N,) number of the place of each.

@@ -139,7 +139,16 @@ def measure_places(patches: Patches, places: int) -> np.ndarray:
 
 
 def measure_patches(patches: Patches) -> np.ndarray:
-    """Measure single patches: (N, F) float64."""
+    """Measure what a seam would change in single patches: (N, F) float64.
+
+    Each is a profile over the distance to the edge, outside first, averaged along the edge; hidden pixels do not count.
+
+    gradient      step from one row to the next, against that within rows: a line along the edge
+    sharpness     energy of the Laplacian: a decoder smooths what it repaints
+    grain         median size of the Laplacian: sensor noise that ends at the edge
+    colour        mean in L*a*b*: a tint of the whole region
+    grid          steps between the 8 px cells of JPEG, or of the latents, that are out of phase with the picture's
+    """
     return np.array([_measure(*each) for each in zip(patches.pixels, patches.known, strict=True)]).reshape(
         len(patches.pixels), -1
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import multiprocessing
+import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from filelock import FileLock, Timeout
 
 from generator.foundation.errors import BoxpaintError, RunMismatchError, StorageError
 from generator.foundation.storage import (
+    list_folder,
     make_folder,
     read_json,
     remove,
@@ -73,7 +75,7 @@ class FolderKind:
 
     def is_finished(self, folder: Path) -> bool:
         """Whether the file that is written last is there."""
-        return (folder / self.last).exists()
+        return self.last != "" and (folder / self.last).exists()
 
     def read(self, folder: Path, *, overwrite: bool = False) -> dict[str, Any] | None:
         """Read the marker; None where nothing is there, {} where it is damaged and may be overwritten.
@@ -176,11 +178,12 @@ class FolderKind:
     def _visible(self, folder: Path) -> set[str]:
         """Names in a folder but hidden ones, and our folders that a kill left empty."""
         with translate_os_errors(folder):
-            paths = [path for path in folder.iterdir() if not path.name.startswith(".")] if folder.exists() else []
+            entries = os.scandir(folder) if folder.exists() else ()
             return {
-                path.name
-                for path in paths
-                if path.name not in (self.names or ()) or not path.is_dir() or any(path.iterdir())
+                entry.name
+                for entry in entries
+                if not entry.name.startswith(".")
+                and (entry.name not in (self.names or ()) or not entry.is_dir() or any(list_folder(Path(entry))))
             }
 
     def _deciding(self, value: Any) -> Any:

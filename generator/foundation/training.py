@@ -63,7 +63,8 @@ class Budget:
 class Player:
     """Modules that one optimizer moves to lower one loss. A VAE has two: itself and its critic.
 
-    `loss` is asked for the loss of step k, from 0; None: there is nothing to learn from in it. The weights that are
+    `loss` is asked for the loss of step k, from 0; None: there is nothing to learn from in it. A step in parts calls
+    `backward` itself for all of them but the last. The weights that are
     scored and kept are a moving average with `ema_decay`, and hold `start_share` of those that the modules have now.
     """
 
@@ -86,8 +87,8 @@ class Player:
         """Learn from step `number`; returns its loss, NaN where there was nothing to learn from."""
         for module in self.modules.values():
             module.train()
-        loss, value = self.loss(number), math.nan
         self.optimizer.zero_grad(set_to_none=True)
+        loss, value = self.loss(number), math.nan
         if loss is not None:
             value = finite_loss(loss, self.optimizer.param_groups[0]["initial_lr"])
             loss.backward()
@@ -121,9 +122,7 @@ class Player:
     def load(self, weights: Mapping[str, torch.Tensor]) -> None:
         """Take weights, as `kept` gives them. Raises ValueError for those of another model."""
         tensors = self.tensors()
-        if {name: value.shape for name, value in tensors.items()} != {
-            name: each.shape for name, each in weights.items()
-        }:
+        if _shapes(tensors) != _shapes(weights):
             raise ValueError("it holds the weights of another model")
         for name, value in tensors.items():
             value.copy_(weights[name])
@@ -248,7 +247,8 @@ def train(
     torch's random numbers of step k descend from (seed, *position, k).
 
     With `checkpoint` (a file), it is written every `checkpoint_every` steps, by the clock, and when SIGINT or SIGTERM
-    ends the training, which waits for the end of the step in hand; the same call then goes on from it. `made_from` is
+    ends the training, which waits for the end of the step in hand; the same call then goes on from it, its weights
+    those of a training that was not stopped. `made_from` is
     plain data that decides the course; `notes` is plain data of the caller that is kept along, and given back in place.
     Raises RunMismatchError for a checkpoint of another training, ModelError when a loss is no number or memory runs out
     for `batch_size`, Stopped.

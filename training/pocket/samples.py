@@ -242,7 +242,9 @@ def _pick(photos: Sequence[StainedSmear], rng: np.random.Generator) -> StainedSm
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Bank:
-    """N samples: `latents` and `masked` (N, 4, h, w) float16, scaled, of the pictures and of the pictures with the
+    """N samples, encoded once: that costs more than a training step on them, and each is met a hundred times.
+
+    `latents` and `masked` (N, 4, h, w) float16, scaled, of the pictures and of the pictures with the
     masked part greyed out; `masks` (N, 1, h, w) float16, 1 where to repaint; captions. `seconds`: what it took.
     """
 

@@ -24,7 +24,7 @@ from boxpaint.studio.gallery import (
     read_painted_set,
     verdict_rows,
 )
-from boxpaint.studio.views.parts import is_at_work, job_key, keep, pick, plain, show_error, show_picture
+from boxpaint.studio.views.parts import in_columns, is_at_work, job_key, keep, pick, plain, show_error, show_picture
 from boxpaint.studio.workspace import Workspace
 from generator.audit.files import AUDIT_PICTURE, read_audit
 from generator.dataset.record import ObjectRecord, SceneRecord
@@ -83,18 +83,17 @@ def _show_pictures(workspace: Workspace, data: PaintedSet) -> None:
     pages = max(1, -(-len(scenes) // _A_PAGE))
     page = int(st.number_input("Page", 1, pages, 1)) if pages > 1 else 1
     visible = scenes[(page - 1) * _A_PAGE : page * _A_PAGE]
-    for start in range(0, len(visible), _COLUMNS):
-        for column, index in zip(st.columns(_COLUMNS), visible[start : start + _COLUMNS], strict=False):
-            record = data.as_reviewed(data.records[index])
-            with column:
-                picture = open_picture(workspace, data.folder, record)
-                st.image(
-                    draw_scene(picture, record, data.categories, boxes=boxes, masks=masks),
-                    caption=plain(f"{record.file_name}, {record.split}"),
-                    width="stretch",
-                )
-                if index in by_scene:
-                    _offer_objects(data.folder, by_scene[index])
+    for column, index in in_columns(visible, _COLUMNS):
+        record = data.as_reviewed(data.records[index])
+        with column:
+            picture = open_picture(workspace, data.folder, record)
+            st.image(
+                draw_scene(picture, record, data.categories, boxes=boxes, masks=masks),
+                caption=plain(f"{record.file_name}, {record.split}"),
+                width="stretch",
+            )
+            if index in by_scene:
+                _offer_objects(data.folder, by_scene[index])
 
 
 def _offer_objects(folder: Path, entries: Sequence[Entry]) -> None:

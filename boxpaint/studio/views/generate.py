@@ -12,7 +12,16 @@ from boxpaint.studio import jobs
 from boxpaint.studio.gallery import draw_scene, open_picture, record_files
 from boxpaint.studio.jobs import JobState
 from boxpaint.studio.scenario_cells import BACKGROUND, CLASSES
-from boxpaint.studio.views.parts import FORCE, load_config, offer_force, offer_stop, plain, show_error, show_log
+from boxpaint.studio.views.parts import (
+    FORCE,
+    in_columns,
+    load_config,
+    offer_force,
+    offer_stop,
+    plain,
+    show_error,
+    show_log,
+)
 from boxpaint.studio.workspace import Workspace
 from generator.config import Config
 from generator.dataset.record import read_record
@@ -119,11 +128,10 @@ def _draw(workspace: Workspace, name: str, spec: Spec, *, was_running: bool) -> 
         st.text("All of it is painted: Data set shows it.")
     show_log(job, expanded=not job.running and job.code != 0)
     newest = sorted(times, key=times.__getitem__, reverse=True)[:_NEWEST]
-    for start in range(0, len(newest), _COLUMNS):
-        for column, path in zip(st.columns(_COLUMNS), newest[start : start + _COLUMNS], strict=False):
-            record = read_record(path)
-            picture = draw_scene(open_picture(workspace, folder, record), record, list(spec.categories))
-            column.image(picture, caption=f"{record.index:06d}", width="stretch")
+    for column, path in in_columns(newest, _COLUMNS):
+        record = read_record(path)
+        picture = draw_scene(open_picture(workspace, folder, record), record, list(spec.categories))
+        column.image(picture, caption=f"{record.index:06d}", width="stretch")
 
 
 def _is_whole(job: JobState, folder: Path, times: Mapping[Path, float], spec: Spec) -> bool:

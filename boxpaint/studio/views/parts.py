@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from boxpaint.studio import jobs
 from boxpaint.studio.jobs import STOPPED, JobState
@@ -128,6 +129,12 @@ def keep(name: str, key: object, make: Callable[[], T]) -> T:
         kept = st.session_state[name] = key, make()
     found: T = kept[1]
     return found
+
+
+def in_columns(items: Sequence[T], count: int) -> Iterator[tuple[DeltaGenerator, T]]:
+    """Each item with its place in rows of `count` columns."""
+    for start in range(0, len(items), count):
+        yield from zip(st.columns(count), items[start : start + count], strict=False)
 
 
 def job_key(text: str) -> str:

@@ -169,7 +169,7 @@ def test_what_cannot_be_written_is_said_and_nothing_is(sets: Path, arguments: li
 @pytest.mark.parametrize(
     ("place", "command"),
     [
-        ("detection.formats.target.Work.lay", ["export", "pets", "--format", "yolo"]),
+        ("detection.formats.target.Target.link", ["export", "pets", "--format", "yolo"]),
         ("detection.formats.importing.mend_objects", ["import", "pets"]),
     ],
 )

@@ -219,13 +219,18 @@ def test_a_run_says_what_it_does_and_that_it_is_stopping(workspace: Workspace, o
         assert app.button(key="stop generate out").label == "Stop at once"
 
 
+def show_object(app: AppTest, data_set: Path, number: int = 0) -> None:
+    """Open an object of the first scene, as a click on it does."""
+    app.session_state["object"] = (str(data_set), 0, number)
+    app.run()
+    assert not app.exception
+
+
 def test_an_object_waits_for_its_scene_before(workspace: Workspace, data_set: Path, open_page: Open) -> None:
     record = json.loads((data_set / "records" / "000000.json").read_bytes())
     app = open_page("data_set")
-    app.session_state["object"] = (str(data_set), 0, 0)
     with at_work(workspace, f"before {job_key(record['sha256'])}", "loading models\n"):
-        app.run()
-    assert not app.exception
+        show_object(app, data_set)
     assert "loading models" in texts(app)
 
 
@@ -237,16 +242,14 @@ def test_pages_of_what_is_not_there_say_so(open_page: Open) -> None:
 
 def test_an_object_is_opened_and_reviewed(data_set: Path, open_page: Open) -> None:
     app = open_page("data_set")
-    app.session_state["object"] = (str(data_set), 0, 0)
-    app.run()
+    show_object(app, data_set)
     assert "a large purple white blood cell" in texts(app)
     app.button(key="reject").click().run()
     assert not app.exception
     (decision,) = json.loads((data_set / REVIEW).read_text())["decisions"]
     assert decision == {"scene": 0, "object_index": 0, "attempt": 0, "decision": "reject"}
     assert "object" not in app.session_state, "it is closed"
-    app.session_state["object"] = (str(data_set), 0, 0)
-    app.run()
+    show_object(app, data_set)
     assert "rejected" in texts(app)
 
 
@@ -281,9 +284,7 @@ def test_markup_in_names_and_prompts_is_shown_as_text(data_set: Path, open_page:
     run["spec"]["classes"][0]["name"] = HOSTILE
     (data_set / "run.json").write_text(json.dumps(run))
     app = open_page("data_set")
-    app.session_state["object"] = (str(data_set), 0, 0)
-    app.run()
-    assert not app.exception
+    show_object(app, data_set)
     assert HOSTILE in texts(app)  # st.text takes it letter by letter
     for each in (*app.caption, *app.markdown):
         assert "<script>" not in each.value
@@ -293,14 +294,12 @@ def test_markup_in_names_and_prompts_is_shown_as_text(data_set: Path, open_page:
 
 def test_a_renamed_object_counts_as_what_it_is(data_set: Path, open_page: Open) -> None:
     app = open_page("data_set")
-    app.session_state["object"] = (str(data_set), 0, 1)
-    app.run()
+    show_object(app, data_set, 1)
     assert app.selectbox(key="right class").value is None
     assert app.button(key="change class").disabled
     app.selectbox(key="right class").select("white blood cell").run()
     app.button(key="change class").click().run()
-    app.session_state["object"] = (str(data_set), 0, 1)
-    app.run()
+    show_object(app, data_set, 1)
     assert "wrong class, it is a white blood cell" in texts(app)
     app.multiselect[0].select("white blood cell")
     app.multiselect[1].select("wrong class")

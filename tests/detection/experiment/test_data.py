@@ -16,6 +16,7 @@ from generator.run import Listener
 from tests.detection.experiment.conftest import write_experiment
 
 CATEGORIES = ("red", "blue")
+PAINTED = {"data": "painted"}
 
 
 @pytest.fixture()
@@ -90,15 +91,20 @@ def test_one_annotation_file_is_imported_and_what_is_lost_is_told(own: Path, tmp
             {"arms": ["synthetic", "calibrated"], "real_images": [{"number": 9}]},
             "9 real training pictures are asked for; there are 6",
         ),
+        ({"real_images": [{"number": 6}, {"number": "all"}]}, "'all' and 6 are the same number"),
         ({"value_curve": {"numbers": [0, 50], "real_images": 2}}, "50 painted images; there are 40"),
+        ({"value_curve": {"numbers": [0, 7], "real_images": 2}, "synthetic": PAINTED}, "7 painted images; there are 6"),
+        ({"synthetic": {**PAINTED, "num_images": 9}}, "9 are asked for, 6 are there"),
+        ({"synthetic": {}}, "name a painted data set"),
+        ({"real": {"data": "real", "test": "exam"}}, "there is no split 'exam'"),
     ],
 )
-def test_mistakes_are_said_before_painting(
+def test_mistakes_are_said_before_painting_and_training(
     discs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], words: str
 ) -> None:
     monkeypatch.setattr("detection.experiment.data.generate", lambda *_, **__: pytest.fail("paints"))
     painting = {"background": "b.csv", "classes": "c.csv", "num_images": 40, "boxes": "calibrated"}
-    config = ExperimentConfig.load(write_experiment(discs, synthetic=painting, **changes))
+    config = ExperimentConfig.load(write_experiment(discs, **{"synthetic": painting, **changes}))
     with pytest.raises(BoxpaintError, match=words):
         gather(config, tmp_path, listener=Listener())
 

@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detection.formats.registry import READERS
 from tests.detection.formats.sources import SIZE, coco_json, draw, encode, run, voc_xml, write
 from tests.detection.formats.test_source import tar_of
 
@@ -191,6 +192,7 @@ WRITERS: dict[str, Callable[[Path, Sequence[Entry]], None]] = {
     "hf": write_hf,
     "webdataset": write_webdataset,
 }
+assert WRITERS.keys() == READERS.keys(), "a format that is read is tested here"
 
 
 @pytest.mark.parametrize("name", WRITERS)

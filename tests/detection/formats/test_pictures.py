@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detection.formats.pictures import bring_picture
+from detection.formats.pictures import convert_picture
 from tests.detection.formats.sources import SIZE, draw, encode
 
 SOUND = {
@@ -30,11 +30,11 @@ SOUND = {
 def test_sound_pictures_are_copied(tmp_path: Path, name: str, data: bytes) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    brought = bring_picture(data, Path(name).suffix, "new", out)
-    assert brought.path == out / f"new{Path(name).suffix}"
-    assert brought.path.read_bytes() == data
-    assert (brought.size_wh, brought.stored_wh, brought.orientation, brought.changes) == (SIZE, SIZE, 1, ())
-    assert brought.hash.shape == (128,)
+    converted = convert_picture(data, Path(name).suffix, "new", out)
+    assert converted.path == out / f"new{Path(name).suffix}"
+    assert converted.path.read_bytes() == data
+    assert (converted.size_wh, converted.stored_wh, converted.orientation, converted.changes) == (SIZE, SIZE, 1, ())
+    assert converted.hash.shape == (128,)
 
 
 def sixteen_bits(mode: str) -> bytes:
@@ -106,10 +106,10 @@ CHANGED = {
 def test_other_pictures_are_written_anew(
     tmp_path: Path, name: str, data: bytes, suffix: str, changes: list[tuple[str, str]]
 ) -> None:
-    brought = bring_picture(data, Path(name).suffix, "new", tmp_path)
-    assert brought.path.name == f"new{suffix}"
-    assert list(brought.changes) == changes
-    with Image.open(brought.path) as picture:
+    converted = convert_picture(data, Path(name).suffix, "new", tmp_path)
+    assert converted.path.name == f"new{suffix}"
+    assert list(converted.changes) == changes
+    with Image.open(converted.path) as picture:
         assert (picture.mode, picture.size, picture.format) == ("RGB", SIZE, "JPEG" if suffix == ".jpg" else "PNG")
         if "alpha" in name:
             assert np.array_equal(np.asarray(picture), np.asarray(draw(1)))
@@ -120,16 +120,16 @@ def test_other_pictures_are_written_anew(
 )
 def test_a_wrong_suffix_is_mended_without_touching_the_bytes(tmp_path: Path, name: str, kind: str, new: str) -> None:
     data = encode(draw(1), kind)
-    brought = bring_picture(data, Path(name).suffix, "new", tmp_path)
-    assert (brought.path.name, brought.path.read_bytes()) == (new, data)
-    assert brought.changes == (("a suffix of another format", f"{Path(name).suffix}, but it is {kind}"),)
+    converted = convert_picture(data, Path(name).suffix, "new", tmp_path)
+    assert (converted.path.name, converted.path.read_bytes()) == (new, data)
+    assert converted.changes == (("a suffix of another format", f"{Path(name).suffix}, but it is {kind}"),)
 
 
 def test_a_jpeg_that_lacks_its_last_two_bytes_gets_them(tmp_path: Path) -> None:
     data = encode(draw(1))
-    brought = bring_picture(data[:-2], ".jpg", "new", tmp_path)
-    assert brought.path.read_bytes() == data
-    assert brought.changes == (
+    converted = convert_picture(data[:-2], ".jpg", "new", tmp_path)
+    assert converted.path.read_bytes() == data
+    assert converted.changes == (
         ("a JPEG file that lacks its last two bytes: they are put there", f"{len(data) - 2} bytes"),
     )
 
@@ -137,10 +137,10 @@ def test_a_jpeg_that_lacks_its_last_two_bytes_gets_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize("orientation", range(2, 9))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_turned_pictures_become_upright_and_say_nothing_of_a_turn(tmp_path: Path, kind: str, orientation: int) -> None:
-    brought = bring_picture(encode(draw(1), kind, orientation), ".jpg", "new", tmp_path)
+    converted = convert_picture(encode(draw(1), kind, orientation), ".jpg", "new", tmp_path)
     upright = (30, 40) if orientation >= 5 else (40, 30)
-    assert (brought.size_wh, brought.stored_wh, brought.orientation) == (upright, SIZE, orientation)
-    with Image.open(brought.path) as picture:
+    assert (converted.size_wh, converted.stored_wh, converted.orientation) == (upright, SIZE, orientation)
+    with Image.open(converted.path) as picture:
         assert picture.size == upright
         assert picture.format == kind
         assert 274 not in picture.getexif()
@@ -161,5 +161,5 @@ def test_torn_pictures_are_refused_and_leave_nothing(tmp_path: Path, data: bytes
     out = tmp_path / "out"
     out.mkdir()
     with pytest.raises(ValueError, match=r"\w+"):
-        bring_picture(data, ".jpg", "new", out)
+        convert_picture(data, ".jpg", "new", out)
     assert not list(out.iterdir())

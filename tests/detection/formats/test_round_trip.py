@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detection.formats.exporting import export_set
+from detection.formats.registry import FORMATS
 from detection.formats.voc import pixels_of
 from generator.foundation.storage import write_json
 from generator.labels.segmentation import decode_segmentation
@@ -23,6 +24,7 @@ SIZE = (64, 48)
 SPLITS = ("train", "val", "test")
 # How far an edge may move, in pixels: what a format rounds to, and we to thousandths on the way in.
 TOLERANCES = {"coco": 0.002, "hf": 0.002, "webdataset": 0.002, "yolo": 0.01, "yolo-seg": 0.01, "voc": 0.5001}
+assert {name for name, both in FORMATS.items() if both.reader and both.writer} == {*TOLERANCES} - {"yolo-seg"}
 HOLD_EMPTY_CLASSES = ("coco", "yolo", "yolo-seg")
 
 letters = st.characters(exclude_categories=("C", "Z"), include_characters=" ")

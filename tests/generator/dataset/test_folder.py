@@ -475,26 +475,17 @@ def test_the_book_of_another_run_is_not_gone_on_with(tmp_path: Path) -> None:
     assert RunFolder.open(tmp_path, plan_of(), overwrite=True).stored_book() is None
 
 
-def test_another_book_is_refused_once_something_is_painted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("edited", [False, True])
+def test_another_book_is_refused_once_something_is_painted(tmp_path: Path, edited: bool) -> None:
     begun(tmp_path, scenes=1, book=BOOK)
+    if edited:
+        edit(tmp_path, "a pale cell", "a dark cell")
     before = contents(tmp_path)
     run = RunFolder.open(tmp_path, plan_of())
     with pytest.raises(RunMismatchError, match="was painted from another prompt book") as caught:
-        run.with_book(OTHER)
+        run.with_book(run.stored_book() if edited else OTHER)
     for word in (BOOK.digest, OTHER.digest, "prompts/", "--out", "--overwrite"):
         assert word in str(caught.value)
-    assert contents(tmp_path) == before
-
-
-def test_an_edited_book_is_refused_once_something_is_painted(tmp_path: Path) -> None:
-    begun(tmp_path, scenes=2, book=BOOK)
-    edit(tmp_path, "a pale cell", "a blue cell")
-    before = contents(tmp_path)
-    run = RunFolder.open(tmp_path, plan_of())
-    book = run.stored_book()
-    assert book is not None
-    with pytest.raises(RunMismatchError, match="another prompt book"):
-        run.with_book(book)
     assert contents(tmp_path) == before
 
 
@@ -510,21 +501,16 @@ def test_an_edit_that_changes_no_text_in_use_is_none(tmp_path: Path) -> None:
     assert contents(tmp_path) == before
 
 
-def test_before_the_first_scene_an_edit_is_taken(tmp_path: Path) -> None:
+@pytest.mark.parametrize("edited", [False, True])
+def test_before_the_first_scene_another_book_is_taken(tmp_path: Path, edited: bool) -> None:
     begun(tmp_path, book=BOOK)
-    edit(tmp_path, "a pale cell", "a blue cell")
+    if edited:
+        edit(tmp_path, "a pale cell", "a dark cell")
     run = RunFolder.open(tmp_path, plan_of())
-    book = run.stored_book()
-    run.with_book(book).begin(PAINTER)
-    assert json.loads((tmp_path / "run.json").read_bytes())["prompts"]["digest"] == book.digest != BOOK.digest
-    # The plan that was laid down before follows.
-    assert planned(tmp_path) == {"a white cell", "a blue cell"}
-
-
-def test_before_the_first_scene_another_book_is_taken(tmp_path: Path) -> None:
-    begun(tmp_path, book=BOOK)
-    RunFolder.open(tmp_path, plan_of()).with_book(OTHER).begin(PAINTER)
+    run.with_book(run.stored_book() if edited else OTHER).begin(PAINTER)
+    assert json.loads((tmp_path / "run.json").read_bytes())["prompts"]["digest"] == OTHER.digest
     assert contents(tmp_path)[f"prompts/{ENRICHED_FILE}"] == OTHER.files()[ENRICHED_FILE]
+    # The plan that was laid down before follows.
     assert planned(tmp_path) == {"a white cell", "a dark cell"}
 
 
