@@ -26,7 +26,7 @@ def validate(
     ],
 ) -> None:
     """Check a COCO data set and explain each fault; exit code 2 when there is one."""
-    from detection.coco_metrics import score_against_itself
+    from detection.evaluation.coco_metrics import score_against_itself
     from generator.dataset.validation import validate_dataset
 
     report = validate_dataset(path)
