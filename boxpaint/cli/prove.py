@@ -279,7 +279,7 @@ def _by_words(config: Path | None, names: Sequence[str], device: str) -> tuple[P
     from detection.inference.finding import WordPredictor
     from generator.config import Config
     from generator.foundation.device import choose_device
-    from generator.vision_language import Owl
+    from generator.models.vision_language import Owl
 
     if not names:
         raise BoxpaintError("--classes: say what to look for, such as --classes zebra,lion; or name a run with --from")

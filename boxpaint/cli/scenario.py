@@ -275,9 +275,9 @@ def prompts(
     With --prompts an existing book is checked, shown, and left as it is.
     """
     from generator.foundation.storage import check_writable
+    from generator.models.weights import check_run
     from generator.prompts.book import check_rows_of_book, read_book, read_captions, write_book
     from generator.prompts.make import complaints
-    from generator.weights import check_run
 
     needs_photos = given is None and captions is None
     settings, spec = read_scenario(
@@ -459,7 +459,7 @@ def doctor(
 ) -> None:
     """Say what this machine can do: versions, devices, memory, bundles, licences, and which bundle is ready."""
     from boxpaint.doctor import examine, models_of
-    from generator.weights import get_models
+    from generator.models.weights import get_models
 
     if get is not None:
         get_models(models_of(get), on_model=lambda name: console.print(f"downloading {name}"))
