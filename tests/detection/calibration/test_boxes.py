@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detection.calibration.boxes import BoxScale, requested_boxes, rescale
 from detection.calibration.scale import WINDOW_PX, BoxScaleEstimator, Patch, cut_patches, cut_window, vary
+from detection.datasets.boxes import BoxScale, requested_boxes, rescale
 from detection.datasets.types import DetectionDataset, Sample
 
 NAMES = ("disc", "spot")

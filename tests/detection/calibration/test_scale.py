@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detection.calibration.boxes import BoxScale
 from detection.calibration.scale import BoxScaleEstimator, Measured, judge, measure_scales, write_overlay
+from detection.datasets.boxes import BoxScale
 from detection.datasets.types import DetectionDataset, Sample
 
 pytestmark = pytest.mark.slow

@@ -12,6 +12,7 @@ import pytest
 
 from generator.config import Config
 from generator.foundation.errors import ConfigError, SpecError
+from generator.models.weights import fingerprint
 from generator.prompts import models as language_models
 from generator.prompts.book import PromptBook, Skipped, read_book, write_book
 from generator.prompts.make import make_book
@@ -25,7 +26,6 @@ from generator.prompts.sources import (
 )
 from generator.spec import AttributeSpec, BackgroundSpec, ClassSpec, Spec
 from generator.spec.references import Reference, content_hash
-from generator.weights import fingerprint
 
 ConfigOf = Callable[..., Config]
 Photo = Callable[..., Path]
