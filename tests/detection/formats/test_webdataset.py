@@ -12,7 +12,7 @@ import polars
 
 from detection.formats.exporting import export_set
 from detection.formats.target import ExportOptions
-from tests.detection.formats.sets import NAMES, PARTS, files_below, write_set
+from tests.detection.formats.sets import NAMES, PARTS, files_below
 from tests.detection.formats.sources import draw, encode, run, write
 from tests.detection.formats.test_source import tar_of
 
@@ -20,8 +20,7 @@ ROW = {"file_name": "a.png", "width": 40, "height": 30}
 OBJECT = {"bbox": [4, 5, 10, 20], "category": "cat"}
 
 
-def test_splits_and_boxes(tmp_path: Path) -> None:
-    source = tmp_path / "s"
+def test_splits_and_boxes(source: Path) -> None:
     for number, shard in enumerate(("train-000000", "train-000001", "val-000000")):
         files = {
             "k.png": encode(draw(number), "PNG"),
@@ -35,27 +34,27 @@ def test_splits_and_boxes(tmp_path: Path) -> None:
     assert imported.what == ["the same box of the same class twice"]
 
 
-def test_names_in_capitals(tmp_path: Path) -> None:
+def test_names_in_capitals(source: Path) -> None:
     files = {"K.PNG": encode(draw(1), "PNG"), "K.JSON": json.dumps({**ROW, "objects": [OBJECT]}).encode()}
-    write(tmp_path / "s" / "train-0.tar", tar_of(files))
-    imported = run(tmp_path / "s")
+    write(source / "train-0.tar", tar_of(files))
+    imported = run(source)
     assert imported.boxes == {"K.PNG": [("cat", [4, 5, 14, 25])]}
     assert not imported.cases
 
 
-def test_one_shard_that_is_named(tmp_path: Path) -> None:
+def test_one_shard_that_is_named(source: Path) -> None:
     files = {"k.png": encode(draw(1), "PNG"), "k.json": json.dumps({**ROW, "objects": [OBJECT]}).encode()}
-    path = write(tmp_path / "s" / "test-000000.tar", tar_of(files))
-    write(tmp_path / "s" / "other-000000.tar", tar_of(files))
+    path = write(source / "test-000000.tar", tar_of(files))
+    write(source / "other-000000.tar", tar_of(files))
     imported = run(path)
     assert imported.splits == {"test": ["k.png"]}
 
 
-def test_what_cannot_be_used_is_listed(tmp_path: Path) -> None:
+def test_what_cannot_be_used_is_listed(source: Path) -> None:
     picture, labels = encode(draw(1), "PNG"), json.dumps({**ROW, "objects": [OBJECT]}).encode()
     files = {"a.json": labels, "a.png": picture, "b.json": b"torn", "c.json": labels, "d.png": encode(draw(2), "PNG")}
-    write(tmp_path / "s" / "train-0.tar", tar_of(files))
-    imported = run(tmp_path / "s")
+    write(source / "train-0.tar", tar_of(files))
+    imported = run(source)
     assert imported.boxes == {"a.png": [("cat", [4, 5, 14, 25])]}
     assert sorted(imported.what) == [
         "a picture that is missing",
@@ -64,9 +63,8 @@ def test_what_cannot_be_used_is_listed(tmp_path: Path) -> None:
     ]
 
 
-def test_samples(tmp_path: Path) -> None:
-    source = write_set(tmp_path / "pets")
-    export_set(source, tmp_path / "out", "webdataset", ExportOptions(shard_size=2))
+def test_samples(pets: Path, tmp_path: Path) -> None:
+    export_set(pets, tmp_path / "out", "webdataset", ExportOptions(shard_size=2))
     out = tmp_path / "out"
     members: dict[str, list[str]] = {}
     contents: dict[str, bytes] = {}
@@ -83,7 +81,7 @@ def test_samples(tmp_path: Path) -> None:
         "train-000001.tar": ["empty.png", "empty.json"],
         "val-000000.tar": ["ä.png", "ä.json"],
     }
-    assert contents["x_y.jpg"] == (source / "images" / "x.y.jpg").read_bytes()
+    assert contents["x_y.jpg"] == (pets / "images" / "x.y.jpg").read_bytes()
     sample = json.loads(contents["a b.json"])
     first, second = sample.pop("objects")
     assert sample == {"image_id": 3, "file_name": "a b.png", "split": "train", "width": 40, "height": 30}
@@ -100,8 +98,8 @@ def test_samples(tmp_path: Path) -> None:
     assert second["segmentation"]["size"] == [30, 40]
 
 
-def test_the_table_holds_every_label_and_merges_by_concatenation(tmp_path: Path) -> None:
-    export_set(write_set(tmp_path / "pets"), tmp_path / "out", "webdataset")
+def test_the_table_holds_every_label_and_merges_by_concatenation(pets: Path, tmp_path: Path) -> None:
+    export_set(pets, tmp_path / "out", "webdataset")
     tables = [polars.read_parquet(tmp_path / "out" / f"{split}-annotations.parquet") for split in ("train", "val")]
     table = polars.concat(tables)
     assert table["annotation_id"].to_list() == [11, 12, 13, 14, None, 21]
@@ -110,12 +108,11 @@ def test_the_table_holds_every_label_and_merges_by_concatenation(tmp_path: Path)
     assert json.loads(table["segmentation"][0]) == PARTS
 
 
-def test_sums_and_bytes(tmp_path: Path) -> None:
-    source = write_set(tmp_path / "pets")
-    export_set(source, tmp_path / "one", "webdataset")
-    for path in (source / "images").iterdir():
+def test_sums_and_bytes(pets: Path, tmp_path: Path) -> None:
+    export_set(pets, tmp_path / "one", "webdataset")
+    for path in (pets / "images").iterdir():
         os.utime(path, (1, 1))
-    export_set(source, tmp_path / "two", "webdataset")
+    export_set(pets, tmp_path / "two", "webdataset")
     found = files_below(tmp_path / "one")
     assert found == files_below(tmp_path / "two")
     sums = dict(line.split("  ", 1)[::-1] for line in found["SHA256SUMS"].decode().splitlines())
