@@ -19,7 +19,7 @@ from rich.console import Console
 
 from benchmarks import ROOT, Results, make_parser
 from boxpaint.cli.experiment_progress import ExperimentProgress
-from detection.calibration.boxes import BoxMode
+from detection.datasets.boxes import BoxMode
 from detection.experiment.config import ExperimentConfig, RealImages
 from detection.experiment.results import Cell
 from detection.experiment.run import run_experiment

@@ -21,10 +21,10 @@ from scipy.linalg import sqrtm
 from benchmarks import Results, make_parser, object_crops, root_spec
 from generator.config import Config
 from generator.dataset.folder import RunFolder
+from generator.models.vision_language import Clip
 from generator.plan import Plan
 from generator.prompts.book import read_book
 from generator.run import generate
-from generator.vision_language import Clip
 
 PAINTING_STAGES = ("backgrounds", "objects", "finishing")
 FIRST, AGAIN = "as it is", "as it is, another seed"

@@ -21,14 +21,14 @@ from torchvision.ops import box_iou
 from benchmarks import Results, make_parser
 from boxpaint.cli.options import parse_renames
 from detection.datasets.read import open_rgb
-from detection.datasets.types import DetectionDataset, Sample
+from detection.datasets.sources import match_sources, read_source
+from detection.datasets.types import DetectionDataset, Detections, Sample
 from detection.detectors.registry import load_detector
-from detection.detectors.types import Detections, Detector
+from detection.detectors.types import Detector
 from detection.evaluation.mistakes import best_working_point, match_pictures
 from detection.inference.drawing import pixel_box
 from detection.inference.finding import find_objects
 from detection.runs.folder import find_model
-from detection.runs.sources import match_sources, read_source
 from generator.dataset.pictures import draw_boxes, tile
 
 SHOWN, SHOWN_PX, SURROUNDINGS = 20, 200, 0.6

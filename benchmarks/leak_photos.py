@@ -17,8 +17,8 @@ import numpy as np
 
 from benchmarks import Results, auc_text, make_parser
 from detection.datasets.read import read_rgb
+from detection.datasets.sources import match_sources, read_source
 from detection.datasets.types import Sample
-from detection.runs.sources import match_sources, read_source
 from generator.audit.leak import hidden_pixels
 from generator.audit.places import Place, centres_of, draw_untouched
 from generator.audit.probe import probe

@@ -24,10 +24,10 @@ from generator import Config, Plan, generate
 from generator.dataset.folder import RunFolder
 from generator.dataset.pictures import tile
 from generator.dataset.record import ObjectRecord
+from generator.models.vision_language import Clip
 from generator.prompts.book import PromptBook, write_book
 from generator.prompts.make import make_book
 from generator.spec import Spec
-from generator.vision_language import Clip
 
 SIDE_PX = 112
 BOOTSTRAPS = 2000

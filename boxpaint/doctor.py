@@ -13,7 +13,7 @@ import psutil
 
 from generator.bundles import BUNDLES, BundleCard, ModelRef, load_card
 from generator.foundation.version import __version__
-from generator.weights import local_fault
+from generator.models.weights import local_fault
 
 PACKAGES = ("torch", "diffusers", "transformers", "opencv-python-headless", "numpy", "pandas", "pillow", "pycocotools")
 EXTRAS = {"yolo": "ultralytics", "ray": "ray", "app": "streamlit"}

@@ -16,13 +16,13 @@ from generator.engines.chunk import Chunk, ChunkPainter, ChunkReport, Progress
 from generator.foundation.errors import BoxpaintError, LeakError, StorageError
 from generator.foundation.processes import JobListener
 from generator.foundation.run_folder import working_in
+from generator.models.weights import check_run
 from generator.plan import Plan
 from generator.prompts.book import BookRow, PromptBook, read_book
 from generator.prompts.make import RowProgress, make_book
 from generator.report import write_report
 from generator.report.statistics import Statistics
 from generator.spec import Spec
-from generator.weights import check_run
 
 # Annotations are written again after a chunk unless that would take more than this share of the time.
 EXPORT_TIME_SHARE = 0.05

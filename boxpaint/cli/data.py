@@ -9,9 +9,9 @@ import typer
 from rich.text import Text
 
 from boxpaint.cli import options as opt
-from boxpaint.cli.console import USER_ERROR, Table, console, say
+from boxpaint.cli.console import Table, console, say
 from boxpaint.cli.progress import picture_bar
-from generator.foundation.errors import BoxpaintError
+from generator.foundation.errors import USER_ERROR, BoxpaintError
 
 if TYPE_CHECKING:
     from detection.formats.exporting import ExportReport
@@ -26,7 +26,7 @@ def validate(
     ],
 ) -> None:
     """Check a COCO data set and explain each fault; exit code 2 when there is one."""
-    from detection.coco_metrics import score_against_itself
+    from detection.evaluation.coco_metrics import score_against_itself
     from generator.dataset.validation import validate_dataset
 
     report = validate_dataset(path)

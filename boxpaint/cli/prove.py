@@ -170,10 +170,10 @@ def evaluate(
     overwrite: opt.ReplaceResults = False,
 ) -> None:
     """Score a detector on labelled pictures: by class and size, curves, and the pictures with most mistakes."""
+    from detection.datasets.sources import match_sources, read_source
     from detection.inference.finding import find_objects
     from detection.inference.report import evaluate_found, write_evaluation
     from detection.runs.folder import read_used
-    from detection.runs.sources import match_sources, read_source
     from generator.foundation.run_folder import EVALUATION, working_in
 
     load, used = _find_detector(run, device), read_used(run)
@@ -279,7 +279,7 @@ def _by_words(config: Path | None, names: Sequence[str], device: str) -> tuple[P
     from detection.inference.finding import WordPredictor
     from generator.config import Config
     from generator.foundation.device import choose_device
-    from generator.vision_language import Owl
+    from generator.models.vision_language import Owl
 
     if not names:
         raise BoxpaintError("--classes: say what to look for, such as --classes zebra,lion; or name a run with --from")
@@ -296,8 +296,8 @@ def _read_labels(
 ) -> tuple[DetectionDataset, DetectionDataset | None]:
     """Read a data set, and its labels where every object has a mask."""
     from detection.datasets.categories import choose_categories, rename_categories
-    from detection.masks import check_masks
-    from detection.runs.sources import read_source
+    from detection.datasets.masks import check_masks
+    from detection.datasets.sources import read_source
 
     source = read_source(text, "scored")
     labels, masks = source.data, [mask for sample in source.data.samples for mask in sample.segmentations]

@@ -17,8 +17,8 @@ from boxpaint.cli.console import Table, console, end, say, warn
 from generator.foundation.errors import BoxpaintError, DatasetError, DomainError, Fault, SpecError
 
 if TYPE_CHECKING:
-    from detection.calibration.boxes import BoxScale
-    from detection.runs.sources import Source
+    from detection.datasets.boxes import BoxScale
+    from detection.datasets.sources import Source
     from generator.config import Config
     from generator.prompts.book import BookRow, Captions, PromptBook
     from generator.spec import Spec
@@ -134,8 +134,8 @@ def _real_source(real: str, folder: Path) -> Source:
     """Read a data set in COCO form; what is in another one is imported into the folder first, as real/."""
     from boxpaint.cli.data import run_import
     from boxpaint.scenarios import check_free
+    from detection.datasets.sources import read_source
     from detection.formats.importing import ImportOptions
-    from detection.runs.sources import read_source
 
     try:
         return read_source(real, "real")
@@ -182,7 +182,7 @@ def balance_spec(spec: Spec, to: str | None, targets: Sequence[str] | None, rena
             raise BoxpaintError("--target and --rename go with --balance-to DATASET")
         return spec
     from detection.datasets.categories import rename_categories
-    from detection.runs.sources import read_source
+    from detection.datasets.sources import read_source
     from generator.plan.balance import balance
 
     source = read_source(to, "real")
@@ -275,9 +275,9 @@ def prompts(
     With --prompts an existing book is checked, shown, and left as it is.
     """
     from generator.foundation.storage import check_writable
+    from generator.models.weights import check_run
     from generator.prompts.book import check_rows_of_book, read_book, read_captions, write_book
     from generator.prompts.make import complaints
-    from generator.weights import check_run
 
     needs_photos = given is None and captions is None
     settings, spec = read_scenario(
@@ -380,12 +380,12 @@ def calibrate(
     From then on plans ask for objects of these sizes, and labels are as people draw them.
     """
     from boxpaint.cli.progress import stage_bar
-    from detection.calibration.boxes import tight_boxes
     from detection.calibration.classes import measure_classes
     from detection.calibration.scale import OVERLAY, measure_scales, write_overlay
+    from detection.datasets.boxes import tight_boxes
     from detection.datasets.categories import choose_categories
     from detection.datasets.read import read_detection_set
-    from detection.runs.sources import match_sources, read_source
+    from detection.datasets.sources import match_sources, read_source
     from generator.foundation.storage import check_writable
     from generator.spec import class_names
     from generator.spec.calibration import CALIBRATION, read_calibration, write_calibration
@@ -459,7 +459,7 @@ def doctor(
 ) -> None:
     """Say what this machine can do: versions, devices, memory, bundles, licences, and which bundle is ready."""
     from boxpaint.doctor import examine, models_of
-    from generator.weights import get_models
+    from generator.models.weights import get_models
 
     if get is not None:
         get_models(models_of(get), on_model=lambda name: console.print(f"downloading {name}"))

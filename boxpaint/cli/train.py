@@ -13,16 +13,16 @@ import typer
 from boxpaint.cli import options as opt
 from boxpaint.cli.console import console, resumable, say, warn
 from boxpaint.cli.prove import mask_table, score_table
-from detection.calibration.boxes import BoxMode
+from detection.datasets.boxes import BoxMode
 from detection.detectors.settings import FitSettings
 from generator.foundation.errors import BoxpaintError
 from generator.foundation.run_folder import DETECTOR_RUN
 
 if TYPE_CHECKING:
+    from detection.datasets.sources import Role, Source
     from detection.detectors.settings import ModelOptions
     from detection.detectors.types import FitListener
     from detection.runs.run import RunPlan, RunResult
-    from detection.runs.sources import Role, Source
 
 _DETECTOR_OUT, _REFINED_OUT, _SEGMENTER_OUT = (
     Path(f"runs/{name}") for name in ("detector", "detector_refined", "segmenter")
@@ -81,7 +81,6 @@ def train_detector(
 ) -> None:
     """Train a detector on real pictures, on painted ones, or on both mixed."""
     from detection.runs.config import TrainConfig, read_train_config
-    from detection.runs.sources import choose_boxes
 
     options = opt.settings_in(locals(), TrainConfig) | {"variant": model, "input_wh": opt.parse_size(size)}
     chosen = read_train_config(config, options, TrainConfig())
@@ -90,6 +89,8 @@ def train_detector(
     shares = _shares_of(inputs, mix)
     _check_patience(chosen.patience, inputs)
     if inputs.synthetic is not None:
+        from detection.calibration.scale import choose_boxes
+
         inputs = replace(inputs, synthetic=choose_boxes(inputs.synthetic, boxes, inputs.real))
     show_inputs(inputs)
     from detection.runs.run import train_run
@@ -263,7 +264,7 @@ def read_inputs(
     `role` is that of `real`: "trained" where its pictures may be painted as well. A fresh detector needs objects of
     every category; one that is refined knows them already, and `show_inputs` warns.
     """
-    from detection.runs.sources import default_validation, match_sources, read_source
+    from detection.datasets.sources import default_validation, match_sources, read_source
 
     if real is None and synthetic is None:
         raise BoxpaintError("what to train on? Give --real, --synthetic, or both")

@@ -15,10 +15,11 @@ import numpy as np
 from PIL import Image
 
 from boxpaint.studio import MAX_MEGABYTES
-from detection.detectors.types import Detections, Predictor
+from detection.datasets.masks import front_object, masks_of, outline, semantic_map
+from detection.datasets.types import Detections
+from detection.detectors.types import Predictor
 from detection.inference.drawing import draw_found, draw_overlay, pixel_box, semantic_picture, with_legend
 from detection.inference.results import ResultFiles
-from detection.masks import front_object, masks_of, outline, semantic_map
 from generator.config import Config
 from generator.foundation.decoding import decode_rgb
 from generator.foundation.errors import BoxpaintError, ModelNotFoundError

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from pydantic import ValidationError
 
-from detection.calibration.boxes import BoxScale, OnProgress, is_whole, tight_boxes
+from detection.datasets.boxes import BoxScale, OnProgress, is_whole, tight_boxes
 from detection.datasets.read import read_rgb
 from detection.datasets.types import DetectionDataset
 from generator.foundation.errors import BoxpaintError

@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -22,10 +22,12 @@ import torch
 from PIL import Image, ImageDraw
 from torch import nn
 
-from detection.calibration.boxes import BoxMode, BoxScale, OnProgress, is_whole, requested_boxes, rescale, tight_boxes
+from detection.datasets.boxes import BoxMode, BoxScale, OnProgress, is_whole, requested_boxes, rescale, tight_boxes
 from detection.datasets.read import read_rgb
+from detection.datasets.sources import Source
 from detection.datasets.types import DetectionDataset
 from generator.dataset.pictures import draw_boxes, spread, tile
+from generator.foundation.errors import BoxpaintError
 from generator.foundation.geometry import Box
 from generator.foundation.seeds import derive_rng, derive_seed
 from generator.foundation.storage import atomic_writer
@@ -152,6 +154,14 @@ def with_boxes(
         return tight, {}
     scales = {name: reading.scale for name, reading in measure_scales(measured, tight).items()}
     return rescale(tight, scales), scales
+
+
+def choose_boxes(synthetic: Source, boxes: BoxMode, real: Source | None) -> Source:
+    """Give painted pictures the boxes to train with. Raises BoxpaintError for calibrated ones without `real`."""
+    if boxes == "calibrated" and real is None:
+        raise BoxpaintError("--boxes calibrated: real boxes are needed to measure by; give --real")
+    data, scales = with_boxes(synthetic.data, boxes, real.data if real is not None else None)
+    return replace(synthetic, data=data, boxes=boxes, scales=scales)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

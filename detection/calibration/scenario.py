@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from detection.calibration.boxes import is_whole
+from detection.datasets.boxes import is_whole
 from detection.datasets.read import read_detection_set
+from detection.datasets.sources import Source
 from detection.datasets.types import DetectionDataset
-from detection.runs.sources import Source
 from generator.foundation.coco import find_annotation_files
 from generator.spec import BACKGROUND_COLUMNS, CLASS_COLUMNS, MAX_APPEAR, MIN_SIDE_PX, SIZE_COLUMNS
 from generator.spec.references import COCO_PREFIX, reference_fault

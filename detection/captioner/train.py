@@ -33,8 +33,8 @@ from generator.foundation.errors import DatasetError, Fault, RunMismatchError
 from generator.foundation.run_folder import CAPTIONER, check_outside, working_in
 from generator.foundation.seeds import derive_rng
 from generator.foundation.storage import read_json, remove, translate_os_errors, write_bytes
+from generator.models.weights import fingerprint
 from generator.prompts.models import BATCH_SIZE, Captioner
-from generator.weights import fingerprint
 
 CHECKPOINT, PLOT, MODEL = "checkpoint.pt", "loss.png", "model"
 # Pictures that are captioned before and after; with beam search, a picture takes a second or two on a CPU.

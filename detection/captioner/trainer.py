@@ -22,7 +22,7 @@ from generator.foundation.device import autocast
 from generator.foundation.errors import DatasetError, Fault
 from generator.foundation.seeds import derive_rng
 from generator.foundation.training import Budget, Player, cosine_schedule, decay_groups, finite_loss
-from generator.loading import pixel_values
+from generator.models.loading import pixel_values
 from generator.spec.references import Reference, open_reference
 
 # The released BLIP: its authors' rate (configs/caption_coco.yaml). The pocket's, on 240 captions of coloured discs in 5

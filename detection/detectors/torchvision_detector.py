@@ -16,12 +16,12 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from detection.coco_metrics import mean_average_precision
-from detection.datasets.types import DetectionDataset
+from detection.datasets.types import DetectionDataset, Detections
 from detection.detectors.architectures import ARCHITECTURES, Architecture, load_pretrained
 from detection.detectors.batches import CACHE_BYTES, Batch, BatchSource, PictureStore, resize
 from detection.detectors.settings import FitSettings, ModelCard, write_card
-from detection.detectors.types import Detections, FitListener, FitResult, TrainingMix
+from detection.detectors.types import FitListener, FitResult, TrainingMix
+from detection.evaluation.coco_metrics import mean_average_precision
 from generator.foundation.device import autocast
 from generator.foundation.errors import ModelError, ModelNotFoundError
 from generator.foundation.storage import make_folder, remove_leftovers, translate_os_errors, write_bytes

@@ -9,46 +9,8 @@ from typing import Protocol
 
 import numpy as np
 
-from detection.datasets.types import DetectionDataset
+from detection.datasets.types import DetectionDataset, Detections
 from detection.detectors.settings import FitSettings
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Detections:
-    """What was found in one picture, best first.
-
-    `boxes_xyxy`: (N, 4) float32 in pixels of the picture as given; `labels`: (N,) int64, 1 is the first category;
-    `scores`: (N,) float32 in [0, 1]; `masks`: (N, H, W) bool, or None where the model gives none.
-    """
-
-    boxes_xyxy: np.ndarray
-    labels: np.ndarray
-    scores: np.ndarray
-    masks: np.ndarray | None = None
-
-    @property
-    def boxes_xywh(self) -> np.ndarray:
-        """(N, 4) float64: x, y, width and height, as COCO writes boxes."""
-        boxes = self.boxes_xyxy.astype(float)
-        boxes[:, 2:] -= boxes[:, :2]
-        return boxes
-
-    def choose(self, which: np.ndarray | slice) -> Detections:
-        """Keep some of them, by their positions or by a mask (N,) bool."""
-        return Detections(
-            boxes_xyxy=self.boxes_xyxy[which],
-            labels=self.labels[which],
-            scores=self.scores[which],
-            masks=None if self.masks is None else self.masks[which],
-        )
-
-    def confident(self, min_score: float) -> Detections:
-        """Keep what was found with this score or a better one."""
-        return self.choose(self.scores >= min_score)
-
-    def counts(self, categories: Sequence[str]) -> dict[str, int]:
-        """How many of each category were found."""
-        return {name: int((self.labels == number).sum()) for number, name in enumerate(categories, start=1)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detection.coco_metrics import IOU_THRESHOLDS, RECALL_THRESHOLDS, IouType, evaluate_pictures
-from detection.datasets.types import DetectionDataset
-from detection.detectors.types import Detections
+from detection.datasets.types import DetectionDataset, Detections
+from detection.evaluation.coco_metrics import IOU_THRESHOLDS, RECALL_THRESHOLDS, IouType, evaluate_pictures
 from generator.foundation.seeds import derive_rng
 
 # As pycocotools has it in the denominator of the precision.

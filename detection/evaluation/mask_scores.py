@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from torchmetrics.classification import MulticlassJaccardIndex
 
-from detection.coco_metrics import SetScores, score_sets
-from detection.datasets.types import DetectionDataset
-from detection.detectors.types import Detections
-from detection.masks import labelled_map, masks_of, semantic_map
+from detection.datasets.masks import labelled_map, masks_of, semantic_map
+from detection.datasets.types import DetectionDataset, Detections
+from detection.evaluation.coco_metrics import SetScores, score_sets
 
 MIN_SCORE = 0.5
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detection.coco_metrics import evaluate_pictures
-from detection.datasets.types import DetectionDataset
-from detection.detectors.types import Detections
+from detection.datasets.types import DetectionDataset, Detections
+from detection.evaluation.coco_metrics import evaluate_pictures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from detection.detectors.types import Detections
+from detection.datasets.types import Detections
 from detection.experiment.config import ARMS, Arm
 from detection.experiment.pictures import draw_card, draw_failures, worst_pictures
 from detection.experiment.results import Cell, measured_on

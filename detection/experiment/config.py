@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from detection.calibration.boxes import BoxMode
+from detection.datasets.boxes import BoxMode
 from detection.detectors.settings import FitSettings, ModelOptions
 from generator.foundation.seeds import MAX_SEED
 from generator.foundation.typed_yaml import fill_model, read_yaml

@@ -14,8 +14,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from detection.datasets.read import open_rgb
-from detection.datasets.types import DetectionDataset
-from detection.detectors.types import Detections
+from detection.datasets.types import DetectionDataset, Detections
 from detection.evaluation.bootstrap import ResampledAp
 from detection.experiment.config import ARMS, PAINTED_ARMS, Arm, ExperimentConfig
 from detection.experiment.results import Cell

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from detection.detectors.types import Detections
+from detection.datasets.types import Detections
 from detection.experiment.config import Arm, ExperimentConfig
 from detection.experiment.jobs import Job, Materials
 from detection.proof.jobs import JobFolder

@@ -12,13 +12,13 @@ from typing import Literal
 
 import torch
 
-from detection.calibration.boxes import BoxScale
 from detection.calibration.scale import with_boxes
-from detection.coco_metrics import score_sets
+from detection.datasets.boxes import BoxScale
 from detection.datasets.types import DetectionDataset
 from detection.detectors.registry import load_detector, make_detector
 from detection.detectors.types import Detector, FitListener, TrainingMix
 from detection.evaluation.bootstrap import ResampledAp, draw_resamples
+from detection.evaluation.coco_metrics import score_sets
 from detection.experiment.config import Arm
 from detection.experiment.copy_paste import paste_pictures
 from detection.experiment.jobs import PASTING, RESAMPLING, TRAINING, Job, Materials

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from detection.detectors.types import Detections
-from detection.masks import masks_of
+from detection.datasets.masks import masks_of
+from detection.datasets.types import Detections
 from generator.dataset.pictures import PALETTE, category_colours, draw_boxes, spread, tile
 from generator.foundation.geometry import Box
 

@@ -11,8 +11,8 @@ from typing import Protocol
 import numpy as np
 
 from detection.datasets.read import read_rgb
-from detection.datasets.types import DetectionDataset
-from detection.detectors.types import Detections, Predictor
+from detection.datasets.types import DetectionDataset, Detections
+from detection.detectors.types import Predictor
 from generator.foundation.errors import DatasetError, Fault
 from generator.foundation.geometry import Box, box_iou
 from generator.foundation.storage import translate_os_errors

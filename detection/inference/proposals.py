@@ -7,15 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
+from detection.datasets.masks import outline
 from detection.datasets.names import portable_path, unique_stems
 from detection.datasets.picture_set import Annotation, Category, Picture, PictureSet
+from detection.datasets.types import Detections
 from detection.datasets.write import annotation
-from detection.detectors.types import Detections, Predictor
+from detection.detectors.types import Predictor
 from detection.formats.exporting import ExportReport, write_export
 from detection.formats.registry import WRITERS, find_format
 from detection.formats.target import ExportOptions
 from detection.inference.finding import NamedPicture, find_each
-from detection.masks import outline
 from generator.foundation.run_folder import EXPORT, check_outside
 from generator.foundation.version import __version__
 from generator.labels.segmentation import mask_to_polygons

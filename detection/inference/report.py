@@ -19,10 +19,9 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from PIL import Image
 
-from detection.coco_metrics import IOU_THRESHOLDS, RECALL_THRESHOLDS, SetScores, score_sets
 from detection.datasets.read import open_rgb
-from detection.datasets.types import DetectionDataset, Sample
-from detection.detectors.types import Detections
+from detection.datasets.types import DetectionDataset, Detections, Sample
+from detection.evaluation.coco_metrics import IOU_THRESHOLDS, RECALL_THRESHOLDS, SetScores, score_sets
 from detection.evaluation.mistakes import (
     PictureMistakes,
     WorkingPoint,

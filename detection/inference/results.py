@@ -34,13 +34,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from detection.datasets.masks import PackedDetections, front_object, masks_of, semantic_map
 from detection.datasets.names import as_unicode
-from detection.datasets.types import DetectionDataset
-from detection.detectors.types import Detections, Predictor
+from detection.datasets.types import DetectionDataset, Detections
+from detection.detectors.types import Predictor
 from detection.evaluation.mask_scores import MaskScores, score_masks
 from detection.inference.drawing import ContactSheet, draw_found, draw_overlay, semantic_picture, with_legend
 from detection.inference.finding import NamedPicture, find_each
-from detection.masks import PackedDetections, front_object, masks_of, semantic_map
 from generator.dataset.pictures import category_colours
 from generator.dataset.record import encode_mask
 from generator.foundation.run_folder import PREDICTION, SEGMENTATION, working_in

@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 
-from detection.coco_metrics import score_sets
+from detection.datasets.sources import Source, check_validation
 from detection.detectors.registry import load_detector, make_detector
 from detection.detectors.settings import FitSettings, ModelOptions, read_card
 from detection.detectors.types import Detector, FitListener, TrainingMix
+from detection.evaluation.coco_metrics import score_sets
 from detection.inference.finding import find_objects
 from detection.pages import describe_machine
 from detection.runs.folder import (
@@ -28,7 +29,6 @@ from detection.runs.folder import (
     read_used,
     run_of,
 )
-from detection.runs.sources import Source, check_validation
 from generator.foundation.errors import StorageError
 from generator.foundation.run_folder import DETECTOR_RUN, check_outside, working_in
 from generator.foundation.storage import read_json, remove

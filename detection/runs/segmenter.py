@@ -13,16 +13,16 @@ from typing import Any
 
 import torch
 
+from detection.datasets.masks import PackedDetections, check_masks
+from detection.datasets.sources import Source
 from detection.detectors.registry import DETECTORS, load_detector
 from detection.detectors.types import Detector, FitListener
 from detection.evaluation.mask_scores import MIN_SCORE, score_masks
 from detection.inference.drawing import ContactSheet
 from detection.inference.finding import find_each, labelled_pictures
 from detection.inference.results import write_png
-from detection.masks import PackedDetections, check_masks
 from detection.runs.folder import MASK_SCORES, MODEL, OVERLAYS
 from detection.runs.run import RunPlan, RunResult, train_run
-from detection.runs.sources import Source
 from generator.foundation.errors import ModelError, StorageError
 from generator.foundation.run_folder import working_in
 from generator.foundation.storage import read_json, remove, sha256_of, write_json

@@ -16,10 +16,10 @@ import numpy as np
 from generator.config import Config, LabelConfig
 from generator.foundation.device import choose_device
 from generator.foundation.geometry import Box, box_iou, intersection_area, square_around
+from generator.models.vision_language import Clip, Owl
 from generator.plan.placing import usual_side_px
 from generator.spec import Spec
 from generator.types import Sighting, Verdict, percent
-from generator.vision_language import Clip, Owl
 
 # How much of its surroundings a crop shows, as a share of the object's longer side.
 MARGIN = 0.25

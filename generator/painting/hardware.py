@@ -19,8 +19,8 @@ from generator.config import Config
 from generator.foundation.device import choose_device, choose_dtype, free_cached_memory, is_out_of_memory
 from generator.foundation.errors import reason_of
 from generator.foundation.processes import count_cores
+from generator.models.weights import fingerprint
 from generator.plan import Plan
-from generator.weights import fingerprint
 
 # On two CPU cores a larger batch gains nothing and padding costs more (docs/decisions/0002).
 CPU_BATCH, MPS_BATCH = 2, 4

@@ -16,7 +16,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from generator.bundles import ModelRef
 from generator.foundation.errors import ModelError
-from generator.loading import load_from
+from generator.models.loading import load_from
 from generator.painting.upsampling import with_fast_upsampling
 
 _MAX_CACHED_PROMPTS = 4096
@@ -138,7 +138,7 @@ def guidance_embedding(scale: float, width: int) -> torch.Tensor:
 
 
 def load_model(role: str, ref: ModelRef, *, device: torch.device, dtype: torch.dtype, offline: bool) -> DiffusionModel:
-    """Load a diffusion model from its folder or the hub. Raises ModelError (generator/loading.py)."""
+    """Load a diffusion model from its folder or the hub. Raises ModelError (generator/models/loading.py)."""
 
     def load(source: str, hub: dict[str, Any], weights: dict[str, Any]) -> DiffusionModel:
         unet = UNet2DConditionModel.from_pretrained(source, subfolder="unet", dtype=dtype, **weights)

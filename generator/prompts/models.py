@@ -19,9 +19,9 @@ from transformers import (
 
 from generator.bundles import ModelRef
 from generator.config import PromptsConfig
-from generator.loading import load_from, load_with_processor, pixel_values, with_words
+from generator.models.loading import load_from, load_with_processor, pixel_values, with_words
+from generator.models.vision_language import Clip
 from generator.prompts.sources import CAPTION_SETTINGS
-from generator.vision_language import Clip
 
 # Rows of every batch: short ones are filled up, because kernels differ in the last bit between shapes, so that the
 # caption of a picture does not depend on its company.

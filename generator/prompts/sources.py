@@ -21,10 +21,10 @@ from generator.config import Config
 from generator.foundation.errors import Fault, ModelNotFoundError, SpecError, StorageError
 from generator.foundation.seeds import derive_rng, derive_seed
 from generator.foundation.storage import make_folder, write_json
+from generator.models.weights import WITHOUT, fingerprint, prompt_model
 from generator.prompts.book import Caption, CaptionRow, Captions, Skipped, key_position
 from generator.spec import BACKGROUNDS, EVERYTHING, OBJECTS, AttributeSpec, BackgroundSpec, ClassSpec, RowKey, Spec
 from generator.spec.references import content_hash, find_references, open_reference, reference_fault, sample
-from generator.weights import WITHOUT, fingerprint, prompt_model
 
 if TYPE_CHECKING:
     import torch

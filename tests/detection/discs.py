@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from detection.datasets.types import DetectionDataset, Sample
+from detection.datasets.types import DetectionDataset, Detections, Sample
 from detection.datasets.write import write_coco
-from detection.detectors.types import Detections
 from generator.dataset.record import encode_mask
 from generator.foundation.seeds import derive_rng
 

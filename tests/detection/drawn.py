@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from detection.detectors.types import Detections, FitResult
+from detection.datasets.types import Detections
+from detection.detectors.types import FitResult
 from tests.detection.discs import COLOURS
 
 

@@ -16,7 +16,7 @@ from detection.detectors.settings import ModelCard, ModelOptions
 from generator.dataset.validation import validate_dataset
 from tests.boxpaint.terminal import boxpaint, nothing_written
 from tests.detection.discs import disc_set
-from tests.generator.tiny_owl import save_tiny_owl
+from tests.generator.models.tiny_owl import save_tiny_owl
 
 
 @pytest.fixture(scope="module")

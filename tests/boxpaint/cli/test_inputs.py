@@ -10,8 +10,8 @@ from PIL import Image
 
 from boxpaint.cli.train import Inputs, show_inputs
 from detection.calibration.scale import BoxScale
+from detection.datasets.sources import Source
 from detection.datasets.types import DetectionDataset, Sample
-from detection.runs.sources import Source
 from generator.config import OutputConfig
 from generator.dataset.provenance import encode_image, xmp_packet
 

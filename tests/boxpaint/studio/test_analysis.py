@@ -16,7 +16,7 @@ from boxpaint.studio import MAX_MEGABYTES
 from boxpaint.studio.analysis import analyse, find_classifier, look_at, read_photo, result_zip
 from detection.classifier.model_folder import save_classifier
 from detection.classifier.models import build_classifier
-from detection.detectors.types import Detections
+from detection.datasets.types import Detections
 from generator.foundation.errors import BoxpaintError, ModelNotFoundError
 from generator.foundation.geometry import Box
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detection.calibration.boxes import BoxMode, BoxScale, rescale, tight_boxes
 from detection.calibration.scale import WINDOW_PX, BoxScaleEstimator, Patch, cut_patches, cut_window, vary, with_boxes
+from detection.datasets.boxes import BoxMode, BoxScale, rescale, tight_boxes
 from detection.datasets.types import DetectionDataset, Sample
 
 NAMES = ("disc", "spot")

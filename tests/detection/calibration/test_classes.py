@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from detection.calibration.boxes import tight_boxes
 from detection.calibration.classes import measure_classes
 from detection.calibration.scale import BoxScaleEstimator, measure_scales
+from detection.datasets.boxes import tight_boxes
 from detection.datasets.types import DetectionDataset, Sample
 from generator.spec.calibration import ClassCalibration, read_calibration, write_calibration
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from detection.calibration.scenario import ClassRow, canvas_like, class_rows, tables
-from detection.runs.sources import read_source
+from detection.datasets.sources import read_source
 from generator.spec import load_spec
 from tests.detection.formats.sets import label
 from tests.detection.formats.sources import coco_json, draw, encode, write

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from detection.datasets.types import DetectionDataset, Sample
+from detection.datasets.types import DetectionDataset, Detections, Sample
 from detection.detectors.registry import DETECTORS, load_detector, make_detector
 from detection.detectors.settings import FitSettings, ModelOptions
 from detection.detectors.torchvision_detector import TorchvisionDetector
-from detection.detectors.types import Detections, FitListener, TrainingMix
+from detection.detectors.types import FitListener, TrainingMix
 from generator.foundation.errors import ModelError
 from tests.detection.discs import COLOURS, disc_set
 

@@ -11,13 +11,13 @@ import psutil
 import pytest
 import torch
 
-from detection.coco_metrics import mean_average_precision
 from detection.datasets.read import read_rgb
 from detection.datasets.types import DetectionDataset, Sample
 from detection.detectors.registry import make_detector
 from detection.detectors.settings import FitSettings, ModelOptions
 from detection.detectors.torchvision_detector import TorchvisionDetector
 from detection.detectors.types import FitListener, TrainingMix
+from detection.evaluation.coco_metrics import mean_average_precision
 from generator.foundation.errors import BoxpaintError, DatasetError, ModelError
 from generator.foundation.stopping import Stopped
 from tests.detection.discs import COLOURS, disc_set

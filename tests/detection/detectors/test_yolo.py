@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from detection.coco_metrics import mean_average_precision
 from detection.datasets.read import read_rgb
 from detection.datasets.types import DetectionDataset, Sample
 from detection.detectors.registry import load_detector
 from detection.detectors.settings import FitSettings
 from detection.detectors.types import FitListener, TrainingMix
 from detection.detectors.yolo import YoloModel, labels_for_loss
+from detection.evaluation.coco_metrics import mean_average_precision
 from tests.detection.detectors.test_contract import (
     StopAfter,
     assert_equal_answers,

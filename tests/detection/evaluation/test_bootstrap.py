@@ -4,10 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detection.coco_metrics import score_sets
-from detection.datasets.types import DetectionDataset, Sample
-from detection.detectors.types import Detections
+from detection.datasets.types import DetectionDataset, Detections, Sample
 from detection.evaluation.bootstrap import ResampledAp, draw_resamples
+from detection.evaluation.coco_metrics import score_sets
 from tests.detection.drawn import boxes
 
 

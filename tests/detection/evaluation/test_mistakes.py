@@ -3,8 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detection.datasets.types import DetectionDataset, Sample
-from detection.detectors.types import Detections
+from detection.datasets.types import DetectionDataset, Detections, Sample
 from detection.evaluation.mistakes import WorkingPoint, best_working_point, find_mistakes, match_pictures
 from tests.detection.drawn import boxes
 

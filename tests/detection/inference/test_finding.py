@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detection.datasets.types import DetectionDataset, Sample
-from detection.detectors.types import Detections
+from detection.datasets.types import DetectionDataset, Detections, Sample
 from detection.inference.finding import (
     ChosenClasses,
     WordPredictor,

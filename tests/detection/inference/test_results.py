@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from detection.coco_metrics import score_detections
 from detection.datasets.types import DetectionDataset
+from detection.evaluation.coco_metrics import score_detections
 from detection.inference.finding import find_pictures, labelled_pictures
 from detection.inference.results import Results, file_names, find_and_write
 from generator.foundation.errors import DatasetError, RunMismatchError

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from detection.datasets.sources import default_validation, read_source
 from detection.detectors.settings import FitSettings, ModelOptions
 from detection.detectors.types import FitListener
 from detection.runs.folder import read_used
 from detection.runs.run import RunPlan, StartingRun, refine_run, train_run
-from detection.runs.sources import default_validation, read_source
 from generator.foundation.errors import BoxpaintError, DatasetError, ModelNotFoundError, RunMismatchError, StorageError
 from tests.detection.discs import disc_splits
 

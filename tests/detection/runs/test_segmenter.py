@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 
+from detection.datasets.sources import Source, match_sources, read_source
 from detection.detectors.settings import FitSettings, ModelOptions
 from detection.detectors.types import FitListener
 from detection.runs.run import RunPlan
 from detection.runs.segmenter import SegmenterResult, train_segmenter
-from detection.runs.sources import Source, match_sources, read_source
 from generator.foundation.errors import DatasetError
 from tests.detection.discs import disc_splits
 

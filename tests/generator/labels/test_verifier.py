@@ -16,7 +16,7 @@ from generator.labels.verifier import Unlabelled, Verifier, View
 from generator.spec import Spec, load_spec
 from generator.types import Sighting
 from tests.conftest import REPOSITORY
-from tests.generator.tiny_owl import save_tiny_owl
+from tests.generator.models.tiny_owl import save_tiny_owl
 
 WHITE_CELL, PLATELET = "white blood cell", "platelet"
 # On the canvas of 416 x 320 a white blood cell has a longer side of 116.5 px and a platelet one of 31.5; with a

@@ -7,8 +7,8 @@ import torch
 from generator.bundles import ModelRef
 from generator.foundation.device import choose_device, choose_dtype, is_out_of_memory
 from generator.foundation.errors import ModelError, ModelNotFoundError
+from generator.models.weights import fingerprint
 from generator.painting.models import load_model
-from generator.weights import fingerprint
 
 CPU = torch.device("cpu")
 

@@ -11,10 +11,10 @@ import torch
 from generator.bundles import ModelRef, load_card
 from generator.config import Config, PromptsConfig
 from generator.foundation.errors import ConfigError
+from generator.models.vision_language import Clip
+from generator.models.weights import fingerprint
 from generator.prompts.models import BATCH_SIZE, Captioner, Enricher, SentenceEmbedder, load_embedder
 from generator.prompts.sources import PromptModels
-from generator.vision_language import Clip
-from generator.weights import fingerprint
 
 REPOSITORY = Path(__file__).parents[3]
 CPU = torch.device("cpu")

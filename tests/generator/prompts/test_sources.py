@@ -12,6 +12,7 @@ import pytest
 
 from generator.config import Config
 from generator.foundation.errors import ConfigError, SpecError
+from generator.models.weights import fingerprint
 from generator.prompts import models as language_models
 from generator.prompts.book import PromptBook, Skipped, read_book, write_book
 from generator.prompts.make import make_book
@@ -25,7 +26,6 @@ from generator.prompts.sources import (
 )
 from generator.spec import AttributeSpec, BackgroundSpec, ClassSpec, Spec
 from generator.spec.references import Reference, content_hash
-from generator.weights import fingerprint
 
 ConfigOf = Callable[..., Config]
 Photo = Callable[..., Path]
@@ -147,6 +147,11 @@ def remember(config: Config, captions: dict[Path, str]) -> None:
     cache.keep({content_hash(Reference(path=path)): text for path, text in captions.items()})
 
 
+def cows_saying(config: Config, photo: Photo, folder: Path, *said: str) -> None:
+    """Put photos of cows, and their captions into the cache."""
+    remember(config, {photo(folder / "cows" / f"{number}.png", number): text for number, text in enumerate(said)})
+
+
 def cow_texts(book: PromptBook) -> list[tuple[str, str, str]]:
     return [(item.source, item.text, item.rejected) for item in book.enriched.rows[1].texts]
 
@@ -176,16 +181,16 @@ def test_no_references_no_captions(config_of: ConfigOf, tmp_path: Path):
 
 
 def test_captions_are_candidates_and_the_commonest_comes_first(config_of: ConfigOf, photo: Photo, tmp_path: Path):
-    said = [
+    said = (
         "a cow on a hill",
         "a cow lying.",
         "a photo of a field",
         "a cow lying",
         "two cows in a field",
         "a cow lying",
-    ]
+    )
     config = config_of(enrich="none", variants=9)
-    remember(config, {photo(tmp_path / "cows" / f"{n}.png", n): text for n, text in enumerate(said)})
+    cows_saying(config, photo, tmp_path, *said)
     book = make_book(spec_of(tmp_path), config)
     assert cow_texts(book) == [
         ("prompt", "a brown cow", ""),
@@ -202,7 +207,7 @@ def test_captions_are_candidates_and_the_commonest_comes_first(config_of: Config
 def test_captions_that_say_nothing_do_no_harm(config_of: ConfigOf, photo: Photo, tmp_path: Path):
     config = config_of(variants=4)
     said = ["", "...", "a brown cow", "12 34"]
-    remember(config, {photo(tmp_path / "cows" / f"{n}.png", n): text for n, text in enumerate(said)})
+    cows_saying(config, photo, tmp_path, *said)
     book = make_book(spec_of(tmp_path), config)
     assert [item.text for item in book.captions.rows[0].captions] == said
     write_book(book, tmp_path / "prompts")
@@ -212,7 +217,7 @@ def test_captions_that_say_nothing_do_no_harm(config_of: ConfigOf, photo: Photo,
 def test_captions_steer_gpt2(config_of: ConfigOf, photo: Photo, tmp_path: Path):
     config = config_of(variants=9)
     alone = make_book(spec_of(tmp_path, cow("")), config)
-    remember(config, {photo(tmp_path / "cows" / "1.png", 1): "a cow lying"})
+    cows_saying(config, photo, tmp_path, "a cow lying")
     steered = make_book(spec_of(tmp_path), config)
     written = [text for source, text, _ in cow_texts(steered) if source == "gpt2"]
     assert any(text.startswith("a cow lying") for text in written)

@@ -10,7 +10,7 @@ from transformers import CLIPModel, CLIPProcessor, Owlv2ForObjectDetection, Owlv
 
 from generator.bundles import ModelRef
 from generator.foundation.geometry import Box
-from generator.loading import load_with_processor, pixel_values
+from generator.models.loading import load_with_processor, pixel_values
 
 BATCH_SIZE = 8
 

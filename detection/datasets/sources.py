@@ -8,8 +8,7 @@ from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any, Literal
 
-from detection.calibration.boxes import BoxMode, BoxScale
-from detection.calibration.scale import with_boxes
+from detection.datasets.boxes import BoxScale
 from detection.datasets.categories import check_same_categories, choose_categories, rename_categories
 from detection.datasets.names import split_of_name, splits_of_kind
 from detection.datasets.read import read_detection_set
@@ -75,7 +74,7 @@ def read_source(text: str, role: Role) -> Source:
 
     Without a split: `synthetic` reads all of them. `real`, and `trained` where it may be either, read train, else all
     but val and test. `validation` reads val, else the only one. `scored` reads test, else val, else all. What a name
-    means split_names.py says: train2017 is train, Valid is val. A split or file called test is never trained or
+    means names.py says: train2017 is train, Valid is val. A split or file called test is never trained or
     validated on, but that of painted pictures. Raises DatasetError.
     """
     path, split = _parted(text)
@@ -113,14 +112,6 @@ def match_sources(
         check_same_categories({source.name: source.data for source in renamed})
     wanted = renamed[0].data.categories if categories is None else categories
     return [replace(source, data=choose_categories(source.data, wanted, where=source.name)) for source in renamed]
-
-
-def choose_boxes(synthetic: Source, boxes: BoxMode, real: Source | None) -> Source:
-    """Give painted pictures the boxes to train with. Raises BoxpaintError for calibrated ones without `real`."""
-    if boxes == "calibrated" and real is None:
-        raise BoxpaintError("--boxes calibrated: real boxes are needed to measure by; give --real")
-    data, scales = with_boxes(synthetic.data, boxes, real.data if real is not None else None)
-    return replace(synthetic, data=data, boxes=boxes, scales=scales)
 
 
 def check_validation(trained: Sequence[Source], validation: Source, earlier: Collection[str] = ()) -> None:

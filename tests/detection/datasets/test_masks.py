@@ -10,9 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from detection.datasets.types import DetectionDataset, Sample
-from detection.detectors.types import Detections
-from detection.masks import (
+from detection.datasets.masks import (
     PackedDetections,
     check_masks,
     front_object,
@@ -21,6 +19,7 @@ from detection.masks import (
     outline,
     semantic_map,
 )
+from detection.datasets.types import DetectionDataset, Detections, Sample
 from generator.foundation.errors import DatasetError
 from tests.detection.discs import disc_set
 from tests.detection.drawn import boxes, found, mask, nothing

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detection.runs.sources import (
+from detection.calibration.scale import choose_boxes
+from detection.datasets.sources import (
     Source,
     check_validation,
-    choose_boxes,
     default_validation,
     match_sources,
     read_source,

@@ -16,9 +16,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from detection.datasets.picture_set import not_exhaustive_ids
-from detection.datasets.types import NOT_EXHAUSTIVE, DetectionDataset, Sample
+from detection.datasets.types import NOT_EXHAUSTIVE, DetectionDataset, Detections, Sample
 from detection.datasets.write import annotation
-from detection.detectors.types import Detections
 
 IouType = Literal["bbox", "segm"]
 

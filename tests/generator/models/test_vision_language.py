@@ -13,8 +13,8 @@ import torch
 from generator.bundles import ModelRef
 from generator.config import Config
 from generator.foundation.geometry import Box
-from generator.vision_language import MIN_SCORE, Clip, Owl
-from tests.generator.tiny_owl import save_tiny_owl
+from generator.models.vision_language import MIN_SCORE, Clip, Owl
+from tests.generator.models.tiny_owl import save_tiny_owl
 
 TEXTS = ("a platelet", "a white blood cell", "a red blood cell")
 

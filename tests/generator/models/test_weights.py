@@ -19,11 +19,8 @@ import transformers.utils.hub
 from generator.bundles import ModelRef
 from generator.config import Config
 from generator.foundation.errors import ModelError, ModelNotFoundError
-from generator.painting.models import load_model
-from generator.prompts.models import load_embedder
-from generator.spec import AttributeSpec, BackgroundSpec, ClassSpec, Spec
-from generator.vision_language import Clip
-from generator.weights import (
+from generator.models.vision_language import Clip
+from generator.models.weights import (
     check_models,
     check_run,
     files_to_get,
@@ -32,6 +29,9 @@ from generator.weights import (
     models_of_run,
     weights_fault,
 )
+from generator.painting.models import load_model
+from generator.prompts.models import load_embedder
+from generator.spec import AttributeSpec, BackgroundSpec, ClassSpec, Spec
 
 CPU = torch.device("cpu")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from generator.bundles import ModelRef
 from generator.foundation.device import is_out_of_memory
 from generator.foundation.errors import ModelError, ModelNotFoundError, reason_of
-from generator.weights import check_models, local_fault
+from generator.models.weights import check_models, local_fault
 
 Model = TypeVar("Model")
 # (folder or hub id, keyword arguments of from_pretrained, the same with the variant for what has one) -> model

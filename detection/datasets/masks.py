@@ -10,8 +10,7 @@ import cv2
 import numpy as np
 from scipy.ndimage import binary_fill_holes
 
-from detection.datasets.types import DetectionDataset, Sample
-from detection.detectors.types import Detections
+from detection.datasets.types import DetectionDataset, Detections, Sample
 from generator.dataset.record import RleRecord, decode_mask, encode_mask
 from generator.foundation.coco import MAX_FAULTS_OF_A_KIND
 from generator.foundation.errors import DatasetError, Fault

@@ -6,15 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detection.coco_metrics import (
+from detection.datasets.types import DetectionDataset, Detections, Sample
+from detection.datasets.write import write_coco
+from detection.evaluation.coco_metrics import (
     mean_average_precision,
     score_against_itself,
     score_detections,
     score_sets,
 )
-from detection.datasets.types import DetectionDataset, Sample
-from detection.datasets.write import write_coco
-from detection.detectors.types import Detections
 from generator.labels.segmentation import decode_segmentation
 from tests.detection.discs import disc_set, disc_splits, found_as_labelled
 

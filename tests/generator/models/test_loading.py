@@ -11,10 +11,10 @@ import torch
 
 from generator.bundles import ModelRef
 from generator.foundation.errors import ModelError, ModelNotFoundError
+from generator.models.vision_language import Clip, Owl
+from generator.models.weights import fingerprint
 from generator.prompts.models import Captioner, Enricher, load_embedder
-from generator.vision_language import Clip, Owl
-from generator.weights import fingerprint
-from tests.generator.tiny_owl import save_tiny_owl
+from tests.generator.models.tiny_owl import save_tiny_owl
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OPTIONS = {"device": torch.device("cpu"), "offline": True}
