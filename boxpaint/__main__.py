@@ -9,8 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from boxpaint.cli import app
-from boxpaint.cli.console import USER_ERROR
-from generator.foundation.errors import BoxpaintError, FaultsError
+from generator.foundation.errors import USER_ERROR, BoxpaintError, FaultsError
 from generator.foundation.processes import leave_room
 from generator.foundation.stopping import end_by_sigterm
 from generator.foundation.storage import translate_os_errors

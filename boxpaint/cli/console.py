@@ -6,7 +6,6 @@ Tables and lists of commands lose nothing, however narrow a terminal is.
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -20,10 +19,8 @@ from rich.segment import Segment
 from rich.text import Text
 from typer.core import TyperGroup
 
-from generator.foundation.stopping import Stopped
+from generator.foundation.stopping import Stopped, exit_code
 
-# What the command line ends with when it did not do what was asked.
-USER_ERROR = 2
 # A pipe or a file has no width: a table there is as wide as its cells, and a line stays one line.
 _WIDTH_OF_A_FILE = 10_000
 # Columns of a terminal: numbers and names that are no longer are not broken; and what a column's border takes.
@@ -106,11 +103,6 @@ class Table(rich.table.Table):
                 yield ""
             else:
                 yield "  ".join(map(str, cells))
-
-
-def exit_code(number: int | None) -> int:
-    """What a command that a signal has stopped ends with: 128 and its number; 130 as after Ctrl-C for None."""
-    return 128 + (number or signal.SIGINT)
 
 
 def end(text: str, error: KeyboardInterrupt, *, on: Console = console) -> typer.Exit:

@@ -9,9 +9,9 @@ import typer
 from rich.text import Text
 
 from boxpaint.cli import options as opt
-from boxpaint.cli.console import USER_ERROR, Table, console, say
+from boxpaint.cli.console import Table, console, say
 from boxpaint.cli.progress import picture_bar
-from generator.foundation.errors import BoxpaintError
+from generator.foundation.errors import USER_ERROR, BoxpaintError
 
 if TYPE_CHECKING:
     from detection.formats.exporting import ExportReport

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from boxpaint.cli import options as opt
-from boxpaint.cli.console import USER_ERROR, Table, console, exit_code, how_to_go_on, resumable, say
+from boxpaint.cli.console import Table, console, how_to_go_on, resumable, say
 from boxpaint.cli.scenario import balance_spec, read_scenario
-from generator.foundation.errors import BoxpaintError, DatasetError
+from generator.foundation.errors import USER_ERROR, BoxpaintError, DatasetError
 from generator.foundation.run_folder import PAINTED
-from generator.foundation.stopping import StopRequest
+from generator.foundation.stopping import StopRequest, exit_code
 
 if TYPE_CHECKING:
     from boxpaint.batch import BatchItem

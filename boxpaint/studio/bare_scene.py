@@ -13,10 +13,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from boxpaint.cli.console import USER_ERROR
 from generator.config import Config
 from generator.dataset.record import read_record
-from generator.foundation.errors import BoxpaintError, RunMismatchError
+from generator.foundation.errors import USER_ERROR, BoxpaintError, RunMismatchError
 from generator.foundation.seeds import derive_seed
 from generator.foundation.storage import atomic_writer, make_folder, read_json
 from generator.painting.painter import BackgroundJob

@@ -21,11 +21,10 @@ import psutil
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from boxpaint.cli.console import exit_code
 from boxpaint.scenarios import folder_name_fault
 from boxpaint.studio.workspace import Workspace
 from generator.foundation.errors import BoxpaintError
-from generator.foundation.stopping import SIGNALS
+from generator.foundation.stopping import SIGNALS, exit_code
 from generator.foundation.storage import translate_os_errors, write_json
 
 # How a job ends that was asked to: by itself, or by the signal where it does not listen for that.

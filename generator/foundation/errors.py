@@ -19,6 +19,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+# What the command line ends with when it did not do what was asked.
+USER_ERROR = 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:

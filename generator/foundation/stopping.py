@@ -21,6 +21,11 @@ class Stopped(KeyboardInterrupt):
         self.number = number
 
 
+def exit_code(number: int | None) -> int:
+    """What a command that a signal has stopped ends with: 128 and its number; 130 as after Ctrl-C for None."""
+    return 128 + (number or signal.SIGINT)
+
+
 def end_by_sigterm() -> None:
     """Let SIGTERM raise Stopped in this process from now on, as Ctrl-C raises KeyboardInterrupt."""
 

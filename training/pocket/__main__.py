@@ -16,9 +16,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from generator.foundation.errors import BoxpaintError
+from generator.foundation.errors import USER_ERROR, BoxpaintError
 
-USER_ERROR = 2
 # Minutes of training for each part, on two CPU cores for the language models and those that look, on an H200 for the
 # VAE and the UNet (a CPU would take days).
 MINUTES = {"vae": 8.0, "inpaint": 20.0, "gpt2": 20.0, "blip": 12.0, "clip": 14.0}

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detection.calibration.scale import WINDOW_PX, BoxScaleEstimator, Patch, cut_patches, cut_window, vary
-from detection.datasets.boxes import BoxScale, requested_boxes, rescale
+from detection.calibration.scale import WINDOW_PX, BoxScaleEstimator, Patch, cut_patches, cut_window, vary, with_boxes
+from detection.datasets.boxes import BoxMode, BoxScale, rescale, tight_boxes
 from detection.datasets.types import DetectionDataset, Sample
 
 NAMES = ("disc", "spot")
+UNKNOWN = (np.nan,) * 4
 
 
 def test_labels_grow_about_their_centre_and_stay_inside(tmp_path: Path) -> None:
@@ -23,11 +24,54 @@ def test_labels_grow_about_their_centre_and_stay_inside(tmp_path: Path) -> None:
     np.testing.assert_allclose(rescale(data, scales).samples[0].boxes_xyxy, [[5, 15, 35, 45], [0, 0, 22, 11]])
 
 
-def test_requested_boxes_replace_those_that_are_known(tmp_path: Path) -> None:
-    asked = np.array([[8, 18, 33, 44], [np.nan] * 4], np.float32)
-    sample = Sample.of(tmp_path / "a.png", (100, 80), [[10, 20, 30, 40], [0, 0, 20, 10]], [1, 2], None, asked)
-    data = requested_boxes(DetectionDataset(categories=NAMES, samples=(sample,)))
-    np.testing.assert_allclose(data.samples[0].boxes_xyxy, [[8, 18, 33, 44], [0, 0, 20, 10]])
+@pytest.fixture
+def painted(tmp_path: Path) -> DetectionDataset:
+    """One picture: all is known of the first object, of the second only its label, of the third not what was asked."""
+    labelled = [[8, 18, 32, 42], [0, 0, 20, 10], [50, 50, 70, 70]]
+    tight = np.array([[10, 20, 30, 40], UNKNOWN, [52, 52, 68, 68]])
+    asked = np.array([[-5, 10, 45, 90], UNKNOWN, UNKNOWN])
+    sample = Sample.of(tmp_path / "a.png", (100, 80), labelled, [1, 2, 1], requested_xyxy=asked, tight_xyxy=tight)
+    return DetectionDataset(categories=NAMES, samples=(sample,))
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        ("labelled", [[8, 18, 32, 42], [0, 0, 20, 10], [50, 50, 70, 70]]),
+        ("tight", [[10, 20, 30, 40], [0, 0, 20, 10], [52, 52, 68, 68]]),
+        # What was asked for may reach over the border; a label may not.
+        ("requested", [[0, 10, 45, 80], [0, 0, 20, 10], [50, 50, 70, 70]]),
+        # Without real pictures there is nothing to measure by.
+        ("calibrated", [[10, 20, 30, 40], [0, 0, 20, 10], [52, 52, 68, 68]]),
+    ],
+)
+def test_each_mode_gives_its_boxes_and_the_label_where_one_is_unknown(
+    painted: DetectionDataset, mode: BoxMode, expected: list[list[float]]
+) -> None:
+    # Nobody looks at this picture, which is not there, not even beside a real set, but to calibrate.
+    changed, scales = with_boxes(painted, mode, None if mode == "calibrated" else painted)
+    (before,), (after,) = painted.samples, changed.samples
+    np.testing.assert_array_equal(after.boxes_xyxy, expected)
+    assert scales == {}
+    # Nothing else changes, so that one mode can follow another.
+    assert (after.path, after.labels.tolist()) == (before.path, before.labels.tolist())
+    np.testing.assert_array_equal(after.tight_xyxy, before.tight_xyxy)
+    np.testing.assert_array_equal(after.requested_xyxy, before.requested_xyxy)
+
+
+def test_a_tight_set_is_tight_already(painted: DetectionDataset) -> None:
+    once = tight_boxes(painted)
+    np.testing.assert_array_equal(tight_boxes(once).samples[0].boxes_xyxy, once.samples[0].boxes_xyxy)
+
+
+def test_calibrated_boxes_stay_tight_where_real_pictures_hold_no_object(painted: DetectionDataset) -> None:
+    Image.new("RGB", (100, 80)).save(painted.samples[0].path)
+    changed, scales = with_boxes(painted, "calibrated", painted.choose([]))
+    np.testing.assert_array_equal(changed.samples[0].boxes_xyxy, tight_boxes(painted).samples[0].boxes_xyxy)
+    assert scales == {
+        "disc": BoxScale(factor=1.0, real_boxes=0, painted_boxes=2),
+        "spot": BoxScale(factor=1.0, real_boxes=0, painted_boxes=0),  # a border cuts it,
+    }
 
 
 def _set(folder: Path, boxes: list[list[float]]) -> DetectionDataset:
@@ -40,15 +84,19 @@ def _set(folder: Path, boxes: list[list[float]]) -> DetectionDataset:
     return DetectionDataset(categories=("box",), samples=(Sample.of(path, (140, 100), boxes, [1] * len(boxes)),))
 
 
+def white_box(window: np.ndarray) -> np.ndarray:
+    """Box around what is white, in shares of the window."""
+    light = window.mean(axis=2)
+    rows, columns = np.nonzero(light > light.max() / 2)
+    return np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]) / WINDOW_PX
+
+
 @pytest.mark.parametrize("scale", [1.2, 2.0, 3.5])
 @pytest.mark.parametrize("box", [[40, 30, 70, 50], [4, 60, 12, 76], [30, 10, 120, 90]])
 def test_a_window_shows_its_box_where_it_says(tmp_path: Path, box: list[float], scale: float) -> None:
     (patch,) = cut_patches(_set(tmp_path, [box]), 1, most=10)
     window, place = cut_window(patch, scale, (0.05, -0.1))
-    white = window[..., 0] > 127
-    rows, columns = np.flatnonzero(white.any(axis=1)), np.flatnonzero(white.any(axis=0))
-    found = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]) / WINDOW_PX
-    np.testing.assert_allclose(found, place.clip(0, 1), atol=1.5 / WINDOW_PX)
+    np.testing.assert_allclose(white_box(window), place.clip(0, 1), atol=1.5 / WINDOW_PX)
     longer = max(place[2] - place[0], place[3] - place[1])
     assert longer == pytest.approx(1 / scale, rel=0.05)
 
@@ -57,10 +105,7 @@ def test_varied_windows_still_show_their_box(tmp_path: Path) -> None:
     (patch,) = cut_patches(_set(tmp_path, [[40, 30, 70, 50]]), 1, most=10)
     for seed in range(12):
         window, place = vary(*cut_window(patch, 2.0, (0.1, -0.05)), np.random.default_rng(seed))
-        white = window.mean(axis=2) > window.mean(axis=2).max() / 2
-        rows, columns = np.flatnonzero(white.any(axis=1)), np.flatnonzero(white.any(axis=0))
-        found = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]) / WINDOW_PX
-        np.testing.assert_allclose(found, place, atol=2.5 / WINDOW_PX)
+        np.testing.assert_allclose(white_box(window), place, atol=2.5 / WINDOW_PX)
 
 
 def test_objects_at_the_edge_are_left_out_and_the_rest_is_spread(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is measured of each class, on drawn discs; and the boxes that painted pictures can be trained with."""
+"""What is measured of each class, on drawn discs."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ import pytest
 from PIL import Image, ImageDraw
 
 from detection.calibration.classes import measure_classes
-from detection.calibration.scale import BoxScaleEstimator, measure_scales, with_boxes
-from detection.datasets.boxes import BoxMode, BoxScale, tight_boxes
+from detection.calibration.scale import BoxScaleEstimator, measure_scales
+from detection.datasets.boxes import tight_boxes
 from detection.datasets.types import DetectionDataset, Sample
 from generator.spec.calibration import ClassCalibration, read_calibration, write_calibration
+
+pytestmark = pytest.mark.slow
 
 # Discs and spots are painted and real. Of the others something is missing: a ghost was never painted; of a shade
 # nobody knows which boxes were asked for; of real moons there is but a half, at the border.
 NAMES = ("disc", "spot", "ghost", "shade", "moon")
 DISC, SPOT, GHOST, SHADE, MOON = range(1, 6)
 COLOURS = {DISC: (90, 40, 150), SPOT: (150, 60, 60), GHOST: (60, 120, 60), SHADE: (40, 40, 40), MOON: (120, 120, 30)}
-UNKNOWN = (math.nan,) * 4
 
 PAINTED_WH = (160, 96)
 PAINTED = 24
@@ -123,25 +124,31 @@ def found(sets: tuple[DetectionDataset, DetectionDataset]) -> dict[str, ClassCal
     return measured(*sets)
 
 
-def test_only_classes_with_whole_real_objects_and_boxes_asked_for_are_measured(
-    found: dict[str, ClassCalibration],
-) -> None:
+def test_whole_boxes_of_classes_that_are_real_and_asked_for_are_measured(found: dict[str, ClassCalibration]) -> None:
     assert list(found) == ["disc", "spot"]
-
-
-def test_boxes_that_a_border_cuts_are_left_out(found: dict[str, ClassCalibration]) -> None:
+    # Without those that a border cuts.
     assert (found["disc"].real_boxes, found["disc"].painted_boxes) == (10, 24)
     assert (found["spot"].real_boxes, found["spot"].painted_boxes) == (1, 8)
 
 
-def test_the_painter_is_measured_by_what_was_asked_of_it_over_what_it_painted(
-    found: dict[str, ClassCalibration],
-) -> None:
-    # Over the tight box, not over the label, which an earlier calibration had made larger.
-    assert found["disc"].paint_scale == pytest.approx(1.5, abs=1e-4)
-    assert found["disc"].paint_spread == pytest.approx(math.log(1.6 / 1.4) / 1.349, abs=1e-4)
-    assert found["spot"].paint_scale == pytest.approx(1.0, abs=1e-4)
-    assert found["spot"].paint_spread == pytest.approx(0.0, abs=1e-4)
+# As if three more boxes had a spread of .15. Squares of the logarithms of diameter / 24 px add up to .6088, those of
+# width / height over 1.05 to .0178 + 2 * .0238 + .0024 + .0100 + 3 * .0022 = .0842.
+FEW = 3 * 0.15**2
+MEASURED = {
+    # Asked for over painted: over the tight box, not over the label, which an earlier calibration had made larger.
+    "paint_scale": (1.5, 1.0),
+    "paint_spread": (math.log(1.6 / 1.4) / 1.349, 0.0),
+    # The medians of people's boxes: 24 px times 1.2 of 160 px.
+    "side": (0.18, 0.15),
+    "aspect": (1.05, 1.0),
+    "side_spread": (math.sqrt((0.6088 + FEW) / 13), math.sqrt(FEW / 4)),
+    "aspect_spread": (math.sqrt((0.0842 + FEW) / 13), math.sqrt(FEW / 4)),
+}
+
+
+@pytest.mark.parametrize("key", MEASURED)
+def test_what_is_measured(found: dict[str, ClassCalibration], key: str) -> None:
+    assert (getattr(found["disc"], key), getattr(found["spot"], key)) == pytest.approx(MEASURED[key], abs=1e-4)
 
 
 def test_the_estimator_says_by_how_much_peoples_boxes_are_larger_than_tight_ones(
@@ -149,23 +156,6 @@ def test_the_estimator_says_by_how_much_peoples_boxes_are_larger_than_tight_ones
 ) -> None:
     # Against labels 1.1 times as large as what was painted it would be 1.09.
     assert 1.1 < found["disc"].label_scale < 1.3
-
-
-def test_sizes_and_shapes_are_the_medians_of_peoples_boxes(found: dict[str, ClassCalibration]) -> None:
-    # 24 px times 1.2 of 160 px.
-    assert found["disc"].side == pytest.approx(0.18, abs=1e-4)
-    assert found["disc"].aspect == pytest.approx(1.05, abs=1e-4)
-    assert found["spot"].side == pytest.approx(0.15, abs=1e-4)
-    assert found["spot"].aspect == pytest.approx(1.0, abs=1e-4)
-
-
-def test_few_boxes_have_the_usual_spread_and_many_their_own(found: dict[str, ClassCalibration]) -> None:
-    # As if three more boxes had .15. Squares of the logarithms of diameter / 24 px add up to .6088.
-    assert found["disc"].side_spread == pytest.approx(math.sqrt((0.6088 + 3 * 0.15**2) / 13), abs=1e-4)
-    # Of width / height over 1.05: .0178 + 2 * .0238 + .0024 + .0100 + 3 * .0022 = .0842.
-    assert found["disc"].aspect_spread == pytest.approx(math.sqrt((0.0842 + 3 * 0.15**2) / 13), abs=1e-4)
-    alone = math.sqrt(3 * 0.15**2 / 4)
-    assert (found["spot"].side_spread, found["spot"].aspect_spread) == pytest.approx((alone, alone), abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -198,65 +188,3 @@ def test_without_real_pictures_or_painted_ones_nothing_is_measured(
     real, painted = sets
     assert measured(real.choose([]), painted) == {}
     assert measured(real, painted.choose([])) == {}
-
-
-# Boxes to train with.
-
-
-@pytest.fixture
-def painted(tmp_path: Path) -> DetectionDataset:
-    """One picture: all is known of the first object, of the second only its label, of the third not what was asked."""
-    labelled = [[8, 18, 32, 42], [0, 0, 20, 10], [50, 50, 70, 70]]
-    tight = np.array([[10, 20, 30, 40], UNKNOWN, [52, 52, 68, 68]])
-    asked = np.array([[-5, 10, 45, 90], UNKNOWN, UNKNOWN])
-    sample = Sample.of(tmp_path / "a.png", (100, 80), labelled, [1, 2, 1], requested_xyxy=asked, tight_xyxy=tight)
-    return DetectionDataset(categories=("disc", "spot"), samples=(sample,))
-
-
-@pytest.mark.parametrize(
-    ("mode", "expected"),
-    [
-        ("labelled", [[8, 18, 32, 42], [0, 0, 20, 10], [50, 50, 70, 70]]),
-        ("tight", [[10, 20, 30, 40], [0, 0, 20, 10], [52, 52, 68, 68]]),
-        # What was asked for may reach over the border; a label may not.
-        ("requested", [[0, 10, 45, 80], [0, 0, 20, 10], [50, 50, 70, 70]]),
-        # Without real pictures there is nothing to measure by.
-        ("calibrated", [[10, 20, 30, 40], [0, 0, 20, 10], [52, 52, 68, 68]]),
-    ],
-)
-def test_each_mode_gives_its_boxes_and_the_label_where_one_is_unknown(
-    painted: DetectionDataset, mode: BoxMode, expected: list[list[float]]
-) -> None:
-    changed, scales = with_boxes(painted, mode, None)
-    (before,), (after,) = painted.samples, changed.samples
-    np.testing.assert_array_equal(after.boxes_xyxy, expected)
-    assert scales == {}
-    # Nothing else changes, so that one mode can follow another.
-    assert (after.path, after.labels.tolist()) == (before.path, before.labels.tolist())
-    np.testing.assert_array_equal(after.tight_xyxy, before.tight_xyxy)
-    np.testing.assert_array_equal(after.requested_xyxy, before.requested_xyxy)
-
-
-@pytest.mark.parametrize("mode", ["labelled", "tight", "requested"])
-def test_only_calibrated_boxes_are_measured_on_real_pictures(painted: DetectionDataset, mode: BoxMode) -> None:
-    # This picture is not there: who looked at it would fail.
-    alone, _ = with_boxes(painted, mode, None)
-    beside, scales = with_boxes(painted, mode, painted)
-    np.testing.assert_array_equal(beside.samples[0].boxes_xyxy, alone.samples[0].boxes_xyxy)
-    assert scales == {}
-
-
-def test_a_tight_set_is_tight_already(painted: DetectionDataset) -> None:
-    once = tight_boxes(painted)
-    np.testing.assert_array_equal(tight_boxes(once).samples[0].boxes_xyxy, once.samples[0].boxes_xyxy)
-
-
-def test_calibrated_boxes_stay_tight_where_real_pictures_hold_no_object(
-    sets: tuple[DetectionDataset, DetectionDataset],
-) -> None:
-    real, painted = sets
-    chosen = painted.choose([0])
-    changed, scales = with_boxes(chosen, "calibrated", real.choose([]))
-    np.testing.assert_array_equal(changed.samples[0].boxes_xyxy, chosen.samples[0].tight_xyxy)
-    assert scales["disc"] == BoxScale(factor=1.0, real_boxes=0, painted_boxes=1)
-    assert set(scales) == set(NAMES)

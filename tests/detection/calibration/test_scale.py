@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from detection.calibration.scale import BoxScaleEstimator, Measured, judge, measure_scales, write_overlay
-from detection.datasets.boxes import BoxScale
 from detection.datasets.types import DetectionDataset, Sample
 
 pytestmark = pytest.mark.slow
@@ -96,9 +95,3 @@ def test_boxes_over_estimated_ones_that_scatter_are_not_trusted(ratios: list[flo
     found = judge(Measured(log_ratios=logarithms, tight_xyxy=tight, agreement=np.full(count, 0.9)))
     assert found[0] == pytest.approx(factor)
     assert words in found[1] and bool(words) == bool(found[1])
-
-
-def test_nothing_real_leaves_the_labels(make_set: MakeSet) -> None:
-    painted = make_set("painted", loose=1.0, count=1, seed=1)
-    empty = DetectionDataset(categories=NAMES, samples=())
-    assert measure_scales(empty, painted)["disc"].scale == BoxScale(factor=1.0, real_boxes=0, painted_boxes=1)

@@ -17,6 +17,8 @@ from generator.dataset.validation import validate_dataset
 from generator.foundation.errors import BoxpaintError
 
 SIZE = (40, 30)
+ALL = {"all": 1.0}
+"""No splits to make: shares of an import."""
 Box = tuple[Any, Any, Any, Any]
 
 
@@ -46,6 +48,14 @@ def write_pictures(folder: Path, *names: str, seed: int = 0) -> None:
     for number, name in enumerate(names):
         kind = "PNG" if name.lower().endswith(".png") else "JPEG"
         write(folder / name, encode(draw(seed + number), kind))
+
+
+def lay_out(source: Path, pictures: str, files: Mapping[str, bytes | str]) -> Path:
+    """Write pictures, named with blanks between them, and annotation files below `source`."""
+    write_pictures(source, *pictures.split())
+    for name, content in files.items():
+        write(source / name, content)
+    return source
 
 
 def voc_xml(

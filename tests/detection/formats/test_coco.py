@@ -15,8 +15,7 @@ from detection.formats.exporting import export_set
 from detection.formats.target import ExportOptions
 from generator.dataset.validation import validate_dataset
 from generator.foundation.errors import DatasetError
-from tests.detection.formats.sets import write_set
-from tests.detection.formats.sources import coco_json, refused, run, write, write_pictures
+from tests.detection.formats.sources import ALL, coco_json, lay_out, refused, run, write, write_pictures
 
 BOX = {"image_id": 1, "category_id": 1, "bbox": [4, 5, 10, 20]}
 
@@ -57,7 +56,7 @@ def test_cocos_own_layout(tmp_path: Path) -> None:
     assert sorted(identifiers) == [1, 2]
 
 
-def test_roboflow_folders_and_its_heading(tmp_path: Path) -> None:
+def test_roboflow_folders_and_its_heading(source: Path) -> None:
     content = json.loads(coco_json([{"id": 0, "file_name": "a.jpg"}], [{**BOX, "id": 0, "image_id": 0}]))
     content["categories"] = [
         {"id": 0, "name": "animals", "supercategory": "none"},
@@ -65,9 +64,9 @@ def test_roboflow_folders_and_its_heading(tmp_path: Path) -> None:
         {"id": 2, "name": "dog", "supercategory": "animals"},
     ]
     for number, split in enumerate(("train", "valid")):
-        write_pictures(tmp_path / "s" / split, "a.jpg", seed=number)
-        write(tmp_path / "s" / split / "_annotations.coco.json", json.dumps(content))
-    imported = run(tmp_path / "s")
+        write_pictures(source / split, "a.jpg", seed=number)
+        write(source / split / "_annotations.coco.json", json.dumps(content))
+    imported = run(source)
     assert imported.splits == {"train": ["train_a.jpg"], "val": ["valid_a.jpg"]}
     assert imported.report.categories == ("cat", "dog")
     assert "a heading, not a category" in imported.what
@@ -83,11 +82,11 @@ def test_roboflow_folders_and_its_heading(tmp_path: Path) -> None:
         ("labels.json", "a.png"),
     ],
 )
-def test_pictures_are_found_whatever_the_file_calls_them(tmp_path: Path, file: str, file_name: str) -> None:
-    write_pictures(tmp_path / "s" / "images", "a.jpg", "b.jpg")
+def test_pictures_are_found_whatever_the_file_calls_them(source: Path, file: str, file_name: str) -> None:
+    write_pictures(source / "images", "a.jpg", "b.jpg")
     images = [{"id": 1, "file_name": file_name}, {"id": 2, "file_name": "b.jpg"}]
-    write(tmp_path / "s" / file, coco_json(images, [{**BOX, "id": 1}]))
-    imported = run(tmp_path / "s")
+    write(source / file, coco_json(images, [{**BOX, "id": 1}]))
+    imported = run(source)
     assert imported.boxes == {"a.jpg": [("cat", [4, 5, 14, 25])], "b.jpg": []}
     assert sorted(imported.splits) == ["train", "val"]  # made: no name says train
 
@@ -161,11 +160,11 @@ ANNOTATIONS: dict[str, tuple[dict[str, Any], Any, str | None]] = {
 
 
 @pytest.mark.parametrize(("item", "segmentation", "what"), ANNOTATIONS.values(), ids=ANNOTATIONS)
-def test_annotations(tmp_path: Path, item: dict[str, Any], segmentation: Any, what: str | None) -> None:
-    write_pictures(tmp_path / "s", "a.jpg", "b.jpg")
+def test_annotations(source: Path, item: dict[str, Any], segmentation: Any, what: str | None) -> None:
+    write_pictures(source, "a.jpg", "b.jpg")
     images = [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}]
-    write(tmp_path / "s" / "train.json", coco_json(images, [{**BOX, "id": 5, **item}, {**BOX, "id": 6, "image_id": 2}]))
-    imported = run(tmp_path / "s")
+    write(source / "train.json", coco_json(images, [{**BOX, "id": 5, **item}, {**BOX, "id": 6, "image_id": 2}]))
+    imported = run(source)
     assert imported.what == ([what] if what else [])
     *written, _ = imported.contents["train"]["annotations"]
     assert [found["segmentation"] for found in written] == ([] if segmentation is None else [segmentation])
@@ -191,16 +190,16 @@ IDS: dict[str, tuple[list[Any], list[Any], Any, Any, str | None]] = {
 
 @pytest.mark.parametrize(("images", "categories", "image", "category", "name"), IDS.values(), ids=IDS)
 def test_ids_are_the_same_as_text_and_as_numbers(
-    tmp_path: Path, images: list[Any], categories: list[Any], image: Any, category: Any, name: str | None
+    source: Path, images: list[Any], categories: list[Any], image: Any, category: Any, name: str | None
 ) -> None:
-    write_pictures(tmp_path / "s", "a.jpg", "b.jpg")
+    write_pictures(source, "a.jpg", "b.jpg")
     entries = [{"id": number, "file_name": f"{name}.jpg"} for number, name in zip(images, "ab", strict=True)]
     plain = {**BOX, "id": 1, "image_id": images[0], "category_id": categories[0]}
     asked = {**BOX, "id": 2, "image_id": image, "category_id": category, "bbox": [1, 1, 8, 8]}
     content = json.loads(coco_json(entries, [plain, asked]))
     content["categories"] = [{"id": number, "name": name} for number, name in zip(categories, "xy", strict=True)]
-    write(tmp_path / "s" / "train.json", json.dumps(content))
-    imported = run(tmp_path / "s")
+    write(source / "train.json", json.dumps(content))
+    imported = run(source)
     assert imported.boxes["a.jpg"][0] == ("x", [4, 5, 14, 25])
     found = {picture: boxes for picture, boxes in imported.boxes.items() if ("y", [1, 1, 9, 9]) in boxes}
     assert list(found) == ([name] if name else [])
@@ -209,16 +208,16 @@ def test_ids_are_the_same_as_text_and_as_numbers(
     assert bool(loose) is not exact
 
 
-def test_one_picture_listed_twice_under_one_id(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "s", "a.jpg")
-    write(tmp_path / "s" / "train.json", coco_json([{"id": 1, "file_name": "a.jpg"}] * 2, [{**BOX, "id": 1}]))
-    imported = run(tmp_path / "s")
+def test_one_picture_listed_twice_under_one_id(source: Path) -> None:
+    imported = run(
+        lay_out(source, "a.jpg", {"train.json": coco_json([{"id": 1, "file_name": "a.jpg"}] * 2, [{**BOX, "id": 1}])})
+    )
     assert imported.boxes == {"a.jpg": [("cat", [4, 5, 14, 25])]}
     assert imported.what == ["a picture listed several times: its objects are joined"]
 
 
-def test_pictures_without_ids_names_or_files(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "s", "a.jpg", "b.jpg", "c.jpg")
+def test_pictures_without_ids_names_or_files(source: Path) -> None:
+    write_pictures(source, "a.jpg", "b.jpg", "c.jpg")
     images: list[dict[str, Any]] = [
         {"id": 1, "file_name": "a.jpg", "width": None},
         {"id": 2, "file_name": "b.jpg"},
@@ -231,8 +230,8 @@ def test_pictures_without_ids_names_or_files(tmp_path: Path) -> None:
     content = json.loads(coco_json(images, annotations))
     content["images"].append("a.jpg")
     content["annotations"].append("a box")
-    write(tmp_path / "s" / "train.json", json.dumps(content))
-    imported = run(tmp_path / "s")
+    write(source / "train.json", json.dumps(content))
+    imported = run(source)
     assert imported.boxes == {"a.jpg": [("cat", [4, 5, 14, 25])]}
     assert [(case.place, case.lost_pictures, case.lost_objects) for case in imported.report.cases] == [
         ("annotations[5]", 0, 1),
@@ -262,13 +261,13 @@ def test_a_category_without_a_name_is_none_and_one_with_too_long_a_name_is_refus
         run(tmp_path / "t")
 
 
-def test_a_picture_of_two_files_goes_to_the_one_to_measure_on(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "s" / "images", "a.jpg", "b.jpg")
+def test_a_picture_of_two_files_goes_to_the_one_to_measure_on(source: Path) -> None:
+    write_pictures(source / "images", "a.jpg", "b.jpg")
     images = [{"id": 1, "file_name": "a.jpg"}]
     both = [*images, {"id": 2, "file_name": "b.jpg"}]
-    write(tmp_path / "s" / "instances_train.json", coco_json(both, [{**BOX, "id": 1}]))
-    write(tmp_path / "s" / "instances_test.json", coco_json(images, [{**BOX, "id": 1, "category_id": 2}]))
-    imported = run(tmp_path / "s")
+    write(source / "instances_train.json", coco_json(both, [{**BOX, "id": 1}]))
+    write(source / "instances_test.json", coco_json(images, [{**BOX, "id": 1, "category_id": 2}]))
+    imported = run(source)
     assert imported.splits == {"test": ["a.jpg"], "train": ["b.jpg"]}
     assert imported.boxes["a.jpg"] == [("dog", [4, 5, 14, 25])]
     assert imported.what == ["a picture annotated twice: the other annotation is taken"]
@@ -286,17 +285,17 @@ def test_a_picture_of_two_files_goes_to_the_one_to_measure_on(tmp_path: Path) ->
         ('{"images": [], "annotations": [], "categories": []}', ["no picture could be imported as coco"]),
     ],
 )
-def test_what_cannot_be_read_is_refused_and_nothing_is_left(tmp_path: Path, content: str, words: list[str]) -> None:
-    write(tmp_path / "s" / "train.json", content)
-    refused(tmp_path / "s", *words)
+def test_what_cannot_be_read_is_refused_and_nothing_is_left(source: Path, content: str, words: list[str]) -> None:
+    write(source / "train.json", content)
+    refused(source, *words)
 
 
-def test_what_boxpaint_wrote_comes_back_the_same(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "s" / "images", *(f"{name}.jpg" for name in "abcdef"))
+def test_what_boxpaint_wrote_comes_back_the_same(source: Path) -> None:
+    write_pictures(source / "images", *(f"{name}.jpg" for name in "abcdef"))
     images = [{"id": number, "file_name": f"{name}.jpg"} for number, name in enumerate("abcdef", start=1)]
     annotations = [{**BOX, "id": number, "image_id": number, "segmentation": [SQUARE]} for number in range(1, 7)]
-    write(tmp_path / "s" / "all.json", coco_json(images, annotations))
-    once = run(tmp_path / "s", shares={"one": 0.5, "two": 0.5})
+    write(source / "all.json", coco_json(images, annotations))
+    once = run(source, shares={"one": 0.5, "two": 0.5})
     again = run(once.out)
     assert again.contents.keys() == once.contents.keys() == {"one", "two"}
     for split in once.contents:
@@ -312,40 +311,39 @@ def test_what_a_picture_does_not_label_is_kept_by_the_new_names(tmp_path: Path) 
         {"id": 2, "file_name": "b.jpg"},
     ]
     write(tmp_path / "s" / "set.json", coco_json(images, [{**BOX, "id": 1}, {**BOX, "id": 2, "image_id": 2}]))
-    run(tmp_path / "s", shares={"all": 1.0}, rename={"dog": "hound"})
+    run(tmp_path / "s", shares=ALL, rename={"dog": "hound"})
     assert read_detection_set(tmp_path / "s.imported").unlabelled() == {"hound": 1}
 
 
-def test_everything_stays(tmp_path: Path) -> None:
-    source = write_set(tmp_path / "pets")
-    export_set(source, tmp_path / "out", "coco")
+def test_everything_stays(pets: Path, tmp_path: Path) -> None:
+    export_set(pets, tmp_path / "out", "coco")
     for split in ("train", "val"):
         before, after = (
             json.loads((folder / "annotations" / f"instances_{split}.json").read_bytes())
-            for folder in (source, tmp_path / "out")
+            for folder in (pets, tmp_path / "out")
         )
         assert after == before
     assert not validate_dataset(tmp_path / "out").faults
 
 
-def test_what_is_chosen_keeps_its_ids(tmp_path: Path) -> None:
-    export_set(write_set(tmp_path / "pets"), tmp_path / "out", "coco", ExportOptions(classes=("weißer Hund",)))
+def test_what_is_chosen_keeps_its_ids(pets: Path, tmp_path: Path) -> None:
+    export_set(pets, tmp_path / "out", "coco", ExportOptions(classes=("weißer Hund",)))
     content = json.loads((tmp_path / "out" / "annotations" / "instances_train.json").read_bytes())
     assert [(item["id"], item["category_id"]) for item in content["annotations"]] == [(12, 5), (13, 5)]
     assert [item["id"] for item in content["categories"]] == [5]
 
 
-def test_a_file_for_each_class_is_one_set_and_a_second_opinion_is_not(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "s", "a.jpg", "b.jpg")
+def test_a_file_for_each_class_is_one_set_and_a_second_opinion_is_not(source: Path) -> None:
+    write_pictures(source, "a.jpg", "b.jpg")
     images = [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}]
 
     def labels(number: int, *boxes: list[int]) -> list[dict[str, Any]]:
         return [{"id": each, "image_id": each, "category_id": number, "bbox": box} for each, box in enumerate(boxes, 1)]
 
     cat, dog = [4, 5, 10, 20], [1, 1, 8, 8]
-    write(tmp_path / "s" / "cats.json", coco_json(images, labels(1, cat, cat), ["cat"]))
-    write(tmp_path / "s" / "dogs.json", coco_json(images, labels(1, dog), ["dog"]))
-    imported = run(tmp_path / "s", shares={"all": 1.0})
+    write(source / "cats.json", coco_json(images, labels(1, cat, cat), ["cat"]))
+    write(source / "dogs.json", coco_json(images, labels(1, dog), ["dog"]))
+    imported = run(source, shares=ALL)
     assert imported.boxes == {
         "a.jpg": [("cat", [4, 5, 14, 25]), ("dog", [1, 1, 9, 9])],
         "b.jpg": [("cat", [4, 5, 14, 25])],
@@ -357,7 +355,7 @@ def test_a_file_for_each_class_is_one_set_and_a_second_opinion_is_not(tmp_path: 
         ("cats.json", "a picture in several files, each with classes of its own: its objects are joined", "mended"),
         ("cats.json", "a picture in several files, each with classes of its own: its objects are joined", "mended"),
     ]
-    write(tmp_path / "s" / "dogs.json", coco_json(images, labels(1, dog)))  # these are cats, too
-    imported = run(tmp_path / "s", shares={"all": 1.0}, overwrite=True)
+    write(source / "dogs.json", coco_json(images, labels(1, dog)))  # these are cats, too
+    imported = run(source, shares=ALL, overwrite=True)
     assert imported.boxes["a.jpg"] == [("cat", [4, 5, 14, 25])]
     assert imported.what.count("a picture annotated twice: the other annotation is taken") == 2

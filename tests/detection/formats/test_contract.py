@@ -12,7 +12,7 @@ from detection.formats.exporting import export_set
 from detection.formats.registry import WRITERS, find_format
 from detection.formats.target import ExportOptions
 from generator.foundation.errors import DatasetError, RunMismatchError
-from tests.detection.formats.sets import NAMES, files_below, without_masks, write_set
+from tests.detection.formats.sets import NAMES, files_below, without_masks
 
 FORMATS = sorted(WRITERS)
 # All but these lay the pictures as they are; a picture that is a JPEG already is linked by voc, too.
@@ -20,11 +20,9 @@ MADE = {"webdataset", "crops"}
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_an_export_is_described_and_marked(form: str, tmp_path: Path) -> None:
+def test_an_export_is_described_and_marked(form: str, pets: Path, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    report = export_set(
-        write_set(tmp_path / "pets"), tmp_path / "out", form, on_picture=lambda *done: seen.append(done)
-    )
+    report = export_set(pets, tmp_path / "out", form, on_picture=lambda *done: seen.append(done))
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert report.pictures == {"train": 3, "val": 1}
     assert report.splits == {
@@ -41,11 +39,10 @@ def test_an_export_is_described_and_marked(form: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_links_share_the_file_and_copies_do_not(form: str, tmp_path: Path) -> None:
-    source = write_set(tmp_path / "pets")
-    linked = export_set(source, tmp_path / "linked", form)
-    copied = export_set(source, tmp_path / "copied", form, ExportOptions(copy=True))
-    pictures = {path.stat().st_ino for path in (source / "images").iterdir()}
+def test_links_share_the_file_and_copies_do_not(form: str, pets: Path, tmp_path: Path) -> None:
+    linked = export_set(pets, tmp_path / "linked", form)
+    copied = export_set(pets, tmp_path / "copied", form, ExportOptions(copy=True))
+    pictures = {path.stat().st_ino for path in (pets / "images").iterdir()}
     shared = {path.stat().st_ino for path in (tmp_path / "linked").rglob("*") if path.is_file()} & pictures
     assert len(shared) == linked.linked == (0 if form in MADE else 1 if form == "voc" else 4)
     assert not {path.stat().st_ino for path in (tmp_path / "copied").rglob("*")} & pictures
@@ -57,21 +54,20 @@ def test_links_share_the_file_and_copies_do_not(form: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_twice_is_the_same_bytes_and_needs_overwrite(form: str, tmp_path: Path) -> None:
-    source, out = write_set(tmp_path / "pets"), tmp_path / "out"
-    export_set(source, out, form)
+def test_twice_is_the_same_bytes_and_needs_overwrite(form: str, pets: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    export_set(pets, out, form)
     before = files_below(out)
     with pytest.raises(RunMismatchError, match="holds an export already"):
-        export_set(source, out, form)
+        export_set(pets, out, form)
     (out / "stray.txt").write_text("of the earlier one")
-    export_set(source, out, form, ExportOptions(overwrite=True))
+    export_set(pets, out, form, ExportOptions(overwrite=True))
     assert files_below(out) == before
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_stopped_in_the_middle_it_leaves_what_was_there(form: str, tmp_path: Path) -> None:
-    source = write_set(tmp_path / "pets")
-    export_set(source, tmp_path / "old", form)
+def test_stopped_in_the_middle_it_leaves_what_was_there(form: str, pets: Path, tmp_path: Path) -> None:
+    export_set(pets, tmp_path / "old", form)
     before = files_below(tmp_path / "old")
 
     def stop(done: int, _: int) -> None:
@@ -80,61 +76,61 @@ def test_stopped_in_the_middle_it_leaves_what_was_there(form: str, tmp_path: Pat
 
     for out in ("old", "new"):
         with pytest.raises(KeyboardInterrupt):
-            export_set(source, tmp_path / out, form, ExportOptions(overwrite=True), on_picture=stop)
+            export_set(pets, tmp_path / out, form, ExportOptions(overwrite=True), on_picture=stop)
     assert files_below(tmp_path / "old") == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["old", "pets"]
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_pictures_without_an_object(form: str, tmp_path: Path) -> None:
-    source = write_set(tmp_path / "pets")
-    for path in (source / "annotations").iterdir():
+def test_pictures_without_an_object(form: str, pets: Path, tmp_path: Path) -> None:
+    for path in (pets / "annotations").iterdir():
         content = json.loads(path.read_bytes())
         path.write_text(json.dumps({**content, "annotations": []}))
     if WRITERS[form].needs == "pictures":
-        assert export_set(source, tmp_path / "out", form).pictures == {"train": 3, "val": 1}
+        assert export_set(pets, tmp_path / "out", form).pictures == {"train": 3, "val": 1}
     else:
         with pytest.raises(DatasetError, match="holds no object"):
-            export_set(source, tmp_path / "out", form)
+            export_set(pets, tmp_path / "out", form)
         assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_labels_without_a_mask(form: str, tmp_path: Path) -> None:
-    source = without_masks(write_set(tmp_path / "pets"))
+def test_labels_without_a_mask(form: str, pets: Path, tmp_path: Path) -> None:
+    pets = without_masks(pets)
     if WRITERS[form].needs == "masks":
         with pytest.raises(DatasetError, match="none of its 5 labels has a mask"):
-            export_set(source, tmp_path / "out", form)
+            export_set(pets, tmp_path / "out", form)
         assert sorted(path.name for path in tmp_path.iterdir()) == ["pets"]
     else:
-        export_set(source, tmp_path / "out", form)
+        export_set(pets, tmp_path / "out", form)
 
 
-def test_a_place_that_is_taken_stays_as_it_is(tmp_path: Path) -> None:
-    source = write_set(tmp_path / "pets")
+def test_a_place_that_is_taken_stays_as_it_is(pets: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("mine")
     options = ExportOptions(overwrite=True)
     with pytest.raises(RunMismatchError, match=r"is not an export: it holds thesis\.txt"):
-        export_set(source, tmp_path / "mine", "coco", options)
-    for out in (source, tmp_path):
+        export_set(pets, tmp_path / "mine", "coco", options)
+    for out in (pets, tmp_path):
         with pytest.raises(RunMismatchError, match="what is to be read lies in this folder"):
-            export_set(source, out, "coco", options)
+            export_set(pets, out, "coco", options)
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "mine"
 
 
-def test_where_links_are_impossible_pictures_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_links_are_impossible_pictures_are_copied(
+    pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: object) -> None:
         raise OSError(errno.EXDEV, "another file system")
 
     monkeypatch.setattr("os.link", refuse)
-    report = export_set(write_set(tmp_path / "pets"), tmp_path / "out", "coco")
+    report = export_set(pets, tmp_path / "out", "coco")
     assert (report.linked, report.copied) == (0, 4)
 
 
-def test_an_empty_folder_is_a_place(tmp_path: Path) -> None:
+def test_an_empty_folder_is_a_place(pets: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    export_set(write_set(tmp_path / "pets"), tmp_path / "out", "yolo")
+    export_set(pets, tmp_path / "out", "yolo")
     assert (tmp_path / "out" / "data.yaml").is_file()
 
 
@@ -143,29 +139,28 @@ def test_an_unknown_format_names_the_nearest() -> None:
         find_format("yolov8", WRITERS)
 
 
-def test_a_link_to_a_picture_is_followed(tmp_path: Path) -> None:
-    source = write_set(tmp_path / "pets")
+def test_a_link_to_a_picture_is_followed(pets: Path, tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
-    for path in (source / "images").iterdir():
+    for path in (pets / "images").iterdir():
         path.rename(tmp_path / "store" / path.name)
         path.symlink_to(Path("..") / ".." / "store" / path.name)
-    export_set(source, tmp_path / "out", "coco")
+    export_set(pets, tmp_path / "out", "coco")
     assert not any(path.is_symlink() for path in (tmp_path / "out").rglob("*"))
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_names_as_long_as_a_file_system_takes(form: str, tmp_path: Path) -> None:
-    source, letters = write_set(tmp_path / "pets"), "\u732b" * 83
-    path = source / "annotations" / "instances_train.json"
+def test_names_as_long_as_a_file_system_takes(form: str, pets: Path, tmp_path: Path) -> None:
+    letters = "\u732b" * 83
+    path = pets / "annotations" / "instances_train.json"
     content = json.loads(path.read_bytes())
     for item, end in zip(content["images"], "abc", strict=True):
         name = f"{letters}a{end}{Path(item['file_name']).suffix}"
-        (source / "images" / item["file_name"]).rename(source / "images" / name)
+        (pets / "images" / item["file_name"]).rename(pets / "images" / name)
         item["file_name"] = name
     path.write_text(json.dumps(content))
-    for file in (source / "annotations").iterdir():
+    for file in (pets / "annotations").iterdir():
         file.write_text(file.read_text().replace(json.dumps(NAMES[0])[1:-1], "\u732b" * 100))
-    export_set(source, tmp_path / "out", form)
+    export_set(pets, tmp_path / "out", form)
     names = [path.name for path in (tmp_path / "out").rglob("*")]
     assert max(len(name.encode()) for name in names) <= 255
     if form == "crops":

@@ -13,7 +13,7 @@ from detection.formats.crops import crop_of, folder_names
 from detection.formats.exporting import export_set
 from detection.formats.target import ExportOptions
 from generator.foundation.errors import DatasetError
-from tests.detection.formats.sets import NAMES, write_set
+from tests.detection.formats.sets import NAMES
 from tests.detection.formats.sources import draw
 
 
@@ -48,10 +48,10 @@ def test_names_of_folders(names: list[str], folders: list[str]) -> None:
     assert list(folder_names(categories).values()) == folders
 
 
-def test_image_folder(tmp_path: Path) -> None:
+def test_image_folder(pets: Path, tmp_path: Path) -> None:
     from torchvision.datasets import ImageFolder
 
-    report = export_set(write_set(tmp_path / "pets"), tmp_path / "out", "crops", ExportOptions(margin=0.5))
+    report = export_set(pets, tmp_path / "out", "crops", ExportOptions(margin=0.5))
     read = ImageFolder(str(tmp_path / "out" / "train"))
     assert read.classes == sorted(NAMES)
     assert [(Path(path).name, label) for path, label in read.samples] == [
@@ -66,9 +66,8 @@ def test_image_folder(tmp_path: Path) -> None:
     )
 
 
-def test_a_picture_of_another_size_than_its_labels_is_named(tmp_path: Path) -> None:
-    source = write_set(tmp_path / "pets")
-    draw(1, (41, 30)).save(source / "images" / "ä.png")
+def test_a_picture_of_another_size_than_its_labels_is_named(pets: Path, tmp_path: Path) -> None:
+    draw(1, (41, 30)).save(pets / "images" / "ä.png")
     with pytest.raises(DatasetError, match=r"ä\.png: found '41 x 30'; its labels are for 40 x 30 px"):
-        export_set(source, tmp_path / "out", "crops")
+        export_set(pets, tmp_path / "out", "crops")
     assert not (tmp_path / "out").exists()

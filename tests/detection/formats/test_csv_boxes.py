@@ -9,13 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detection.formats.csv_boxes import read_box_table
-from tests.detection.formats.sources import draw, encode, refused, run, write, write_pictures
+from tests.detection.formats.sources import ALL, draw, encode, lay_out, refused, run, write, write_pictures
 
 HEADER = "filename,width,height,class,xmin,ymin,xmax,ymax\n"
 
 
-def test_roboflow(tmp_path: Path) -> None:
-    source = tmp_path / "s"
+def test_roboflow(source: Path) -> None:
     for number, split in enumerate(("train", "valid", "test")):
         write_pictures(source / split, f"{split}1.jpg", f"{split}2.jpg", seed=10 * number)
         rows = f"{split}1.jpg,40,30,helmet,11,14,13,17\n{split}1.jpg,40,30,head,17,8,23,14\n"
@@ -33,13 +32,18 @@ def test_roboflow(tmp_path: Path) -> None:
     assert imported.report.categories == ("head", "helmet")
 
 
-def test_tensorflows_tutorial(tmp_path: Path) -> None:
-    source = tmp_path / "s"
-    write_pictures(source / "images", "raccoon-1.jpg", "raccoon-2.jpg")
-    write(source / "data" / "train_labels.csv", HEADER + "raccoon-1.jpg,40,30,raccoon,1,2,30,25\n")
-    write(source / "data" / "test_labels.csv", HEADER + "raccoon-2.jpg,40,30,raccoon,5,5,20,20\n")
-    write(source / "data" / "label_map.csv", "raccoon,1\n")
-    imported = run(source)
+def test_tensorflows_tutorial(source: Path) -> None:
+    imported = run(
+        lay_out(
+            source,
+            "images/raccoon-1.jpg images/raccoon-2.jpg",
+            {
+                "data/train_labels.csv": HEADER + "raccoon-1.jpg,40,30,raccoon,1,2,30,25\n",
+                "data/test_labels.csv": HEADER + "raccoon-2.jpg,40,30,raccoon,5,5,20,20\n",
+                "data/label_map.csv": "raccoon,1\n",
+            },
+        )
+    )
     assert imported.splits == {"train": ["raccoon-1.jpg"], "test": ["raccoon-2.jpg"]}
     assert not imported.cases
 
@@ -51,11 +55,15 @@ RETINANET = """/data/imgs/a.jpg,10,5,30,20,cow
 """
 
 
-def test_retinanet_without_a_header(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "s" / "imgs", "a.jpg", "b.jpg", "c.jpg")
-    write(tmp_path / "s" / "annotations.csv", RETINANET)
-    write(tmp_path / "s" / "classes.csv", "cow,0\ncat,1\nbird,2\n")
-    imported = run(tmp_path / "s", shares={"all": 1.0})
+def test_retinanet_without_a_header(source: Path) -> None:
+    imported = run(
+        lay_out(
+            source,
+            "imgs/a.jpg imgs/b.jpg imgs/c.jpg",
+            {"annotations.csv": RETINANET, "classes.csv": "cow,0\ncat,1\nbird,2\n"},
+        ),
+        shares=ALL,
+    )
     assert imported.boxes == {
         "a.jpg": [("cow", [10, 5, 30, 20])],
         "b.jpg": [("cat", [2, 2, 9, 9]), ("bird", [3, 4, 12, 20])],
@@ -88,33 +96,31 @@ FORMS = {
 
 
 @pytest.mark.parametrize("text", FORMS.values(), ids=FORMS)
-def test_every_form_gives_the_same(tmp_path: Path, text: str) -> None:
-    write_pictures(tmp_path / "s", "a.jpg")
-    write(tmp_path / "s" / "boxes.csv", text)
-    imported = run(tmp_path / "s", shares={"all": 1.0})
+def test_every_form_gives_the_same(source: Path, text: str) -> None:
+    imported = run(lay_out(source, "a.jpg", {"boxes.csv": text}), shares=ALL)
     assert imported.boxes == {"a.jpg": [("cat", [4.5, 5, 14, 25])]}
     assert not imported.cases
 
 
-def test_a_column_says_the_split(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "s", "a.jpg", "b.jpg")
+def test_a_column_says_the_split(source: Path) -> None:
+    write_pictures(source, "a.jpg", "b.jpg")
     rows = "a.jpg,cat,1,1,9,9,TRAIN\nb.jpg,cat,1,1,9,9,VALIDATION\n"
-    write(tmp_path / "s" / "boxes.csv", "filename,class,xmin,ymin,xmax,ymax,split\n" + rows)
-    assert run(tmp_path / "s").splits == {"train": ["a.jpg"], "val": ["b.jpg"]}
+    write(source / "boxes.csv", "filename,class,xmin,ymin,xmax,ymax,split\n" + rows)
+    assert run(source).splits == {"train": ["a.jpg"], "val": ["b.jpg"]}
 
 
-def test_lists_say_the_split(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "s" / "images", "a.jpg", "b.jpg", "c.jpg")
+def test_lists_say_the_split(source: Path) -> None:
+    write_pictures(source / "images", "a.jpg", "b.jpg", "c.jpg")
     rows = "a.jpg,cat,1,1,9,9\nb.jpg,cat,1,1,9,9\n"
-    write(tmp_path / "s" / "boxes.csv", "filename,class,xmin,ymin,xmax,ymax\n" + rows)
-    write(tmp_path / "s" / "train.txt", "a.jpg\nc.jpg\n")
-    write(tmp_path / "s" / "test.txt", "b.jpg\n")
-    assert run(tmp_path / "s").splits == {"train": ["a.jpg", "c.jpg"], "test": ["b.jpg"]}
+    write(source / "boxes.csv", "filename,class,xmin,ymin,xmax,ymax\n" + rows)
+    write(source / "train.txt", "a.jpg\nc.jpg\n")
+    write(source / "test.txt", "b.jpg\n")
+    assert run(source).splits == {"train": ["a.jpg", "c.jpg"], "test": ["b.jpg"]}
 
 
-def test_faults(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "s", "a.jpg")
-    write(tmp_path / "s" / "b.jpg", encode(draw(5), "PNG"))
+def test_faults(source: Path) -> None:
+    write_pictures(source, "a.jpg")
+    write(source / "b.jpg", encode(draw(5), "PNG"))
     rows = [
         "a.jpg,40,30,cat,4,5,14,25",
         "a.jpg,40,30,,4,5,14,25",
@@ -125,8 +131,8 @@ def test_faults(tmp_path: Path) -> None:
         "gone.jpg,40,30,cat,4,5,14,25",
         "gone.jpg,40,30,cat,4,5,14,25",
     ]
-    write(tmp_path / "s" / "boxes.csv", HEADER + "\n".join(rows))
-    imported = run(tmp_path / "s", shares={"all": 1.0})
+    write(source / "boxes.csv", HEADER + "\n".join(rows))
+    imported = run(source, shares=ALL)
     assert imported.boxes == {"a.jpg": [("cat", [4, 5, 14, 25])], "b.png": [("cat", [4, 5, 14, 25])]}
     assert {(case.place, case.what, case.lost_pictures, case.lost_objects) for case in imported.report.cases} == {
         ("line 3", "an object without a class", 0, 1),
@@ -169,10 +175,8 @@ ROWS = [("cat", [1, 2, 30, 20])], [("dog", [3, 4, 20, 20])]
         "file,filename,x1,y1,x2,y2,class\n1,/data/imgs/a.jpg,1,2,30,20,cat\n2,/data/imgs/b.jpg,3,4,20,20,dog\n",
     ],
 )
-def test_of_several_columns_the_one_that_names_pictures(tmp_path: Path, text: str) -> None:
-    write_pictures(tmp_path / "s", "a.jpg", "b.jpg")
-    write(tmp_path / "s" / "all.csv", text)
-    imported = run(tmp_path / "s", shares={"all": 1.0})
+def test_of_several_columns_the_one_that_names_pictures(source: Path, text: str) -> None:
+    imported = run(lay_out(source, "a.jpg b.jpg", {"all.csv": text}), shares=ALL)
     assert imported.boxes == {"a.jpg": ROWS[0], "b.jpg": ROWS[1]}
     assert not imported.cases
 
@@ -184,12 +188,12 @@ COLUMNS = {"image": "Foto", "class": "art", "x_min": "links", "y_min": "oben", "
 def test_columns_that_the_user_names(tmp_path: Path) -> None:
     write_pictures(tmp_path / "s", "a.jpg", "b.jpg")
     write(tmp_path / "s" / "all.csv", OWN)
-    imported = run(tmp_path / "s", columns=COLUMNS, shares={"all": 1.0})
+    imported = run(tmp_path / "s", columns=COLUMNS, shares=ALL)
     assert imported.boxes == {"a.jpg": ROWS[0], "b.jpg": ROWS[1]}
     # A name counts more than a meaning: there the class is what the header calls so.
     write(tmp_path / "t" / "all.csv", "image,label,kind,x,y,w,h\na.jpg,7,cat,1,2,29,18\n")
     write_pictures(tmp_path / "t", "a.jpg")
-    assert run(tmp_path / "t", columns={"class": "kind"}, shares={"all": 1.0}).boxes == {"a.jpg": ROWS[0]}
+    assert run(tmp_path / "t", columns={"class": "kind"}, shares=ALL).boxes == {"a.jpg": ROWS[0]}
 
 
 @pytest.mark.parametrize(
@@ -210,10 +214,10 @@ def test_columns_that_the_user_names(tmp_path: Path) -> None:
         ({}, "all.csv:1: found 'Foto, Art, links, oben, rechts, unten, name'; no column for image, x_min, y_min, "),
     ],
 )
-def test_why_a_table_is_not_read(tmp_path: Path, columns: dict[str, str], words: str) -> None:
-    write_pictures(tmp_path / "s", "a.jpg", "b.jpg")
-    write(tmp_path / "s" / "all.csv", OWN)
-    refused(tmp_path / "s", words, columns=columns)
-    refused(tmp_path / "s", "--column: is for CSV files, not for --format coco", columns=COLUMNS, format="coco")
-    write(tmp_path / "s" / "all.csv", "filename,class,xmin,ymin,xmax,ymax\na.jpg,cat,1,2,3,4\n".encode("utf-16-le"))
-    refused(tmp_path / "s", "all.csv:1: found", "no text, or UTF-16 without a byte order mark")
+def test_why_a_table_is_not_read(source: Path, columns: dict[str, str], words: str) -> None:
+    write_pictures(source, "a.jpg", "b.jpg")
+    write(source / "all.csv", OWN)
+    refused(source, words, columns=columns)
+    refused(source, "--column: is for CSV files, not for --format coco", columns=COLUMNS, format="coco")
+    write(source / "all.csv", "filename,class,xmin,ymin,xmax,ymax\na.jpg,cat,1,2,3,4\n".encode("utf-16-le"))
+    refused(source, "all.csv:1: found", "no text, or UTF-16 without a byte order mark")

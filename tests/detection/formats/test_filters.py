@@ -14,7 +14,7 @@ from detection.datasets.picture_set import Category, Picture, PictureSet, read_p
 from detection.formats.filters import _pick_even, apply_filters, shares_of
 from detection.formats.target import ExportOptions
 from generator.foundation.errors import DatasetError
-from tests.detection.formats.sets import NAMES, annotation, write_set
+from tests.detection.formats.sets import NAMES, annotation
 
 
 def made_set(counts: dict[str, list[tuple[int, int]]]) -> PictureSet:
@@ -43,8 +43,8 @@ def labels_of(data: PictureSet) -> Counter[str]:
     return Counter(item.category.name for picture in data.pictures for item in picture.objects)
 
 
-def test_classes_in_their_order_with_their_ids(tmp_path: Path) -> None:
-    data = read_picture_set(write_set(tmp_path / "pets"))
+def test_classes_in_their_order_with_their_ids(pets: Path) -> None:
+    data = read_picture_set(pets)
     chosen = apply_filters(data, ExportOptions(classes=("WEISSER HUND",)), where="pets")
     assert [(item.id, item.name) for item in chosen.categories] == [(5, NAMES[1])]
     assert [len(picture.annotations) for picture in chosen.pictures] == [1, 1, 0, 0]
@@ -52,8 +52,8 @@ def test_classes_in_their_order_with_their_ids(tmp_path: Path) -> None:
     assert both.numbers() == {5: 0, 1: 1}
 
 
-def test_scores_leave_labels_out_and_say_so(tmp_path: Path) -> None:
-    data = read_picture_set(write_set(tmp_path / "pets"))
+def test_scores_leave_labels_out_and_say_so(pets: Path) -> None:
+    data = read_picture_set(pets)
     chosen = apply_filters(data, ExportOptions(min_score=0.5), where="pets")
     assert [item.id for picture in chosen.pictures for item in picture.annotations] == [11, 13, 14, 21]
     assert chosen.notes == ("1 labels with a score below 0.5 are left out", "2 labels have no score and stay")
@@ -66,8 +66,8 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("options", "words"), WRONG.values(), ids=WRONG)
-def test_what_cannot_be_chosen(tmp_path: Path, options: ExportOptions, words: str) -> None:
-    data = read_picture_set(write_set(tmp_path / "pets"))
+def test_what_cannot_be_chosen(pets: Path, options: ExportOptions, words: str) -> None:
+    data = read_picture_set(pets)
     data = data.with_pictures([picture for picture in data.pictures if picture.id in (3, 8)])
     with pytest.raises(DatasetError, match=words):
         apply_filters(data, options, where="pets")

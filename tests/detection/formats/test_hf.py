@@ -16,8 +16,8 @@ from detection.formats.target import ExportOptions
 from generator.dataset.record import RleRecord, decode_mask
 from generator.foundation.errors import DatasetError
 from generator.labels.segmentation import decode_segmentation
-from tests.detection.formats.sets import NAMES, PARTS, RUNS, write_set
-from tests.detection.formats.sources import draw, encode, run, write, write_pictures
+from tests.detection.formats.sets import NAMES, PARTS, RUNS
+from tests.detection.formats.sources import ALL, draw, encode, run, write, write_pictures
 
 CARD = """---
 dataset_info:
@@ -42,8 +42,7 @@ FORMS: dict[str, tuple[Any, str | None, list[str]]] = {
 
 
 @pytest.mark.parametrize(("objects", "card", "names"), FORMS.values(), ids=FORMS)
-def test_forms(tmp_path: Path, objects: Any, card: str | None, names: list[str]) -> None:
-    source = tmp_path / "s"
+def test_forms(source: Path, objects: Any, card: str | None, names: list[str]) -> None:
     write_pictures(source / "train", "a.png", "b.png")
     rows = [{"file_name": "a.png", "image_id": 7, "width": 40, "height": 30, "objects": objects}]
     rows.append({"file_name": "b.png", "objects": {"bbox": [], "category": []}})
@@ -58,18 +57,16 @@ def test_forms(tmp_path: Path, objects: Any, card: str | None, names: list[str])
     assert imported.what == (["no names of the classes: they are called by their numbers"] if names[0] == "1" else [])
 
 
-def test_a_polygon_says_the_box(tmp_path: Path) -> None:
-    source = tmp_path / "s"
+def test_a_polygon_says_the_box(source: Path) -> None:
     write_pictures(source, "a.png")
     items = [{"segmentation": [4, 5, 14, 5, 14, 25, 4, 25], "category": "cat"}]
     write(source / "METADATA.JSONL", json.dumps({"file_name": "a.png", "objects": items, "bbox": None}))
-    imported = run(source, shares={"all": 1.0})
+    imported = run(source, shares=ALL)
     assert imported.boxes == {"a.png": [("cat", [4, 5, 14, 25])]}
     assert imported.what == ["no box: taken from the polygons"]
 
 
-def test_what_cannot_be_used_is_listed(tmp_path: Path) -> None:
-    source = tmp_path / "s"
+def test_what_cannot_be_used_is_listed(source: Path) -> None:
     write_pictures(source, "a.png", "left_out.png")
     items = [
         {"bbox": [1, 1, 5], "category": "cat"},
@@ -79,7 +76,7 @@ def test_what_cannot_be_used_is_listed(tmp_path: Path) -> None:
     rows = [{"file_name": "a.png", "objects": [*items, {"bbox": [4, 5, 10, 20], "category": "cat"}]}]
     rows += [{"file_name": "gone.png", "objects": []}, {"objects": []}]
     write(source / "metadata.jsonl", "\n".join(map(json.dumps, rows)))
-    imported = run(source, shares={"all": 1.0})
+    imported = run(source, shares=ALL)
     assert sorted(imported.what) == [
         "a box that is not four numbers",
         "a crowd, not one object",
@@ -94,19 +91,17 @@ def test_what_cannot_be_used_is_listed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "data"), [("metadata.jsonl", b'{"objects": "bbox"'), ("metadata.parquet", b"objects bbox")]
 )
-def test_a_damaged_table_is_named(tmp_path: Path, name: str, data: bytes) -> None:
-    source = tmp_path / "s"
+def test_a_damaged_table_is_named(source: Path, name: str, data: bytes) -> None:
     write_pictures(source, "a.png")
     write(source / name, data)
     with pytest.raises(DatasetError, match=name):
         run(source)
 
 
-def test_rows(tmp_path: Path) -> None:
-    source = write_set(tmp_path / "pets")
-    write(source / "run.json", "{}")
-    write(source / "records" / "ä.json", '{"background": {"prompt": "a meadow"}}')
-    export_set(source, tmp_path / "out", "hf")
+def test_rows(pets: Path, tmp_path: Path) -> None:
+    write(pets / "run.json", "{}")
+    write(pets / "records" / "ä.json", '{"background": {"prompt": "a meadow"}}')
+    export_set(pets, tmp_path / "out", "hf")
     tables = {split: polars.read_parquet(tmp_path / "out" / split / "metadata.parquet") for split in ("train", "val")}
     first, second, third = tables["train"].to_dicts()
     assert [row["file_name"] for row in (first, second, third)] == ["a b.png", "x.y.jpg", "empty.png"]
@@ -126,8 +121,8 @@ def test_rows(tmp_path: Path) -> None:
     assert tables["train"].schema == tables["val"].schema
 
 
-def test_front_matter(tmp_path: Path) -> None:
-    export_set(write_set(tmp_path / "pets"), tmp_path / "out", "hf")
+def test_front_matter(pets: Path, tmp_path: Path) -> None:
+    export_set(pets, tmp_path / "out", "hf")
     _, text, body = (tmp_path / "out" / "README.md").read_text(encoding="utf-8").split("---\n", 2)
     content = yaml.safe_load(text)
     assert content["configs"][0]["data_files"] == [
@@ -140,16 +135,15 @@ def test_front_matter(tmp_path: Path) -> None:
     assert 'load_dataset("out")' in body
 
 
-def test_the_front_matter_tells_data_sets_apart(tmp_path: Path) -> None:
+def test_the_front_matter_tells_data_sets_apart(pets: Path, tmp_path: Path) -> None:
     """The cache of datasets knows them by it."""
-    source = write_set(tmp_path / "pets")
 
     def front_matter(**options: float) -> str:
-        export_set(source, tmp_path / "out", "hf", ExportOptions(overwrite=True, **options))
+        export_set(pets, tmp_path / "out", "hf", ExportOptions(overwrite=True, **options))
         return (tmp_path / "out" / "README.md").read_text(encoding="utf-8").split("---\n")[1]
 
     first = front_matter()
     assert front_matter() == first
     assert front_matter(min_score=0.6) != first
-    write(source / "images" / "ä.png", encode(draw(77), "PNG"))
+    write(pets / "images" / "ä.png", encode(draw(77), "PNG"))
     assert front_matter() != first

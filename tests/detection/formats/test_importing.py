@@ -13,13 +13,13 @@ from detection.datasets.read import read_detection_set
 from detection.formats import importing as run_module
 from detection.formats.importing import ImportOptions, import_set
 from generator.foundation.errors import DatasetError, RunMismatchError
-from tests.detection.formats.sources import coco_json, draw, encode, refused, run, voc_xml, write, write_pictures
+from tests.detection.formats.sources import ALL, coco_json, draw, encode, refused, run, voc_xml, write, write_pictures
 
 PETS = {"a": "cat", "b": "cat", "c": "dog", "d": "dog", "e": "cat", "f": "dog"}
 
 
 @pytest.fixture()
-def pets(tmp_path: Path) -> Path:
+def animals(tmp_path: Path) -> Path:
     source = tmp_path / "pets"
     write_pictures(source, *(f"{name}.jpg" for name in PETS))
     for name, category in PETS.items():
@@ -27,24 +27,24 @@ def pets(tmp_path: Path) -> Path:
     return source
 
 
-def test_without_splits_of_its_own_it_is_split(pets: Path) -> None:
-    imported = run(pets)
+def test_without_splits_of_its_own_it_is_split(animals: Path) -> None:
+    imported = run(animals)
     kinds = {split: sorted(PETS[name[0]] for name in names) for split, names in imported.splits.items()}
     assert kinds == {"train": ["cat", "cat", "dog", "dog"], "val": ["cat", "dog"]}
     assert imported.report.splits_are == "made: train=0.8, val=0.2, seed 0"
-    assert run(pets, overwrite=True).contents == imported.contents
-    others = [run(pets, overwrite=True, seed=seed).splits for seed in range(1, 6)]
+    assert run(animals, overwrite=True).contents == imported.contents
+    others = [run(animals, overwrite=True, seed=seed).splits for seed in range(1, 6)]
     assert any(splits != imported.splits for splits in others)
 
 
-def test_categories_are_renamed_merged_and_kept(pets: Path) -> None:
-    imported = run(pets, rename={"cat": "pet", "dog": "pet"}, keep=("pet",))
+def test_categories_are_renamed_merged_and_kept(animals: Path) -> None:
+    imported = run(animals, rename={"cat": "pet", "dog": "pet"}, keep=("pet",))
     assert imported.report.categories == ("pet",)
     assert [(case.what, case.found, case.lost_objects) for case in imported.report.cases] == [
         ("a category that --keep does not name", "rat: 6", 6)
     ]
     assert imported.boxes["c.jpg"] == [("pet", [4, 5, 14, 25])]
-    swapped = run(pets, rename={"cat": "dog", "dog": "cat"}, keep=("rat", "cat"), overwrite=True)
+    swapped = run(animals, rename={"cat": "dog", "dog": "cat"}, keep=("rat", "cat"), overwrite=True)
     assert swapped.report.categories == ("rat", "cat")
     assert swapped.boxes["c.jpg"] == [("cat", [4, 5, 14, 25]), ("rat", [1, 1, 4, 4])]
 
@@ -65,36 +65,36 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
 
 
 @pytest.mark.parametrize(("options", "words"), WRONG.values(), ids=WRONG)
-def test_wrong_options_leave_nothing_behind(pets: Path, options: dict[str, Any], words: list[str]) -> None:
-    refused(pets, *words, **options)
+def test_wrong_options_leave_nothing_behind(animals: Path, options: dict[str, Any], words: list[str]) -> None:
+    refused(animals, *words, **options)
 
 
-def test_no_data_set(tmp_path: Path) -> None:
-    refused(tmp_path / "s", "no such file or folder")
-    (tmp_path / "s").mkdir()
-    refused(tmp_path / "s", "is empty")
-    (tmp_path / "s" / "b.jpg").symlink_to("/nowhere/b.jpg")
-    refused(tmp_path / "s", "nothing but 1 x a link that leads nowhere")
+def test_no_data_set(source: Path) -> None:
+    refused(source, "no such file or folder")
+    (source).mkdir()
+    refused(source, "is empty")
+    (source / "b.jpg").symlink_to("/nowhere/b.jpg")
+    refused(source, "nothing but 1 x a link that leads nowhere")
     for name, content in (("notes.txt", b"words"), ("a.jpg", encode(draw(1)))):
-        write(tmp_path / "s" / name, content)
-        refused(tmp_path / "s", "no data set of a known format")
+        write(source / name, content)
+        refused(source, "no data set of a known format")
 
 
-def test_several_formats_the_one_that_says_most_is_taken_and_the_others_are_named(pets: Path) -> None:
-    write(pets / "labels.csv", "filename,class,xmin,ymin,xmax,ymax\na.jpg,whale,1,1,9,9\n")
-    imported = run(pets)
+def test_several_formats_the_one_that_says_most_is_taken_and_the_others_are_named(animals: Path) -> None:
+    write(animals / "labels.csv", "filename,class,xmin,ymin,xmax,ymax\na.jpg,whale,1,1,9,9\n")
+    imported = run(animals)
     assert (imported.report.format, imported.report.other_formats) == ("voc", {"csv": "labels.csv"})
-    assert run(pets, format="csv", overwrite=True).boxes["a.jpg"] == [("whale", [1, 1, 9, 9])]
+    assert run(animals, format="csv", overwrite=True).boxes["a.jpg"] == [("whale", [1, 1, 9, 9])]
 
 
-def test_one_annotation_file_may_be_named(pets: Path) -> None:
+def test_one_annotation_file_may_be_named(animals: Path) -> None:
     content = coco_json(
         [{"id": 1, "file_name": "a.jpg"}], [{"id": 1, "image_id": 1, "category_id": 2, "bbox": [1, 1, 8, 8]}]
     )
-    write(pets / "one.json", content)
-    write(pets / "two.json", content.replace("a.jpg", "b.jpg"))
-    out = pets.with_name("out")
-    report = import_set(pets / "two.json", out, ImportOptions(shares={"all": 1.0}))
+    write(animals / "one.json", content)
+    write(animals / "two.json", content.replace("a.jpg", "b.jpg"))
+    out = animals.with_name("out")
+    report = import_set(animals / "two.json", out, ImportOptions(shares=ALL))
     assert report.format == "coco"
     assert [sample.path.name for sample in read_detection_set(out).samples] == ["b.jpg"]
 
@@ -103,8 +103,7 @@ def near_twin(seed: int) -> bytes:
     return encode(draw(seed).resize((60, 45)))
 
 
-def test_near_duplicates_are_never_split(tmp_path: Path) -> None:
-    source = tmp_path / "s"
+def test_near_duplicates_are_never_split(source: Path) -> None:
     for number in range(10):
         for twin, data in (("x", encode(draw(number))), ("y", near_twin(number))):
             write(source / f"{number}{twin}.jpg", data)
@@ -116,8 +115,7 @@ def test_near_duplicates_are_never_split(tmp_path: Path) -> None:
             assert {name[0] for name in names if "x" in name} == {name[0] for name in names if "y" in name}
 
 
-def test_near_duplicates_in_splits_of_the_source_are_listed_and_stay(tmp_path: Path) -> None:
-    source = tmp_path / "s"
+def test_near_duplicates_in_splits_of_the_source_are_listed_and_stay(source: Path) -> None:
     for folder, data in (("train", encode(draw(1))), ("test", near_twin(1))):
         write(source / folder / f"{folder}.jpg", data)
         write(source / folder / f"{folder}.xml", voc_xml("", [("cat", (4, 5, 14, 25))], size_wh=None))
@@ -128,8 +126,7 @@ def test_near_duplicates_in_splits_of_the_source_are_listed_and_stay(tmp_path: P
     assert case.found == "test/test.jpg (test), train/train.jpg (train)"
 
 
-def test_pictures_of_one_group_stay_together(tmp_path: Path) -> None:
-    source = tmp_path / "s"
+def test_pictures_of_one_group_stay_together(source: Path) -> None:
     for patient in "pqrs":
         for slide in range(3):
             name = f"{patient}_{slide}"
@@ -141,58 +138,58 @@ def test_pictures_of_one_group_stay_together(tmp_path: Path) -> None:
         assert not {name[0] for name in splits["a"]} & {name[0] for name in splits["b"]}
 
 
-def test_an_import_is_replaced_only_when_told_to(pets: Path) -> None:
-    first = run(pets)
+def test_an_import_is_replaced_only_when_told_to(animals: Path) -> None:
+    first = run(animals)
     before = {path: path.read_bytes() for path in first.out.rglob("*") if path.is_file()}
     with pytest.raises(RunMismatchError, match="--overwrite"):
-        run(pets, keep=("rat",))
+        run(animals, keep=("rat",))
     assert {path: path.read_bytes() for path in first.out.rglob("*") if path.is_file()} == before
-    assert run(pets, keep=("rat",), overwrite=True).report.categories == ("rat",)
+    assert run(animals, keep=("rat",), overwrite=True).report.categories == ("rat",)
 
 
 @pytest.mark.parametrize("step", ["write_coco", "write_json", "mend_objects"])
 def test_an_interrupted_import_looks_like_none_and_the_earlier_one_stays(
-    pets: Path, step: str, monkeypatch: pytest.MonkeyPatch
+    animals: Path, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    out = pets.with_name("pets.imported")
+    out = animals.with_name("pets.imported")
     with monkeypatch.context() as patched:
         patched.setattr(run_module, step, stop)
         with pytest.raises(KeyboardInterrupt):
-            run(pets)
+            run(animals)
     assert not out.exists()
-    before = run(pets).contents
+    before = run(animals).contents
     with monkeypatch.context() as patched:
         patched.setattr(run_module, step, stop)
         with pytest.raises(KeyboardInterrupt):
-            run(pets, keep=("rat",), overwrite=True)
-    assert run(pets, overwrite=True).contents == before
+            run(animals, keep=("rat",), overwrite=True)
+    assert run(animals, overwrite=True).contents == before
 
 
-def test_the_result_may_lie_inside_of_the_source(pets: Path) -> None:
-    out = pets / "imported"
-    first = import_set(pets, out)
-    again = import_set(pets, out, ImportOptions(overwrite=True))
+def test_the_result_may_lie_inside_of_the_source(animals: Path) -> None:
+    out = animals / "imported"
+    first = import_set(animals, out)
+    again = import_set(animals, out, ImportOptions(overwrite=True))
     assert (first.pictures, first.cases) == (again.pictures, again.cases)
 
 
-def test_links_that_go_round_are_followed_once(pets: Path) -> None:
-    (pets / "again").symlink_to(pets)
-    assert run(pets).report.pictures.source == 6
+def test_links_that_go_round_are_followed_once(animals: Path) -> None:
+    (animals / "again").symlink_to(animals)
+    assert run(animals).report.pictures.source == 6
 
 
-def test_hidden_files_and_archives_of_a_mac_are_no_part(pets: Path) -> None:
-    shutil.copytree(pets, pets / "__MACOSX")
-    write(pets / "._a.jpg", "resource fork")
-    write(pets / ".git" / "x.jpg", encode(draw(3)))
-    assert run(pets).report.pictures.source == 6
+def test_hidden_files_and_archives_of_a_mac_are_no_part(animals: Path) -> None:
+    shutil.copytree(animals, animals / "__MACOSX")
+    write(animals / "._a.jpg", "resource fork")
+    write(animals / ".git" / "x.jpg", encode(draw(3)))
+    assert run(animals).report.pictures.source == 6
 
 
-def test_the_report_says_it_all(pets: Path) -> None:
-    write(pets / "a.xml", voc_xml("a.jpg", [("cat", (4, 5, 4, 25)), ("cat", (14, 5, 4, 25))]))
-    report = run(pets, seed=3).report
+def test_the_report_says_it_all(animals: Path) -> None:
+    write(animals / "a.xml", voc_xml("a.jpg", [("cat", (4, 5, 4, 25)), ("cat", (14, 5, 4, 25))]))
+    report = run(animals, seed=3).report
     assert [(what, done, count, objects) for what, done, count, _, objects, _ in report.kinds()] == [
         ("a box without an area", "dropped", 1, 1),
         ("a box from right to left or from bottom to top", "mended", 1, 0),
@@ -215,15 +212,14 @@ def test_the_report_says_it_all(pets: Path) -> None:
     assert sum(content["splits"]["train"]["labels"].values()) + sum(content["splits"]["val"]["labels"].values()) == 11
 
 
-def test_formats_that_are_not_read_are_no_missing_pictures(tmp_path: Path) -> None:
-    source = tmp_path / "s"
+def test_formats_that_are_not_read_are_no_missing_pictures(source: Path) -> None:
     write(source / "a.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     write(source / "phone.jpg", b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic")
     write(source / "raw.dng", encode(draw(1), "TIFF"))
     write_pictures(source, "b.jpg")
     for name in ("a.heic", "phone.jpg", "raw.dng", "b.jpg"):
         write((source / name).with_suffix(".xml"), voc_xml(name, [("cat", (1, 2, 30, 20))]))
-    imported = run(source, shares={"all": 1.0})
+    imported = run(source, shares=ALL)
     assert [(case.what, case.found, case.lost_objects) for case in imported.report.cases] == [
         (
             "a picture in a format that is not read here",
@@ -239,12 +235,12 @@ def test_formats_that_are_not_read_are_no_missing_pictures(tmp_path: Path) -> No
     assert [*imported.boxes] == ["b.jpg"]
 
 
-def test_too_few_pictures_for_the_splits_that_nobody_asked_for(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "s", "a.jpg")
-    write(tmp_path / "s" / "a.xml", voc_xml("a.jpg", [("cat", (4, 5, 14, 25))]))
+def test_too_few_pictures_for_the_splits_that_nobody_asked_for(source: Path) -> None:
+    write_pictures(source, "a.jpg")
+    write(source / "a.xml", voc_xml("a.jpg", [("cat", (4, 5, 14, 25))]))
     reason = "splits: the source has none, and 1 x pictures that look alike cannot fill train=0.8, val=0.2"
-    refused(tmp_path / "s", f"{reason}; --split all=1 makes one")
-    assert run(tmp_path / "s", shares={"all": 1.0}).splits == {"all": ["a.jpg"]}
+    refused(source, f"{reason}; --split all=1 makes one")
+    assert run(source, shares=ALL).splits == {"all": ["a.jpg"]}
 
 
 BOX = {"category_id": 1, "bbox": [4, 5, 10, 20]}
@@ -252,7 +248,7 @@ LINE = "0 0.25 0.5 0.5 0.333333\n"
 CAT = ("cat", [0, 10, 20, 20])
 
 
-def lay_out(source: Path, names: str = "abcd") -> None:
+def yolo_set(source: Path, names: str = "abcd") -> None:
     """YOLO: pictures in images/, labels in labels/, data.yaml below set/."""
     for name in names:
         write_pictures(source / "images", f"{name}.jpg", seed=ord(name))
@@ -272,11 +268,11 @@ STRAYS = {
 
 
 @pytest.mark.parametrize("files", STRAYS.values(), ids=STRAYS)
-def test_the_format_that_has_objects_of_most_pictures_is_taken(tmp_path: Path, files: dict[str, str]) -> None:
-    lay_out(tmp_path / "s")
+def test_the_format_that_has_objects_of_most_pictures_is_taken(source: Path, files: dict[str, str]) -> None:
+    yolo_set(source)
     for name, content in files.items():
-        write(tmp_path / "s" / name, content)
-    imported = run(tmp_path / "s")
+        write(source / name, content)
+    imported = run(source)
     assert imported.report.format == "yolo"
     assert len(imported.report.other_formats) == 1
     assert imported.boxes == {f"{name}.jpg": [CAT] for name in "abcd"}
@@ -291,30 +287,30 @@ YAMLS = {
 
 
 @pytest.mark.parametrize("text", YAMLS.values(), ids=YAMLS)
-def test_yaml_of_something_else_stops_nothing(tmp_path: Path, text: str) -> None:
-    lay_out(tmp_path / "s")
-    write(tmp_path / "s" / "mkdocs.yml", text)
-    imported = run(tmp_path / "s")
+def test_yaml_of_something_else_stops_nothing(source: Path, text: str) -> None:
+    yolo_set(source)
+    write(source / "mkdocs.yml", text)
+    imported = run(source)
     assert imported.boxes == {f"{name}.jpg": [CAT] for name in "abcd"}
     what = ["a YAML file that cannot be read: another describes the set"]
     assert imported.what == ([] if "dog" in text or "emoji" in text else what)
 
 
-def test_two_descriptions_that_differ(tmp_path: Path) -> None:
-    lay_out(tmp_path / "s")
-    write(tmp_path / "s" / "more" / "data.yaml", "train: ../images\nnames: [dog]\n")
+def test_two_descriptions_that_differ(source: Path) -> None:
+    yolo_set(source)
+    write(source / "more" / "data.yaml", "train: ../images\nnames: [dog]\n")
     with pytest.raises(DatasetError, match=r"more/data.yaml and set/data.yaml list different classes"):
-        run(tmp_path / "s")
-    write(tmp_path / "s" / "more" / "data.yaml", "train: ../images\nnames: {0: cat}\n")
-    assert run(tmp_path / "s").report.categories == ("cat",)
+        run(source)
+    write(source / "more" / "data.yaml", "train: ../images\nnames: {0: cat}\n")
+    assert run(source).report.categories == ("cat",)
 
 
-def test_links_that_lead_nowhere_are_listed(tmp_path: Path) -> None:
-    lay_out(tmp_path / "s")
+def test_links_that_lead_nowhere_are_listed(source: Path) -> None:
+    yolo_set(source)
     for name in ("stats.json", "images/e.jpg", "labels/e.txt", "images/f.jpg"):
-        (tmp_path / "s" / name).symlink_to("/nowhere/.git/annex/objects/x")
-    write(tmp_path / "s" / "labels" / "f.txt", LINE)
-    imported = run(tmp_path / "s")
+        (source / name).symlink_to("/nowhere/.git/annex/objects/x")
+    write(source / "labels" / "f.txt", LINE)
+    imported = run(source)
     assert imported.boxes == {f"{name}.jpg": [CAT] for name in "abcd"}
     assert [(case.file, case.what) for case in imported.report.cases] == [
         ("images/e.jpg", "a link that leads nowhere"),
@@ -326,46 +322,46 @@ def test_links_that_lead_nowhere_are_listed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("union", ["annotations.csv", "zzz.csv"])
-def test_tables_of_splits_count_before_a_table_of_all(tmp_path: Path, union: str) -> None:
+def test_tables_of_splits_count_before_a_table_of_all(source: Path, union: str) -> None:
     header = "filename,class,xmin,ymin,xmax,ymax\n"
-    write_pictures(tmp_path / "s", "a.jpg", "b.jpg", "c.jpg")
+    write_pictures(source, "a.jpg", "b.jpg", "c.jpg")
     rows = [f"{name}.jpg,cat,4,5,14,25\n" for name in "abc"]
-    write(tmp_path / "s" / union, header + "".join(rows))
-    write(tmp_path / "s" / "train.csv", header + rows[0])
-    write(tmp_path / "s" / "test.csv", header + rows[1])
-    imported = run(tmp_path / "s")
+    write(source / union, header + "".join(rows))
+    write(source / "train.csv", header + rows[0])
+    write(source / "test.csv", header + rows[1])
+    imported = run(source)
     assert imported.splits == {"train": ["a.jpg"], "test": ["b.jpg"], "unlisted": ["c.jpg"]}
     # A table whose rows all stand in others is no failure.
-    write(tmp_path / "s" / union, header + "".join(rows[:2]))
-    assert run(tmp_path / "s", overwrite=True).splits["test"] == ["b.jpg"]
+    write(source / union, header + "".join(rows[:2]))
+    assert run(source, overwrite=True).splits["test"] == ["b.jpg"]
 
 
-def test_a_file_of_which_all_annotations_are_lost_is_no_success(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "s", "a.jpg", "b.jpg")
+def test_a_file_of_which_all_annotations_are_lost_is_no_success(source: Path) -> None:
+    write_pictures(source, "a.jpg", "b.jpg")
     images = [{"id": number, "file_name": f"{name}.jpg"} for number, name in enumerate("ab")]
     good = [{**BOX, "id": number, "image_id": number} for number in range(2)]
     bad = [{**item, "category_id": 7} for item in good]
-    write(tmp_path / "s" / "train.json", coco_json(images, good))
-    write(tmp_path / "s" / "val.json", coco_json(images, bad))
+    write(source / "train.json", coco_json(images, good))
+    write(source / "val.json", coco_json(images, bad))
     reason = "val.json: none of 2 annotations could be imported: 2 x an unknown class"
-    refused(tmp_path / "s", f"{reason}, such as val.json: annotation 0: category_id 7")
-    write(tmp_path / "s" / "val.json", coco_json(images, [*bad, *good]))
-    assert run(tmp_path / "s").report.objects.written == 2
+    refused(source, f"{reason}, such as val.json: annotation 0: category_id 7")
+    write(source / "val.json", coco_json(images, [*bad, *good]))
+    assert run(source).report.objects.written == 2
 
 
-def test_label_files_are_judged_together(tmp_path: Path) -> None:
-    lay_out(tmp_path / "s")
-    write(tmp_path / "s" / "labels" / "a.txt", "7 0.5 0.5 0.1 0.1\n")
-    assert run(tmp_path / "s").boxes["a.jpg"] == []
+def test_label_files_are_judged_together(source: Path) -> None:
+    yolo_set(source)
+    write(source / "labels" / "a.txt", "7 0.5 0.5 0.1 0.1\n")
+    assert run(source).boxes["a.jpg"] == []
     for name in "bcd":
-        write(tmp_path / "s" / "labels" / f"{name}.txt", "0 0.5 0.5 0 0\n")
+        write(source / "labels" / f"{name}.txt", "0 0.5 0.5 0 0\n")
     with pytest.raises(DatasetError, match="none of 4 annotations could be imported: 3 x a box without an area; 1 x"):
-        run(tmp_path / "s", overwrite=True)
+        run(source, overwrite=True)
 
 
-def test_the_reason_names_an_example_of_the_kind(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "s" / "images", "x.jpg", "y.jpg")
+def test_the_reason_names_an_example_of_the_kind(source: Path) -> None:
+    write_pictures(source / "images", "x.jpg", "y.jpg")
     images = [{"id": number, "file_name": f"{number}.jpg"} for number in (1, 2, 3)]
-    write(tmp_path / "s" / "all.json", coco_json(images, []))
+    write(source / "all.json", coco_json(images, []))
     reasons = "3 x a picture that is missing; 1 x pictures that belong to no annotation"
-    refused(tmp_path / "s", f"{reasons}, such as all.json: image 1: 1.jpg")
+    refused(source, f"{reasons}, such as all.json: image 1: 1.jpg")

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from detection.formats.matching import PictureNames
-from tests.detection.formats.sources import coco_json, run, write, write_pictures
+from tests.detection.formats.sources import ALL, coco_json, run, write, write_pictures
 
 NFD = unicodedata.normalize("NFD", "café.jpg")
 BOX = {"category_id": 1, "bbox": [4, 5, 10, 20]}
@@ -113,7 +113,7 @@ def test_boxes_of_a_picture_that_is_not_there_go_to_no_other(tmp_path: Path) -> 
         write(tmp_path / "yolo" / "labels" / name.replace(".jpg", ".txt"), f"0 {centre} 0.5 0.25 0.666667\n")
     write(tmp_path / "yolo" / "data.yaml", "train: images\nnames: [cat]\n")
     for form in ("coco", "yolo"):
-        imported = run(tmp_path / form, shares={"all": 1.0})
+        imported = run(tmp_path / form, shares=ALL)
         assert imported.boxes == {
             "images_cam1_2.jpg": [("cat", [1, 5, 11, 25])],
             "1.jpg": [("cat", [2, 5, 12, 25])],
@@ -123,12 +123,12 @@ def test_boxes_of_a_picture_that_is_not_there_go_to_no_other(tmp_path: Path) -> 
         assert (lost.what, lost.lost_objects) == ("a picture that is missing", 1)
 
 
-def test_of_two_names_the_one_that_fits_better_gets_the_picture(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "s", "a.jpg", "b.jpg")
+def test_of_two_names_the_one_that_fits_better_gets_the_picture(source: Path) -> None:
+    write_pictures(source, "a.jpg", "b.jpg")
     images = [{"id": number, "file_name": name} for number, name in enumerate(("A.JPG", "a.jpg", "x/b.jpg", "y/b.jpg"))]
     items = [{**BOX, "id": number, "image_id": number, "bbox": [number, 5, 10, 20]} for number in range(4)]
-    write(tmp_path / "s" / "all.json", coco_json(images, items))
-    imported = run(tmp_path / "s", shares={"all": 1.0})
+    write(source / "all.json", coco_json(images, items))
+    imported = run(source, shares=ALL)
     assert imported.boxes == {"a.jpg": [("cat", [1, 5, 11, 25])]}
     assert [(case.place, case.what) for case in imported.report.cases if case.lost_objects] == [
         ("image 0", "a picture that is missing"),
@@ -137,12 +137,12 @@ def test_of_two_names_the_one_that_fits_better_gets_the_picture(tmp_path: Path) 
     ]
 
 
-def test_a_looser_match_is_listed(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "s" / "train" / "images", "a.jpg", "b.jpg")
+def test_a_looser_match_is_listed(source: Path) -> None:
+    write_pictures(source / "train" / "images", "a.jpg", "b.jpg")
     images = [{"id": 1, "file_name": "C:\\Users\\dev\\pics\\a.jpg"}, {"id": 2, "file_name": "D:\\test\\B.jpg"}]
     items = [{**BOX, "id": number, "image_id": number} for number in (1, 2)]
-    write(tmp_path / "s" / "annotations" / "instances_train.json", coco_json(images, items))
-    imported = run(tmp_path / "s")
+    write(source / "annotations" / "instances_train.json", coco_json(images, items))
+    imported = run(source)
     assert imported.splits == {"train": ["a.jpg", "b.jpg"]}
     assert imported.boxes == {"a.jpg": CAT, "b.jpg": CAT}
     assert [(case.place, case.what, case.done) for case in imported.report.cases] == [
@@ -151,23 +151,23 @@ def test_a_looser_match_is_listed(tmp_path: Path) -> None:
     ]
 
 
-def test_one_picture_listed_for_each_box(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "s", "a.jpg")
+def test_one_picture_listed_for_each_box(source: Path) -> None:
+    write_pictures(source, "a.jpg")
     images = [{"id": number, "file_name": "a.jpg"} for number in (1, 2, 3)]
     items = [{**BOX, "id": number, "image_id": number, "bbox": [number, 5, 10, 20]} for number in (1, 2, 3)]
-    write(tmp_path / "s" / "all.json", coco_json(images, items))
-    imported = run(tmp_path / "s", shares={"all": 1.0})
+    write(source / "all.json", coco_json(images, items))
+    imported = run(source, shares=ALL)
     assert imported.boxes == {"a.jpg": [("cat", [number, 5, number + 10, 25]) for number in (1, 2, 3)]}
     assert imported.what == ["a picture listed several times: its objects are joined"]
     assert imported.report.pictures.source == 1
 
 
-def test_a_line_of_a_list_is_cut_only_where_labels_follow(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "s", "cat.jpg", "cat (2).jpg", "dog.jpg", "rat.jpg")
+def test_a_line_of_a_list_is_cut_only_where_labels_follow(source: Path) -> None:
+    write_pictures(source, "cat.jpg", "cat (2).jpg", "dog.jpg", "rat.jpg")
     for name in ("cat", "cat (2)", "dog", "rat"):
-        write(tmp_path / "s" / f"{name}.txt", "0 0.5 0.5 0.1 0.1\n")
-    write(tmp_path / "s" / "train.txt", "dog.jpg 10,5,20,20,0\nrat 1\n")
-    write(tmp_path / "s" / "val.txt", "cat (2).jpg\ncat (3).jpg\n")
-    imported = run(tmp_path / "s")
+        write(source / f"{name}.txt", "0 0.5 0.5 0.1 0.1\n")
+    write(source / "train.txt", "dog.jpg 10,5,20,20,0\nrat 1\n")
+    write(source / "val.txt", "cat (2).jpg\ncat (3).jpg\n")
+    imported = run(source)
     assert imported.splits == {"train": ["dog.jpg", "rat.jpg"], "val": ["cat (2).jpg"], "unlisted": ["cat.jpg"]}
     assert "cat (3).jpg" in [case.found for case in imported.report.cases if case.what == "a picture that is missing"]

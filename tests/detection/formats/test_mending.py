@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from detection.formats.mending import find_frame, turn_mask, turn_points
-from tests.detection.formats.sources import coco_json, encode, run, voc_xml, write
+from tests.detection.formats.sources import ALL, coco_json, encode, run, voc_xml, write
 
 STORED = (40, 30)
 
@@ -68,11 +68,11 @@ def turned_picture() -> bytes:
     ("size_wh", "box"), [((40, 30), (5, 3, 16, 9)), ((30, 40), (21, 5, 27, 16)), (None, (21, 5, 27, 16))]
 )
 def test_a_box_lies_on_its_object_in_whatever_frame_it_was_drawn(
-    tmp_path: Path, size_wh: tuple[int, int] | None, box: tuple[int, int, int, int]
+    source: Path, size_wh: tuple[int, int] | None, box: tuple[int, int, int, int]
 ) -> None:
-    write(tmp_path / "s" / "a.png", turned_picture())
-    write(tmp_path / "s" / "a.xml", voc_xml("a.png", [("block", box)], size_wh=size_wh))
-    imported = run(tmp_path / "s", shares={"all": 1.0})
+    write(source / "a.png", turned_picture())
+    write(source / "a.xml", voc_xml("a.png", [("block", box)], size_wh=size_wh))
+    imported = run(source, shares=ALL)
     assert imported.boxes["a.png"] == [("block", [21, 5, 27, 16])]
     red = np.asarray(imported.picture("a.png"))[:, :, 1] == 0
     assert red[5:16, 21:27].all()
@@ -89,19 +89,19 @@ def test_a_box_lies_on_its_object_in_whatever_frame_it_was_drawn(
         {"size": [30, 40], "counts": [5 * 30 + 3, 6, *[24, 6] * 10, 24 * 30 + 21]},
     ],
 )
-def test_masks_turn_with_their_boxes(tmp_path: Path, segmentation: object) -> None:
-    write(tmp_path / "s" / "a.png", turned_picture())
+def test_masks_turn_with_their_boxes(source: Path, segmentation: object) -> None:
+    write(source / "a.png", turned_picture())
     item = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [5, 3, 11, 6], "segmentation": segmentation}
-    write(tmp_path / "s" / "train.json", coco_json([{"id": 1, "file_name": "a.png"}], [item]))
-    imported = run(tmp_path / "s")
+    write(source / "train.json", coco_json([{"id": 1, "file_name": "a.png"}], [item]))
+    imported = run(source)
     (found,) = imported.contents["train"]["annotations"]
     assert found["segmentation"]
     assert (found["bbox"], found["area"]) == ([21, 5, 6, 11], 66)
     assert imported.what == ["a picture that EXIF turns: turned upright"]
 
 
-def test_shares_count_in_the_upright_picture(tmp_path: Path) -> None:
-    write(tmp_path / "s" / "a.png", turned_picture())
-    write(tmp_path / "s" / "a.txt", f"0 {24 / 30} {10.5 / 40} {6 / 30} {11 / 40}\n")
-    write(tmp_path / "s" / "classes.txt", "block\n")
-    assert run(tmp_path / "s", shares={"all": 1.0}).boxes["a.png"] == [("block", [21, 5, 27, 16])]
+def test_shares_count_in_the_upright_picture(source: Path) -> None:
+    write(source / "a.png", turned_picture())
+    write(source / "a.txt", f"0 {24 / 30} {10.5 / 40} {6 / 30} {11 / 40}\n")
+    write(source / "classes.txt", "block\n")
+    assert run(source, shares=ALL).boxes["a.png"] == [("block", [21, 5, 27, 16])]

@@ -17,7 +17,7 @@ from detection.formats.registry import FORMATS
 from detection.formats.voc import pixels_of
 from generator.foundation.storage import write_json
 from generator.labels.segmentation import decode_segmentation
-from tests.detection.formats.sets import NAMES, PARTS, RUNS, SQUARE, label, write_set
+from tests.detection.formats.sets import NAMES, PARTS, RUNS, SQUARE, label
 from tests.detection.formats.sources import draw, encode, run, write
 
 SIZE = (64, 48)
@@ -112,8 +112,8 @@ def test_nothing_is_lost(form: str, made: tuple[list[str], list[Held]]) -> None:
 
 
 @pytest.mark.parametrize("form", ["coco", "hf", "webdataset", "yolo-seg"])
-def test_masks_come_back(form: str, tmp_path: Path) -> None:
-    export_set(write_set(tmp_path / "pets"), tmp_path / "out", form)
+def test_masks_come_back(form: str, pets: Path, tmp_path: Path) -> None:
+    export_set(pets, tmp_path / "out", form)
     imported = run(tmp_path / "out")
     items = [item for content in imported.contents.values() for item in content["annotations"]]
     for item, mask in zip((*items[:2], items[-1]), (PARTS, RUNS, SQUARE), strict=True):

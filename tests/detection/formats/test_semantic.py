@@ -13,11 +13,11 @@ from PIL import Image
 from detection.formats.exporting import export_set
 from detection.formats.semantic import VOID, voc_palette
 from generator.foundation.errors import DatasetError
-from tests.detection.formats.sets import NAMES, label, write_set
+from tests.detection.formats.sets import NAMES, label
 
 
-def test_maps_and_legend(tmp_path: Path) -> None:
-    report = export_set(write_set(tmp_path / "pets"), tmp_path / "out", "semantic")
+def test_maps_and_legend(pets: Path, tmp_path: Path) -> None:
+    report = export_set(pets, tmp_path / "out", "semantic")
     with Image.open(tmp_path / "out" / "masks" / "train" / "a b.png") as picture:
         assert (picture.mode, picture.size) == ("P", (40, 30))
         drawn = np.asarray(picture)
@@ -37,27 +37,25 @@ def test_maps_and_legend(tmp_path: Path) -> None:
     assert report.notes == ("1 labels have no mask: their boxes are 255, void, where no other mask is",)
 
 
-def test_the_smaller_object_is_in_front(tmp_path: Path) -> None:
-    source = write_set(tmp_path / "pets")
-    path = source / "annotations" / "instances_val.json"
+def test_the_smaller_object_is_in_front(pets: Path, tmp_path: Path) -> None:
+    path = pets / "annotations" / "instances_val.json"
     content = json.loads(path.read_bytes())
     large = [[0.0, 0.0, 30.0, 0.0, 30.0, 20.0, 0.0, 20.0]]
     content["annotations"].append(label(22, 9, 5, [0, 0, 30, 20], segmentation=large))
     path.write_text(json.dumps(content))
-    export_set(source, tmp_path / "out", "semantic")
+    export_set(pets, tmp_path / "out", "semantic")
     with Image.open(tmp_path / "out" / "masks" / "val" / "ä.png") as picture:
         drawn = np.asarray(picture)
     assert (drawn[7, 7], drawn[1, 1], drawn[25, 35]) == (1, 2, 0)
 
 
-def test_a_mask_of_another_picture_is_named(tmp_path: Path) -> None:
-    source = write_set(tmp_path / "pets")
-    path = source / "annotations" / "instances_val.json"
+def test_a_mask_of_another_picture_is_named(pets: Path, tmp_path: Path) -> None:
+    path = pets / "annotations" / "instances_val.json"
     content = json.loads(path.read_bytes())
     content["annotations"][0]["segmentation"] = {"size": [10, 10], "counts": [0, 100]}
     path.write_text(json.dumps(content))
     with pytest.raises(DatasetError, match="annotation 21: its mask is not of its picture of 40 x 30 px"):
-        export_set(source, tmp_path / "out", "semantic")
+        export_set(pets, tmp_path / "out", "semantic")
 
 
 def test_the_palette_is_that_of_voc() -> None:

@@ -10,25 +10,24 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
-from detection.formats.exporting import export_set
-from detection.formats.source import SourceFiles
-from detection.formats.voc import ROOT, pixels_of, read
+from detection.formats.exporting import ExportReport, export_set
+from detection.formats.voc import ROOT, pixels_of
 from generator.dataset.provenance import says_synthetic, xmp_packet
 from tests.detection.formats.sets import NAMES, write_set
-from tests.detection.formats.sources import run, voc_xml, write, write_pictures
+from tests.detection.formats.sources import ALL, Box, draw, encode, lay_out, run, voc_xml, write, write_pictures
 
 CAT = ("cat", (4, 5, 14, 25))
 
 
-def test_one_folder_as_labelimg_leaves_it(tmp_path: Path) -> None:
-    source = tmp_path / "pets"
-    write_pictures(source, "a.jpg", "b.png", "c.jpg")
-    write(source / "a.xml", voc_xml("a.jpg", [CAT, ("dog", (20, 2, 39.5, 12))]))
-    write(source / "b.xml", voc_xml("b.png", [("dog", (0, 0, 40, 30))]))
-    write(source / "predefined_classes.txt", "dog\nperson\ncat\n")
-    imported = run(source, shares={"all": 1.0})
+def test_one_folder_as_labelimg_leaves_it(source: Path) -> None:
+    files = {
+        "a.xml": voc_xml("a.jpg", [CAT, ("dog", (20, 2, 39.5, 12))]),
+        "b.xml": voc_xml("b.png", [("dog", (0, 0, 40, 30))]),
+        "predefined_classes.txt": "dog\nperson\ncat\n",
+    }
+    imported = run(lay_out(source, "a.jpg b.png c.jpg", files), shares=ALL)
     assert imported.report.format == "voc"
     assert imported.boxes == {
         "a.jpg": [("cat", [4, 5, 14, 25]), ("dog", [20, 2, 39.5, 12])],
@@ -98,22 +97,16 @@ def test_the_devkit_with_its_lists_masks_and_pixels_from_one(tmp_path: Path) -> 
     ],
 )
 def test_the_first_pixel(
-    tmp_path: Path, database: str, first_pixel: int | None, box: tuple[int, int, int, int], expected: list[int]
+    source: Path, database: str, first_pixel: int | None, box: tuple[int, int, int, int], expected: list[int]
 ) -> None:
-    write_pictures(tmp_path / "s", "a.jpg")
-    write(tmp_path / "s" / "a.xml", voc_xml("a.jpg", [("cat", box)], database=database))
-    assert run(tmp_path / "s", shares={"all": 1.0}, first_pixel=first_pixel).boxes["a.jpg"] == [("cat", expected)]
+    lay_out(source, "a.jpg", {"a.xml": voc_xml("a.jpg", [("cat", box)], database=database)})
+    assert run(source, shares=ALL, first_pixel=first_pixel).boxes["a.jpg"] == [("cat", expected)]
 
 
-def test_lists_beside_the_folders_as_in_bccd(tmp_path: Path) -> None:
-    source = tmp_path / "s"
-    write_pictures(source / "images", "a.jpg", "b.jpg", "c.jpg", "d.jpg")
-    for name in "abcd":
-        write(source / "annotations" / f"{name}.xml", voc_xml(f"{name}.jpg", [CAT]))
-    write(source / "train.txt", "a\nb.jpg\n\ngone\n")
-    write(source / "val.txt", "images/c.jpg\nb\n")
-    write(source / "test.txt", "d\n")
-    imported = run(source)
+def test_lists_beside_the_folders_as_in_bccd(source: Path) -> None:
+    files = {f"annotations/{name}.xml": voc_xml(f"{name}.jpg", [CAT]) for name in "abcd"}
+    lists = {"train.txt": "a\nb.jpg\n\ngone\n", "val.txt": "images/c.jpg\nb\n", "test.txt": "d\n"}
+    imported = run(lay_out(source, "images/a.jpg images/b.jpg images/c.jpg images/d.jpg", {**files, **lists}))
     assert imported.splits == {"train": ["a.jpg"], "val": ["b.jpg", "c.jpg"], "test": ["d.jpg"]}
     assert [(case.file, case.place, case.what, case.found) for case in imported.report.cases] == [
         ("images/b.jpg", "", "a picture in two splits", "train, val: taken as val"),
@@ -122,8 +115,7 @@ def test_lists_beside_the_folders_as_in_bccd(tmp_path: Path) -> None:
     assert (imported.report.pictures.source, imported.report.pictures.written) == (5, 4)
 
 
-def test_folders_of_splits_and_equal_names_in_them(tmp_path: Path) -> None:
-    source = tmp_path / "s"
+def test_folders_of_splits_and_equal_names_in_them(source: Path) -> None:
     for number, folder in enumerate(("train", "valid")):
         write_pictures(source / folder, "1.jpg", f"{folder}.jpg", seed=10 * number)
         write(source / folder / "1.xml", voc_xml("1.jpg", [("cat", (number, 0, 10, 10))]))
@@ -152,30 +144,28 @@ FAULTS = {
 
 @pytest.mark.parametrize(("objects", "boxes", "what"), FAULTS.values(), ids=FAULTS)
 def test_boxes_are_mended_or_dropped_and_listed(
-    tmp_path: Path, objects: list[tuple[str, tuple[float, ...]]], boxes: list[list[float]], what: list[str]
+    source: Path, objects: list[tuple[str, Box]], boxes: list[list[float]], what: list[str]
 ) -> None:
-    write_pictures(tmp_path / "s", "a.jpg", "b.jpg")
-    write(tmp_path / "s" / "a.xml", voc_xml("a.jpg", objects))  # type: ignore[arg-type]
-    write(tmp_path / "s" / "b.xml", voc_xml("b.jpg", [CAT]))
-    imported = run(tmp_path / "s", shares={"all": 1.0})
+    files = {"a.xml": voc_xml("a.jpg", objects), "b.xml": voc_xml("b.jpg", [CAT])}
+    imported = run(lay_out(source, "a.jpg b.jpg", files), shares=ALL)
     assert [box for _, box in imported.boxes["a.jpg"]] == boxes
     assert imported.what == what
     assert (imported.report.objects.source, imported.report.objects.written) == (len(objects) + 1, len(boxes) + 1)
 
 
-def test_files_that_are_broken_missing_or_misnamed(tmp_path: Path) -> None:
-    source = tmp_path / "s"
-    write_pictures(source, "a.jpg", "broken.jpg", "empty.jpg", "renamed.jpg", "torn.jpg", "other.png")
-    write(source / "a.xml", voc_xml("a.jpg", [CAT], size_wh=(800, 600)))
-    write(source / "broken.xml", voc_xml("broken.jpg", [CAT, CAT]).replace("</annotation>", ""))
-    write(source / "empty.xml", "")
-    write(source / "renamed.xml", voc_xml("IMG_0001.jpg", [CAT]))
-    write(source / "other.xml", voc_xml("other.jpg", [CAT]))
-    write(source / "gone.xml", voc_xml("gone.jpg", [CAT, CAT, CAT]))
-    write(source / "torn.xml", voc_xml("torn.jpg", [CAT]))
-    write(source / "torn.jpg", (source / "torn.jpg").read_bytes()[:-300])
-    write(source / "pom.xml", "<project></project>")
-    imported = run(source, shares={"all": 1.0})
+def test_files_that_are_broken_missing_or_misnamed(source: Path) -> None:
+    files = {
+        "a.xml": voc_xml("a.jpg", [CAT], size_wh=(800, 600)),
+        "broken.xml": voc_xml("broken.jpg", [CAT, CAT]).replace("</annotation>", ""),
+        "empty.xml": "",
+        "renamed.xml": voc_xml("IMG_0001.jpg", [CAT]),
+        "other.xml": voc_xml("other.jpg", [CAT]),
+        "gone.xml": voc_xml("gone.jpg", [CAT, CAT, CAT]),
+        "torn.xml": voc_xml("torn.jpg", [CAT]),
+        "torn.jpg": encode(draw(9))[:-300],
+        "pom.xml": "<project></project>",
+    }
+    imported = run(lay_out(source, "a.jpg broken.jpg empty.jpg renamed.jpg other.png", files), shares=ALL)
     assert sorted(imported.boxes) == ["a.jpg", "other.png", "renamed.jpg"]
     listed = {
         (case.file, case.what, case.done, case.lost_pictures, case.lost_objects) for case in imported.report.cases
@@ -193,16 +183,11 @@ def test_files_that_are_broken_missing_or_misnamed(tmp_path: Path) -> None:
     assert (imported.report.objects.source, imported.report.objects.written) == (9, 3)
 
 
-def test_two_annotations_of_one_picture_and_two_pictures_of_one_annotation(tmp_path: Path) -> None:
-    source = tmp_path / "s"
-    write_pictures(source / "x", "a.jpg", "b.jpg", "c.jpg", "d.jpg")
-    write_pictures(source / "y", "a.jpg", seed=5)
-    write(source / "y" / "d.jpg", (source / "x" / "d.jpg").read_bytes())
-    for name in "abcd":
-        write(source / "xml" / f"{name}.xml", voc_xml(f"{name}.jpg", [CAT]))
-    write(source / "more" / "b.xml", voc_xml("b.jpg", [("dog", (1, 1, 5, 5))]))
-    write(source / "more" / "c.xml", voc_xml("c.jpg", [CAT]))
-    imported = run(source, shares={"all": 1.0})
+def test_two_annotations_of_one_picture_and_two_pictures_of_one_annotation(source: Path) -> None:
+    files = {f"xml/{name}.xml": voc_xml(f"{name}.jpg", [CAT]) for name in "abcd"}
+    more = {"more/b.xml": voc_xml("b.jpg", [("dog", (1, 1, 5, 5))]), "more/c.xml": voc_xml("c.jpg", [CAT])}
+    copy = {"y/d.jpg": encode(draw(3))}
+    imported = run(lay_out(source, "x/a.jpg x/b.jpg x/c.jpg x/d.jpg y/a.jpg", {**files, **more, **copy}), shares=ALL)
     # Whose labels are those of a? Those of c and d are the same whichever is taken. None of a and b has no objects.
     assert imported.boxes == {"c.jpg": [("cat", [4, 5, 14, 25])], "d.jpg": [("cat", [4, 5, 14, 25])]}
     assert sorted((case.file, case.what) for case in imported.report.cases) == [
@@ -214,36 +199,22 @@ def test_two_annotations_of_one_picture_and_two_pictures_of_one_annotation(tmp_p
     ]
 
 
-def test_tags_in_capitals(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "s", "a.jpg")
-    write(tmp_path / "s" / "a.XML", re.sub("<[^>]+>", lambda tag: tag[0].upper(), voc_xml("a.jpg", [CAT])))
-    imported = run(tmp_path / "s", shares={"all": 1.0})
+def test_tags_in_capitals(source: Path) -> None:
+    text = re.sub("<[^>]+>", lambda tag: tag[0].upper(), voc_xml("a.jpg", [CAT]))
+    imported = run(lay_out(source, "a.jpg", {"a.XML": text}), shares=ALL)
     assert imported.boxes == {"a.jpg": [("cat", [4, 5, 14, 25])]}
     assert not imported.cases
 
 
-def test_polygons_of_roboflow(tmp_path: Path) -> None:
+def test_polygons_of_roboflow(source: Path) -> None:
     points = "".join(
         f"<x{number}>{x}</x{number}><y{number}>{y}</y{number}>"
         for number, (x, y) in enumerate([(4, 5), (14, 5), (14, 25), (4, 25)], start=1)
     )
     xml = voc_xml("a.jpg", [CAT]).replace("</bndbox>", f"</bndbox><polygon>{points}</polygon>")
-    write_pictures(tmp_path / "s", "a.jpg")
-    write(tmp_path / "s" / "a.xml", xml)
-    (item,) = run(tmp_path / "s", shares={"all": 1.0}).contents["all"]["annotations"]
+    (item,) = run(lay_out(source, "a.jpg", {"a.xml": xml}), shares=ALL).contents["all"]["annotations"]
     assert item["segmentation"] == [[4, 5, 14, 5, 14, 25, 4, 25]]
     assert item["area"] == 200
-
-
-def test_what_is_read_before_it_is_mended(tmp_path: Path) -> None:
-    write_pictures(tmp_path, "a.jpg")
-    write(tmp_path / "a.xml", voc_xml("a.jpg", [("cat", ("x", 2, 3, 4))], size_wh=None))
-    raw = read(SourceFiles.open(tmp_path))
-    (picture,) = raw.pictures
-    assert picture.size_wh is None
-    assert (raw.categories, raw.num_pictures, raw.num_objects) == (["cat"], 1, 1)
-    assert picture.objects[0].place == "object 1 cat"
-    assert picture.objects[0].box[1:] == (2, 3, 4)
 
 
 @pytest.mark.parametrize(
@@ -260,66 +231,59 @@ def test_pixels_are_counted_from_one(box: tuple[float, float, float, float], pix
     assert pixels_of(box, (40, 30)) == pixels
 
 
-def test_lists_names_and_jpeg(tmp_path: Path) -> None:
-    source = write_set(tmp_path / "pets")
-    with Image.open(source / "images" / "ä.png") as picture:
-        picture.save(source / "images" / "ä.png", xmp=xmp_packet(tool="t", description="d").encode())
-    report = export_set(source, tmp_path / "out", "voc")
-    root = tmp_path / "out" / ROOT
-    lists = {
-        path.stem: path.read_text(encoding="utf-8").splitlines() for path in (root / "ImageSets" / "Main").iterdir()
-    }
-    assert lists == {
-        "train": ["a b", "x.y", "empty"],
-        "val": ["ä"],
-        "trainval": ["a b", "x.y", "empty", "ä"],
-    }
-    assert report.notes == ("3 pictures are written as JPEG 95: VOC's readers open .jpg only",)
-    for path in (root / "JPEGImages").iterdir():
-        with Image.open(path) as picture:
-            assert (picture.format, picture.size) == ("JPEG", (40, 30))
-    tree = ElementTree.parse(root / "Annotations" / "ä.xml")
-    assert (tree.findtext("filename"), tree.findtext("object/name")) == ("ä.jpg", NAMES[0])
-
-
-def test_classes_are_named_to_tools_that_know_the_challenge_only(tmp_path: Path) -> None:
-    export_set(write_set(tmp_path / "pets"), tmp_path / "out", "voc")
-    head, *lines = (tmp_path / "out" / ROOT / "labelmap.txt").read_text(encoding="utf-8").splitlines()
-    assert head == "# label:color_rgb:parts:actions"
-    assert lines == [f"{name}:::" for name in NAMES if ":" not in name]
-
-
-def test_what_is_encoded_keeps_its_origin(tmp_path: Path) -> None:
-    from PIL import PngImagePlugin
-
-    source = write_set(tmp_path / "pets")
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ExportReport]:
+    """The folder and the report of an export; of its pictures ä.png says that it is synthetic."""
+    folder = tmp_path_factory.mktemp("voc")
+    source = write_set(folder / "pets")
     info = PngImagePlugin.PngInfo()
     info.add_itxt("XML:com.adobe.xmp", xmp_packet(tool="t", description="d"))
     with Image.open(source / "images" / "ä.png") as picture:
         picture.load()
     picture.save(source / "images" / "ä.png", pnginfo=info)
-    for form in ("voc", "crops"):
-        export_set(source, tmp_path / form, form)
-    assert says_synthetic(tmp_path / "voc" / ROOT / "JPEGImages" / "ä.jpg")
-    assert not says_synthetic(tmp_path / "voc" / ROOT / "JPEGImages" / "a b.jpg")
+    return folder / "out", export_set(source, folder / "out", "voc")
+
+
+def test_lists_names_and_jpeg(exported: tuple[Path, ExportReport]) -> None:
+    root = exported[0] / ROOT
+    lists = {path.stem: path.read_text(encoding="utf-8").split("\n") for path in (root / "ImageSets/Main").iterdir()}
+    assert lists == {
+        "train": ["a b", "x.y", "empty", ""],
+        "val": ["ä", ""],
+        "trainval": ["a b", "x.y", "empty", "ä", ""],
+    }
+    assert exported[1].notes == ("3 pictures are written as JPEG 95: VOC's readers open .jpg only",)
+    for path in (root / "JPEGImages").iterdir():
+        with Image.open(path) as picture:
+            assert (picture.format, picture.size) == ("JPEG", (40, 30))
+    tree = ElementTree.parse(root / "Annotations" / "ä.xml")
+    assert (tree.findtext("filename"), tree.findtext("object/name")) == ("ä.jpg", NAMES[0])
+    # CVAT, and others that know the challenge's classes only.
+    head, *lines = (root / "labelmap.txt").read_text(encoding="utf-8").splitlines()
+    assert head == "# label:color_rgb:parts:actions"
+    assert lines == [f"{name}:::" for name in NAMES]
+
+
+def test_what_is_encoded_keeps_its_origin(exported: tuple[Path, ExportReport], tmp_path: Path) -> None:
+    assert says_synthetic(exported[0] / ROOT / "JPEGImages" / "ä.jpg")
+    assert not says_synthetic(exported[0] / ROOT / "JPEGImages" / "a b.jpg")
+    export_set(exported[0].with_name("pets"), tmp_path / "crops", "crops")
     assert says_synthetic(tmp_path / "crops" / "val" / NAMES[0] / "ä-21.png")
 
 
-def test_torchvision(tmp_path: Path) -> None:
+def test_torchvision(exported: tuple[Path, ExportReport]) -> None:
     from torchvision.datasets import VOCDetection
 
-    export_set(write_set(tmp_path / "pets"), tmp_path / "out", "voc")
-    read = VOCDetection(str(tmp_path / "out"), year="2012", image_set="train")
+    read = VOCDetection(str(exported[0]), year="2012", image_set="train")
     objects = [target["annotation"].get("object", []) for _, target in read]
     assert [[item["name"] for item in found] for found in objects] == [[*NAMES], [NAMES[1]], []]
     assert objects[0][0]["bndbox"] == {"xmin": "21", "ymin": "3", "xmax": "34", "ymax": "6"}
 
 
-def test_supervision(tmp_path: Path) -> None:
+def test_supervision(exported: tuple[Path, ExportReport]) -> None:
     import supervision
 
-    export_set(write_set(tmp_path / "pets"), tmp_path / "out", "voc")
-    root = tmp_path / "out" / ROOT
+    root = exported[0] / ROOT
     read = supervision.DetectionDataset.from_pascal_voc(str(root / "JPEGImages"), str(root / "Annotations"))
     found = {Path(path).stem: item for path, _, item in read}
     assert sorted(read.classes) == sorted(NAMES)

@@ -18,15 +18,15 @@ from detection.formats.raw import Cases
 from detection.formats.yolo import box_line, join_parts, looks_like_labels, polygon_line, polygons_of, read_lines
 from generator.foundation.errors import DatasetError
 from generator.labels.segmentation import decode_segmentation
-from tests.detection.formats.sets import NAMES, PARTS, RUNS, SQUARE, annotation, write_set
-from tests.detection.formats.sources import refused, run, write, write_pictures
+from tests.detection.formats.sets import NAMES, PARTS, RUNS, SQUARE, annotation
+from tests.detection.formats.sources import ALL, lay_out, refused, run, write, write_pictures
 
 # 40 x 30 px: centre (10, 15), 20 x 10 px.
 CAT, CAT_BOX = "0 0.25 0.5 0.5 0.333333\n", [0, 10, 20, 20]
 DOG, DOG_BOX = "1 0.5 0.5 0.1 0.2\n", [18, 12, 22, 18]
 
 
-def lay_out(root: Path, *splits: str, pattern: str = "{kind}/{split}") -> None:
+def write_splits(root: Path, *splits: str, pattern: str = "{kind}/{split}") -> None:
     """Two pictures a split: one with a cat and a dog, one whose label file is empty."""
     for number, split in enumerate(splits):
         images, labels = (root / pattern.format(kind=kind, split=split) for kind in ("images", "labels"))
@@ -58,10 +58,10 @@ roboflow:
 """
 
 
-def test_ultralytics(tmp_path: Path) -> None:
-    lay_out(tmp_path / "s", "train", "val")
-    write(tmp_path / "s" / "coco8.yaml", ULTRALYTICS)
-    imported = run(tmp_path / "s")
+def test_ultralytics(source: Path) -> None:
+    write_splits(source, "train", "val")
+    write(source / "coco8.yaml", ULTRALYTICS)
+    imported = run(source)
     assert imported.report.format == "yolo"
     assert imported.splits == {"train": ["train_a.jpg", "train_b.jpg"], "val": ["val_a.jpg", "val_b.jpg"]}
     for split in ("train", "val"):
@@ -70,11 +70,11 @@ def test_ultralytics(tmp_path: Path) -> None:
     assert not imported.cases
 
 
-def test_roboflow_with_its_dots(tmp_path: Path) -> None:
-    lay_out(tmp_path / "s", "train", "valid", "test", pattern="{split}/{kind}")
-    write(tmp_path / "s" / "data.yaml", ROBOFLOW)
-    write(tmp_path / "s" / "README.dataset.txt", "# animals > 2024\nhttps://universe.roboflow.com\n")
-    imported = run(tmp_path / "s")
+def test_roboflow_with_its_dots(source: Path) -> None:
+    write_splits(source, "train", "valid", "test", pattern="{split}/{kind}")
+    write(source / "data.yaml", ROBOFLOW)
+    write(source / "README.dataset.txt", "# animals > 2024\nhttps://universe.roboflow.com\n")
+    imported = run(source)
     assert imported.splits == {
         "train": ["train_a.jpg", "train_b.jpg"],
         "val": ["valid_a.jpg", "valid_b.jpg"],
@@ -83,10 +83,10 @@ def test_roboflow_with_its_dots(tmp_path: Path) -> None:
     assert not imported.cases
 
 
-def test_a_folder_that_data_yaml_names_is_not_there(tmp_path: Path) -> None:
-    lay_out(tmp_path / "s", "train", pattern="{split}/{kind}")
-    write(tmp_path / "s" / "data.yaml", ROBOFLOW)
-    imported = run(tmp_path / "s")
+def test_a_folder_that_data_yaml_names_is_not_there(source: Path) -> None:
+    write_splits(source, "train", pattern="{split}/{kind}")
+    write(source / "data.yaml", ROBOFLOW)
+    imported = run(source)
     assert imported.splits == {"train": ["train_a.jpg", "train_b.jpg"]}
     assert [(case.place, case.found) for case in imported.report.cases] == [
         ("val", "../valid/images"),
@@ -94,17 +94,16 @@ def test_a_folder_that_data_yaml_names_is_not_there(tmp_path: Path) -> None:
     ]
 
 
-def test_train_and_val_are_the_same_folder_as_in_coco128(tmp_path: Path) -> None:
-    lay_out(tmp_path / "s", "train2017")
-    write(tmp_path / "s" / "coco128.yaml", "train: images/train2017\nval: images/train2017\nnames: [cat, dog]\n")
-    imported = run(tmp_path / "s")
+def test_train_and_val_are_the_same_folder_as_in_coco128(source: Path) -> None:
+    write_splits(source, "train2017")
+    write(source / "coco128.yaml", "train: images/train2017\nval: images/train2017\nnames: [cat, dog]\n")
+    imported = run(source)
     assert list(imported.splits) == ["train"]
     assert imported.what == ["one folder or list for two splits: it is the first one's"]
 
 
-def test_cvat_with_lists_in_data_yaml(tmp_path: Path) -> None:
-    source = tmp_path / "s"
-    lay_out(source, "train", "validation")
+def test_cvat_with_lists_in_data_yaml(source: Path) -> None:
+    write_splits(source, "train", "validation")
     write(source / "data.yaml", "path: ./\ntrain: train.txt\nval: [val.txt]\nnames: {0: cat, 1: dog}\n")
     write(source / "train.txt", "data/images/train/train_a.jpg\nimages/train/train_b.jpg\n")
     write(source / "val.txt", "images/validation/validation_b.jpg\nC:\\data\\images\\validation\\validation_a.jpg\n")
@@ -116,8 +115,7 @@ def test_cvat_with_lists_in_data_yaml(tmp_path: Path) -> None:
     assert not imported.cases
 
 
-def test_darknet(tmp_path: Path) -> None:
-    source = tmp_path / "s"
+def test_darknet(source: Path) -> None:
     write_pictures(source / "obj_train_data", "a.jpg", "b.jpg", "c.jpg")
     for name in "abc":
         write(source / "obj_train_data" / f"{name}.txt", DOG)
@@ -134,20 +132,17 @@ def test_darknet(tmp_path: Path) -> None:
     assert not imported.cases
 
 
-def test_labelimg_in_one_folder(tmp_path: Path) -> None:
-    source = tmp_path / "s"
-    write_pictures(source, "a.jpg", "b.jpg", "c.png")
-    write(source / "classes.txt", "cat\ndog\n")
-    write(source / "a.txt", CAT)
-    write(source / "b.txt", DOG)
-    imported = run(source, shares={"train": 0.5, "val": 0.5})
+def test_labelimg_in_one_folder(source: Path) -> None:
+    imported = run(
+        lay_out(source, "a.jpg b.jpg c.png", {"classes.txt": "cat\ndog\n", "a.txt": CAT, "b.txt": DOG}),
+        shares={"train": 0.5, "val": 0.5},
+    )
     assert imported.boxes == {"a.jpg": [("cat", CAT_BOX)], "b.jpg": [("dog", DOG_BOX)], "c.png": []}
     assert imported.cases == [("c.png", "no annotation: a picture without objects", "kept")]
 
 
-def test_labels_never_go_to_a_picture_of_another_split(tmp_path: Path) -> None:
-    source = tmp_path / "s"
-    lay_out(source, "train")
+def test_labels_never_go_to_a_picture_of_another_split(source: Path) -> None:
+    write_splits(source, "train")
     write(source / "labels" / "val" / "train_a.txt", DOG)
     write(source / "data.yaml", "train: images/train\nnames: [cat, dog]\n")
     imported = run(source)
@@ -155,12 +150,17 @@ def test_labels_never_go_to_a_picture_of_another_split(tmp_path: Path) -> None:
     assert imported.boxes["train_a.jpg"] == [("cat", CAT_BOX), ("dog", DOG_BOX)]
 
 
-def test_polygons(tmp_path: Path) -> None:
-    source = tmp_path / "s"
-    write_pictures(source / "images" / "train", "a.jpg")
-    write(source / "labels" / "train" / "a.txt", "1 0.25 0.2 0.5 0.2 0.5 0.6 0.25 0.6\n0 .1 .1 .5 .1 .5 .5\n")
-    write(source / "data.yaml", "train: images/train\nnames: [cat, dog]\n")
-    imported = run(source)
+def test_polygons(source: Path) -> None:
+    imported = run(
+        lay_out(
+            source,
+            "images/train/a.jpg",
+            {
+                "labels/train/a.txt": "1 0.25 0.2 0.5 0.2 0.5 0.6 0.25 0.6\n0 .1 .1 .5 .1 .5 .5\n",
+                "data.yaml": "train: images/train\nnames: [cat, dog]\n",
+            },
+        )
+    )
     dog, cat = imported.contents["train"]["annotations"]
     assert dog["segmentation"] == [[10, 6, 20, 6, 20, 18, 10, 18]]
     assert (dog["bbox"], dog["area"]) == ([10, 6, 10, 12], 120)
@@ -168,8 +168,7 @@ def test_polygons(tmp_path: Path) -> None:
     assert not imported.cases
 
 
-def test_faults(tmp_path: Path) -> None:
-    source = tmp_path / "s"
+def test_faults(source: Path) -> None:
     write_pictures(source / "images", "a.jpg", "b.jpg")
     lines = [CAT.strip(), "7 0.5 0.5 0.1 0.1", "0 0.5 0.5 0.1", "dog 0.5 0.5 0.1 0.1", "0 nan 0.5 0.1 0.1"]
     lines += ["0 0.5 0.5 0 0.1", "", "1 1.5 0.5 0.1 0.1", "0 0.95 0.5 0.2 0.2", "-1 .5 .5 .1 .1", CAT.strip()]
@@ -177,7 +176,7 @@ def test_faults(tmp_path: Path) -> None:
     write(source / "labels" / "b.txt", "some words\n")
     write(source / "labels" / "gone.txt", CAT + DOG)
     write(source / "classes.txt", "cat\ndog\n")
-    imported = run(source, shares={"all": 1.0})
+    imported = run(source, shares=ALL)
     assert imported.boxes == {"a.jpg": [("cat", CAT_BOX), ("cat", [34, 12, 40, 18])], "b.jpg": []}
     listed = [(case.place, case.what, case.done) for case in imported.report.cases if case.file == "labels/a.txt"]
     assert listed == [
@@ -200,10 +199,8 @@ def test_faults(tmp_path: Path) -> None:
     assert (imported.report.pictures.source, imported.report.pictures.written) == (3, 2)
 
 
-def test_without_names_classes_are_numbers(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "s", "a.jpg")
-    write(tmp_path / "s" / "a.txt", "10 0.5 0.5 0.1 0.2\n2 0.25 0.5 0.5 0.333333\n")
-    imported = run(tmp_path / "s", shares={"all": 1.0})
+def test_without_names_classes_are_numbers(source: Path) -> None:
+    imported = run(lay_out(source, "a.jpg", {"a.txt": "10 0.5 0.5 0.1 0.2\n2 0.25 0.5 0.5 0.333333\n"}), shares=ALL)
     assert imported.report.categories == ("2", "10")
     assert imported.what == ["no names of the classes: they are called by their numbers"]
 
@@ -216,12 +213,12 @@ def test_without_names_classes_are_numbers(tmp_path: Path) -> None:
         ({"x/classes.txt": "cat\n", "y/classes.txt": "dog\n"}, ["x/classes.txt", "y/classes.txt", "differ"]),
     ],
 )
-def test_names_that_cannot_be_read(tmp_path: Path, files: dict[str, str], words: list[str]) -> None:
-    write_pictures(tmp_path / "s", "a.jpg")
-    write(tmp_path / "s" / "a.txt", CAT)
+def test_names_that_cannot_be_read(source: Path, files: dict[str, str], words: list[str]) -> None:
+    write_pictures(source, "a.jpg")
+    write(source / "a.txt", CAT)
     for name, content in files.items():
-        write(tmp_path / "s" / name, content)
-    refused(tmp_path / "s", *words)
+        write(source / name, content)
+    refused(source, *words)
 
 
 @pytest.mark.parametrize(
@@ -299,8 +296,8 @@ def test_boxes_come_back_to_a_hundredth_of_a_pixel(size_wh: tuple[int, int], sha
     assert all(0 <= value <= 1 for value in (x, y, width, height))
 
 
-def test_the_layout(tmp_path: Path) -> None:
-    report = export_set(write_set(tmp_path / "pets"), tmp_path / "out", "yolo")
+def test_the_layout(pets: Path, tmp_path: Path) -> None:
+    report = export_set(pets, tmp_path / "out", "yolo")
     out = tmp_path / "out"
     assert (out / "labels" / "train" / "a b.txt").read_text() == (
         "0 0.675000 0.133333 0.350000 0.133333\n1 0.225000 0.333333 0.250000 0.333333\n"
@@ -316,8 +313,8 @@ def test_the_layout(tmp_path: Path) -> None:
     assert report.notes == ()
 
 
-def test_a_split_that_ultralytics_needs_is_never_missing(tmp_path: Path) -> None:
-    file = write_set(tmp_path / "pets") / "annotations" / "instances_train.json"
+def test_a_split_that_ultralytics_needs_is_never_missing(pets: Path, tmp_path: Path) -> None:
+    file = pets / "annotations" / "instances_train.json"
     report = export_set(file, tmp_path / "out", "yolo")
     content = yaml.safe_load((tmp_path / "out" / "data.yaml").read_text(encoding="utf-8"))
     assert content["train"] == content["val"] == "images/train"
@@ -331,8 +328,10 @@ def test_a_split_that_ultralytics_needs_is_never_missing(tmp_path: Path) -> None
         ({"train": "test"}, {"test": "images/test", "val": "images/val", "train": "images/val"}),
     ],
 )
-def test_test_pictures_choose_no_weights(tmp_path: Path, renamed: dict[str, str], folders: dict[str, str]) -> None:
-    folder = write_set(tmp_path / "pets") / "annotations"
+def test_test_pictures_choose_no_weights(
+    pets: Path, tmp_path: Path, renamed: dict[str, str], folders: dict[str, str]
+) -> None:
+    folder = pets / "annotations"
     for old, new in renamed.items():
         (folder / f"instances_{old}.json").rename(folder / f"instances_{new}.json")
     export_set(tmp_path / "pets", tmp_path / "out", "yolo")
@@ -370,25 +369,25 @@ def test_what_is_no_polygon(segmentation: object, words: str) -> None:
         polygons_of(segmentation, (30, 40))
 
 
-def test_polygons_in_shares_and_boxes_where_there_is_no_mask(tmp_path: Path) -> None:
+def test_polygons_in_shares_and_boxes_where_there_is_no_mask(pets: Path, tmp_path: Path) -> None:
     square = "0.100000 0.166667 0.350000 0.166667 0.350000 0.500000 0.100000 0.500000"
     for segmentation in (SQUARE, None):
         assert polygon_line(annotation(CATEGORY, (4, 5, 10, 10), segmentation), (40, 30)) == square
     with pytest.raises(DatasetError, match="annotation 1: its mask"):
         polygon_line(annotation(CATEGORY, (4, 5, 10, 10), [[1, 2]]), (40, 30))
-    report = export_set(write_set(tmp_path / "pets"), tmp_path / "out", "yolo-seg")
+    report = export_set(pets, tmp_path / "out", "yolo-seg")
     assert report.notes == ("1 labels have no mask: the corners of their boxes are written as the polygon",)
 
 
 @pytest.mark.parametrize("form", ["yolo", "yolo-seg"])
 def test_ultralytics_reads_the_folder_wherever_it_is_moved(
-    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    form: str, pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ultralytics.data.dataset import YOLODataset
     from ultralytics.data.utils import check_det_dataset
 
     export_set(
-        write_set(tmp_path / "pets"),
+        pets,
         tmp_path / "made",
         form,
     )
