@@ -227,6 +227,7 @@ EXPERIMENT = FolderKind(
     use="its proof is card.md; with keep_models: true its detectors lie in jobs/*/model",
     marker="experiment.json",
     keys=frozenset({"real", "categories"}),
+    names=("real", "painted", "jobs", "card.md", "card.csv", "summary.csv", "card.png", "failures.jpg"),
     last="summary.csv",
     kept=("*/",),
 )
