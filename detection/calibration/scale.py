@@ -29,9 +29,10 @@ from detection.datasets.types import DetectionDataset
 from generator.dataset.pictures import draw_boxes, spread, tile
 from generator.foundation.errors import BoxpaintError
 from generator.foundation.geometry import Box
+from generator.foundation.history import Listener
 from generator.foundation.seeds import derive_rng, derive_seed
 from generator.foundation.storage import atomic_writer
-from generator.foundation.training import Budget, Listener, Player, cosine_schedule, decay_groups, one_thread, train
+from generator.foundation.training import Budget, Player, cosine_schedule, decay_groups, one_thread, train
 
 MAX_OBJECTS = 300
 """Taken of each category and set, evenly spread; more moves a median by less than a pixel."""

@@ -25,7 +25,7 @@ from detection.datasets.write import write_coco
 from detection.formats.csv_boxes import check_columns
 from detection.formats.mending import MendedObject, mend_objects
 from detection.formats.pictures import ConvertedPicture, convert_picture
-from detection.formats.raw import Case, Cases, Done, RawPicture, RawSet
+from detection.formats.raw import Case, Cases, Done, RawPicture, RawSet, categories_of
 from detection.formats.registry import find_formats, read_fullest
 from detection.formats.source import NOWHERE, SourceFiles
 from detection.formats.splits import compile_pattern, split_pictures
@@ -240,8 +240,7 @@ def find_categories(raw: RawSet, options: ImportOptions) -> tuple[str, ...]:
 
     Raises DatasetError when one that is asked for is not there, or has a longer name than any data set may hold.
     """
-    observed = sorted({item.category for picture in raw.pictures for item in picture.objects})
-    known = [name for name in dict.fromkeys([*raw.categories, *observed]) if name]
+    known = [name for name in dict.fromkeys([*raw.categories, *categories_of(raw.pictures)]) if name]
     faults = [_unknown_fault("--rename", name, known) for name in options.rename if name not in known]
     names = list(dict.fromkeys(options.rename.get(name, name) for name in known))
     faults += [_unknown_fault("--keep", name, names) for name in options.keep if name not in names]

@@ -14,9 +14,10 @@ from detection.datasets.read import read_rgb
 from detection.datasets.types import DetectionDataset, Sample
 from detection.detectors.registry import load_detector
 from detection.detectors.settings import FitSettings
-from detection.detectors.types import FitListener, TrainingMix
+from detection.detectors.types import TrainingMix
 from detection.detectors.yolo import YoloModel, labels_for_loss
 from detection.evaluation.coco_metrics import mean_average_precision
+from generator.foundation.history import Listener
 from tests.detection.detectors.test_contract import (
     StopAfter,
     assert_equal_answers,
@@ -100,7 +101,7 @@ def test_learns_two_pictures(discs: DetectionDataset, tiny: str) -> None:
     settings = FitSettings(steps=200, batch_size=2, learning_rate=2e-2, warmup_steps=10, augment="none")
     losses: list[float] = []
 
-    class Losses(FitListener):
+    class Losses(Listener):
         def on_step(self, step: int, loss: float) -> None:
             losses.append(loss)
 
