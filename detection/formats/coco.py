@@ -76,6 +76,7 @@ WRITER = Writer(
 from pycocotools.coco import COCO
 coco = COCO("annotations/instances_{split}.json")
 """,
+    says_unlabelled=True,
 )
 
 

@@ -91,4 +91,5 @@ from torchvision.datasets import ImageFolder
 data = ImageFolder("{split}")
 """,
     needs="objects",
+    links="nothing",
 )

@@ -78,7 +78,7 @@ def write_export(
             sources=Counter(picture.source or "unknown" for picture in data.pictures),
             linked=target.linked,
             copied=target.copied,
-            notes=(*data.notes, *target.notes, *_lost_in(form, data)),
+            notes=(*data.notes, *target.notes, *_lost_in(writer, form, data)),
         )
         front_matter = writer.front_matter(data) if writer.front_matter is not None else ""
         write_text(folder / CARD, render_card(report, data, opening=writer.opening, front_matter=front_matter))
@@ -86,9 +86,9 @@ def write_export(
     return report
 
 
-def _lost_in(form: str, data: PictureSet) -> Iterator[str]:
+def _lost_in(writer: Writer, form: str, data: PictureSet) -> Iterator[str]:
     unlabelled = sum(bool(not_exhaustive_ids(picture.content)) for picture in data.pictures)
-    if unlabelled and form != "coco":
+    if unlabelled and not writer.says_unlabelled:
         yield f"warning: {unlabelled} pictures do not label every class ({NOT_EXHAUSTIVE}); {form} cannot say so"
 
 

@@ -99,11 +99,14 @@ class Writer(NamedTuple):
     """How a format is written.
 
     `write` fills the folder; `opening` is how to read it in Python ({split}, {stem}, {folder} are put in). `needs`: a
-    data set without any cannot be written so. `front_matter` begins the card.
+    data set without any cannot be written so. `links`: which pictures it lays as they are. `says_unlabelled`: whether
+    it holds which classes a picture does not label. `front_matter` begins the card.
     """
 
     write: Callable[[PictureSet, Target], None]
     opening: str
     needs: Literal["pictures", "objects", "masks"] = "pictures"
+    links: Literal["pictures", "jpegs", "nothing"] = "pictures"
     with_captions: bool = False
+    says_unlabelled: bool = False
     front_matter: Callable[[PictureSet], str] | None = None

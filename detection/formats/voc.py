@@ -233,4 +233,5 @@ WRITER = Writer(
 from torchvision.datasets import VOCDetection
 data = VOCDetection(".", year="2012", image_set="{split}")
 """,
+    links="jpegs",
 )

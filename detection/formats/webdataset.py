@@ -123,4 +123,5 @@ import webdataset
 data = webdataset.WebDataset("{split}-000000.tar", shardshuffle=False).decode("pil")
 """,
     with_captions=True,
+    links="nothing",
 )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,8 +17,8 @@ from generator.foundation.errors import DatasetError, RunMismatchError
 from tests.detection.formats.sets import NAMES, files_below, without_masks
 
 FORMATS = sorted(WRITERS)
-# All but these lay the pictures as they are; a picture that is a JPEG already is linked by voc, too.
-MADE = {"webdataset", "crops"}
+# Pictures of the four that are linked: one is a JPEG.
+LINKED = {"pictures": 4, "jpegs": 1, "nothing": 0}
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -34,8 +36,38 @@ def test_an_export_is_described_and_marked(form: str, pets: Path, tmp_path: Path
     assert "Licence: CC0" in card
     content = json.loads((tmp_path / "out" / "export.json").read_bytes())
     assert (content["kind"], content["format"]) == ("boxpaint export", form)
-    assert str(tmp_path) not in card + json.dumps(content)
+    whereabouts = {str(path).encode() for path in (tmp_path, tmp_path.resolve())}
+    for name, data in files_below(tmp_path / "out").items():
+        assert not [place for place in whereabouts if place in data], name
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "pets"]
+
+
+def move(labels: list[dict[str, Any]]) -> None:
+    """Move the box and its mask to the right by a pixel."""
+    labels[0]["bbox"][0] += 1
+    labels[0]["segmentation"][0][::2] = [x + 1 for x in labels[0]["segmentation"][0][::2]]
+
+
+CHANGES: dict[str, Callable[[list[dict[str, Any]]], None]] = {
+    "another class": lambda labels: labels[0].update(category_id=5),
+    "a box moved": move,
+    "a label less": lambda labels: labels.clear(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_label_is_written(form: str, change: Callable[[list[Any]], None], pets: Path, tmp_path: Path) -> None:
+    path = pets / "annotations" / "instances_val.json"
+    content = json.loads(path.read_bytes())
+    written = []
+    for name in ("before", "after"):
+        path.write_text(json.dumps(content))
+        export_set(pets, tmp_path / name, form)
+        files = files_below(tmp_path / name)
+        written.append({place: data for place, data in files.items() if place not in ("README.md", "export.json")})
+        change(content["annotations"])
+    assert written[0] != written[1]
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -44,7 +76,7 @@ def test_links_share_the_file_and_copies_do_not(form: str, pets: Path, tmp_path:
     copied = export_set(pets, tmp_path / "copied", form, ExportOptions(copy=True))
     pictures = {path.stat().st_ino for path in (pets / "images").iterdir()}
     shared = {path.stat().st_ino for path in (tmp_path / "linked").rglob("*") if path.is_file()} & pictures
-    assert len(shared) == linked.linked == (0 if form in MADE else 1 if form == "voc" else 4)
+    assert len(shared) == linked.linked == LINKED[WRITERS[form].links]
     assert not {path.stat().st_ino for path in (tmp_path / "copied").rglob("*")} & pictures
     assert copied.linked == 0
     found = [files_below(tmp_path / name) for name in ("linked", "copied")]

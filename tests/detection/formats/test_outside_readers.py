@@ -1,14 +1,24 @@
-"""Exports opened by programs that no one here wrote; more of them in test_yolo.py, test_voc.py and test_crops.py."""
+"""Exports opened by programs that no one here wrote; more of them in test_yolo.py, test_voc.py and test_crops.py.
+
+A reader and a writer of ours that are wrong in the same way understand each other: here both are held to known boxes.
+"""
 
 from __future__ import annotations
 
+import json
+import tarfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from detection.formats.exporting import export_set
+from detection.formats.registry import FORMATS
 from tests.detection.formats.sets import NAMES, write_set
+from tests.detection.formats.sources import ALL, draw, lay_out, run
 
 
 def exported(folder: Path, form: str) -> Path:
@@ -67,3 +77,123 @@ def test_polars_and_the_tar_command_read_shards(tmp_path: Path) -> None:
     assert len(listed.stdout.splitlines()) == 2
     subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=out, check=True)
     assert len(polars.read_parquet(out / "*.parquet")) == 6
+
+
+Found = list[tuple[str, tuple[float, ...]]]
+"""Classes and boxes (left, top, right, bottom) in pixels, counted from 0."""
+EXPECTED: Found = [(NAMES[0], (20, 2, 34, 6)), (NAMES[1], (4, 5, 14, 15))]
+"""What is in "a b.png"."""
+
+
+def by_supervision(out: Path, form: str) -> Found:
+    import supervision
+
+    if form == "coco":
+        read = supervision.DetectionDataset.from_coco(
+            str(out / "images"), str(out / "annotations" / "instances_train.json")
+        )
+    else:
+        folders = (str(out / kind / "train") for kind in ("images", "labels"))
+        read = supervision.DetectionDataset.from_yolo(*folders, str(out / "data.yaml"))
+    (found,) = (item for path, _, item in read if Path(path).name == "a b.png")
+    return [(read.classes[kind], tuple(box)) for kind, box in zip(found.class_id, found.xyxy.tolist(), strict=True)]
+
+
+def by_torchvision_voc(out: Path) -> Found:
+    from torchvision.datasets import VOCDetection
+
+    _, target = VOCDetection(str(out), year="2012", image_set="train")[0]
+    # Pixels from 1, the last one included: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/devkit_doc.pdf
+    found = []
+    for item in target["annotation"]["object"]:
+        left, top, right, bottom = (int(item["bndbox"][side]) for side in ("xmin", "ymin", "xmax", "ymax"))
+        found.append((item["name"], (left - 1, top - 1, right, bottom)))
+    return found
+
+
+def by_torchvision_folder(out: Path) -> Found:
+    from torchvision.datasets import ImageFolder
+
+    read = ImageFolder(str(out / "train"))
+    picture = np.asarray(draw(0))
+    found = []
+    for path, kind in read.samples:
+        crop = np.asarray(Image.open(path))
+        height, width = crop.shape[:2]
+        windows = np.lib.stride_tricks.sliding_window_view(picture, crop.shape)[:, :, 0]
+        for top, left in np.argwhere((windows == crop).all(axis=(2, 3, 4))):
+            found.append((read.classes[kind], (left, top, left + width, top + height)))
+    return found
+
+
+def by_polars(out: Path) -> Found:
+    import polars
+
+    row = polars.read_parquet(out / "train" / "metadata.parquet").row(0, named=True)
+    return named(zip(row["objects"]["category"], row["objects"]["bbox"], strict=True))
+
+
+def by_tarfile(out: Path) -> Found:
+    with tarfile.open(out / "train-000000.tar") as tar:
+        content = tar.extractfile("a b.json")
+        assert content is not None
+        return named((item["category"], item["bbox"]) for item in json.load(content)["objects"])
+
+
+def named(pairs: Any) -> Found:
+    return [(name, (x, y, x + width, y + height)) for name, (x, y, width, height) in pairs]
+
+
+def by_pillow(out: Path) -> Found:
+    names = {item["value"]: item["name"] for item in json.loads((out / "legend.json").read_bytes())["legend"]}
+    values = np.asarray(Image.open(out / "masks" / "train" / "a b.png"))
+    found = []
+    for value, name in names.items():
+        rows, columns = np.nonzero(values == value)
+        found.append((name, (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)))
+    return found
+
+
+# How "a b.png" of an export is read without a line of ours, and how far an edge may be off, in pixels.
+READ: dict[str, tuple[Callable[[Path], Found], float]] = {
+    "coco": (lambda out: by_supervision(out, "coco"), 0.002),
+    "yolo": (lambda out: by_supervision(out, "yolo"), 0.002),
+    "yolo-seg": (lambda out: by_supervision(out, "yolo-seg"), 1.01),  # it takes the last pixel of a mask as the edge
+    "voc": (by_torchvision_voc, 0),
+    "hf": (by_polars, 0),
+    "webdataset": (by_tarfile, 0),
+    "crops": (by_torchvision_folder, 0),
+    "semantic": (by_pillow, 0),
+}
+
+
+@pytest.mark.parametrize("form", READ)
+def test_an_outside_reader_finds_the_boxes_that_went_in(form: str, tmp_path: Path) -> None:
+    read, tolerance = READ[form]
+    found = read(exported(tmp_path, form))
+    assert [name for name, _ in found] == [name for name, _ in EXPECTED]
+    assert np.abs(np.array([box for _, box in found]) - [box for _, box in EXPECTED]).max() <= tolerance
+
+
+# Of a format that is read alone: a file as other people write it, for a.jpg, with the boxes of EXPECTED.
+BY_HAND: dict[str, tuple[str, str]] = {
+    # https://docs.roboflow.com: "Tensorflow Object Detection CSV"
+    "csv": (
+        "_annotations.csv",
+        "filename,width,height,class,xmin,ymin,xmax,ymax\n"
+        f"a.jpg,40,30,{NAMES[0]},20,2,34,6\na.jpg,40,30,{NAMES[1]},4,5,14,15\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("form", BY_HAND)
+def test_a_file_that_was_written_by_hand_has_the_boxes_that_it_says(form: str, source: Path) -> None:
+    file, content = BY_HAND[form]
+    imported = run(lay_out(source, "a.jpg", {file: content}), shares=ALL)
+    assert imported.report.format == form
+    assert imported.boxes["a.jpg"] == [(name, list(box)) for name, box in EXPECTED]
+
+
+def test_every_format_is_held_to_known_boxes() -> None:
+    assert READ.keys() == {name for name, both in FORMATS.items() if both.writer is not None}
+    assert {*READ, *BY_HAND} == {*FORMATS}
