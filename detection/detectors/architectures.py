@@ -40,7 +40,6 @@ from generator.foundation.training import TORN
 # (categories, width and height of the input) -> model in training mode, with fresh weights
 Build = Callable[[int, tuple[int, int]], nn.Module]
 
-_SSDLITE_WH = (320, 320)
 # Its seventh level would be made from a map of one pixel, where oneDNN's bfloat16 gradient of a convolution with
 # stride 2 is uninitialised memory (seen with torch 2.12: values of 1e38 and NaN).
 _RETINANET_TOO_SMALL_PX = 64
@@ -113,9 +112,7 @@ def _faster_rcnn_mobilenet(categories: int, input_wh: tuple[int, int]) -> nn.Mod
     )
 
 
-def _ssdlite(categories: int, input_wh: tuple[int, int]) -> nn.Module:
-    if input_wh != _SSDLITE_WH:
-        raise ModelError(f"ssdlite takes pictures of 320 x 320 only, not {input_wh[0]} x {input_wh[1]}")
+def _ssdlite(categories: int, _: tuple[int, int]) -> nn.Module:
     return tv.ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=categories + 1)
 
 
@@ -194,6 +191,7 @@ def _mask_rcnn_small(categories: int, input_wh: tuple[int, int]) -> nn.Module:
     )
 
 
+# Each has a line under the same name in DETECTORS of registry.py, which is read without torch.
 ARCHITECTURES: dict[str, Architecture] = {
     "retinanet_small": Architecture(build=_retinanet_small, per_category=_LOGITS),
     "faster_rcnn_small": Architecture(build=_faster_rcnn_small, per_category=_BOXES),

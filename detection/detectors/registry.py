@@ -1,5 +1,7 @@
-"""All detectors by name. A new one is one file and one line here; tests/detection/detectors/test_contract.py covers it.
+"""All detectors by name; tests/detection/detectors/test_contract.py covers a new one from its first day.
 
+One of torchvision is a function and an entry of ARCHITECTURES in architectures.py, and a line here under the same name;
+one of another library is a file with a class as types.Detector, a function here that imports it, and a line here.
 This module loads no torch, so that a command line can list the names.
 """
 
@@ -33,7 +35,11 @@ class DetectorInfo:
     summary: str
     input_wh: tuple[int, int]
     """Width and height that pictures are resized to where the options give none."""
+    has_one_size: bool = False
+    """Whether it takes pictures of `input_wh` only."""
     gives_masks: bool = False
+    package: str | None = None
+    """The module of an extra that it needs."""
 
 
 def _torchvision(card: ModelCard, device: torch.device, saved: Path | None) -> Detector:
@@ -68,11 +74,13 @@ DETECTORS: dict[str, DetectorInfo] = {
         make=_torchvision, input_wh=(640, 480), summary="Faster R-CNN, MobileNet V3 and FPN"
     ),
     "retinanet": DetectorInfo(make=_torchvision, input_wh=(800, 608), summary="RetinaNet, ResNet-50 and FPN"),
-    "ssdlite": DetectorInfo(make=_torchvision, input_wh=(320, 320), summary="SSDLite, MobileNet V3"),
+    "ssdlite": DetectorInfo(make=_torchvision, input_wh=(320, 320), has_one_size=True, summary="SSDLite, MobileNet V3"),
     "mask_rcnn": DetectorInfo(
         make=_torchvision, input_wh=(800, 608), summary="Mask R-CNN, ResNet-50 and FPN", gives_masks=True
     ),
-    "yolo": DetectorInfo(make=_yolo, input_wh=(640, 640), summary="YOLO of ultralytics (AGPL-3.0; an extra)"),
+    "yolo": DetectorInfo(
+        make=_yolo, input_wh=(640, 640), summary="YOLO of ultralytics (AGPL-3.0; an extra)", package="ultralytics"
+    ),
 }
 
 
@@ -96,6 +104,9 @@ def make_detector(
     chosen = options or ModelOptions()
     if chosen.input_wh is None:
         chosen = chosen.model_copy(update={"input_wh": info.input_wh})
+    elif info.has_one_size and chosen.input_wh != info.input_wh:
+        only, given = (f"{width} x {height}" for width, height in (info.input_wh, chosen.input_wh))
+        raise ModelError(f"{name} takes pictures of {only} only, not {given}")
     card = ModelCard(name=name, categories=tuple(categories), options=chosen)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, _WEIGHTS))

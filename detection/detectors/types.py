@@ -1,4 +1,4 @@
-"""What every detector takes and gives. A new one is one file and one line in registry.py; contract tests cover all."""
+"""What every detector takes and gives. registry.py says how to add one; contract tests cover all."""
 
 from __future__ import annotations
 
