@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
-from detection.formats.registry import WRITERS
+from boxpaint.cli.data import export, import_command
+from detection.formats.registry import READERS, WRITERS
 from generator.dataset.validation import validate_dataset
 from tests.boxpaint.terminal import boxpaint, nothing_written
 from tests.detection.formats.sets import without_masks, write_set
@@ -49,7 +53,7 @@ def test_what_came_in_what_is_in_and_what_is_not(photos: Path) -> None:
 
 IMPORT_MISTAKES = {
     "no source": (["gone"], ["gone", "no such file or folder"]),
-    "unknown format": (["--format", "vok"], ["did you mean 'voc'", "coco, hf, webdataset, voc, yolo, csv"]),
+    "unknown format": (["--format", "vok"], ["did you mean 'voc'", ", ".join(READERS)]),
     "not that format": (["--format", "coco"], ["Looked for coco: JSON files", "Found 6 .xml, 5 .jpg"]),
     "empty": (["empty"], ["empty", "this folder is empty"]),
     "taken": (["--out", "pets"], ["is not an imported data set", "a.jpg"]),
@@ -183,3 +187,9 @@ def test_stopped_in_the_middle_it_leaves_nothing(
     ended = boxpaint(*command, "--out", "out", cwd=sets)
     assert (ended.code, "stopped; out is as it was" in ended.out) == (130, True)
     assert not (sets / "out").exists()
+
+
+@pytest.mark.parametrize(("command", "known"), [(import_command, READERS), (export, WRITERS)])
+def test_the_help_names_every_format(command: Callable[..., None], known: Collection[str]) -> None:
+    names = get_type_hints(command, include_extras=True)["form"].__metadata__[0].help.split(" (")[0]
+    assert {*re.split(", | or ", names.removesuffix("."))} == {*known}
