@@ -60,15 +60,6 @@ def test_stopped_and_resumed_gives_the_weights_of_an_undisturbed_training(
     assert len(result.losses) == len(result.validations) == 3
 
 
-def test_another_seed_gives_other_weights_and_the_same_the_same(mix: TrainingMix, tiny: str) -> None:
-    first, again, other = make(tiny), make(tiny), make(tiny)
-    for detector, seed in ((first, 1), (again, 1), (other, 2)):
-        detector.fit(mix, SETTINGS, seed=seed)
-    assert_equal_weights(first, again)
-    with pytest.raises(AssertionError):
-        assert_equal_weights(first, other)
-
-
 @pytest.mark.parametrize("variant", ["tiny", "yolo26n"])  # with and without suppression of overlaps
 def test_saved_and_loaded_answers_alike_on_pictures_of_any_size(variant: str, tiny: str, tmp_path: Path) -> None:
     detector = make(tiny if variant == "tiny" else variant)
