@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,7 +45,7 @@ def mix(tmp_path_factory: pytest.TempPathFactory) -> TrainingMix:
 
 def make(name: str, *, seed: int = 0) -> TorchvisionDetector:
     input_wh = (320, 320) if name == "ssdlite" else (96, 64)
-    detector = make_detector(name, tuple(COLOURS), ModelOptions(input_wh=input_wh), seed=seed, device=CPU)
+    detector = make_detector(name, tuple(COLOURS), ModelOptions(input_wh=input_wh), seed=5, device=CPU)
     assert isinstance(detector, TorchvisionDetector)
     return detector
 
@@ -66,18 +68,47 @@ def assert_equal_answers(first: list[Detections], second: list[Detections]) -> N
         assert np.array_equal(one.scores, other.scores)
 
 
+def check_resumed(make: Callable[[], TorchvisionDetector], mix: TrainingMix, folder: Path, **how: Any) -> None:
+    """Train at once, and stopped after a step and resumed."""
+    straight, stopped = make(), make()
+    result = straight.fit(mix, seed=5, **how)
+    with pytest.raises(KeyboardInterrupt):
+        stopped.fit(mix, seed=5, checkpoint=folder, listener=StopAfter(1), **how)
+    assert stopped.fit(mix, seed=5, checkpoint=folder, **how) == result
+    assert_equal_weights(straight, stopped)
+    assert result.steps == len(result.losses) == how["settings"].steps
+
+
+def check_saved_and_loaded(detector: TorchvisionDetector, folder: Path, *, has_masks: bool) -> None:
+    """Hold answers on odd pictures against what they promise, and against those of the detector saved and loaded."""
+    answers = detector.predict(odd_pictures())
+    detector.save(folder)
+    loaded = load_detector(folder, CPU)
+    assert loaded.categories == tuple(COLOURS)
+    assert_equal_weights(loaded, detector)
+    assert_equal_answers(loaded.predict(odd_pictures()), answers)
+    assert_equal_answers(detector.predict(odd_pictures(), with_masks=False), answers)
+    assert detector.predict([]) == []
+    for picture, found in zip(odd_pictures(), answers, strict=True):
+        height, width = picture.shape[:2]
+        count = len(found.labels)
+        assert count
+        assert found.boxes_xyxy.shape == (count, 4)
+        assert np.all(found.boxes_xyxy >= 0)
+        assert np.all(found.boxes_xyxy <= [width, height, width, height])
+        assert np.all(found.boxes_xyxy[:, 2:] > found.boxes_xyxy[:, :2])
+        assert set(found.labels.tolist()) <= {1, 2}
+        assert np.all(np.diff(found.scores) <= 0)
+        assert (found.masks is not None) == has_masks
+        assert found.masks is None or found.masks.shape == (count, height, width)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_stopped_and_resumed_gives_the_weights_of_an_undisturbed_training(
     name: str, mix: TrainingMix, tmp_path: Path
 ) -> None:
     settings = SETTINGS.model_copy(update={"batch_size": 2}) if name == "ssdlite" else SETTINGS
-    straight, stopped = make(name), make(name)
-    result = straight.fit(mix, settings, seed=5)
-    with pytest.raises(KeyboardInterrupt):
-        stopped.fit(mix, settings, seed=5, checkpoint=tmp_path, listener=StopAfter(1))
-    assert stopped.fit(mix, settings, seed=5, checkpoint=tmp_path) == result
-    assert_equal_weights(straight, stopped)
-    assert result.steps == result.best_step == len(result.losses) == 2
+    check_resumed(lambda: make(name), mix, tmp_path, settings=settings)
 
 
 def test_one_picture_alone_is_too_little_for_a_map_of_one_pixel(mix: TrainingMix) -> None:
@@ -91,32 +122,8 @@ def test_saved_and_loaded_answers_alike_on_pictures_of_any_size(name: str, tmp_p
     for parameter, value in detector.model.named_parameters():
         if parameter.endswith("cls_logits.bias"):
             value.data.zero_()  # a fresh RetinaNet is sure of nothing
-    answers = detector.predict(odd_pictures())
-    detector.save(tmp_path)
-    loaded = load_detector(tmp_path, CPU)
-    assert isinstance(loaded, TorchvisionDetector)
-    assert loaded.categories == tuple(COLOURS)
-    assert_equal_weights(loaded, detector)
-    assert_equal_answers(loaded.predict(odd_pictures()), answers)
-    boxes_alone = detector.predict(odd_pictures(), with_masks=False)
-    assert_equal_answers(boxes_alone, answers)
-    assert all(found.masks is None for found in boxes_alone)
-    assert detector.predict([]) == []
-    for picture, found in zip(odd_pictures(), answers, strict=True):
-        height, width = picture.shape[:2]
-        count = len(found.labels)
-        assert count
-        assert found.boxes_xyxy.shape == (count, 4)
-        assert np.all(found.boxes_xyxy >= 0)
-        assert np.all(found.boxes_xyxy <= [width, height, width, height])
-        assert np.all(found.boxes_xyxy[:, 2:] > found.boxes_xyxy[:, :2])
-        assert set(found.labels.tolist()) <= {1, 2}
-        assert np.all(np.diff(found.scores) <= 0)
-        if DETECTORS[name].gives_masks:
-            assert found.masks is not None
-            assert found.masks.shape == (count, height, width)
-        else:
-            assert found.masks is None
+    check_saved_and_loaded(detector, tmp_path, has_masks=DETECTORS[name].gives_masks)
+    assert all(found.masks is None for found in detector.predict(odd_pictures(), with_masks=False))
 
 
 def test_where_memory_is_short_fewer_pictures_are_looked_at_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
