@@ -13,7 +13,7 @@ from detection.formats.merging import merge_sets, unique_ids
 from detection.formats.target import ExportOptions
 from generator.dataset.validation import validate_dataset
 from generator.foundation.errors import BoxpaintError, DatasetError, RunMismatchError
-from tests.detection.formats.sets import NAMES, label, write_set
+from tests.detection.formats.sets import NAMES, edited, label, write_set
 from tests.detection.formats.sources import coco_json, draw, encode, write
 
 
@@ -94,9 +94,8 @@ def unlabelled(folder: Path) -> dict[str, list[str]]:
 
 
 def test_what_a_set_does_not_label_is_said_on_its_pictures(sources: list[Path], tmp_path: Path) -> None:
-    content = json.loads((sources[0] / "annotations" / "instances_val.json").read_text())
-    content["images"][0]["neg_category_ids"] = [5, 7]  # what it had before gets the new ids; 7 is no class
-    write(sources[0] / "annotations" / "instances_val.json", json.dumps(content))
+    with edited(sources[0], "val") as content:
+        content["images"][0]["neg_category_ids"] = [5, 7]  # what it had before gets the new ids; 7 is no class
     report = merge_sets(sources, tmp_path / "all", find_duplicates=False)
     assert unlabelled(tmp_path / "all") == {
         **{name: ["dog"] for name in ("pets_a b.png", "x.y.jpg", "empty.png", "ä.png")},
