@@ -294,11 +294,11 @@ def test_damaged_files_of_the_same_run_are_named(discs: Path, tiny_blip: Path, t
 
 def test_unreadable_pictures_are_skipped_and_counted(discs: Path, tiny_blip: Path, tmp_path: Path) -> None:
     table = read_caption_table(discs, discs.parent / "images")
-    split = split_pictures(table, val_share=SHORT.val_share, seed=SHORT.seed)
-    split.train[0].write_bytes(b"no picture")
-    split.val[0].write_bytes(split.val[0].read_bytes()[:60])
+    train, val = split_pictures(table, val_share=SHORT.val_share, seed=SHORT.seed)
+    train[0].write_bytes(b"no picture")
+    val[0].write_bytes(val[0].read_bytes()[:60])
     result = tune(discs, tiny_blip, tmp_path / "out", dataclasses.replace(SHORT, epochs=1))
-    assert sorted(result.unreadable) == sorted([split.train[0].name, split.val[0].name])
+    assert sorted(result.unreadable) == sorted([train[0].name, val[0].name])
     assert result.counts.unreadable_pictures == 2
     assert result.counts.scored_pictures == 5
 
@@ -308,8 +308,8 @@ def test_a_side_without_a_readable_picture_is_one_clear_error(
     discs: Path, tiny_blip: Path, tmp_path: Path, side: str
 ) -> None:
     table = read_caption_table(discs, discs.parent / "images")
-    split = split_pictures(table, val_share=SHORT.val_share, seed=SHORT.seed)
-    for picture in getattr(split, side):
+    train, val = split_pictures(table, val_share=SHORT.val_share, seed=SHORT.seed)
+    for picture in {"train": train, "val": val}[side]:
         picture.write_bytes(b"no picture")
     with pytest.raises(DatasetError, match=r"none of the \d+ (training|validation) pictures can be read"):
         tune(discs, tiny_blip, tmp_path / "out")
@@ -340,8 +340,8 @@ def test_a_learning_rate_that_breaks_the_training_is_said(discs: Path, tiny_blip
 def test_no_picture_is_on_both_sides_and_each_side_has_one(discs: Path) -> None:
     table = read_caption_table(discs, discs.parent / "images")
     for share, count in ((0.01, 1), (0.25, 6), (0.99, 23)):
-        split = split_pictures(table, val_share=share, seed=3)
-        assert len(split.val) == count
-        assert set(split.train) | set(split.val) == set(table.captions)
-        assert not set(split.train) & set(split.val)
+        train, val = split_pictures(table, val_share=share, seed=3)
+        assert len(val) == count
+        assert set(train) | set(val) == set(table.captions)
+        assert not set(train) & set(val)
     assert split_pictures(table, val_share=0.25, seed=3) != split_pictures(table, val_share=0.25, seed=4)
