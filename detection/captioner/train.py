@@ -8,7 +8,6 @@ scores.json              settings, and at the end counts and scores before and a
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -117,7 +116,7 @@ def fine_tune(
     if ref.folder:
         check_outside(out, Path(ref.folder))
     captioner = Captioner(ref, device=device, offline=offline)
-    identity = {"settings": dataclasses.asdict(settings), "base": fingerprint(ref), "captions": _digest(table)}
+    identity = {"settings": settings.model_dump(), "base": fingerprint(ref), "captions": _digest(table)}
     checkpoint = out / CHECKPOINT
     with working_in(out):
         if CAPTIONER.check(out, identity, overwrite=overwrite):
