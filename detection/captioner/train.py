@@ -41,7 +41,7 @@ MAX_SCORED_PICTURES = 1000
 SHOWN_EXAMPLES = 8
 # Position below the run's seed: generator/foundation/seeds.py; detection/captioner/trainer.py has the others.
 _SPLIT = 0
-# Not `.part`, which are files that any run removes.
+# The next run removes it where this one is killed.
 _UNFINISHED_MODEL = ".model.part"
 
 

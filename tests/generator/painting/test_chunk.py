@@ -98,6 +98,10 @@ def test_the_verifiers_favourite_stays(tiny_config: dict[str, object], best_of: 
     assert np.array_equal(painted.image[item.crop.slices], shown[best].picture)
     assert item.label is not None
     assert item.label.painted_box == shown[best].box.shifted(item.crop.x_min, item.crop.y_min)
+    (bare,) = paint(config, None, scene(seed=seed))
+    changed = (painted.image != bare.image).any(axis=2)
+    changed[item.region.slices] = False
+    assert not changed.any(), "outside of what was painted the picture is the background"
 
 
 @pytest.mark.parametrize(
