@@ -393,7 +393,12 @@ def finite_loss(loss: torch.Tensor, learning_rate: float) -> float:
 def save_checkpoint(path: Path, made_from: Mapping[str, Any], state: Mapping[str, Any]) -> None:
     """Write where a training stands, whole or not at all. Raises StorageError."""
     with atomic_writer(path) as stream:
-        torch.save({"made_from": dict(made_from), "state": dict(state)}, stream)
+        try:
+            torch.save({"made_from": dict(made_from), "state": dict(state)}, stream)
+        except RuntimeError as error:  # torch closes its archive, which fails again, and hides why
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def read_checkpoint(path: Path, made_from: Mapping[str, Any], device: torch.device) -> dict[str, Any] | None:
