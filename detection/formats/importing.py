@@ -23,9 +23,9 @@ from detection.datasets.names import as_unicode, portable_path, rank_of_split, u
 from detection.datasets.types import DetectionDataset, Sample
 from detection.datasets.write import write_coco
 from detection.formats.csv_boxes import check_columns
-from detection.formats.mending import MendedObject, mend_objects
+from detection.formats.mending import mend_objects
 from detection.formats.pictures import ConvertedPicture, convert_picture
-from detection.formats.raw import Case, Cases, Done, RawPicture, RawSet, categories_of
+from detection.formats.raw import Case, Cases, Done, RawObject, RawPicture, RawSet, categories_of
 from detection.formats.registry import find_formats, read_fullest
 from detection.formats.source import NOWHERE, SourceFiles
 from detection.formats.splits import compile_pattern, split_pictures
@@ -70,7 +70,7 @@ class _Imported(NamedTuple):
 
     raw: RawPicture
     converted: ConvertedPicture
-    objects: list[MendedObject]
+    objects: list[RawObject]
 
 
 def import_set(
@@ -221,14 +221,12 @@ def _reasons(counts: Counter[str], cases: Sequence[Case]) -> str:
     return "; ".join(f"{count} x {what}" for what, count in kinds) + (f", such as {example}" if example else "")
 
 
-def _sample(
-    item: _Imported, objects: Sequence[MendedObject], categories: Sequence[str], options: ImportOptions
-) -> Sample:
+def _sample(item: _Imported, objects: Sequence[RawObject], categories: Sequence[str], options: ImportOptions) -> Sample:
     unlabelled = {options.rename.get(name, name) for name in item.raw.unlabelled}
     return Sample.of(
         item.converted.path,
         item.converted.size_wh,
-        [each.box_xyxy for each in objects],
+        [each.box for each in objects],
         [categories.index(each.category) + 1 for each in objects],
         [each.segmentation for each in objects],
         not_exhaustive=[number for number, name in enumerate(categories, start=1) if name in unlabelled],
@@ -252,8 +250,8 @@ def find_categories(raw: RawSet, options: ImportOptions) -> tuple[str, ...]:
 
 
 def choose_objects(
-    pictures: Sequence[Sequence[MendedObject]], categories: Sequence[str], options: ImportOptions, cases: Cases
-) -> list[list[MendedObject]]:
+    pictures: Sequence[Sequence[RawObject]], categories: Sequence[str], options: ImportOptions, cases: Cases
+) -> list[list[RawObject]]:
     """Rename the objects of every picture and leave out those of no category of `categories`: one case a name."""
     lost: Counter[str] = Counter()
     result = []
