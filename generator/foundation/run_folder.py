@@ -38,8 +38,9 @@ _NEW = ".new.part"
 class FolderKind:
     """A kind of folder; `what` and `use` tell people what it is and what it is good for.
 
-    A resumable command calls `check` with its identity, then `begin`; one that makes its results anew `make_room`, or
-    `replaced` where they appear all at once. All of it inside of `working_in`.
+    Inside `working_in`, a command that can resume calls `check` with its identity, then `begin`; one that writes its
+    results anew calls `make_room`. Results that must appear all at once are written in `replaced`, which enters
+    `working_in` itself.
     """
 
     name: str
