@@ -23,7 +23,8 @@ from detection.datasets.types import DetectionDataset, Sample
 from detection.detectors.batches import Augmentation, read_picture
 from detection.detectors.registry import DETECTORS, make_detector
 from detection.detectors.settings import FitSettings
-from detection.detectors.types import FitListener, TrainingMix
+from detection.detectors.types import TrainingMix
+from generator.foundation.history import Listener
 
 CATEGORIES = ("one", "two")
 OBJECTS = 8
@@ -31,7 +32,7 @@ PICTURES = 16
 WARM_UP = 2
 
 
-class Clock(FitListener):
+class Clock(Listener):
     """Processor time of the steps after the first ones."""
 
     def __init__(self) -> None:

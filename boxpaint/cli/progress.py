@@ -15,9 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from boxpaint.cli.console import console, end
 from detection.captioner.settings import EpochLoss
 from detection.captioner.settings import Listener as CaptionerListener
-from detection.detectors.types import FitListener
+from generator.foundation.history import Listener
 
-# Seconds of work that an estimate needs; of less than so much left nobody needs to be told beforehand.
+# Seconds of work that an estimate needs, and seconds left from which on it is worth telling.
 _ENOUGH_S, _WORTH_SAYING_S = 2.0, 10.0
 # Lines a training prints of its loss where there is no terminal, and losses that one is the mean of.
 _LINES, _LOSSES = 20, 20
@@ -166,7 +166,7 @@ class Display:
         self.console.print(text)
 
 
-class FitProgress(Display, FitListener):
+class FitProgress(Display, Listener):
     """Shows steps, loss and validations of a detector's training."""
 
     def __init__(self, to: Console = console):

@@ -21,8 +21,8 @@ from generator.foundation.run_folder import DETECTOR_RUN
 if TYPE_CHECKING:
     from detection.datasets.sources import Role, Source
     from detection.detectors.settings import ModelOptions
-    from detection.detectors.types import FitListener
     from detection.runs.run import RunPlan, RunResult
+    from generator.foundation.history import Listener
 
 _DETECTOR_OUT, _REFINED_OUT, _SEGMENTER_OUT = (
     Path(f"runs/{name}") for name in ("detector", "detector_refined", "segmenter")
@@ -368,7 +368,7 @@ def _plan(
 
 
 @contextlib.contextmanager
-def _watched(out: Path, *, overwrite: bool) -> Iterator[FitListener]:
+def _watched(out: Path, *, overwrite: bool) -> Iterator[Listener]:
     """Show a training's progress; a signal ends it with a word on how to go on."""
     from boxpaint.cli.progress import FitProgress
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from detection.formats.matching import PictureNames
 from generator.foundation.errors import DatasetError, Fault
 from generator.foundation.tables import read_text
 from generator.foundation.text import split_separator_line
@@ -33,6 +34,7 @@ _NEWLINE = re.compile(r"\r\n|\n|\r")
 _MOST_LINES_OF_A_CAPTION = 10
 # Flickr8k.token.txt numbers the captions of a picture: 1000268201_693b08cb0e.jpg#0
 _CAPTION_NUMBER = re.compile(r"#\d+$")
+_TABLE = PurePosixPath("captions.csv")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +87,7 @@ def read_caption_table(path: Path, images: Path) -> CaptionTable:
     Rows that cannot be used are skipped and listed. Raises DatasetError (SpecError for a file that cannot be read)
     when nothing of it can be used.
     """
-    names = _PictureNames(images)
+    names = _Pictures(images)
     text, told = split_separator_line(read_text(path))
     separators = [told] if told in _SEPARATORS else [each for each in _SEPARATORS if each in text] or [","]
     layouts = [_lay_out(_split_rows(text, separator, names), separator, names) for separator in separators]
@@ -117,7 +119,7 @@ def read_caption_table(path: Path, images: Path) -> CaptionTable:
     )
 
 
-def _lay_out(rows: list[_Row], separator: str, names: _PictureNames) -> _Layout:
+def _lay_out(rows: list[_Row], separator: str, names: _Pictures) -> _Layout:
     hits: Counter[int] = Counter()
     files: Counter[int] = Counter()
     for row in rows:
@@ -157,7 +159,7 @@ def _words_per_column(rows: list[_Row], width: int, image: int) -> Counter[int]:
     return words
 
 
-def _header(rows: list[_Row], image: int, names: _PictureNames) -> list[str]:
+def _header(rows: list[_Row], image: int, names: _Pictures) -> list[str]:
     """Cells of the first row, where it is no data: what stands in the place of a picture is no file name."""
     cells = rows[0].cells if rows else []
     if image < len(cells) and (isinstance(names.find(cells[image]), Path) or _names_a_picture_file(cells[image])):
@@ -179,7 +181,7 @@ def _without_empty_end(cells: list[str]) -> list[str]:
 
 
 def _read_row(
-    row: _Row, layout: _Layout, caption_position: int, names: _PictureNames, file: str
+    row: _Row, layout: _Layout, caption_position: int, names: _Pictures, file: str
 ) -> tuple[Path, str] | Fault:
     cells = row.cells
     if len(cells) > layout.width:  # a separator inside of the caption, or empty cells that a spreadsheet added
@@ -208,7 +210,7 @@ def _read_row(
     return picture, " ".join(caption.split())
 
 
-def _no_picture_fault(path: Path, layout: _Layout, names: _PictureNames) -> Fault:
+def _no_picture_fault(path: Path, layout: _Layout, names: _Pictures) -> Fault:
     rows = layout.rows[1:] if layout.header and len(layout.rows) > 1 else layout.rows
     first = next((row for row in rows if any(_names_a_picture_file(cell) for cell in row.cells)), rows[0])
     found = next((cell for cell in first.cells if _names_a_picture_file(cell)), first.cells[0])
@@ -243,7 +245,7 @@ class _Row:
     cells: list[str]
 
 
-def _split_rows(text: str, separator: str, names: _PictureNames) -> list[_Row]:
+def _split_rows(text: str, separator: str, names: _Pictures) -> list[_Row]:
     """Split a table into its rows, without empty ones; white space in a cell becomes one space.
 
     Each line is a row, except inside of quotes that are closed on a line soon after. The csv module is not given the
@@ -286,7 +288,7 @@ def _tidy(cells: list[str]) -> list[str]:
     return [" ".join(cell.split()) for cell in cells]
 
 
-def _begins_a_row(line: str, separator: str, names: _PictureNames) -> bool:
+def _begins_a_row(line: str, separator: str, names: _Pictures) -> bool:
     cells, _ = _split_line(line, separator)
     return any(_names_a_picture_file(cell) or isinstance(names.find(cell), Path) for cell in cells)
 
@@ -296,11 +298,11 @@ def _names_a_picture_file(cell: str) -> bool:
     return PurePosixPath(_CAPTION_NUMBER.sub("", cell.strip())).suffix.lower() in SUFFIXES
 
 
-class _PictureNames:
-    """An index of the pictures below `folder`. Raises DatasetError when there is no folder, or none in it.
+class _Pictures:
+    """The pictures below `folder`, found by name. Raises DatasetError when there is no folder, or none in it.
 
-    A table may name a picture by its path below the folder, by a longer path, by its bare name, without its suffix or
-    with another one, in other case, or with `#` and the number of a caption behind it. The most literal meaning wins.
+    A table may name a picture as annotations do (detection/formats/matching.py), or with `#` and the number of a
+    caption behind it.
     """
 
     def __init__(self, folder: Path):
@@ -313,14 +315,9 @@ class _PictureNames:
         if not self.paths:
             message = f"the folder holds no pictures ({', '.join(SUFFIXES)}); --images is the folder that does"
             raise DatasetError([Fault(file=str(folder), expected=message)])
+        places = [PurePosixPath(path.relative_to(folder).as_posix()) for path in self.paths]
+        self._names = PictureNames(places, places)
         self._found: dict[str, Path | str] = {}
-        # (kind of name, name) -> picture; None where several have it
-        self._index: dict[tuple[str, str], Path | None] = {}
-        for path in self.paths:
-            place = path.relative_to(folder)
-            for key in (("path", place.as_posix()), ("name", path.name), ("stem", path.stem)):
-                for kind, name in (key, (f"any case {key[0]}", key[1].casefold())):
-                    self._index[kind, name] = path if self._index.get((kind, name), path) == path else None
 
     def find(self, cell: str) -> Path | str:
         """Find the picture that a cell names; text says why there is none."""
@@ -330,28 +327,10 @@ class _PictureNames:
 
     def _look_up(self, cell: str) -> Path | str:
         reason = f"there is no such picture in {self.folder}"
-        for key in _meanings(cell):
-            path = self._index.get(key, reason)
-            if isinstance(path, Path):
-                return path
-            if path is None:
+        for name in dict.fromkeys((cell, _CAPTION_NUMBER.sub("", cell))):
+            match = self._names.find(name, _TABLE)
+            if match.path is not None:
+                return self.folder / match.path
+            if match.rivals:
                 reason = f"several pictures in {self.folder} have this name; give the path below it"
         return reason
-
-
-def _meanings(cell: str) -> Iterator[tuple[str, str]]:
-    """Keys of the index that a cell may mean, the most literal first."""
-    whole = cell.strip().replace("\\", "/")
-    for text in dict.fromkeys((whole, _CAPTION_NUMBER.sub("", whole))):
-        parts = text.split("/")
-        name = parts[-1]
-        if not name:
-            continue
-        stem = name[: -len(PurePosixPath(name).suffix)] if _names_a_picture_file(name) else name
-        for prefix in ("", "any case "):
-            for kind, value in (
-                *(("path", "/".join(parts[start:])) for start in range(len(parts))),
-                ("name", name),
-                ("stem", stem),
-            ):
-                yield prefix + kind, value.casefold() if prefix else value

@@ -20,6 +20,7 @@ from detection.captioner.settings import CaptionerSettings, EpochLoss, Listener
 from generator.foundation import training
 from generator.foundation.device import autocast
 from generator.foundation.errors import DatasetError, Fault
+from generator.foundation.history import Listener as TrainingListener
 from generator.foundation.seeds import derive_rng
 from generator.foundation.training import Budget, Player, cosine_schedule, decay_groups, finite_loss
 from generator.models.loading import pixel_values
@@ -114,7 +115,7 @@ def train_captioner(
         notes["losses"] = [*notes["losses"][: epoch - 1], dataclasses.asdict(losses)]
         return -losses.val
 
-    class Epochs(training.Listener):
+    class Epochs(TrainingListener):
         def on_start(self, _: int, finished: int, /) -> None:
             reader.unreadable.update(notes["unreadable"])
             listener.on_start(settings.epochs, finished // in_epoch)

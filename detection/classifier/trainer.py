@@ -15,10 +15,9 @@ from detection.classifier.models import Classifier
 from detection.classifier.scores import score_predictions
 from detection.classifier.settings import ClassifierSettings
 from generator.foundation.device import autocast
+from generator.foundation.history import History, Listener
 from generator.foundation.training import (
     Budget,
-    History,
-    Listener,
     Player,
     cosine_schedule,
     decay_groups,

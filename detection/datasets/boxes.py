@@ -45,27 +45,24 @@ def rescale(painted: DetectionDataset, scales: Mapping[str, BoxScale]) -> Detect
 
 def tight_boxes(painted: DetectionDataset) -> DetectionDataset:
     """Take the box around what was painted as the label, where a label knows it."""
-
-    def tight(sample: Sample) -> Sample:
-        return sample.with_boxes(_where_known(sample.tight_xyxy, sample.boxes_xyxy))
-
-    return replace(painted, samples=tuple(map(tight, painted.samples)))
+    return _taken(painted, "tight_xyxy")
 
 
 def requested_boxes(painted: DetectionDataset) -> DetectionDataset:
     """Take the box that was asked for as the label, where a label knows it."""
+    return _taken(painted, "requested_xyxy")
 
-    def asked(sample: Sample) -> Sample:
-        return sample.with_boxes(_where_known(sample.requested_xyxy, sample.boxes_xyxy))
 
-    return replace(painted, samples=tuple(map(asked, painted.samples)))
+def _taken(painted: DetectionDataset, name: Literal["tight_xyxy", "requested_xyxy"]) -> DetectionDataset:
+    samples = []
+    for sample in painted.samples:
+        boxes: np.ndarray = getattr(sample, name)
+        is_known = ~np.isnan(boxes).any(axis=1, keepdims=True)
+        samples.append(sample.with_boxes(np.where(is_known, boxes, sample.boxes_xyxy)))
+    return replace(painted, samples=tuple(samples))
 
 
 def is_whole(sample: Sample, box: np.ndarray) -> bool:
     """Whether no edge of the picture cuts what the box (4,) holds."""
     low, high = box[:2], box[2:]
     return bool((low >= _EDGE_PX).all() and (high <= np.array([sample.width, sample.height]) - _EDGE_PX).all())
-
-
-def _where_known(boxes_xyxy: np.ndarray, otherwise_xyxy: np.ndarray) -> np.ndarray:
-    return np.where(np.isnan(boxes_xyxy).any(axis=1, keepdims=True), otherwise_xyxy, boxes_xyxy)

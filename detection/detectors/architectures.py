@@ -56,6 +56,7 @@ PYRAMID_CHANNELS = 48
 STRIDES = (8, 16, 32)
 Weights = Mapping[str, torch.Tensor]
 _BODY = "backbone.body."
+WEIGHTS = "model.safetensors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,9 +303,15 @@ def load_pretrained(model: nn.Module, card: ModelCard, architecture: Architectur
         path = cached_weights(known.url, download=card.options.download)
     else:
         path = Path(source)
-    weights, categories = _read(path)
+    same_categories = False
+    if path.is_dir():
+        same_categories, weights = read_card(path).categories == card.categories, read_saved(path)
+    elif path.is_file():
+        weights = read_weights(path)
+    else:
+        raise ModelNotFoundError(f"pretrained: there is no checkpoint {path}; choose none, imagenet, coco or a path")
     try:
-        _put(model, weights, architecture, same_categories=categories == card.categories)
+        _put(model, weights, architecture, same_categories=same_categories)
     except ValueError as error:
         raise ModelError(f"{path} holds no weights for {card.name}: {error}") from None
 
@@ -333,15 +340,12 @@ def cached_weights(url: str, *, download: bool) -> Path:
     return path
 
 
-def _read(path: Path) -> tuple[Weights, tuple[str, ...] | None]:
-    """Weights of a file, or of a folder that a detector was saved to, and the categories of the latter."""
-    categories = None
-    if path.is_dir():
-        categories = read_card(path).categories
-        path = path / "model.safetensors"
+def read_saved(folder: Path) -> Weights:
+    """Read the weights of a folder that a detector was saved to. Raises ModelError, StorageError."""
+    path = folder / WEIGHTS
     if not path.is_file():
-        raise ModelNotFoundError(f"pretrained: there is no checkpoint {path}; choose none, imagenet, coco or a path")
-    return read_weights(path), categories
+        raise ModelNotFoundError(f"{path}: the weights of this detector are missing; copy the whole folder")
+    return read_weights(path)
 
 
 def read_weights(path: Path) -> Weights:

@@ -39,12 +39,7 @@ class DetectorInfo:
 def _torchvision(card: ModelCard, device: torch.device, saved: Path | None) -> Detector:
     from detection.detectors.torchvision_detector import TorchvisionDetector
 
-    detector = TorchvisionDetector(card, device)
-    if saved is None:
-        detector.load_pretrained()
-    else:
-        detector.load_weights(saved)
-    return detector
+    return TorchvisionDetector(card, device, saved)
 
 
 def _yolo(card: ModelCard, device: torch.device, saved: Path | None) -> Detector:
@@ -95,7 +90,9 @@ def make_detector(
     """
     import torch
 
-    info = _info(name)
+    if name not in DETECTORS:
+        raise ModelError(_unknown(name))
+    info = DETECTORS[name]
     chosen = options or ModelOptions()
     if chosen.input_wh is None:
         chosen = chosen.model_copy(update={"input_wh": info.input_wh})
@@ -111,12 +108,6 @@ def load_detector(folder: Path, device: torch.device) -> Detector:
     if card.name not in DETECTORS:
         raise ModelError(f"{folder / CARD} cannot be used: {_unknown(card.name)}")
     return DETECTORS[card.name].make(card, device, folder)
-
-
-def _info(name: str) -> DetectorInfo:
-    if name not in DETECTORS:
-        raise ModelError(_unknown(name))
-    return DETECTORS[name]
 
 
 def _unknown(name: str) -> str:

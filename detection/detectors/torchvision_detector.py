@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,20 +11,19 @@ import cv2
 import numpy as np
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
-from detection.datasets.types import DetectionDataset, Detections
-from detection.detectors.architectures import ARCHITECTURES, Architecture, load_pretrained
+from detection.datasets.types import DetectionDataset, Detections, digest_of_set
+from detection.detectors.architectures import ARCHITECTURES, WEIGHTS, Architecture, load_pretrained, read_saved
 from detection.detectors.batches import CACHE_BYTES, Batch, BatchSource, PictureStore, resize
 from detection.detectors.settings import FitSettings, ModelCard, write_card
-from detection.detectors.types import FitListener, FitResult, TrainingMix
+from detection.detectors.types import TrainingMix
 from detection.evaluation.coco_metrics import mean_average_precision
 from generator.foundation.device import autocast
-from generator.foundation.errors import ModelError, ModelNotFoundError
-from generator.foundation.storage import make_folder, remove_leftovers, translate_os_errors, write_bytes
+from generator.foundation.errors import ModelError
+from generator.foundation.history import History, Listener
+from generator.foundation.storage import make_folder, remove_leftovers, write_bytes
 from generator.foundation.training import (
-    TORN,
     Budget,
     Player,
     cosine_schedule,
@@ -38,7 +35,6 @@ from generator.foundation.training import (
     train,
 )
 
-WEIGHTS = "model.safetensors"
 _PREDICT_BATCH = 16
 CHECKPOINT = "checkpoint.pt"
 _DRAWS = 4
@@ -49,10 +45,17 @@ _WITHOUT_EFFECT = {"checkpoint_every", "workers"}
 class TorchvisionDetector:
     """A detector of architectures.ARCHITECTURES, or of another one that is called as torchvision's are.
 
-    Its weights are fresh until it is trained or some are loaded.
+    Its weights are those that `save` wrote to the folder `saved`, else those that the card's options name. Raises
+    ModelError for weights or an option that cannot be used.
     """
 
-    def __init__(self, card: ModelCard, device: torch.device, architecture: Architecture | None = None):
+    def __init__(
+        self,
+        card: ModelCard,
+        device: torch.device,
+        saved: Path | None = None,
+        architecture: Architecture | None = None,
+    ):
         if card.options.input_wh is None:
             raise ValueError("the card must say the size of the input")
         if architecture is None and card.options.variant is not None:
@@ -63,10 +66,10 @@ class TorchvisionDetector:
         self._architecture = architecture or ARCHITECTURES[card.name]
         self._device = device
         self.model = to_channels_last(self._architecture.build(len(card.categories), self._input_wh), device)
-
-    def load_pretrained(self) -> None:
-        """Take the weights that the options name. Raises ModelError when they cannot be had or do not fit."""
-        load_pretrained(self.model, self._card, self._architecture)
+        if saved is not None:
+            self._load(saved)
+        elif architecture is None:
+            load_pretrained(self.model, card, self._architecture)
 
     def fit(
         self,
@@ -76,36 +79,62 @@ class TorchvisionDetector:
         seed: int,
         validation: DetectionDataset | None = None,
         checkpoint: Path | None = None,
-        listener: FitListener | None = None,
-    ) -> FitResult:
+        listener: Listener | None = None,
+    ) -> History:
         """Train; see Detector.fit. When it is stopped by an error, the weights are those from before the call."""
         self._check(mix, validation)
-        before = copied(self.model)
+        before = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
         trained = [each for each in self.model.parameters() if each.requires_grad]
         made_from: dict[str, Any] = {}
         if checkpoint is not None:
-            made_from = {
-                "model": self._card.name,
-                "options": self._card.options.model_dump(mode="json"),
-                **identity(mix, validation, settings, before, seed=seed, device=self._device),
-            }
+            remove_leftovers(make_folder(checkpoint))
+            made_from = self._identity(mix, validation, settings, before, seed)
+        store = PictureStore(
+            self._input_wh,
+            with_masks=self._architecture.gives_masks,
+            cache_bytes=CACHE_BYTES // max(1, settings.workers),  # each process has a store of its own
+        )
+        frozen = self._frozen_parts(settings)
+        batches: Iterator[Batch] | None = None
+
+        def loss(step: int) -> torch.Tensor:
+            nonlocal batches
+            batches = batches or BatchSource(mix, settings, store, seed=seed).batches(step)
+            for part in frozen:
+                part.eval()
+            return self._loss(next(batches))
+
         try:
-            return train_detector(
-                self.model,
-                mix,
-                settings,
-                PictureStore(
-                    self._input_wh,
-                    with_masks=self._architecture.gives_masks,
-                    cache_bytes=CACHE_BYTES // max(1, settings.workers),  # each process has a store of its own
-                ),
+            for part in frozen:
+                part.requires_grad_(False)
+            groups = decay_groups(self.model.parameters(), settings.weight_decay)
+            optimizer: torch.optim.Optimizer = (
+                torch.optim.SGD(groups, settings.learning_rate, momentum=0.9)
+                if settings.optimizer == "sgd"
+                else torch.optim.AdamW(groups, settings.learning_rate)
+            )
+            player = Player(
+                modules={"model": self.model},
+                loss=loss,
+                optimizer=optimizer,
+                scheduler=cosine_schedule(optimizer, settings.steps, settings.warmup_steps),
+                max_gradient_norm=settings.max_gradient_norm,
+                start_share=settings.start_share,
+            )
+            return train(
+                [player],
+                Budget(steps=settings.steps),
                 seed=seed,
+                position=(_DRAWS,),  # the detectors of two stages draw the boxes they learn from
                 device=self._device,
-                frozen=self._frozen_parts(settings),
+                batch_size=settings.batch_size,
                 score=None if validation is None else self._scorer(validation),
-                checkpoint=checkpoint,
+                score_every=settings.validate_every,
+                patience=settings.patience,
+                checkpoint=checkpoint / CHECKPOINT if checkpoint is not None else None,
                 made_from=made_from,
-                listener=listener or FitListener(),
+                checkpoint_every=settings.checkpoint_every,
+                listener=listener,
             )
         except BaseException:
             self.model.load_state_dict(before)
@@ -130,16 +159,11 @@ class TorchvisionDetector:
         write_bytes(make_folder(folder) / WEIGHTS, safetensors.torch.save(weights))
         write_card(folder, self._card)
 
-    def load_weights(self, folder: Path) -> None:
-        """Take the weights that `save` wrote. Raises ModelError when they are missing, damaged or of another model."""
-        path = folder / WEIGHTS
-        if not path.is_file():
-            raise ModelNotFoundError(f"{path}: the weights of this detector are missing; copy the whole folder")
+    def _load(self, folder: Path) -> None:
         try:
-            with translate_os_errors(path):
-                self.model.load_state_dict(safetensors.torch.load(path.read_bytes()))
-        except (*TORN, SafetensorError) as error:
-            raise ModelError(f"{path} cannot be used: {str(error).splitlines()[0]}") from None
+            self.model.load_state_dict(read_saved(folder))
+        except RuntimeError as error:
+            raise ModelError(f"{folder / WEIGHTS} cannot be used: {str(error).splitlines()[0]}") from None
 
     def _check(self, mix: TrainingMix, validation: DetectionDataset | None) -> None:
         for data in (*mix.sets, *([] if validation is None else [validation])):
@@ -148,6 +172,29 @@ class TorchvisionDetector:
                 raise ModelError(f"the detector finds {ours}, but the data set holds {theirs}")
         if validation is not None and not any(validation.counts().values()):
             raise ModelError("the validation pictures hold no object, so that nothing can be scored on them")
+
+    def _identity(
+        self,
+        mix: TrainingMix,
+        validation: DetectionDataset | None,
+        settings: FitSettings,
+        weights: Mapping[str, torch.Tensor],
+        seed: int,
+    ) -> dict[str, Any]:
+        """What decides the course of a training, as plain data: two with the same give the same weights."""
+        return {
+            "model": self._card.name,
+            "options": self._card.options.model_dump(mode="json"),
+            "settings": settings.model_dump(mode="json", exclude=_WITHOUT_EFFECT),
+            "seed": seed,
+            "pictures": [_digest_of_set(data) for data in mix.sets],
+            "shares": list(mix.shares),
+            "validation": None if validation is None else _digest_of_set(validation),
+            "weights": _digest_of_weights(weights),
+            "torch": str(torch.__version__),
+            "device": self._device.type,
+            "threads": torch.get_num_threads(),
+        }
 
     def _frozen_parts(self, settings: FitSettings) -> list[nn.Module]:
         backbone = self.model.get_submodule("backbone")
@@ -172,6 +219,22 @@ class TorchvisionDetector:
 
         return score
 
+    def _loss(self, batch: Batch) -> torch.Tensor:
+        targets = [{name: value.to(self._device) for name, value in target.items()} for target in batch.targets]
+        try:
+            with autocast(self._device):
+                losses: dict[str, torch.Tensor] = self.model(list(self._as_input(batch.images)), targets)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            advice = "use --batch-size 2 or more, or a larger input"
+            raise ModelError(f"one picture of this size is too little for batch normalisation; {advice}") from None
+        return torch.stack([each.float() for each in losses.values()]).sum()
+
+    def _as_input(self, images: torch.Tensor) -> torch.Tensor:
+        """(B, H, W, 3) uint8 -> (B, 3, H, W) float32 in [0, 1] on the device."""
+        return images.to(self._device).permute(0, 3, 1, 2).float() / 255
+
     def _find(self, images: Sequence[np.ndarray], *, with_masks: bool) -> list[dict[str, torch.Tensor]]:
         """What the model says of images (H, W, 3) of its size, in their pixels; of fewer at once if memory is short."""
         self.model.eval()
@@ -179,7 +242,7 @@ class TorchvisionDetector:
             return in_smaller_batches(lambda part: self._answers(part, with_masks=with_masks), images)
 
     def _answers(self, images: Sequence[np.ndarray], *, with_masks: bool) -> list[dict[str, torch.Tensor]]:
-        batch = as_input(torch.from_numpy(np.stack(images)), self._device)
+        batch = self._as_input(torch.from_numpy(np.stack(images)))
         answers: list[dict[str, torch.Tensor]] = self.model(list(batch))
         return [
             {name: value.float().cpu() for name, value in answer.items() if with_masks or name != "masks"}
@@ -213,135 +276,9 @@ def _masks(shares: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
     return masks
 
 
-def train_detector(
-    model: nn.Module,
-    mix: TrainingMix,
-    settings: FitSettings,
-    store: PictureStore,
-    *,
-    seed: int,
-    device: torch.device,
-    frozen: Sequence[nn.Module],
-    score: Callable[[], float] | None,
-    checkpoint: Path | None,
-    made_from: Mapping[str, Any],
-    listener: FitListener,
-) -> FitResult:
-    """Train a model to the end of its settings and leave the weights to keep in it.
-
-    `frozen`: parts whose weights and statistics stay; `score`: AP of the model as it is, None without validation;
-    `checkpoint`: a folder. Raises BoxpaintError, Stopped.
-    """
-    for part in frozen:
-        part.requires_grad_(False)
-    groups = decay_groups(model.parameters(), settings.weight_decay)
-    optimizer: torch.optim.Optimizer = (
-        torch.optim.SGD(groups, settings.learning_rate, momentum=0.9)
-        if settings.optimizer == "sgd"
-        else torch.optim.AdamW(groups, settings.learning_rate)
-    )
-    source = BatchSource(mix, settings, store, seed=seed)
-    ahead: Iterator[Batch] | None = None
-
-    def loss(step: int) -> torch.Tensor:
-        nonlocal ahead
-        ahead = ahead or source.batches(step)
-        for part in frozen:
-            part.eval()
-        return _loss(model, next(ahead), device)
-
-    player = Player(
-        modules={"model": model},
-        loss=loss,
-        optimizer=optimizer,
-        scheduler=cosine_schedule(optimizer, settings.steps, settings.warmup_steps),
-        max_gradient_norm=settings.max_gradient_norm,
-        start_share=settings.start_share,
-    )
-    if checkpoint is not None:
-        remove_leftovers(make_folder(checkpoint))
-    history = train(
-        [player],
-        Budget(steps=settings.steps),
-        seed=seed,
-        position=(_DRAWS,),  # the detectors of two stages draw the boxes they learn from
-        device=device,
-        batch_size=settings.batch_size,
-        score=score,
-        score_every=settings.validate_every,
-        patience=settings.patience,
-        checkpoint=checkpoint / CHECKPOINT if checkpoint is not None else None,
-        made_from=made_from,
-        checkpoint_every=settings.checkpoint_every,
-        listener=listener,
-    )
-    return FitResult(
-        steps=len(history.losses),
-        best_step=history.best_step,
-        losses=tuple(history.losses),
-        validations=tuple(history.validations),
-    )
-
-
-def _loss(model: nn.Module, batch: Batch, device: torch.device) -> torch.Tensor:
-    targets = [{name: value.to(device) for name, value in target.items()} for target in batch.targets]
-    with autocast(device), _single_values_explained():
-        losses: dict[str, torch.Tensor] = model(list(as_input(batch.images, device)), targets)
-    return torch.stack([each.float() for each in losses.values()]).sum()
-
-
-@contextlib.contextmanager
-def _single_values_explained() -> Iterator[None]:
-    """Turn what batch normalisation says of one value into a ModelError that says what to change."""
-    try:
-        yield
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            raise
-        advice = "use --batch-size 2 or more, or a larger input"
-        raise ModelError(f"one picture of this size is too little for batch normalisation; {advice}") from None
-
-
-def as_input(images: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """(B, H, W, 3) uint8 -> (B, 3, H, W) float32 in [0, 1] on the device."""
-    return images.to(device).permute(0, 3, 1, 2).float() / 255
-
-
-def copied(model: nn.Module) -> dict[str, torch.Tensor]:
-    """Copy a model's weights."""
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}
-
-
-def identity(
-    mix: TrainingMix,
-    validation: DetectionDataset | None,
-    settings: FitSettings,
-    weights: Mapping[str, torch.Tensor],
-    *,
-    seed: int,
-    device: torch.device,
-) -> dict[str, Any]:
-    """What decides the course of a training, as plain data: two with the same give the same weights."""
-    return {
-        "settings": settings.model_dump(mode="json", exclude=_WITHOUT_EFFECT),
-        "seed": seed,
-        "pictures": [_digest_of_set(data) for data in mix.sets],
-        "shares": list(mix.shares),
-        "validation": None if validation is None else _digest_of_set(validation),
-        "weights": _digest_of_weights(weights),
-        "torch": str(torch.__version__),
-        "device": device.type,
-        "threads": torch.get_num_threads(),
-    }
-
-
 def _digest_of_set(data: DetectionDataset) -> str:
-    digest = hashlib.sha256(json.dumps(data.categories).encode())
-    for sample in data.samples:
-        # The name alone: where a data set lies, or how its path was written, decides nothing.
-        digest.update(json.dumps([sample.path.name, sample.segmentations], default=str).encode())
-        digest.update(sample.boxes_xyxy.tobytes() + sample.labels.tobytes())
-    return digest.hexdigest()
+    # The name alone: where a data set lies, or how its path was written, decides nothing.
+    return digest_of_set(data, (sample.path.name for sample in data.samples))
 
 
 def _digest_of_weights(weights: Mapping[str, torch.Tensor]) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from detection.datasets.types import DetectionDataset, Detections
 from detection.detectors.settings import FitSettings
+from generator.foundation.history import History, Listener
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,29 +40,6 @@ class TrainingMix:
         return cls(sets=(data,), shares=(1.0,))
 
 
-class FitListener:
-    """What a training tells; override what is of interest. An error raised here stops it, and it can go on later."""
-
-    def on_start(self, steps: int, finished: int) -> None:
-        """At most `steps` will be trained, `finished` of them were trained before."""
-
-    def on_step(self, step: int, loss: float) -> None:
-        """Step number `step`, from 1, was trained; `loss` is its total loss."""
-
-    def on_validation(self, step: int, ap: float, *, is_best: bool) -> None:
-        """The validation pictures were scored after this step: AP over IoU 0.50:0.95."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FitResult:
-    """A finished training: `losses` of every step, `validations` as (step, AP), and the step whose weights are kept."""
-
-    steps: int
-    best_step: int
-    losses: tuple[float, ...]
-    validations: tuple[tuple[int, float], ...]
-
-
 class Predictor(Protocol):
     """What finds objects of some categories in pictures, (H, W, 3) uint8 RGB of any size."""
 
@@ -87,8 +65,8 @@ class Detector(Predictor, Protocol):
         seed: int,
         validation: DetectionDataset | None = None,
         checkpoint: Path | None = None,
-        listener: FitListener | None = None,
-    ) -> FitResult:
+        listener: Listener | None = None,
+    ) -> History:
         """Train for `settings.steps` steps, from the weights it has.
 
         The same weights, mix, settings and seed on the same machine give the same weights. With `validation` the

@@ -93,9 +93,7 @@ class YoloDetector(TorchvisionDetector):
 
     def __init__(self, card: ModelCard, device: torch.device, saved: Path | None = None):
         network, self._description = make_network(card) if saved is None else read_network(saved, len(card.categories))
-        super().__init__(card, device, Architecture(build=lambda *_: YoloModel(network), per_category=()))
-        if saved is not None:
-            self.load_weights(saved)
+        super().__init__(card, device, saved, Architecture(build=lambda *_: YoloModel(network), per_category=()))
 
     def save(self, folder: Path) -> None:
         """Write network.json, model.safetensors (float32) and model.json. Raises StorageError."""

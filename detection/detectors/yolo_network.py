@@ -20,13 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 import yaml
 from safetensors import SafetensorError
 from torch import nn
 
-from detection.detectors.architectures import cached_weights
+from detection.detectors.architectures import WEIGHTS, cached_weights, read_saved
 from detection.detectors.settings import ModelCard, read_card
 from detection.detectors.yolo_library import (
     DEFAULT_CFG,
@@ -55,7 +54,7 @@ _USUAL_SIDE_PX, _USUAL_OBJECTS = 640, 5
 Description = dict[str, Any]
 # A DetectionModel of ultralytics, whose attributes carry no types
 Network = Any
-NETWORK, WEIGHTS = "network.json", "model.safetensors"
+NETWORK = "network.json"
 # What goes before the names of weights in a saved detector: YoloModel holds the network under this name.
 PREFIX = "network."
 # The release that ultralytics 8.4 takes its weights from: ultralytics.utils.downloads.attempt_download_asset.
@@ -260,18 +259,10 @@ def _read_folder(folder: Path) -> Checkpoint:
     card = read_card(folder)
     if card.name != "yolo":
         raise ModelError(f"{folder} holds a {card.name}, whose weights do not fit yolo")
-    path = folder / WEIGHTS
-    if not path.is_file():
-        raise ModelNotFoundError(f"{path}: the weights of this detector are missing; copy the whole folder")
-    try:
-        with translate_os_errors(path):
-            weights = safetensors.torch.load(path.read_bytes())
-    except SafetensorError as error:
-        raise ModelError(f"{path} cannot be used: {error}") from None
     return Checkpoint(
-        path=path,
+        path=folder / WEIGHTS,
         description=_read_description(folder),
-        weights={name.removeprefix(PREFIX): value for name, value in weights.items()},
+        weights={name.removeprefix(PREFIX): value for name, value in read_saved(folder).items()},
         categories=card.categories,
     )
 

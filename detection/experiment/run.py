@@ -43,6 +43,7 @@ from detection.experiment.training import run_job
 from detection.experiment.verdict import ValueCurve, curve_of
 from detection.proof.jobs import ProofListener, run_jobs
 from detection.proof.statistics import Interval
+from generator.foundation.errors import StorageError
 from generator.foundation.processes import Workers
 from generator.foundation.run_folder import EXPERIMENT, working_in
 from generator.foundation.storage import translate_os_errors
@@ -97,7 +98,7 @@ def run_experiment(config: ExperimentConfig, out: Path, *, listener: ExperimentL
     finished.
     """
     listener, folder = listener or ExperimentListener(), out / JOBS
-    EXPERIMENT.read(out)
+    EXPERIMENT.read(out, overwrite=True)
     with working_in(out):
         changes = declare(config, out)
         materials = gather(config, out, listener=listener)
@@ -177,10 +178,13 @@ def declare(config: ExperimentConfig, out: Path) -> tuple[str, ...]:
     A claim that is chosen after the scores is no claim. Returns what is said otherwise now, such as
     "claim: 'mixed', before 'refined'". Raises StorageError.
     """
-    before = EXPERIMENT.read(out)
+    before = EXPERIMENT.read(out, overwrite=True)
     if before is None or not scored_folders(out):
         EXPERIMENT.begin(out, config.model_dump(mode="json", by_alias=True))
         return ()
+    if not before:
+        path = out / EXPERIMENT.marker
+        raise StorageError(f"{path}: is damaged, so what was declared is lost; choose another folder with --out")
     now = config.model_dump(mode="json", by_alias=True, exclude=_FREE)
     return tuple(
         _change(key, before[key], value)

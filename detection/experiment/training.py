@@ -16,7 +16,7 @@ from detection.calibration.scale import with_boxes
 from detection.datasets.boxes import BoxScale
 from detection.datasets.types import DetectionDataset
 from detection.detectors.registry import load_detector, make_detector
-from detection.detectors.types import Detector, FitListener, TrainingMix
+from detection.detectors.types import Detector, TrainingMix
 from detection.evaluation.bootstrap import ResampledAp, draw_resamples
 from detection.evaluation.coco_metrics import score_sets
 from detection.experiment.config import Arm
@@ -25,6 +25,7 @@ from detection.experiment.jobs import PASTING, RESAMPLING, TRAINING, Job, Materi
 from detection.experiment.pictures import write_sheet
 from detection.experiment.results import CHECKPOINT, MODEL, PASTED, SCHEMA_VERSION, TrialFolder
 from detection.inference.finding import find_objects
+from generator.foundation.history import Listener
 from generator.foundation.processes import Say
 from generator.foundation.seeds import derive_seed
 from generator.foundation.storage import make_folder
@@ -34,7 +35,7 @@ _LOSS_DIGITS = 5
 _SHOWN = 9
 
 
-class _Steps(FitListener):
+class _Steps(Listener):
     def __init__(self, say: Say):
         self._say = say
 

@@ -19,7 +19,7 @@ from pathlib import PurePosixPath
 
 from detection.datasets.names import split_of_folders, split_of_name, split_of_word
 from detection.formats.matching import PICTURE_SUFFIXES, Match
-from detection.formats.raw import Cases, RawObject, RawPicture, RawSet, number_of, size_of
+from detection.formats.raw import Cases, RawObject, RawPicture, RawSet, categories_of, number_of, size_of
 from detection.formats.source import Reader, SourceFiles, without_annotation
 from detection.formats.splits import apply_claims, claims_of_lists
 from generator.foundation.errors import ConfigError, DatasetError, Fault
@@ -58,10 +58,10 @@ _SAMPLE = 200
 
 
 def matches(files: SourceFiles) -> str | None:
-    """Say what speaks for CSV; None when nothing does. Raises DatasetError for a column that the user named in vain."""
+    """Say what speaks for CSV; None when nothing does. Raises DatasetError for a named column that is not there."""
     _check_named(files)
     found = [str(path) for path in files.with_suffix(*_SUFFIXES) if _table(files, path, errors="replace") is not None]
-    return ", ".join(found) if found else None
+    return ", ".join(found) or None
 
 
 def why_not(files: SourceFiles) -> list[Fault]:
@@ -89,28 +89,23 @@ def read(files: SourceFiles) -> RawSet:
     pictures: list[RawPicture] = []
     cases = Cases()
     for path in files.with_suffix(*_SUFFIXES):
-        table = _table(files, path)
-        if table is None:
-            continue
-        rows: defaultdict[str, list[BoxRow]] = defaultdict(list)
-        for row in table.rows:
-            rows[row.cells["image"]].append(row)
-        boxes = {row.line: _box(row, table) for row in table.rows}
-        relative = _are_shares([box for box in boxes.values() if box is not None])
-        for name, of_picture in rows.items():
+        rows = _table(files, path) or []
+        relative = _are_shares([row.box for row in rows if row.box is not None])
+        of_name: defaultdict[str, list[BoxRow]] = defaultdict(list)
+        for row in rows:
+            of_name[row.cells["image"]].append(row)
+        for name, of_picture in of_name.items():
             if name:
-                pictures.append(_picture(files, path, name, of_picture, boxes, cases, relative=relative))
+                pictures.append(_picture(files, path, name, of_picture, cases, relative=relative))
                 continue
             for row in of_picture:
-                is_object = int(boxes[row.line] is not None)
                 what, place = "a row that names no picture", f"line {row.line}"
-                cases.dropped(path, what, row.cells["class"], place, objects=is_object)
+                cases.dropped(path, what, row.cells["class"], place, objects=int(row.box is not None))
     pictures += without_annotation(files, pictures, cases)
     if not any(picture.split for picture in pictures):
         claims = claims_of_lists(files, [picture.name for picture in pictures])
         pictures = apply_claims(files, pictures, claims, cases)
-    categories = {item.category for picture in pictures for item in picture.objects} - {""}
-    return RawSet(categories=sorted(categories), pictures=pictures, cases=cases)
+    return RawSet(categories=categories_of(pictures), pictures=pictures, cases=cases)
 
 
 def _picture(
@@ -118,7 +113,6 @@ def _picture(
     path: PurePosixPath,
     name: str,
     rows: Sequence[BoxRow],
-    boxes: dict[int, tuple[float, float, float, float] | None],
     cases: Cases,
     *,
     relative: bool,
@@ -127,9 +121,9 @@ def _picture(
     word = rows[0].cells.get("split", "")
     split = split_of_word(word) or split_of_name(path.stem) or split_of_folders(path)
     objects = [
-        RawObject(category=row.cells["class"], box=box, place=f"line {row.line}")
+        RawObject(category=row.cells["class"], box=row.box, place=f"line {row.line}")
         for row in rows
-        if (box := boxes[row.line]) is not None
+        if row.box is not None
     ]
     picture = RawPicture(
         name=name,
@@ -143,15 +137,14 @@ def _picture(
     return match.of(picture, cases)
 
 
-def _box(row: BoxRow, table: BoxTable) -> tuple[float, float, float, float] | None:
+def _box(cells: Mapping[str, str], delimiter: str, *, has_sides: bool) -> tuple[float, float, float, float] | None:
     """Read the box of a row, NaN where a number is missing; None where no cell of it is filled."""
-    names = ("x", "y", "box_width", "box_height") if table.has_sides else ("x_min", "y_min", "x_max", "y_max")
-    cells = [row.cells.get(name, "") for name in names]
-    if not any(cells):
+    texts = [cells.get(name, "") for name in (_SIDES if has_sides else _CORNERS)]
+    if not any(texts):
         return None
-    decimal = "." if table.delimiter == "," else ","
-    a, b, c, d = (number_of(cell.replace(decimal, ".")) for cell in cells)
-    return (a, b, a + c, b + d) if table.has_sides else (a, b, c, d)
+    decimal = "." if delimiter == "," else ","
+    a, b, c, d = (number_of(text.replace(decimal, ".")) for text in texts)
+    return (a, b, a + c, b + d) if has_sides else (a, b, c, d)
 
 
 def _are_shares(boxes: Sequence[tuple[float, float, float, float]]) -> bool:
@@ -169,7 +162,7 @@ def _check_named(files: SourceFiles) -> None:
             raise DatasetError([Fault(file="--column", found=f"{key}={column}", expected=expected)])
 
 
-def _table(files: SourceFiles, path: PurePosixPath, *, errors: str = "strict") -> BoxTable | None:
+def _table(files: SourceFiles, path: PurePosixPath, *, errors: str = "strict") -> list[BoxRow] | None:
     try:
         text = files.read_text(path, errors=errors)
     except DatasetError:
@@ -181,19 +174,11 @@ def _table(files: SourceFiles, path: PurePosixPath, *, errors: str = "strict") -
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoxRow:
-    """One row: its line and the text below each meaning that the file has."""
+    """One row: its line, the text below each meaning that the file has, and its box, x_min y_min x_max y_max."""
 
     line: int
     cells: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BoxTable:
-    """The rows of a file of boxes. With `has_sides` boxes are x, y, width, height, else both corners."""
-
-    rows: tuple[BoxRow, ...]
-    has_sides: bool
-    delimiter: str
+    box: tuple[float, float, float, float] | None
 
 
 def check_columns(columns: Mapping[str, str], form: str | None) -> None:
@@ -210,7 +195,7 @@ def check_columns(columns: Mapping[str, str], form: str | None) -> None:
 
 def read_box_table(
     text: str, named: Mapping[str, str] | None = None, is_picture: Callable[[str], bool] = lambda _: False
-) -> BoxTable | None:
+) -> list[BoxRow] | None:
     """Read a file whose columns are a picture, a class and a box; None when it is no such file.
 
     `named` are key -> column, as the user gave them. Of several columns that may name the picture (image_id, image) it
@@ -224,8 +209,9 @@ def read_box_table(
             columns = _RETINANET
         else:
             continue
-        rows = tuple(BoxRow(line=line, cells=_cells(columns, cells)) for line, cells in lines)
-        return BoxTable(rows=rows, has_sides="x_min" not in columns, delimiter=delimiter)
+        rows = [(line, _cells(columns, cells)) for line, cells in lines]
+        has_sides = "x_min" not in columns
+        return [BoxRow(line=line, cells=cells, box=_box(cells, delimiter, has_sides=has_sides)) for line, cells in rows]
     return None
 
 

@@ -22,7 +22,7 @@ import yaml
 
 from detection.datasets.names import portable_path, split_of_folders
 from detection.datasets.picture_set import Picture, PictureSet
-from detection.formats.raw import Cases, RawPicture, RawSet, size_of
+from detection.formats.raw import Cases, RawPicture, RawSet, categories_of, size_of
 from detection.formats.rows import json_of, read_objects, rle_text, transposed
 from detection.formats.source import Reader, SourceFiles, without_annotation
 from detection.formats.target import Target, Writer
@@ -36,7 +36,7 @@ _NAMES = ("metadata.jsonl", "metadata.parquet")
 def matches(files: SourceFiles) -> str | None:
     """Say what speaks for it; None when nothing does."""
     found = [str(path) for path in _tables(files) if b"objects" in (data := files.read_bytes(path)) and b"bbox" in data]
-    return ", ".join(found) if found else None
+    return ", ".join(found) or None
 
 
 def read(files: SourceFiles) -> RawSet:
@@ -57,11 +57,11 @@ def read(files: SourceFiles) -> RawSet:
             picture = RawPicture(name=name, file=str(path), place=place, size_wh=size_wh, split=split, objects=objects)
             match = files.find_named((path.parent / portable_path(name)).as_posix(), path)
             pictures.append(match.of(picture, cases))
-    observed = dict.fromkeys(item.category for picture in pictures for item in picture.objects if item.category)
+    observed = categories_of(pictures)
     if any(name.isdecimal() for name in observed) and not names:
         cases.kept(".", "no names of the classes: they are called by their numbers", "no class_label in README.md")
     without_annotation(files, pictures, cases, keep=False)
-    return RawSet(categories=tuple(names.values()) or sorted(observed), pictures=pictures, cases=cases)
+    return RawSet(categories=tuple(names.values()) or observed, pictures=pictures, cases=cases)
 
 
 def _tables(files: SourceFiles) -> list[PurePosixPath]:
@@ -189,25 +189,15 @@ def _fingerprint(data: PictureSet) -> str:
 
 
 def _row(picture: Picture) -> dict[str, Any]:
-    items = picture.annotations
+    row = json_of(picture)
+    objects = [
+        {**item, "segmentation": _floats(item.get("segmentation")), "rle": rle_text(item.get("segmentation"))}
+        for item in row["objects"]
+    ]
     return {
         "file_name": picture.name,
-        "image_id": picture.id,
-        "width": picture.width,
-        "height": picture.height,
-        "source": picture.source,
-        "caption": picture.caption,
-        "objects": {
-            "id": [item.id for item in items],
-            "bbox": [list(item.box_xywh) for item in items],
-            "category": [item.category.name for item in items],
-            "category_id": [item.category.id for item in items],
-            "area": [item.area for item in items],
-            "score": [item.score for item in items],
-            "iscrowd": [int(item.is_crowd) for item in items],
-            "segmentation": [_floats(item.segmentation) for item in items],
-            "rle": [rle_text(item.segmentation) for item in items],
-        },
+        **{name: row.get(name) for name in _PICTURE},
+        "objects": {name: [item.get(name) for item in objects] for name in _OBJECT},
     }
 
 

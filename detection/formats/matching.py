@@ -32,7 +32,7 @@ _DIFFERS = (
     "the letters of an upload",
 )
 _FORMS = ("name", "stem")
-_UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")
+_UPLOADED = re.compile(r"^[0-9a-f]{8}-(?!\.?$)")
 _SERVED = re.compile(r"/\?(?:.*&)?d=([^&]*)")
 
 

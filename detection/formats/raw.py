@@ -93,32 +93,31 @@ class RawPicture:
         )
 
 
+def categories_of(pictures: Iterable[RawPicture]) -> list[str]:
+    """Name the categories of all objects, sorted."""
+    return sorted({item.category for picture in pictures for item in picture.objects} - {""})
+
+
 class Cases(list[Case]):
     """Cases in the order in which they are found: whoever finds one writes it down here."""
+
+    def note(self, done: Done, file: object, what: str, found: object = "", place: str = "", **lost: int) -> None:
+        """Note a case; `lost` are `lost_pictures` and `lost_objects`."""
+        self.append(Case(file=str(file), what=what, done=done, place=place, found=str(found), **lost))
 
     def dropped(
         self, file: object, what: str, found: object = "", place: str = "", *, pictures: int = 0, objects: int = 0
     ) -> None:
         """Note what did not come in: so many pictures and objects."""
-        self.append(
-            Case(
-                file=str(file),
-                what=what,
-                done="dropped",
-                place=place,
-                found=str(found),
-                lost_pictures=pictures,
-                lost_objects=objects,
-            )
-        )
+        self.note("dropped", file, what, found, place, lost_pictures=pictures, lost_objects=objects)
 
     def mended(self, file: object, what: str, found: object = "", place: str = "") -> None:
         """Note what came in other than it was."""
-        self.append(Case(file=str(file), what=what, done="mended", place=place, found=str(found)))
+        self.note("mended", file, what, found, place)
 
     def kept(self, file: object, what: str, found: object = "", place: str = "") -> None:
         """Note what is worth knowing, and was not changed."""
-        self.append(Case(file=str(file), what=what, done="kept", place=place, found=str(found)))
+        self.note("kept", file, what, found, place)
 
     def lost(self, picture: RawPicture, what: str, found: object) -> None:
         """Note a picture that is dropped with its objects."""

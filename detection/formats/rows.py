@@ -18,6 +18,7 @@ from detection.formats.mending import box_around, box_of_sides, nested_polygons
 from detection.formats.raw import Cases, RawObject
 
 _CATEGORY_KEYS = ("category", "categories", "label", "labels", "class")
+_SIDES = ("x", "y", "box_width", "box_height")
 _COLUMNS = {
     "image_id": "Int64",
     "file_name": "String",
@@ -29,10 +30,7 @@ _COLUMNS = {
     "annotation_id": "Int64",
     "category_id": "Int64",
     "category": "String",
-    "x": "Float64",
-    "y": "Float64",
-    "box_width": "Float64",
-    "box_height": "Float64",
+    **dict.fromkeys(_SIDES, "Float64"),
     "area": "Float64",
     "score": "Float64",
     "iscrowd": "Int64",
@@ -58,10 +56,10 @@ def table_of(pictures: Sequence[Picture]) -> bytes:
     """Make a Parquet file with a row for each label; a picture without any has one row, with empty cells."""
     import polars
 
-    rows = [row for picture in pictures for row in _rows(picture)]
+    rows = [{name: row.get(name) for name in _COLUMNS} for picture in pictures for row in _rows(picture)]
     schema = {name: getattr(polars, kind) for name, kind in _COLUMNS.items()}
     stream = io.BytesIO()
-    polars.DataFrame(rows, schema=schema, orient="row").write_parquet(stream)
+    polars.DataFrame(rows, schema=schema).write_parquet(stream)
     return stream.getvalue()
 
 
@@ -89,14 +87,12 @@ def _object(item: Annotation) -> dict[str, Any]:
     }
 
 
-def _rows(picture: Picture) -> Iterator[tuple[Any, ...]]:
-    own = (picture.id, picture.name, picture.split, *picture.size_wh, picture.source, picture.caption)
-    for item in picture.annotations:
-        mask = json.dumps(item.segmentation) if item.segmentation is not None else None
-        label = (item.id, item.category.id, item.category.name, *item.box_xywh)
-        yield (*own, *label, item.area, item.score, int(item.is_crowd), mask)
-    if not picture.annotations:
-        yield (*own, *[None] * (len(_COLUMNS) - len(own)))
+def _rows(picture: Picture) -> Iterator[dict[str, Any]]:
+    row = json_of(picture)
+    for item in row.pop("objects") or [{}]:
+        sides = dict(zip(_SIDES, item.get("bbox", ()), strict=False))
+        mask = {"segmentation": json.dumps(item["segmentation"])} if "segmentation" in item else {}
+        yield {**row, **item, **sides, **mask, "annotation_id": item.get("id")}
 
 
 def read_objects(

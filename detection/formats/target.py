@@ -68,9 +68,15 @@ class Target:
         # A link to a symbolic link would point to nothing from another folder.
         source = picture.path.resolve()
         with translate_os_errors(path):
-            if not self.options.copy and _hard_link(source, path):
-                self.linked += 1
-                return
+            if not self.options.copy:
+                try:
+                    os.link(source, path)
+                    self.linked += 1
+                    return
+                except FileExistsError:
+                    raise
+                except OSError:  # the file system has no links, or lies elsewhere
+                    pass
             shutil.copyfile(source, path)
         self.copied += 1
 
@@ -87,17 +93,6 @@ class Target:
                 path.parent.mkdir(parents=True, exist_ok=True)
             self._made.add(path.parent)
         return path
-
-
-def _hard_link(source: Path, path: Path) -> bool:
-    """Make a hard link; False where the file system has none, or lies elsewhere."""
-    try:
-        os.link(source, path)
-    except FileExistsError:
-        raise
-    except OSError:
-        return False
-    return True
 
 
 class Writer(NamedTuple):

@@ -24,7 +24,7 @@ from detection.datasets.picture_set import Annotation, Picture, PictureSet
 from detection.datasets.read import open_rgb
 from detection.formats.matching import Match, loose_stem
 from detection.formats.pictures import JPEG_QUALITY, encode
-from detection.formats.raw import Cases, RawObject, RawPicture, RawSet, number_of, size_of
+from detection.formats.raw import Cases, RawObject, RawPicture, RawSet, categories_of, number_of, size_of
 from detection.formats.source import Reader, SourceFiles, without_annotation
 from detection.formats.splits import apply_claims, claims_of_lists
 from detection.formats.target import Target, Writer
@@ -86,7 +86,7 @@ def read(files: SourceFiles) -> RawSet:
     claims = [claim for claim in claims if claim.file.stem.lower() != "trainval" or claim.name not in halves]
     pictures = apply_claims(files, [*pictures, *empty], claims, cases, lost)
     return RawSet(
-        categories=sorted({item.category for picture in pictures for item in picture.objects} - {""}),
+        categories=categories_of(pictures),
         pictures=pictures,
         cases=cases,
         one_based=_counts_from_one(databases, pictures),

@@ -21,7 +21,7 @@ from typing import Any
 
 from detection.datasets.names import split_of_name, unique_stems
 from detection.datasets.picture_set import Picture, PictureSet
-from detection.formats.raw import Cases, RawPicture, RawSet, size_of
+from detection.formats.raw import Cases, RawPicture, RawSet, categories_of, size_of
 from detection.formats.rows import json_of, read_objects, table_of
 from detection.formats.source import TAR_SUFFIX, Reader, SourceFiles, without_annotation
 from detection.formats.target import Target, Writer
@@ -33,12 +33,10 @@ _NUMBER = re.compile(r"[-_.]?\d+$")
 
 def matches(files: SourceFiles) -> str | None:
     """Say what speaks for it; None when nothing does."""
-    found = [
-        str(shard)
-        for shard, samples in _shards(files).items()
-        if any(_MARK in files.read_bytes(path) for path in samples[:1])
-    ]
-    return ", ".join(found) if found else None
+    return (
+        ", ".join(str(shard) for shard, samples in _shards(files).items() if _MARK in files.read_bytes(samples[0]))
+        or None
+    )
 
 
 def read(files: SourceFiles) -> RawSet:
@@ -59,8 +57,7 @@ def read(files: SourceFiles) -> RawSet:
             picture = RawPicture(name=stem, file=str(path), size_wh=size_wh, split=split, objects=objects)
             pictures.append(files.find_own(path).of(picture, cases, path.name))
     without_annotation(files, pictures, cases, keep=False)
-    categories = {item.category for picture in pictures for item in picture.objects} - {""}
-    return RawSet(categories=sorted(categories), pictures=pictures, cases=cases)
+    return RawSet(categories=categories_of(pictures), pictures=pictures, cases=cases)
 
 
 def _shards(files: SourceFiles) -> dict[PurePosixPath, list[PurePosixPath]]:

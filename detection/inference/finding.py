@@ -148,7 +148,7 @@ class ChosenClasses:
 
 
 class WordFinder(Protocol):
-    """Finds what texts describe in a picture (HWC uint8 RGB): boxes with scores, the best first (foundation/owl.py)."""
+    """Finds what texts say in a picture (HWC uint8 RGB): boxes, surest first (generator/models/vision_language.py)."""
 
     def find(self, picture: np.ndarray, texts: Sequence[str]) -> list[tuple[Box, float]]:
         """Find what any of the texts describes."""

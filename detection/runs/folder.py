@@ -25,9 +25,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from detection.detectors.settings import CARD
-from detection.detectors.types import Detector, FitResult
+from detection.detectors.types import Detector
 from detection.pages import PLOT_STYLE, to_png
 from generator.foundation.errors import ModelNotFoundError, RunMismatchError, StorageError
+from generator.foundation.history import History
 from generator.foundation.run_folder import CLASSIFIER, DETECTOR_RUN, add_kind, kind_of
 from generator.foundation.storage import (
     atomic_folder,
@@ -63,7 +64,7 @@ def begin_run(out: Path, about: Mapping[str, Any], used: Iterable[UsedPicture]) 
         write_bytes(out / DATA, _to_csv(used))
 
 
-def finish_run(out: Path, detector: Detector, result: FitResult, scores: Mapping[str, Any]) -> None:
+def finish_run(out: Path, detector: Detector, result: History, scores: Mapping[str, Any]) -> None:
     """Write the model, the losses and, last, scores.json. Raises StorageError."""
     with atomic_folder(out / MODEL) as folder:
         detector.save(folder)
@@ -123,7 +124,7 @@ def digests_of(path: Path) -> dict[str, str]:
         return {file.name: f"sha256:{sha256_of(file)}" for file in files if file.is_file()}
 
 
-def losses_csv(result: FitResult) -> bytes:
+def losses_csv(result: History) -> bytes:
     """One row a step: its loss, and AP on the validation pictures where they were scored after it."""
     scored = dict(result.validations)
     rows = [
@@ -133,7 +134,7 @@ def losses_csv(result: FitResult) -> bytes:
     return "\n".join(["step,loss,validation_ap", *rows, ""]).encode()
 
 
-def draw_losses(result: FitResult) -> bytes:
+def draw_losses(result: History) -> bytes:
     """Draw the loss over the steps, its running mean, and AP on the validation pictures, as a PNG file."""
     losses = np.array(result.losses)
     steps = np.arange(1, len(losses) + 1)

@@ -13,7 +13,7 @@ import torch
 from detection.datasets.sources import Source, check_validation
 from detection.detectors.registry import load_detector, make_detector
 from detection.detectors.settings import FitSettings, ModelOptions, read_card
-from detection.detectors.types import Detector, FitListener, TrainingMix
+from detection.detectors.types import Detector, TrainingMix
 from detection.evaluation.coco_metrics import score_sets
 from detection.inference.finding import find_objects
 from detection.pages import describe_machine
@@ -30,6 +30,7 @@ from detection.runs.folder import (
     run_of,
 )
 from generator.foundation.errors import StorageError
+from generator.foundation.history import Listener
 from generator.foundation.run_folder import DETECTOR_RUN, check_outside, working_in
 from generator.foundation.storage import read_json, remove
 from generator.foundation.version import __version__
@@ -115,7 +116,7 @@ def train_run(
     device: torch.device,
     command: Sequence[str],
     overwrite: bool = False,
-    listener: FitListener | None = None,
+    listener: Listener | None = None,
 ) -> RunResult:
     """Train a detector in `out`; the same call again goes on after a stop, and of a finished run says what came of it.
 
@@ -136,7 +137,7 @@ def refine_run(
     device: torch.device,
     command: Sequence[str],
     overwrite: bool = False,
-    listener: FitListener | None = None,
+    listener: Listener | None = None,
 ) -> RunResult:
     """Train a trained detector further, in a folder of its own; see `train_run`."""
     check_outside(out, start.folder)
@@ -156,7 +157,7 @@ def _run(
     device: torch.device,
     command: Sequence[str],
     overwrite: bool,
-    listener: FitListener | None,
+    listener: Listener | None,
 ) -> RunResult:
     earlier = _used_before(plan, start)
     if plan.validation is not None:
@@ -184,13 +185,13 @@ def _run(
                 seed=plan.seed,
                 validation=plan.validation.data if plan.validation is not None else None,
                 checkpoint=out / CHECKPOINT,
-                listener=_Beginning(listener or FitListener(), lambda: begin_run(out, about, _used(plan) + earlier)),
+                listener=_Beginning(listener or Listener(), lambda: begin_run(out, about, _used(plan) + earlier)),
             )
         finally:
             if not (out / RUN).exists():  # not a step was trained
                 remove(out / CHECKPOINT)
         scores = {
-            "steps": fitted.steps,
+            "steps": len(fitted.losses),
             "best_step": fitted.best_step,
             "validations": [{"step": step, "ap": ap} for step, ap in fitted.validations],
             "before": before,
@@ -200,10 +201,10 @@ def _run(
         return _result(out, scores, was_finished=False)
 
 
-class _Beginning(FitListener):
+class _Beginning(Listener):
     """Passes on what it is told; before the first step, `begin` is called."""
 
-    def __init__(self, listener: FitListener, begin: Callable[[], None]):
+    def __init__(self, listener: Listener, begin: Callable[[], None]):
         self._listener = listener
         self._begin: Callable[[], None] | None = begin
 

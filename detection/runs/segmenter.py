@@ -16,7 +16,7 @@ import torch
 from detection.datasets.masks import PackedDetections, check_masks
 from detection.datasets.sources import Source
 from detection.detectors.registry import DETECTORS, load_detector
-from detection.detectors.types import Detector, FitListener
+from detection.detectors.types import Detector
 from detection.evaluation.mask_scores import MIN_SCORE, score_masks
 from detection.inference.drawing import ContactSheet
 from detection.inference.finding import find_each, labelled_pictures
@@ -24,6 +24,7 @@ from detection.inference.results import write_png
 from detection.runs.folder import MASK_SCORES, MODEL, OVERLAYS
 from detection.runs.run import RunPlan, RunResult, train_run
 from generator.foundation.errors import ModelError, StorageError
+from generator.foundation.history import Listener
 from generator.foundation.run_folder import working_in
 from generator.foundation.storage import read_json, remove, sha256_of, write_json
 
@@ -43,7 +44,7 @@ def train_segmenter(
     device: torch.device,
     command: Sequence[str],
     overwrite: bool = False,
-    listener: FitListener | None = None,
+    listener: Listener | None = None,
 ) -> SegmenterResult:
     """Train a detector that gives masks; see `train_run`, which this adds masks to.
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -24,6 +24,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from generator.foundation.device import is_out_of_memory
 from generator.foundation.errors import ModelError, RunMismatchError, reason_of
+from generator.foundation.history import History, Listener
 from generator.foundation.run_folder import list_differences
 from generator.foundation.seeds import derive_seed
 from generator.foundation.stopping import Stopped, StopRequest
@@ -186,40 +187,6 @@ def _as_kept(players: Sequence[Player]) -> Iterator[list[dict[str, torch.Tensor]
     finally:
         for player, weights in zip(others, trained, strict=True):
             player.load(weights)
-
-
-@dataclass(slots=True, kw_only=True)
-class History:
-    """How a training went: the loss of each step (of the first player), and (step, score) of each validation."""
-
-    losses: list[float] = field(default_factory=list)
-    validations: list[tuple[int, float]] = field(default_factory=list)
-
-    @property
-    def best_step(self) -> int:
-        """The first step with the highest score, the last step where none was scored."""
-        return max(self.validations, key=lambda each: each[1], default=(len(self.losses), 0.0))[0]
-
-    def has_waited(self, patience: int | None) -> bool:
-        """Say whether the last `patience` validations were no better than one before."""
-        waited = sum(step > self.best_step for step, _ in self.validations)
-        return patience is not None and waited >= patience
-
-
-class Listener(Protocol):
-    """What a training tells. An error that is raised here stops it, and it can go on later."""
-
-    def on_start(self, _steps: int, _finished: int, /) -> None:
-        """At most so many steps will be trained (0: the clock alone ends them); so many were trained before."""
-        return
-
-    def on_step(self, _step: int, _loss: float, /) -> None:
-        """Step number `step`, from 1, was trained."""
-        return
-
-    def on_validation(self, _step: int, _score: float, /, *, is_best: bool) -> None:  # noqa: ARG002
-        """The weights after this step were scored; where a checkpoint is due, all of it is on disk."""
-        return
 
 
 def train(
@@ -426,7 +393,12 @@ def finite_loss(loss: torch.Tensor, learning_rate: float) -> float:
 def save_checkpoint(path: Path, made_from: Mapping[str, Any], state: Mapping[str, Any]) -> None:
     """Write where a training stands, whole or not at all. Raises StorageError."""
     with atomic_writer(path) as stream:
-        torch.save({"made_from": dict(made_from), "state": dict(state)}, stream)
+        try:
+            torch.save({"made_from": dict(made_from), "state": dict(state)}, stream)
+        except RuntimeError as error:  # torch closes its archive, which fails again, and hides why
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def read_checkpoint(path: Path, made_from: Mapping[str, Any], device: torch.device) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from detection.datasets.types import Detections
-from detection.detectors.types import FitResult
+from generator.foundation.history import History
 from tests.detection.discs import COLOURS
 
 
@@ -56,7 +56,7 @@ class ColourDetector:
     def predict(self, pictures: Sequence[np.ndarray], *, with_masks: bool = True) -> list[Detections]:
         return [self._find(picture.astype(int), with_masks) for picture in pictures]
 
-    def fit(self, *arguments: object, **settings: object) -> FitResult:
+    def fit(self, *arguments: object, **settings: object) -> History:
         raise NotImplementedError
 
     def save(self, folder: Path) -> None:

@@ -11,11 +11,10 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
-import numpy as np
 import pytest
 from filelock import FileLock
-from PIL import Image
 
 from generator import run
 from generator.config import Config
@@ -25,7 +24,6 @@ from generator.dataset.validation import validate_dataset
 from generator.foundation import storage
 from generator.foundation.errors import (
     DomainError,
-    ModelError,
     ModelNotFoundError,
     PromptsError,
     RunMismatchError,
@@ -72,15 +70,20 @@ def test_two_csv_files_become_a_sound_coco_data_set(whole: Dataset) -> None:
     assert (whole.folder / "README.md").exists()
 
 
+@pytest.fixture()
+def out(whole: Dataset, tmp_path: Path) -> Path:
+    """A copy of the four scenes, to go on with."""
+    return Path(shutil.copytree(whole.folder, tmp_path / "out"))
+
+
 def test_the_same_call_twice_paints_nothing_again(
-    spec: Spec, config: Config, tmp_path: Path, run_folder_files: Files
+    spec: Spec, config: Config, out: Path, run_folder_files: Files
 ) -> None:
-    generate(spec, config, tmp_path / "out", limit=2)
-    before = run_folder_files(tmp_path / "out")
-    stamp = (tmp_path / "out" / "images" / "000000.png").stat().st_mtime_ns
-    generate(spec, config, tmp_path / "out", limit=2)
-    assert (tmp_path / "out" / "images" / "000000.png").stat().st_mtime_ns == stamp
-    assert run_folder_files(tmp_path / "out") == before
+    before = run_folder_files(out)
+    stamp = (out / "images" / "000000.png").stat().st_mtime_ns
+    generate(spec, config, out, limit=4)
+    assert (out / "images" / "000000.png").stat().st_mtime_ns == stamp
+    assert run_folder_files(out) == before
 
 
 def test_the_stable_diffusion_path_from_two_models_to_a_sound_set(
@@ -98,35 +101,31 @@ def test_the_stable_diffusion_path_from_two_models_to_a_sound_set(
     assert run_folder_files(tmp_path / "one") == run_folder_files(tmp_path / "other")
 
 
-# With chunks of two, limits of 1 and 3 end inside a chunk.
-@pytest.mark.parametrize("limits", [(1, 3, 4), (2, 4)])
 def test_short_runs_that_go_on_equal_a_long_one(
-    spec: Spec, config: Config, tmp_path: Path, whole: Dataset, run_folder_files: Files, limits: tuple[int, ...]
+    spec: Spec, config: Config, tmp_path: Path, whole: Dataset, run_folder_files: Files
 ) -> None:
-    for limit in limits:
+    for limit in (1, 3, 4):  # with chunks of two, 1 and 3 end inside a chunk
         generate(spec, config, tmp_path / "parts", limit=limit)
     assert run_folder_files(tmp_path / "parts") == run_folder_files(whole.folder)
 
 
 def test_scenes_lost_from_the_middle_are_painted_again_byte_for_byte(
-    spec: Spec, config: Config, tmp_path: Path, whole: Dataset, run_folder_files: Files
+    spec: Spec, config: Config, out: Path, whole: Dataset, run_folder_files: Files
 ) -> None:
-    shutil.copytree(whole.folder, tmp_path / "out")
-    (tmp_path / "out" / "records" / "000001.json").unlink()
-    (tmp_path / "out" / "images" / "000002.png").unlink()
-    (tmp_path / "out" / "images" / "000003.png").write_bytes(b"")
-    (tmp_path / "out" / "images" / ".000002.png.abc.part").write_bytes(b"half")
-    generate(spec, config, tmp_path / "out", limit=4)
-    assert run_folder_files(tmp_path / "out") == run_folder_files(whole.folder)
+    (out / "records" / "000001.json").unlink()
+    (out / "images" / "000002.png").unlink()
+    (out / "images" / "000003.png").write_bytes(b"")
+    (out / "images" / ".000002.png.abc.part").write_bytes(b"half")
+    generate(spec, config, out, limit=4)
+    assert run_folder_files(out) == run_folder_files(whole.folder)
 
 
-def test_another_spec_or_seed_is_refused_with_the_difference(spec: Spec, config: Config, tmp_path: Path) -> None:
-    generate(spec, config, tmp_path / "out", limit=1)
+def test_another_spec_or_seed_is_refused_with_the_difference(spec: Spec, config: Config, out: Path) -> None:
+    other = config.model_copy(update={"seed": 5})
     with pytest.raises(RunMismatchError, match=r"config\.seed: 0 before, 5 now"):
-        generate(spec, config.model_copy(update={"seed": 5}), tmp_path / "out", limit=1)
-    other = generate(spec, config.model_copy(update={"seed": 5}), tmp_path / "out", limit=1, overwrite=True)
-    assert other.num_scenes == 1
-    assert json.loads((tmp_path / "out" / "run.json").read_bytes())["config"]["seed"] == 5
+        generate(spec, other, out, limit=1)
+    assert generate(spec, other, out, limit=1, overwrite=True).num_scenes == 1
+    assert json.loads((out / "run.json").read_bytes())["config"]["seed"] == 5
 
 
 def test_a_stop_ends_after_the_chunk_and_leaves_a_valid_set(spec: Spec, config: Config, tmp_path: Path) -> None:
@@ -143,13 +142,10 @@ def test_two_runs_in_one_folder_are_refused(spec: Spec, config: Config, tmp_path
 
 
 def test_a_full_disk_is_one_message_and_what_was_finished_stays_valid(
-    spec: Spec,
-    config: Config,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    whole: Dataset,
-    run_folder_files: Files,
+    spec: Spec, config: Config, out: Path, monkeypatch: pytest.MonkeyPatch, whole: Dataset, run_folder_files: Files
 ) -> None:
+    for scene in (2, 3):
+        (out / "records" / f"{scene:06d}.json").unlink()
     real = storage.tempfile.mkstemp
 
     def mkstemp(*args: object, **kwargs: object):
@@ -160,11 +156,11 @@ def test_a_full_disk_is_one_message_and_what_was_finished_stays_valid(
     with monkeypatch.context() as patch:
         patch.setattr(storage.tempfile, "mkstemp", mkstemp)
         with pytest.raises(StorageError, match="the disk is full"):
-            generate(spec, config, tmp_path / "out", limit=4)
-    report = validate_dataset(tmp_path / "out")
+            generate(spec, config, out, limit=4)
+    report = validate_dataset(out)
     assert (report.num_images, report.faults) == (3, ())
-    generate(spec, config, tmp_path / "out", limit=4)
-    assert run_folder_files(tmp_path / "out") == run_folder_files(whole.folder)
+    generate(spec, config, out, limit=4)
+    assert run_folder_files(out) == run_folder_files(whole.folder)
 
 
 @pytest.mark.parametrize("out", ["file", "file/below"])
@@ -195,54 +191,6 @@ def test_kill_9_at_any_moment_then_resume_equals_an_uninterrupted_run(
     assert run_folder_files(csv_folder / "killed") == run_folder_files(csv_folder / "whole")
 
 
-def test_rejected_objects_come_again_with_the_next_seed_and_then_are_dropped(
-    spec: Spec, quick_config: dict[str, object], tmp_path: Path
-) -> None:
-    strict = {"max_attempts": 3, "min_area": 1.0, "min_contrast": 100.0, "min_margin": 1.0}  # nothing passes
-    config = Config.load(**{**quick_config, "labels": strict})
-    dataset = generate(spec, config, tmp_path / "out", limit=1)
-    record = read_record(dataset.folder / "records" / "000000.json")
-    assert len(record.objects) >= 2
-    for item in record.objects:
-        assert item.dropped
-        assert [attempt.number for attempt in item.attempts] == [0, 1, 2]
-        assert len({attempt.seed for attempt in item.attempts}) == 3
-        assert item.painted_box is None
-    assert "rejected" in dataset.report.read_text()
-
-
-def test_outside_the_crops_the_picture_is_the_background(spec: Spec, config: Config, tmp_path: Path) -> None:
-    """The picture without objects: the same spec with none accepted, before all of it is drawn over."""
-    as_stitched = config.painting.model_copy(update={"harmonize_strength": 0.0, "sensor_noise": 0.0})
-    config = config.model_copy(update={"painting": as_stitched})
-    strict = config.model_copy(
-        update={"labels": config.labels.model_copy(update={"min_area": 1.0, "max_edge_contact": 0})}
-    )
-    painted = generate(spec, config, tmp_path / "painted", limit=2)
-    empty = generate(spec, strict, tmp_path / "empty", limit=2)
-    for index in range(2):
-        record = read_record(painted.folder / "records" / f"{index:06d}.json")
-        outside = np.ones((record.height, record.width), bool)
-        for item in (*record.objects, *record.decoys):
-            x_min, y_min, x_max, y_max = item.crop
-            outside[y_min:y_max, x_min:x_max] = False
-        with_objects = np.asarray(Image.open(painted.images / record.file_name))
-        without = np.asarray(Image.open(empty.images / record.file_name))
-        assert np.array_equal(with_objects[outside], without[outside])
-
-
-def test_a_model_that_paints_only_black_ends_with_advice(
-    spec: Spec, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import torch
-
-    from generator.painting import stable_diffusion
-
-    monkeypatch.setattr(stable_diffusion, "decode", lambda _model, latents: torch.full((len(latents), 3, 64, 96), -1.0))
-    with pytest.raises(ModelError, match=r"painted black, 2 times; try dtype: float32"):
-        generate(spec, config, tmp_path / "out", limit=1)
-
-
 def test_models_that_a_cluster_paints_with_are_not_looked_for_here(
     spec: Spec, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,15 +201,10 @@ def test_models_that_a_cluster_paints_with_are_not_looked_for_here(
         generate(spec, config, tmp_path / "out", limit=1)
     assert not (tmp_path / "out").exists()
 
-    class AskedTheClusterError(Exception):
-        pass
-
-    def ask(*_: object) -> None:
-        raise AskedTheClusterError
-
-    monkeypatch.setattr(run, "_generate", ask)
-    with pytest.raises(AskedTheClusterError):
-        generate(spec, config.model_copy(update={"engine": "ray"}), tmp_path / "out", limit=1)
+    asked = Mock()
+    monkeypatch.setattr(run, "_generate", asked)
+    generate(spec, config.model_copy(update={"engine": "ray"}), tmp_path / "out", limit=1)
+    asked.assert_called_once()
 
 
 def test_a_spec_outside_the_bundles_words_is_refused_before_anything_is_made(
@@ -288,28 +231,30 @@ def test_a_run_without_one_label_says_which_checks_rejected(csv_folder: Path, qu
     assert (dataset.complete, dataset.num_scenes, dataset.num_objects) == (True, 1, 0)
     assert f"1 pictures without one label: {asked} objects were dropped after {2 * asked} attempts" in dataset.problem
     assert "rejected by " in dataset.problem
+    for item in records_of(dataset.folder)[0].objects:
+        assert (item.painted_box, [attempt.number for attempt in item.attempts]) == (None, [0, 1])
+        assert item.dropped
+    assert "rejected" in dataset.report.read_text()
     # Nothing is lost, and the next call says the same.
     assert dataset.annotations.is_file()
     assert generate(spec, config, csv_folder / "out", limit=1).problem == dataset.problem
 
 
-def test_a_run_that_asks_for_no_object_is_a_success_without_labels(csv_folder: Path, config: Config) -> None:
-    backgrounds = (csv_folder / "background.csv", csv_folder / "classes.csv")
-    spec = load_spec(*backgrounds, canvas_wh=config.canvas_wh)
+def test_a_run_that_asks_for_no_object_is_a_success_without_labels(spec: Spec, config: Config, tmp_path: Path) -> None:
     nothing = replace(spec, classes=tuple(replace(row, min_appear=0, max_appear=0) for row in spec.classes))
-    dataset = generate(nothing, config, csv_folder / "out", limit=1)
+    dataset = generate(nothing, config, tmp_path / "out", limit=1)
     assert (dataset.num_objects, dataset.problem) == (0, "")
 
 
 def test_models_from_the_hubs_cache(csv_folder: Path, tiny_sd21: Path, tiny_config: dict[str, object]) -> None:
     """Offline, by repository id, with the commit in run.json: the layout that huggingface_hub caches in."""
-    cache = csv_folder / "hub"
+    cache, commit = csv_folder / "hub", "0123456789abcdef0123456789abcdef01234567"
     for name in ("background", "inpaint"):
         repository = cache / f"models--tiny--{name}"
-        (repository / "refs").mkdir(parents=True)
-        (repository / "refs" / "main").write_text("0123456789abcdef0123456789abcdef01234567")
-        (repository / "snapshots").mkdir()
-        (repository / "snapshots" / "0123456789abcdef0123456789abcdef01234567").symlink_to(tiny_sd21 / name)
+        for folder in ("refs", "snapshots"):
+            (repository / folder).mkdir(parents=True)
+        (repository / "refs" / "main").write_text(commit)
+        (repository / "snapshots" / commit).symlink_to(tiny_sd21 / name)
     models = {name: {"id": f"tiny/{name}", "revision": "main"} for name in ("background", "inpaint")}
     (csv_folder / "config.yaml").write_text(
         json.dumps({**tiny_config, "models": models, "offline": True, "dtype": "float32"})
@@ -325,7 +270,7 @@ def test_models_from_the_hubs_cache(csv_folder: Path, tiny_sd21: Path, tiny_conf
     # Whether it paints an object that passes is not asked: its weights are random.
     assert (csv_folder / "dataset" / "images" / "000000.png").is_file(), result.stdout + result.stderr
     painter = json.loads((csv_folder / "dataset" / "run.json").read_bytes())["painter"]
-    assert painter["inpaint"] == "commit:0123456789abcdef0123456789abcdef01234567, float32"
+    assert painter["inpaint"] == f"commit:{commit}, float32"
 
 
 # --- the prompt book ---------------------------------------------------------------------------------------------
@@ -398,26 +343,6 @@ def test_a_run_goes_on_with_its_book_given_or_not(
         generate(spec, config, tmp_path / "parts", limit=2)
 
 
-def test_an_edit_before_the_first_scene_is_taken(
-    spec: Spec, config: Config, prompts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from generator.painting import chunk
-
-    def fail(*_args: object, **_options: object) -> None:
-        raise ModelError("not today")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(chunk, "paint_chunk", fail)
-        with pytest.raises(ModelError, match="not today"):
-            generate(spec, config, tmp_path / "out", prompts=prompts, limit=1)
-    text = "every small purple platelet"
-    for old in ("a photo of a small purple platelet", "an image of a small purple platelet", "a small purple platelet"):
-        replace_in(tmp_path / "out" / "prompts" / ENRICHED_FILE, f'"text": "{old}"', f'"text": "{text}"')
-    (record,) = records_of(generate(spec, config, tmp_path / "out", limit=1).folder)
-    assert {item.prompt for item in record.objects if item.category == "platelet"} == {text}
-    assert text in (tmp_path / "out" / "plan.jsonl").read_text().splitlines()[0]
-
-
 def test_a_run_that_makes_its_own_book_paints_from_it(
     spec: Spec,
     quick_config: dict[str, object],
@@ -428,30 +353,24 @@ def test_a_run_that_makes_its_own_book_paints_from_it(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
+    books: list[PromptBook] = []
+
     class Hearer(Listener):
-        def __init__(self) -> None:
-            self.books: list[PromptBook] = []
-
         def on_prompts(self, book: PromptBook) -> None:
-            self.books.append(book)
+            books.append(book)
 
-    tone = {"attribute": "tone", "text": "dark"}
-    (tmp_path / "attributes.csv").write_text(",".join(tone) + "\n" + ",".join(tone.values()) + "\n")
+    (tmp_path / "attributes.csv").write_text("attribute,text\ntone,dark\n")
     models = {"embedder": {"folder": str(tiny_language_models / "clip")}}
     prompts = {"enrich": "none", "min_similarity": -1.0, "max_similarity": 1.0}
     config = Config.load(**{**quick_config, "models": models, "prompts": prompts})
     spec = load_spec(tmp_path / "background.csv", tmp_path / "classes.csv", canvas_wh=config.canvas_wh)
-    hearer = Hearer()
     for name in ("one", "two"):
-        generate(spec, config, tmp_path / name, limit=1, listener=hearer)
+        generate(spec, config, tmp_path / name, limit=1, listener=Hearer())
     assert run_folder_files(tmp_path / "one") == run_folder_files(tmp_path / "two")
-    assert hearer.books[0] == hearer.books[1] == read_book(tmp_path / "one" / "prompts", spec)
-    assert hearer.books[0].texts()[("classes", "platelet", "a small purple platelet")] == (
-        "a small purple platelet",
-        "a small purple platelet, dark",
-    )
-    painter = json.loads((tmp_path / "one" / "run.json").read_bytes())["prompts"]
-    assert list(painter["models"]) == ["embedder"]
+    assert books[0] == books[1] == read_book(tmp_path / "one" / "prompts", spec)
+    prompt = "a small purple platelet"
+    assert books[0].texts()[("classes", "platelet", prompt)] == (prompt, f"{prompt}, dark")
+    assert list(json.loads((tmp_path / "one" / "run.json").read_bytes())["prompts"]["models"]) == ["embedder"]
 
 
 def test_a_bad_book_stops_before_anything_is_made(spec: Spec, config: Config, prompts: Path, tmp_path: Path) -> None:

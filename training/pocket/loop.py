@@ -15,9 +15,10 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from generator.foundation.history import Listener
 from generator.foundation.seeds import derive_rng
 from generator.foundation.storage import make_folder, sha256_of, translate_os_errors
-from generator.foundation.training import Budget, Listener, Player, train
+from generator.foundation.training import Budget, Player, train
 from training.pocket.smears import files_of
 
 if TYPE_CHECKING:

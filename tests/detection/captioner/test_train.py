@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import signal
@@ -28,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 CPU = torch.device("cpu")
 LEARNS = CaptionerSettings(epochs=30, batch_size=8, learning_rate=1e-2, val_share=0.25, patience=30)
-SHORT = dataclasses.replace(LEARNS, epochs=4)
+SHORT = LEARNS.model_copy(update={"epochs": 4})
 
 
 class StoppedError(Exception):
@@ -107,7 +106,7 @@ def test_a_seed_gives_the_same_bytes_and_another_one_another_model(tune: Tune, t
     one, two = files_of(tmp_path / "one"), files_of(tmp_path / "two")
     assert "model/model.safetensors" in one
     assert one == two
-    tune(tmp_path / "three", dataclasses.replace(SHORT, seed=1))
+    tune(tmp_path / "three", SHORT.model_copy(update={"seed": 1}))
     assert files_of(tmp_path / "three")["model/model.safetensors"] != one["model/model.safetensors"]
 
 
@@ -136,7 +135,7 @@ def test_sigterm_in_an_epoch_keeps_its_steps(tune: Tune, out: Path, tmp_path: Pa
             if len(self.steps) == self.end_at:
                 os.kill(os.getpid(), signal.SIGTERM)
 
-    settings = dataclasses.replace(SHORT, epochs=2)
+    settings = SHORT.model_copy(update={"epochs": 2})
     watcher = Ending(0)
     whole = tune(tmp_path / "whole", settings, listener=watcher)
     each = len(watcher.steps) // 2
@@ -159,7 +158,7 @@ def test_a_finished_run_is_read_not_trained_again(tune: Tune, out: Path) -> None
 
 
 def test_a_kill_before_the_checkpoint_was_removed_is_made_good(tune: Tune, out: Path) -> None:
-    once = dataclasses.replace(SHORT, epochs=1)
+    once = SHORT.model_copy(update={"epochs": 1})
     first = tune(out, once)
     (out / "checkpoint.pt").write_bytes(b"of the last epoch")
     assert tune(out, once) == first
@@ -170,7 +169,7 @@ def test_a_kill_before_the_checkpoint_was_removed_is_made_good(tune: Tune, out: 
 def test_a_kill_while_the_model_is_saved_does_no_harm(
     tune: Tune, out: Path, monkeypatch: pytest.MonkeyPatch, overwrite: bool
 ) -> None:
-    once = dataclasses.replace(SHORT, epochs=1)
+    once = SHORT.model_copy(update={"epochs": 1})
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -192,12 +191,12 @@ def test_every_call_of_the_listener_is_made(tune: Tune, out: Path) -> None:
             told.add(name)
             return super().__getattribute__(name)
 
-    tune(out, dataclasses.replace(SHORT, epochs=1), listener=Recorder())
+    tune(out, SHORT.model_copy(update={"epochs": 1}), listener=Recorder())
     assert told == {name for name in vars(Listener) if name.startswith("on_")}
 
 
 def test_another_run_in_the_folder_is_refused_until_overwrite(tune: Tune, discs: Path, out: Path) -> None:
-    other = dataclasses.replace(SHORT, epochs=2)
+    other = SHORT.model_copy(update={"epochs": 2})
     with pytest.raises(StoppedError):
         tune(out, listener=StopAfter(1))
     for _ in range(2):  # of an unfinished run, then of a finished one
@@ -265,7 +264,7 @@ def test_remains_of_a_run_are_named_and_overwrite_starts_again(
     with pytest.raises(BoxpaintError, match=message):
         tune(out)
     assert files_of(out) == before
-    assert len(tune(out, dataclasses.replace(SHORT, epochs=1), overwrite=True).losses) == 1
+    assert len(tune(out, SHORT.model_copy(update={"epochs": 1}), overwrite=True).losses) == 1
 
 
 def test_damaged_files_of_the_same_run_are_named(tune: Tune, out: Path) -> None:
@@ -285,11 +284,11 @@ def test_damaged_files_of_the_same_run_are_named(tune: Tune, out: Path) -> None:
 
 def test_unreadable_pictures_are_skipped_and_counted(tune: Tune, discs: Path, out: Path) -> None:
     table = read_caption_table(discs, discs.parent / "images")
-    split = split_pictures(table, val_share=SHORT.val_share, seed=SHORT.seed)
-    split.train[0].write_bytes(b"no picture")
-    split.val[0].write_bytes(split.val[0].read_bytes()[:60])
-    result = tune(out, dataclasses.replace(SHORT, epochs=1))
-    assert sorted(result.unreadable) == sorted([split.train[0].name, split.val[0].name])
+    train, val = split_pictures(table, val_share=SHORT.val_share, seed=SHORT.seed)
+    train[0].write_bytes(b"no picture")
+    val[0].write_bytes(val[0].read_bytes()[:60])
+    result = tune(out, SHORT.model_copy(update={"epochs": 1}))
+    assert sorted(result.unreadable) == sorted([train[0].name, val[0].name])
     assert result.counts.unreadable_pictures == 2
     assert result.counts.scored_pictures == 5
 
@@ -297,8 +296,8 @@ def test_unreadable_pictures_are_skipped_and_counted(tune: Tune, discs: Path, ou
 @pytest.mark.parametrize("side", ["train", "val"])
 def test_a_side_without_a_readable_picture_is_one_clear_error(tune: Tune, discs: Path, out: Path, side: str) -> None:
     table = read_caption_table(discs, discs.parent / "images")
-    split = split_pictures(table, val_share=SHORT.val_share, seed=SHORT.seed)
-    for picture in getattr(split, side):
+    train, val = split_pictures(table, val_share=SHORT.val_share, seed=SHORT.seed)
+    for picture in {"train": train, "val": val}[side]:
         picture.write_bytes(b"no picture")
     with pytest.raises(DatasetError, match=r"none of the \d+ (training|validation) pictures can be read"):
         tune(out)
@@ -315,7 +314,7 @@ def test_too_few_pictures_or_no_model_leave_nothing_behind(tune: Tune, discs: Pa
 
 
 def test_the_base_model_is_not_overwritten(tune: Tune, out: Path) -> None:
-    result = tune(out, dataclasses.replace(SHORT, epochs=1))
+    result = tune(out, SHORT.model_copy(update={"epochs": 1}))
     with pytest.raises(BoxpaintError, match="what is to be read lies in this folder"):
         tune(out, blip=result.model, overwrite=True)
     assert (result.model / "model.safetensors").is_file()
@@ -323,14 +322,14 @@ def test_the_base_model_is_not_overwritten(tune: Tune, out: Path) -> None:
 
 def test_a_learning_rate_that_breaks_the_training_is_said(tune: Tune, out: Path) -> None:
     with pytest.raises(BoxpaintError, match="--learning-rate below 1e"):
-        tune(out, dataclasses.replace(LEARNS, learning_rate=1e30))
+        tune(out, LEARNS.model_copy(update={"learning_rate": 1e30}))
 
 
 def test_no_picture_is_on_both_sides_and_each_side_has_one(discs: Path) -> None:
     table = read_caption_table(discs, discs.parent / "images")
     for share, count in ((0.01, 1), (0.25, 6), (0.99, 23)):
-        split = split_pictures(table, val_share=share, seed=3)
-        assert len(split.val) == count
-        assert set(split.train) | set(split.val) == set(table.captions)
-        assert not set(split.train) & set(split.val)
+        train, val = split_pictures(table, val_share=share, seed=3)
+        assert len(val) == count
+        assert set(train) | set(val) == set(table.captions)
+        assert not set(train) & set(val)
     assert split_pictures(table, val_share=0.25, seed=3) != split_pictures(table, val_share=0.25, seed=4)

@@ -16,9 +16,10 @@ from detection.datasets.types import DetectionDataset, Sample
 from detection.detectors.registry import make_detector
 from detection.detectors.settings import FitSettings, ModelOptions
 from detection.detectors.torchvision_detector import TorchvisionDetector
-from detection.detectors.types import FitListener, TrainingMix
+from detection.detectors.types import TrainingMix
 from detection.evaluation.coco_metrics import mean_average_precision
 from generator.foundation.errors import BoxpaintError, DatasetError, ModelError
+from generator.foundation.history import Listener
 from generator.foundation.stopping import Stopped
 from tests.detection.discs import COLOURS, disc_set
 
@@ -28,7 +29,7 @@ CPU = torch.device("cpu")
 BRIEF = FitSettings(steps=4, batch_size=2, warmup_steps=0, checkpoint_every=2, validate_every=1)
 
 
-class Watcher(FitListener):
+class Watcher(Listener):
     def __init__(self, *, stop_after: int | None = None, end_at: int | None = None) -> None:
         self.stop_after = stop_after
         self.end_at = end_at
@@ -93,9 +94,9 @@ def test_the_best_weights_are_kept_and_patience_ends_it(discs: DetectionDataset)
     settings = BRIEF.model_copy(update={"steps": 50, "patience": 2, "learning_rate": 1e-9})
     result = detector.fit(TrainingMix.of(discs), settings, seed=0, validation=discs, listener=watcher)
     # Nothing is learnt at such a rate: AP stays 0, the first validation is the best, two more are waited for.
-    assert result.steps == 3
+    assert len(result.losses) == 3
     assert result.best_step == 1
-    assert result.validations == ((1, 0.0), (2, 0.0), (3, 0.0))
+    assert result.validations == [(1, 0.0), (2, 0.0), (3, 0.0)]
     assert watcher.validations == [(1, 0.0, True), (2, 0.0, False), (3, 0.0, False)]
     assert int(detector.model.state_dict()["backbone.body.stem.1.num_batches_tracked"]) == 1
 
@@ -133,7 +134,7 @@ def test_sigterm_keeps_the_step_in_hand(discs: DetectionDataset, tmp_path: Path)
 
 
 def test_a_kill_that_reaches_the_reading_processes_leaves_the_step_in_hand_its_batch(discs: DetectionDataset) -> None:
-    class Ending(FitListener):
+    class Ending(Listener):
         def on_step(self, step: int, loss: float) -> None:
             for child in psutil.Process().children() if step == 1 else ():
                 child.terminate()

@@ -13,9 +13,10 @@ import torch
 from detection.datasets.read import read_rgb
 from detection.datasets.types import DetectionDataset, Sample
 from detection.detectors.settings import FitSettings
-from detection.detectors.types import FitListener, TrainingMix
+from detection.detectors.types import TrainingMix
 from detection.detectors.yolo import YoloModel, labels_for_loss
 from detection.evaluation.coco_metrics import mean_average_precision
+from generator.foundation.history import Listener
 from tests.detection.detectors.test_contract import (
     assert_equal_answers,
     check_resumed,
@@ -66,7 +67,7 @@ def test_learns_two_pictures(discs: DetectionDataset, tiny: str) -> None:
     settings = FitSettings(steps=200, batch_size=2, learning_rate=2e-2, warmup_steps=10, augment="none")
     losses: list[float] = []
 
-    class Losses(FitListener):
+    class Losses(Listener):
         def on_step(self, step: int, loss: float) -> None:
             losses.append(loss)
 

@@ -12,7 +12,7 @@ from detection.experiment.card import CARD, write_card
 from detection.experiment.config import ExperimentConfig
 from detection.experiment.jobs import Job
 from detection.experiment.run import ExperimentListener, Outcome, run_experiment
-from generator.foundation.errors import BoxpaintError, RunMismatchError
+from generator.foundation.errors import BoxpaintError, RunMismatchError, StorageError
 from tests.detection.experiment.conftest import write_experiment
 
 pytestmark = pytest.mark.slow
@@ -145,6 +145,17 @@ def test_a_fault_of_a_job_names_it(discs: Path, tmp_path: Path) -> None:
         path.write_bytes(b"no picture")
     with pytest.raises(BoxpaintError, match=r"synthetic-real0-painted6-seed0: .*png: "):
         run(copy, tmp_path / "out", arms=["synthetic"], synthetic_seeds=1)
+
+
+def test_what_was_declared_before_there_were_scores_is_not_written_anew(
+    whole: tuple[Path, Outcome], discs: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "copy"
+    shutil.copytree(whole[0], out)
+    (out / "experiment.json").write_text('{"real')
+    with pytest.raises(StorageError, match="what was declared is lost; choose another folder with --out"):
+        run(discs, out, arms=["real"])
+    assert (out / "experiment.json").read_text() == '{"real'
 
 
 def test_a_claim_that_changes_after_the_scores_is_told(

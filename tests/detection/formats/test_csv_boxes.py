@@ -158,9 +158,9 @@ def test_other_tables_are_left_alone(text: str) -> None:
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(text=st.text(alphabet='a.jpg,;"\n 1x\0é', max_size=60), has_header=st.booleans())
 def test_no_text_is_too_odd(text: str, has_header: bool) -> None:
-    table = read_box_table((HEADER if has_header else "") + text)
-    assert table is None or all(row.line >= 1 for row in table.rows)
-    assert table is not None or not has_header or '"' in text or "\0" in text
+    rows = read_box_table((HEADER if has_header else "") + text)
+    assert rows is None or all(row.line >= 1 for row in rows)
+    assert rows is not None or not has_header or '"' in text or "\0" in text
 
 
 ROWS = [("cat", [1, 2, 30, 20])], [("dog", [3, 4, 20, 20])]

@@ -2,12 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from detection.detectors.types import FitResult
 from detection.runs.folder import UsedPicture, begin_run, find_model, finish_run, losses_csv, read_scores, read_used
 from generator.foundation.errors import ModelNotFoundError, RunMismatchError, StorageError
+from generator.foundation.history import History
 from generator.foundation.run_folder import DETECTOR_RUN, working_in
 
-RESULT = FitResult(steps=3, best_step=2, losses=(2.0, 1.5, 1.25), validations=((2, 0.5), (3, 0.25)))
+RESULT = History(losses=[2.0, 1.5, 1.25], validations=[(2, 0.5), (3, 0.25)])
 
 
 class Saved:
@@ -71,5 +71,5 @@ def test_a_place_without_a_detector(tmp_path: Path) -> None:
 
 
 def test_losses_without_validation() -> None:
-    result = FitResult(steps=1, best_step=1, losses=(0.123456789,), validations=())
+    result = History(losses=[0.123456789])
     assert losses_csv(result) == b"step,loss,validation_ap\n1,0.123457,\n"

@@ -8,10 +8,10 @@ import torch
 
 from detection.datasets.sources import default_validation, read_source
 from detection.detectors.settings import FitSettings, ModelOptions
-from detection.detectors.types import FitListener
 from detection.runs.folder import read_used
 from detection.runs.run import RunPlan, StartingRun, refine_run, train_run
 from generator.foundation.errors import BoxpaintError, DatasetError, ModelNotFoundError, RunMismatchError, StorageError
+from generator.foundation.history import Listener
 from tests.detection.discs import disc_splits
 
 CPU = torch.device("cpu")
@@ -49,7 +49,7 @@ def trained(plan: RunPlan, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-class StopAt(FitListener):
+class StopAt(Listener):
     def __init__(self, step: int):
         self.step = step
 

@@ -10,10 +10,10 @@ import torch
 
 from detection.datasets.sources import Source, match_sources, read_source
 from detection.detectors.settings import FitSettings, ModelOptions
-from detection.detectors.types import FitListener
 from detection.runs.run import RunPlan
 from detection.runs.segmenter import SegmenterResult, train_segmenter
 from generator.foundation.errors import DatasetError
+from generator.foundation.history import Listener
 from tests.detection.discs import disc_splits
 
 pytestmark = pytest.mark.slow
@@ -26,7 +26,7 @@ def discs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-class StopBefore(FitListener):
+class StopBefore(Listener):
     def __init__(self, step: int) -> None:
         self.step = step
 

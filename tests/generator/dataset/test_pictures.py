@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 from generator.dataset.pictures import PALETTE, category_colours, draw_boxes, draw_record, preview_plan, spread, tile
 from generator.foundation.errors import DatasetError
 from generator.foundation.geometry import Box
-from generator.plan import Placement, ScenePlan
+from generator.plan import ScenePlan
 from tests.generator.records import painted_object, record_of_objects
 
 YELLOW, BLUE = (0xF0, 0xE4, 0x42), (0x56, 0xB4, 0xE9)
@@ -33,13 +34,7 @@ def grey(width: int = 60, height: int = 40) -> Image.Image:
 )
 def test_spread(total: int, count: int, expected: list[int]) -> None:
     assert spread(total, count) == expected
-
-
-@pytest.mark.parametrize("total", range(25, 80, 7))
-def test_spread_never_repeats(total: int) -> None:
-    positions = spread(total, 24)
-    assert len(set(positions)) == 24
-    assert (positions[0], positions[-1]) == (0, total - 1)
+    assert all(len(set(spread(total, 24))) == 24 for total in range(25, 80, 7)), "no position twice"
 
 
 def test_colours_follow_the_order_and_start_again() -> None:
@@ -51,33 +46,22 @@ def test_colours_follow_the_order_and_start_again() -> None:
 
 
 def test_boxes_are_drawn_on_their_outermost_pixels_of_a_copy() -> None:
-    picture = grey()
-    drawn = np.asarray(draw_boxes(picture, [("cell", Box.from_xywh(10, 5, 20, 12))], {"cell": PALETTE[0]}))
+    picture, items, colours = grey(), [("cell", Box.from_xywh(10, 5, 20, 12))], {"cell": PALETTE[0]}
+    drawn = np.asarray(draw_boxes(picture, items, colours))
     assert np.asarray(picture).std() == 0, "the picture itself stays"
     ys, xs = np.nonzero((drawn == YELLOW).all(axis=2))
     assert (xs.min(), ys.min(), xs.max(), ys.max()) == (10, 5, 29, 16)
     assert tuple(drawn[10, 20]) == (100, 100, 100), "hollow"
+    assert not np.array_equal(np.asarray(draw_boxes(picture, items, colours, names=True)), drawn), "its name beside it"
 
 
 @pytest.mark.parametrize("box", [(0, 0, 1, 1), (0, 0, 60, 40), (59, 39, 60, 40), (30, 0, 31, 40)])
 @pytest.mark.parametrize("names", [False, True])
 def test_boxes_of_any_size_can_be_drawn(box: tuple[int, int, int, int], names: bool) -> None:
-    x_min, y_min, x_max, y_max = box
-    item = ("größer 日本 🩸", Box(x_min=x_min, y_min=y_min, x_max=x_max, y_max=y_max))
+    item = ("größer 日本 🩸", Box.from_xyxy(*box))
     drawn = draw_boxes(grey(), [item], {item[0]: PALETTE[1]}, names=names)
     assert drawn.size == (60, 40)
     assert np.asarray(drawn).std() > 0
-
-
-def test_names_are_written_beside_their_box() -> None:
-    item = ("cell", Box.from_xywh(4, 4, 50, 30))
-    without, with_names = (
-        np.asarray(draw_boxes(grey(), [item], {"cell": PALETTE[0]}, names=names)) for names in (False, True)
-    )
-    assert not np.array_equal(without, with_names)
-
-
-def test_nothing_to_draw_is_the_picture() -> None:
     assert np.array_equal(np.asarray(draw_boxes(grey(), [], {})), np.asarray(grey()))
 
 
@@ -103,32 +87,19 @@ def test_tile(count: int, columns: int, cell_width: int, size: tuple[int, int]) 
 
 def test_a_plan_is_previewed_in_colours_of_its_categories() -> None:
     placements = tuple(
-        Placement(
-            object_index=number,
-            category=category,
-            prompt="a cell",
-            negative_prompt="",
-            box=Box.from_xywh(20 + 180 * number, 60, 100, 100),
-            seed=1,
-            blender="feather",
-        )
-        for number, category in enumerate(["platelet", "cell"])
+        replace(painted_object(number, name, None, canvas_wh=(400, 300)).placement, box=Box.from_xywh(x, 60, 100, 100))
+        for number, (name, x) in enumerate([("platelet", 20), ("cell", 200)])
     )
-    scenes = [
-        ScenePlan(index=index, split="train", prompt="s", negative_prompt="", seed=0, placements=placements)
-        for index in range(3)
-    ]
+    scene = ScenePlan(index=0, split="train", prompt="s", negative_prompt="", seed=0, placements=placements)
+    scenes = [replace(scene, index=index) for index in range(3)]
     sheet = preview_plan(scenes, (400, 300), ["cell", "platelet"], columns=2)
     assert sheet.size == (2 * 304 + 4, 2 * 229 + 4)
+    bare = [replace(scene, placements=()) for scene in scenes[:1]]
+    assert preview_plan(bare, (96, 64), []).size == (308, 208)
     one = np.asarray(preview_plan(scenes[:1], (300, 200), ["cell", "platelet"]))
     # At 300 px a cell there is no scaling: the left edge of the first box, and of the second.
     assert tuple(one[4 + 120, 4 + 20]) == BLUE
     assert tuple(one[4 + 120, 4 + 200]) == YELLOW
-
-
-def test_a_scene_without_objects_can_be_previewed() -> None:
-    scene = ScenePlan(index=0, split="train", prompt="s", negative_prompt="", seed=0, placements=())
-    assert preview_plan([scene], (96, 64), []).size == (308, 208)
 
 
 def test_a_record_shows_what_was_painted_not_what_was_asked_for(tmp_path: Path) -> None:

@@ -16,8 +16,7 @@ from generator.types import PaintedObject
 from tests.generator.records import painted_object, record_of_objects
 
 CLASSES = ("cell", "platelet")
-
-
+SAID = {"scene": 1, "object_index": 0, "attempt": 0, "decision": "accept"}
 MASK = np.zeros((20, 20), bool)
 MASK[1:8, 1:8] = True
 
@@ -82,22 +81,15 @@ def test_decisions_are_applied_to_the_record() -> None:
     ("text", "words"),
     [
         ("{", "Invalid JSON"),
-        ('{"schema_version": 7}', "schema_version"),
-        ('{"decisions": [{"scene": -1, "object_index": 0, "attempt": 0, "decision": "accept"}]}', "decisions.0.scene"),
-        ('{"decisions": [{"scene": 1, "object_index": 0, "attempt": 0, "decision": "maybe"}]}', "decisions.0.decision"),
-        (
-            '{"decisions": [{"scene": 1, "object_index": 0, "attempt": 0, "decision": "wrong class"}]}',
-            "category goes with 'wrong class'",
-        ),
-        (
-            '{"decisions": [{"scene": 1, "object_index": 0, "attempt": 0, "decision": "wrong class", '
-            '"category": "cow"}]}',
-            "one of cell, platelet",
-        ),
+        ({"schema_version": 7}, "schema_version"),
+        ({"decisions": [{**SAID, "scene": -1}]}, "decisions.0.scene"),
+        ({"decisions": [{**SAID, "decision": "maybe"}]}, "decisions.0.decision"),
+        ({"decisions": [{**SAID, "decision": "wrong class"}]}, "category goes with 'wrong class'"),
+        ({"decisions": [{**SAID, "decision": "wrong class", "category": "cow"}]}, "one of cell, platelet"),
     ],
 )
-def test_a_file_that_says_something_else_is_named(tmp_path: Path, text: str, words: str) -> None:
-    (tmp_path / REVIEW).write_text(text)
+def test_a_file_that_says_something_else_is_named(tmp_path: Path, text: str | dict[str, object], words: str) -> None:
+    (tmp_path / REVIEW).write_text(text if isinstance(text, str) else json.dumps(text))
     with pytest.raises(DatasetError) as caught:
         read_review(tmp_path, CLASSES)
     assert words in str(caught.value)

@@ -4,14 +4,14 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 import torch
 from torch import nn
 
 from generator.foundation import training
-from generator.foundation.errors import BoxpaintError, ModelError, RunMismatchError
+from generator.foundation.errors import BoxpaintError, ModelError, RunMismatchError, StorageError
 from generator.foundation.stopping import Stopped
 from generator.foundation.training import (
     Budget,
@@ -222,6 +222,22 @@ def test_a_checkpoint_of_another_training_or_damaged_is_refused_and_stays(
     with pytest.raises(RunMismatchError, match=message):
         Fitting().run(checkpoint=path, made_from={"data": {"seed": 2}})
     assert path.read_bytes() == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_a_full_disk_is_said_and_the_last_checkpoint_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(b"before")
+
+    def full(descriptor: int, mode: str) -> BinaryIO:
+        os.close(descriptor)
+        return Path("/dev/full").open("wb")
+
+    monkeypatch.setattr(os, "fdopen", full)
+    with pytest.raises(StorageError, match="the disk is full; free some space and run the same command again"):
+        training.save_checkpoint(path, {}, {"weights": torch.zeros(100_000)})
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+    assert path.read_bytes() == b"before"
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:

@@ -18,9 +18,7 @@ from generator.labels.checks import (
     CHECKS,
     MOST_CONTRAST,
     SIGHTING_CHECKS,
-    Check,
     Evidence,
-    SightingCheck,
     measure_contrast,
     run_checks,
 )
@@ -73,10 +71,18 @@ def of(*masks: np.ndarray) -> np.ndarray:
     return together
 
 
-every_check = pytest.mark.parametrize(("name", "check"), CHECKS.items(), ids=CHECKS)
+SURE = Sighting(score=0.75, rival="", rival_score=0.25)
+SIGHTINGS = {
+    "sure": SURE,
+    "sure of something else": Sighting(
+        score=0.0, rival="platelet", rival_score=1.0, box=Box.from_xywh(0, 0, 1, 1), box_score=0.5
+    ),
+    "undecided": Sighting(score=0.5, rival="platelet", rival_score=0.5, box=BOX, box_score=0.5),
+}
 
 
-@every_check
+@pytest.mark.parametrize("sighting", SIGHTINGS.values(), ids=SIGHTINGS)
+@pytest.mark.parametrize("name", [*CHECKS, *SIGHTING_CHECKS])
 @pytest.mark.parametrize(
     "mask",
     [rect(0, 0, 0, 0), rect(15, 15, 25, 25), REGION, rect(12, 12, 13, 13)],
@@ -85,19 +91,44 @@ every_check = pytest.mark.parametrize(("name", "check"), CHECKS.items(), ids=CHE
 @pytest.mark.parametrize("fault", ["", "the picture is black"])
 @pytest.mark.parametrize("open_edges", [CLOSED, (True, True, True, True)], ids=["closed", "open"])
 def test_every_check_gives_a_verdict_that_can_be_stored(
-    name: str, check: Check, mask: np.ndarray, fault: str, open_edges: tuple[bool, bool, bool, bool]
+    name: str, mask: np.ndarray, fault: str, open_edges: tuple[bool, bool, bool, bool], sighting: Sighting
 ) -> None:
-    verdict = check(evidence(mask, fault=fault, open_edges=open_edges), LIMITS)
+    given = evidence(mask, fault=fault, open_edges=open_edges, sighting=sighting)
+    verdict = CHECKS[name](given, LIMITS) if name in CHECKS else SIGHTING_CHECKS[name](given, sighting, LIMITS)
     assert verdict.check == name
     # Exact types: numpy's own would not go into JSON.
     assert (type(verdict.passed), type(verdict.score), type(verdict.reason)) == (bool, float, str)
-    assert 0 <= verdict.score < math.inf
+    assert 0 <= verdict.score < math.inf if name in CHECKS else -1 <= verdict.score <= 1
     assert verdict.passed == (verdict.reason == ""), "a reason is given when, and only when, it failed"
 
 
-@every_check
-def test_every_check_passes_a_sound_object(name: str, check: Check) -> None:
-    assert check(evidence(rect(15, 15, 25, 25)), LIMITS).passed
+STRICT = LabelConfig(
+    min_area=0.9,
+    max_edge_contact=0.0,
+    min_visible=0.9,
+    max_fragments=0.0,
+    size_range=(0.9, 1.1),
+    max_sharpness=1.0,
+    min_contrast=10.0,
+    min_margin=0.9,
+    min_agreement=0.9,
+)
+SPOILT = {
+    "nothing": evidence(rect(0, 0, 0, 0), fault="the picture is black", sharpness=9.0, left_visible=0.1),
+    "pieces up to the edge": evidence(of(rect(10, 10, 14, 30), rect(26, 10, 30, 30))),
+}
+
+
+@pytest.mark.parametrize("name", [*CHECKS, *SIGHTING_CHECKS])
+def test_every_check_accepts_what_is_sound_and_refuses_something_that_is_not(name: str) -> None:
+    def passes(given: Evidence, sighting: Sighting) -> bool:
+        check = CHECKS.get(name)
+        verdict = check(given, STRICT) if check else SIGHTING_CHECKS[name](given, sighting, STRICT)
+        return verdict.passed
+
+    seen = Sighting(score=1.0, rival="", rival_score=0.0, box=BOX, box_score=0.9)
+    assert passes(evidence(rect(15, 15, 25, 25), contrast=50.0), seen)
+    assert not all(passes(spoilt, SIGHTINGS["sure of something else"]) for spoilt in SPOILT.values())
 
 
 def test_run_checks_runs_them_all_in_order() -> None:
@@ -187,35 +218,31 @@ def test_a_mask_is_held_against_its_limit(
 
 
 @pytest.mark.parametrize(
-    ("mask", "open_edges", "score", "passed"),
+    ("mask", "open_edges", "score", "share"),
     [
         # The region's edge is four sides of 20 pixels.
-        pytest.param(rect(12, 12, 28, 28), CLOSED, 0.0, True, id="two pixels off"),
-        pytest.param(rect(11, 15, 20, 20), CLOSED, 5 / 80, True, id="one pixel off the left: 5 of 80"),
-        pytest.param(rect(10, 12, 20, 28), CLOSED, 16 / 80, False, id="left: 16 of 80"),
-        pytest.param(rect(20, 12, 30, 28), CLOSED, 16 / 80, False, id="right"),
-        pytest.param(rect(12, 10, 28, 20), CLOSED, 16 / 80, False, id="top"),
-        pytest.param(rect(12, 20, 28, 30), CLOSED, 16 / 80, False, id="bottom"),
-        pytest.param(rect(10, 10, 15, 15), CLOSED, 10 / 80, False, id="a corner counts on both sides"),
-        pytest.param(REGION, CLOSED, 1.0, False, id="all of it"),
+        pytest.param(rect(12, 12, 28, 28), CLOSED, 0.0, "", id="two pixels off"),
+        pytest.param(rect(11, 15, 20, 20), CLOSED, 5 / 80, "", id="one pixel off the left: 5 of 80"),
+        pytest.param(rect(10, 12, 20, 28), CLOSED, 16 / 80, "20%", id="left: 16 of 80"),
+        pytest.param(rect(20, 12, 30, 28), CLOSED, 16 / 80, "20%", id="right"),
+        pytest.param(rect(12, 10, 28, 20), CLOSED, 16 / 80, "20%", id="top"),
+        pytest.param(rect(12, 20, 28, 30), CLOSED, 16 / 80, "20%", id="bottom"),
+        pytest.param(rect(10, 10, 15, 15), CLOSED, 10 / 80, "12.5%", id="a corner counts on both sides"),
+        pytest.param(REGION, CLOSED, 1.0, "100%", id="all of it"),
         # An object may be cut by the picture's own edge; the other sides still count, out of 60.
-        pytest.param(rect(10, 12, 20, 28), (True, False, False, False), 0.0, True, id="cut by the picture, left"),
-        pytest.param(rect(12, 10, 28, 20), (False, True, False, False), 0.0, True, id="cut by the picture, top"),
-        pytest.param(rect(20, 12, 30, 28), (False, False, True, False), 0.0, True, id="cut by the picture, right"),
-        pytest.param(rect(12, 20, 28, 30), (False, False, False, True), 0.0, True, id="cut by the picture, below"),
-        pytest.param(rect(10, 12, 20, 28), (False, True, False, False), 16 / 60, False, id="cut elsewhere"),
-        pytest.param(REGION, (True, True, True, True), 0.0, True, id="the picture is the region"),
+        pytest.param(rect(10, 12, 20, 28), (True, False, False, False), 0.0, "", id="cut by the picture, left"),
+        pytest.param(rect(12, 10, 28, 20), (False, True, False, False), 0.0, "", id="cut by the picture, top"),
+        pytest.param(rect(20, 12, 30, 28), (False, False, True, False), 0.0, "", id="cut by the picture, right"),
+        pytest.param(rect(12, 20, 28, 30), (False, False, False, True), 0.0, "", id="cut by the picture, below"),
+        pytest.param(rect(10, 12, 20, 28), (False, True, False, False), 16 / 60, "26.7%", id="cut elsewhere"),
+        pytest.param(REGION, (True, True, True, True), 0.0, "", id="the picture is the region"),
     ],
 )
-def test_edge_contact(mask: np.ndarray, open_edges: tuple[bool, bool, bool, bool], score: float, passed: bool) -> None:
+def test_edge_contact(mask: np.ndarray, open_edges: tuple[bool, bool, bool, bool], score: float, share: str) -> None:
     verdict = CHECKS["edge_contact"](evidence(mask, open_edges=open_edges), LIMITS)
     assert verdict.score == pytest.approx(score, abs=1e-4)
-    assert verdict.passed is passed
-
-
-def test_edge_contact_says_how_much() -> None:
-    verdict = CHECKS["edge_contact"](evidence(rect(10, 12, 20, 28)), LIMITS)
-    assert verdict.reason == "touches 20% of the painted region's edge, above 12%"
+    reason = f"touches {share} of the painted region's edge, above 12%" if share else ""
+    assert (verdict.reason, verdict.passed) == (reason, not share)
 
 
 def test_a_box_that_is_not_square_is_measured_by_both_of_its_sides() -> None:
@@ -251,11 +278,6 @@ def test_what_was_measured_is_held_against_its_limit(
     assert (verdict.score, verdict.reason, verdict.passed) == (score, reason, not reason)
 
 
-@pytest.mark.parametrize(("left", "passed"), [(0.0, False), (0.01, True)])
-def test_an_earlier_object_is_never_hidden_wholly(left: float, passed: bool) -> None:
-    assert CHECKS["covering"](evidence(REGION, left_visible=left), LabelConfig(min_visible=0.0)).passed is passed
-
-
 def test_the_limit_of_pieces_is_inclusive_and_sizes_count_the_gap_between_them() -> None:
     # 70 of 100 pixels hang together: 30 % lie apart, which in floating point is a little more by one way of counting.
     pieces = rect(12, 12, 22, 19) | rect(12, 25, 22, 28)
@@ -263,6 +285,21 @@ def test_the_limit_of_pieces_is_inclusive_and_sizes_count_the_gap_between_them()
     assert CHECKS["fragments"](evidence(pieces), LIMITS).passed
     # From row 12 to row 28 and 10 wide, of 10 x 10 asked for.
     assert CHECKS["size"](evidence(pieces), LIMITS).score == pytest.approx((160 / 100) ** 0.5, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "limits", "left_visible", "passed"),
+    [
+        pytest.param("covering", LabelConfig(min_visible=0.0), 0.0, False, id="none is hidden wholly"),
+        pytest.param("covering", LabelConfig(min_visible=0.0), 0.01, True, id="nearly"),
+        pytest.param("contrast", LabelConfig(), 1.0, True, id="nothing has to stand out unless it is asked for"),
+        pytest.param("relevance", LabelConfig(min_margin=-1.0), 1.0, True, id="anything looks like enough"),
+    ],
+)
+def test_limits_at_their_ends(name: str, limits: LabelConfig, left_visible: float, passed: bool) -> None:
+    sighting = SIGHTINGS["sure of something else"]
+    verdicts = run_checks(evidence(REGION, left_visible=left_visible, sighting=sighting), limits)
+    assert {verdict.check: verdict.passed for verdict in verdicts}[name] is passed
 
 
 # How far an object stands out: of flat colours it is their distance, less what the surroundings vary.
@@ -323,37 +360,7 @@ def test_of_nothing_there_is_none_and_what_fills_the_picture_has_the_most() -> N
     assert measure_contrast(painted(), np.ones((40, 40), bool)) == MOST_CONTRAST
 
 
-def test_unless_it_is_asked_for_nothing_has_to_stand_out() -> None:
-    assert CHECKS["contrast"](evidence(REGION), LabelConfig()).passed
-
-
 # What the verifier saw.
-
-every_sighting_check = pytest.mark.parametrize(
-    ("name", "check"), SIGHTING_CHECKS.items(), ids=[f"sighting: {name}" for name in SIGHTING_CHECKS]
-)
-SURE = Sighting(score=0.75, rival="", rival_score=0.25)
-
-
-@every_sighting_check
-@pytest.mark.parametrize("mask", [rect(0, 0, 0, 0), rect(15, 15, 25, 25), REGION], ids=["none", "box", "all"])
-@pytest.mark.parametrize(
-    "sighting",
-    [
-        SURE,
-        Sighting(score=0.0, rival="platelet", rival_score=1.0, box=Box.from_xywh(0, 0, 1, 1), box_score=0.5),
-        Sighting(score=0.5, rival="platelet", rival_score=0.5, box=BOX, box_score=0.5),
-    ],
-    ids=["sure", "sure of something else", "undecided"],
-)
-def test_every_check_of_a_sighting_gives_a_verdict_that_can_be_stored(
-    name: str, check: SightingCheck, mask: np.ndarray, sighting: Sighting
-) -> None:
-    verdict = check(evidence(mask, sighting=sighting), sighting, LIMITS)
-    assert verdict.check == name
-    assert (type(verdict.passed), type(verdict.score), type(verdict.reason)) == (bool, float, str)
-    assert -1 <= verdict.score <= 1
-    assert verdict.passed == (verdict.reason == ""), "a reason is given when, and only when, it failed"
 
 
 @pytest.mark.parametrize(
@@ -386,11 +393,6 @@ def test_relevance(sighting: Sighting, score: float, reason: str) -> None:
     assert (verdict.score, verdict.reason, verdict.passed) == (score, reason, not reason)
 
 
-def test_the_least_margin_lets_everything_pass() -> None:
-    other = Sighting(score=0.0, rival="platelet", rival_score=1.0)
-    assert SIGHTING_CHECKS["relevance"](evidence(REGION), other, LabelConfig(min_margin=-1.0)).passed
-
-
 @pytest.mark.parametrize(
     ("box", "mask", "kept", "score", "iou"),
     [
@@ -415,19 +417,11 @@ def test_agreement(box: Box | None, mask: np.ndarray, kept: np.ndarray | None, s
     assert (verdict.score, verdict.reason, verdict.passed) == (score, reason, not reason)
 
 
-def test_without_a_verifier_nothing_is_said_of_what_it_would_see() -> None:
-    assert [verdict.check for verdict in run_checks(evidence(REGION), LIMITS)] == list(CHECKS)
-
-
 def test_the_checks_of_a_sighting_come_last() -> None:
     sighting = Sighting(score=0.1, rival="platelet", rival_score=0.9, box=Box.from_xywh(0, 0, 4, 4), box_score=0.9)
     verdicts = run_checks(evidence(rect(15, 15, 25, 25), sighting=sighting), LIMITS)
+    assert verdicts[: len(CHECKS)] == run_checks(evidence(rect(15, 15, 25, 25)), LIMITS)
     assert [verdict.check for verdict in verdicts] == [*CHECKS, *SIGHTING_CHECKS]
     assert [verdict.check for verdict in verdicts if not verdict.passed] == ["relevance", "agreement"]
     sound = run_checks(evidence(rect(15, 15, 25, 25), sighting=replace(SURE, box=BOX)), LIMITS)
     assert all(verdict.passed for verdict in sound)
-
-
-def test_the_pixels_are_judged_alike_with_and_without_a_sighting() -> None:
-    without = run_checks(evidence(REGION), LIMITS)
-    assert run_checks(evidence(REGION, sighting=SURE), LIMITS)[: len(CHECKS)] == without

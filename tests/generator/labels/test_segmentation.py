@@ -29,6 +29,7 @@ from generator.labels.segmentation import decode_segmentation, distance_from_mas
         {"size": [30, 40], "counts": ["a"]},
         {"size": [30, 40], "counts": [-1, 10**12]},
         {"size": ["a", "b"], "counts": "é"},
+        *([[4, 5, value, 5, 14, 25]] for value in (float("nan"), float("inf"), -1e12, "4", None)),
     ],
 )
 def test_what_is_no_segmentation_is_always_a_value_error(segmentation: object) -> None:

@@ -17,6 +17,7 @@ from generator.config import Config
 from generator.foundation.geometry import Box, box_of_mask
 from generator.labels.verifier import Unlabelled, Verifier, View
 from generator.painting import stable_diffusion
+from generator.painting.crop import CropFrame
 from generator.painting.diffusion import decode
 from generator.painting.models import DiffusionModel
 from generator.painting.painter import InpaintJob, Painting
@@ -77,6 +78,15 @@ def scene(
         placements=tuple(placements),
         decoys=tuple(decoys),
     )
+
+
+def frame_of(region_xyxy: tuple[int, int, int, int], *, crop_px: int = 100, native_px: int = 200) -> CropFrame:
+    """Frame of a square crop, two native pixels to one of the canvas unless told."""
+    crop = Box.from_xywh(0, 0, crop_px, crop_px)
+    return CropFrame(crop=crop, native_wh=(native_px, native_px), region=Box.from_xyxy(*region_xyxy))
+
+
+INNER = frame_of((40, 48, 152, 160))  # 20..76 by 24..80 on the canvas
 
 
 class DiscPainter(StableDiffusionPainter):

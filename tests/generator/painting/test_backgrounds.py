@@ -94,20 +94,6 @@ def test_one_that_shows_a_stray_comes_again_with_the_next_seed(
     assert told == [1], "one background, however often it was painted"
 
 
-def test_a_stray_is_named_in_the_reason(painter: StableDiffusionPainter, config: Config) -> None:
-    (background,), _ = paint(painter, config, ToldVerifier(stray=in_turn(0.95, 0.0)))
-    assert background.attempts[0].verdicts[-1].reason == "shows a platelet that nobody asked for (95%, above 90%)"
-    assert background.attempts[1].verdicts[-1].reason == ""
-
-
-@pytest.mark.parametrize("max_attempts", [1, 2, 4])
-def test_max_attempts_is_never_exceeded(painter: StableDiffusionPainter, config: Config, max_attempts: int) -> None:
-    few = config.model_copy(update={"labels": config.labels.model_copy(update={"max_attempts": max_attempts})})
-    (background,), _ = paint(painter, few, ToldVerifier(stray=in_turn(1.0)))
-    assert len(background.attempts) == max_attempts
-    assert not any(attempt.accepted for attempt in background.attempts)
-
-
 def test_each_scene_has_attempts_of_its_own(painter: StableDiffusionPainter, config: Config) -> None:
     # Both, then both, then the one that is left.
     verifier = ToldVerifier(stray=in_turn(0.95, 0.99, 0.97, 0.1, 0.93))
@@ -116,12 +102,6 @@ def test_each_scene_has_attempts_of_its_own(painter: StableDiffusionPainter, con
     assert (strays(other), other.taken) == ([0.99, 0.1], 1)
     assert told == [1, 1]
     assert not np.array_equal(one.pixels, other.pixels)
-
-
-def test_company_changes_no_background(painter: StableDiffusionPainter, config: Config) -> None:
-    alone, _ = paint(painter, config, ToldVerifier())
-    among, _ = paint(painter, config, ToldVerifier(), scenes=3)
-    assert np.array_equal(alone[0].pixels, among[0].pixels)
 
 
 def test_what_is_no_picture_is_shown_to_nobody_and_never_taken(

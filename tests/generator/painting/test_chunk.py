@@ -83,9 +83,9 @@ def score(attempt: Attempt, check: str) -> float:
     return found
 
 
-@pytest.mark.parametrize("best_of", [2, 3, 5])
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize(("best_of", "seed"), [(2, 1), (3, 2), (5, 3)])
 def test_the_verifiers_favourite_stays(tiny_config: dict[str, object], best_of: int, seed: int) -> None:
+
     config = config_of(tiny_config, best_of=best_of, max_attempts=8)
     verifier = ToldVerifier()
     (painted,) = paint(config, verifier, scene(seed=seed, placements=[place(seed, MIDDLE)]))
@@ -98,28 +98,17 @@ def test_the_verifiers_favourite_stays(tiny_config: dict[str, object], best_of: 
     assert np.array_equal(painted.image[item.crop.slices], shown[best].picture)
     assert item.label is not None
     assert item.label.painted_box == shown[best].box.shifted(item.crop.x_min, item.crop.y_min)
-
-
-@pytest.mark.parametrize(("margins", "best"), [((0.5, 0.8), 1), ((0.8, 0.5), 0)])
-def test_of_two_exactly_one_is_accepted_and_the_other_says_why(
-    tiny_config: dict[str, object], margins: tuple[float, float], best: int
-) -> None:
-    config = config_of(tiny_config, best_of=2, max_attempts=4)
-    _, item = paint_one(config, ToldVerifier(margin=in_turn(*margins)))
-    assert [attempt.number for attempt in item.attempts] == [0, 1]
-    assert [attempt.accepted for attempt in item.attempts] == [number == best for number in (0, 1)]
-    loser = item.attempts[1 - best]
-    assert failed(loser) == ["best_of"]
-    assert loser.verdicts[-1].check == "best_of"
-    assert loser.verdicts[-1].reason == "another seed came out better"
-    assert loser.verdicts[-1].score == pytest.approx(0.5)
-    assert [attempt.seed for attempt in item.attempts] == [derive_seed(1000, number, 0) for number in (0, 1)]
+    (bare,) = paint(config, None, scene(seed=seed))
+    changed = (painted.image != bare.image).any(axis=2)
+    changed[item.region.slices] = False
+    assert not changed.any(), "outside of what was painted the picture is the background"
 
 
 @pytest.mark.parametrize(
     ("labels", "margins", "strays", "rejected", "failures"),
     [
         # What the verifier says in turn (of strays the background comes first), and what fails in each attempt.
+        pytest.param({"best_of": 2}, [0.8, 0.5], [0], {}, [[], ["best_of"]], id="the first is the favourite"),
         pytest.param({"best_of": 3}, [0.5], [0], {}, [[], ["best_of"], ["best_of"]], id="of equals the first stays"),
         pytest.param(
             {"best_of": 3}, [0.2, 0.5, 0.8], [0], {}, [["relevance"], ["best_of"], []], id="what failed was not beaten"
@@ -155,6 +144,7 @@ def test_what_speaks_against_each_attempt(
     _, item = paint_one(config, verifier, rejected)
     assert [attempt.number for attempt in item.attempts] == list(range(len(failures)))
     assert [failed(attempt) for attempt in item.attempts] == failures
+    assert [attempt.seed for attempt in item.attempts] == [derive_seed(1000, n, 0) for n in range(len(failures))]
     reasons = {
         "best_of": "another seed came out better",
         "stray": "shows a platelet that nobody asked for (95%, above 90%)",
@@ -163,6 +153,7 @@ def test_what_speaks_against_each_attempt(
     for attempt in item.attempts:
         last = attempt.verdicts[-1]
         assert attempt.accepted or last.reason == reasons.get(last.check, last.reason)
+        assert last.check != "best_of" or last.score == pytest.approx(margins[min(attempt.number, len(margins) - 1)])
 
 
 def test_without_a_verifier_one_seed_is_as_good_as_another(tiny_config: dict[str, object]) -> None:
@@ -172,9 +163,7 @@ def test_without_a_verifier_one_seed_is_as_good_as_another(tiny_config: dict[str
     assert item.sighting is None
 
 
-@pytest.mark.parametrize(
-    ("best_of", "max_attempts"), [(1, 1), (1, 3), (2, 1), (2, 2), (2, 3), (3, 4), (16, 1), (16, 5)]
-)
+@pytest.mark.parametrize(("best_of", "max_attempts"), [(1, 1), (1, 3), (2, 1), (2, 3), (16, 5)])
 @pytest.mark.parametrize("margin", [-1.0, 0.5])
 def test_max_attempts_is_never_exceeded(
     tiny_config: dict[str, object], best_of: int, max_attempts: int, margin: float

@@ -8,7 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from generator.foundation.geometry import Box
-from generator.painting.crop import CropFrame, frame_around, native_mask, resize, to_canvas, to_native
+from generator.painting.crop import frame_around, native_mask, resize, to_canvas, to_native
+from tests.generator.painting.stand_ins import INNER, frame_of
 
 POCKET = {"native_px": 256, "size_multiple": 32, "box_share": 0.4, "mask_padding": 0.12}
 
@@ -28,7 +29,7 @@ def framings(draw: st.DrawFn) -> tuple[Box, tuple[int, int], dict]:
 
 
 @pytest.mark.parametrize(
-    ("box", "crop", "native_wh", "region"),
+    ("box_xyxy", "crop", "native_wh", "region"),
     [
         # Side 40 / 0.4 = 100, centred; 2.56 native pixels for one; region 25.2 x 25.2 to 74.8 x 74.8 of the crop.
         pytest.param((40, 30, 80, 70), (10, 0, 110, 100), (256, 256), (64, 64, 192, 192), id="inside"),
@@ -43,10 +44,9 @@ def framings(draw: st.DrawFn) -> tuple[Box, tuple[int, int], dict]:
     ],
 )
 def test_frames_worked_by_hand(
-    box: tuple[int, ...], crop: tuple[int, ...], native_wh: tuple[int, int], region: tuple[int, ...]
+    box_xyxy: tuple[int, ...], crop: tuple[int, ...], native_wh: tuple[int, int], region: tuple[int, ...]
 ) -> None:
-    x_min, y_min, x_max, y_max = box
-    frame = frame_around(Box(x_min=x_min, y_min=y_min, x_max=x_max, y_max=y_max), (416, 320), **POCKET)
+    frame = frame_around(Box.from_xyxy(*box_xyxy), (416, 320), **POCKET)
     assert (frame.crop.xyxy, frame.native_wh, frame.region.xyxy) == (crop, native_wh, region)
 
 
@@ -62,10 +62,7 @@ def extreme(box_xywh: tuple[int, int, int, int], canvas_wh: tuple[int, int]) -> 
 @example(extreme((0, 30, 8192, 4), (8192, 64)))
 @example(extreme((31, 4000, 4, 4), (64, 8192)))
 def test_any_box_keeps_every_promise(framing: tuple[Box, tuple[int, int], dict]) -> None:
-    assert_promises(*framing)
-
-
-def assert_promises(box: Box, canvas_wh: tuple[int, int], options: dict) -> None:
+    box, canvas_wh, options = framing
     frame = frame_around(box, canvas_wh, **options)
     native = Box.from_xywh(0, 0, *frame.native_wh)
     assert Box.from_xywh(0, 0, *canvas_wh).contains(frame.crop)
@@ -98,20 +95,16 @@ def assert_promises(box: Box, canvas_wh: tuple[int, int], options: dict) -> None
 
 
 def test_region_edges_are_in_pixels_of_the_crop() -> None:
-    frame = CropFrame(crop=Box.from_xywh(10, 0, 100, 100), native_wh=(256, 256), region=Box.from_xywh(64, 64, 128, 192))
-    assert frame.region_edges() == (25.0, 25.0, 75.0, 100.0)
-
-
-def test_resize_leaves_the_right_size_alone() -> None:
-    pixels = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
-    assert resize(pixels, (6, 4)) is pixels
+    assert frame_of((64, 64, 192, 256), native_px=256).region_edges() == (25.0, 25.0, 75.0, 100.0)
 
 
 @pytest.mark.parametrize("size_wh", [(12, 8), (3, 2), (5, 9)])
 def test_resize_takes_width_first_and_keeps_flat_colour(size_wh: tuple[int, int]) -> None:
-    resized = resize(np.full((4, 6, 3), (10, 120, 250), np.uint8), size_wh)
+    flat = np.full((4, 6, 3), (10, 120, 250), np.uint8)
+    resized = resize(flat, size_wh)
     assert (resized.shape, resized.dtype) == ((size_wh[1], size_wh[0], 3), np.uint8)
     assert np.array_equal(np.unique(resized.reshape(-1, 3), axis=0), [[10, 120, 250]])
+    assert resize(flat, (6, 4)) is flat
 
 
 def test_resize_averages_when_it_shrinks() -> None:
@@ -131,34 +124,14 @@ def test_there_and_back_keeps_a_smooth_picture() -> None:
     assert np.abs(back.astype(int) - smooth).max() <= 2
 
 
-def frame_of(region_xyxy: tuple[int, int, int, int], *, crop_px: int = 100, native_px: int = 200) -> CropFrame:
-    """Frame of a square crop, two native pixels to one of the canvas unless told."""
-    x_min, y_min, x_max, y_max = region_xyxy
-    return CropFrame(
-        crop=Box.from_xywh(0, 0, crop_px, crop_px),
-        native_wh=(native_px, native_px),
-        region=Box(x_min=x_min, y_min=y_min, x_max=x_max, y_max=y_max),
-    )
-
-
-INNER = frame_of((40, 48, 152, 160))  # 20..76 by 24..80 on the canvas
-NOTHING = np.zeros((100, 100), bool)
-
-
-def test_native_mask_is_the_region() -> None:
-    mask = native_mask(INNER, NOTHING)
-    assert (mask.shape, mask.dtype) == ((200, 200), bool)
-    assert mask.sum() == 112 * 112
-    assert mask[48:160, 40:152].all()
-
-
-def test_native_mask_leaves_out_every_cell_that_touches_an_earlier_object() -> None:
-    protected = NOTHING.copy()
+def test_native_mask_is_the_region_without_every_cell_that_touches_an_earlier_object() -> None:
+    expected = np.zeros((200, 200), bool)
+    expected[48:160, 40:152] = True
+    protected = np.zeros((100, 100), bool)
+    assert np.array_equal(native_mask(INNER, protected), expected)
     protected[30:33, 50] = True  # native rows 60..65, columns 100..101: the cells 56..71 by 96..103
-    mask = native_mask(INNER, protected)
-    expected = native_mask(INNER, NOTHING)
     expected[56:72, 96:104] = False
-    assert np.array_equal(mask, expected)
+    assert np.array_equal(native_mask(INNER, protected), expected)
 
 
 @pytest.mark.parametrize(("crop_px", "native_px"), [(100, 256), (256, 256), (300, 256), (512, 256)])
