@@ -95,7 +95,7 @@ def decode(drawn: np.ndarray, rng: np.random.Generator, *, jpeg: bool) -> np.nda
     """What comes out of a latent decoder: HWC float [0, 255] -> HWC uint8."""
     size_px = drawn.shape[0]
     soft = cv2.GaussianBlur(drawn, (0, 0), float(rng.uniform(0.6, 1.0)))
-    # Slow enough to be seen in the ring: a bump as wide as the region alone could be told from paint by nobody.
+    # Slow enough to be seen in the ring: nobody could tell a bump as wide as the region from paint.
     corners = rng.normal(0, 3, (2, 2, 3)).astype(np.float32)
     drift = cv2.resize(corners, (size_px, size_px), interpolation=cv2.INTER_CUBIC) + rng.normal(0, 3, 3)
     grainy = soft + drift + rng.normal(0, rng.uniform(2, 3), drawn.shape)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 PAINTER = {"device": "none: benchmarks.scale"}
 TEMPLATES = 240
-CHECKS = ("picture", "changed_area", "edge_contact", "whole", "sharpness")
+CHECKS = ("picture", "changed_area", "edge_contact", "fragments", "sharpness")
 # Of one file ext4 takes 65,000 hard links.
 LINKS = 60_000
 LOOK_UPS, PER_SUBFOLDER = 2_000, 1_000

@@ -114,7 +114,7 @@ class PaintingConfig(Section):
 
 
 class LabelConfig(Section):
-    """When a painted object counts."""
+    """When a painted object counts. A new key is None unless it is set: otherwise runs begun before it are refused."""
 
     max_attempts: int = Field(default=4, ge=1, le=100)
     min_area: Annotated[float, Field(gt=0.0, le=1.0)] = 0.08

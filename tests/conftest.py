@@ -6,7 +6,7 @@ import functools
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import hypothesis
@@ -173,11 +173,13 @@ def save_gpt2(folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def save_blip(folder: Path) -> None:
+def save_blip(
+    folder: Path, lines: Sequence[str] = LINES, *, seed: int = 2, text_layers: int = 1, label_smoothing: float = 0.1
+) -> None:
     import torch
     from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration, BlipImageProcessor, BlipProcessor
 
-    tokenizer = BertTokenizer().train_new_from_iterator(LINES, 120, show_progress=False)
+    tokenizer = BertTokenizer().train_new_from_iterator(lines, 120, show_progress=False)
     tokenizer.add_special_tokens({"bos_token": "[DEC]"})
     tokenizer.model_max_length = POSITIONS
     sizes = {"hidden_size": WIDTH, "intermediate_size": 64, "projection_dim": WIDTH, "num_attention_heads": 2}
@@ -188,7 +190,8 @@ def save_blip(folder: Path) -> None:
             **sizes,
             "vocab_size": len(tokenizer),
             "encoder_hidden_size": WIDTH,
-            "num_hidden_layers": 1,
+            "num_hidden_layers": text_layers,
+            "label_smoothing": label_smoothing,
             "max_position_embeddings": POSITIONS,
             "bos_token_id": tokenizer.bos_token_id,
             "eos_token_id": tokenizer.sep_token_id,
@@ -197,7 +200,7 @@ def save_blip(folder: Path) -> None:
         },
         vision_config={**sizes, "num_hidden_layers": 1, "image_size": SIDE_PX, "patch_size": PATCH_PX},
     )
-    torch.manual_seed(2)
+    torch.manual_seed(seed)
     BlipForConditionalGeneration(config).save_pretrained(folder)
     processor = BlipImageProcessor(size={"height": SIDE_PX, "width": SIDE_PX})
     BlipProcessor(image_processor=processor, tokenizer=tokenizer).save_pretrained(folder)

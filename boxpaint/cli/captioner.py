@@ -57,19 +57,14 @@ def captioner(
 ) -> None:
     """Fine-tune BLIP on pictures with captions, and score it before and after."""
     from detection.captioner.table import read_caption_table
+    from detection.runs.config import read_config
     from generator.config import Config
 
     config = default_config(config)
     chosen = Config.load(config, seed=seed, device=device)
     base = _base_model(chosen, config)
-    settings = CaptionerSettings(
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        patience=patience,
-        val_share=val_share,
-        seed=chosen.seed,
-    )
+    options = opt.settings_in(locals(), CaptionerSettings) | {"seed": chosen.seed}
+    settings = read_config(CaptionerSettings, None, options, _DEFAULTS)
     table = read_caption_table(captions, images)
     say(
         f"{len(table.pairs)} captions of {len(table.captions)} pictures, from the columns "

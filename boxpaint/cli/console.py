@@ -144,7 +144,7 @@ class CommandGroup(TyperGroup):
 
 
 class Commands(CommandGroup):
-    """Commands of which those that say nothing of their own when they are stopped begin anew."""
+    """The commands. Of one that is stopped, and says nothing itself, this says that it starts anew."""
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
         """Do a command."""

@@ -17,7 +17,7 @@ from detection.captioner.settings import EpochLoss
 from detection.captioner.settings import Listener as CaptionerListener
 from generator.foundation.history import Listener
 
-# Seconds of work that an estimate needs; of less than so much left nobody needs to be told beforehand.
+# Seconds of work that an estimate needs, and seconds left from which on it is worth telling.
 _ENOUGH_S, _WORTH_SAYING_S = 2.0, 10.0
 # Lines a training prints of its loss where there is no terminal, and losses that one is the mean of.
 _LINES, _LOSSES = 20, 20

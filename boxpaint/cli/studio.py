@@ -81,7 +81,7 @@ def studio(
 
 
 def _check_is_free(host: str, port: int) -> None:
-    """Raise BoxpaintError when nobody can listen there."""
+    """Raise BoxpaintError when the port cannot be listened on."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 from torch import nn
+from torchvision.ops import box_iou
 
 from detection.datasets.boxes import BoxMode, BoxScale, OnProgress, is_whole, requested_boxes, rescale, tight_boxes
 from detection.datasets.read import read_rgb
@@ -245,17 +246,9 @@ class BoxScaleEstimator:
                 low, side = patch.box_xyxy[:2], patch.box_xyxy[2:] - patch.box_xyxy[:2]
                 corners = (said - np.tile(own[:, :2], 2)) / np.tile(sides, 2) * np.tile(side, 2) + np.tile(low, 2)
                 tight[number] = np.median(corners, axis=0)
-                agreement[number] = _ious(corners, tight[number]).mean()
+                agreement[number] = box_iou(*map(torch.from_numpy, (corners, tight[[number]]))).mean()
                 on_object()
         return Measured(log_ratios=ratios, tight_xyxy=tight, agreement=agreement)
-
-
-def _ious(boxes_xyxy: np.ndarray, other_xyxy: np.ndarray) -> np.ndarray:
-    """Intersection over union of each box (N, 4) with one (4,)."""
-    low, high = np.maximum(boxes_xyxy[:, :2], other_xyxy[:2]), np.minimum(boxes_xyxy[:, 2:], other_xyxy[2:])
-    shared = np.clip(high - low, 0, None).prod(axis=1)
-    areas = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).prod(axis=1) + (other_xyxy[2:] - other_xyxy[:2]).prod()
-    return np.asarray(shared / (areas - shared))
 
 
 def _network() -> nn.Module:

@@ -2,51 +2,35 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import Annotated
 
-from generator.foundation.errors import BoxpaintError
+from pydantic import BaseModel, ConfigDict, Field
+
 from generator.foundation.seeds import MAX_SEED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaptionerSettings:
-    """How to fine-tune. Raises BoxpaintError for a value that cannot be used.
+class CaptionerSettings(BaseModel):
+    """How to fine-tune.
 
     Weight decay, and the length and learning rate for the released BLIP, are those of its authors' own fine-tuning:
     https://github.com/salesforce/BLIP/blob/main/configs/caption_coco.yaml
     """
 
-    epochs: int = 10
-    batch_size: int = 16
-    learning_rate: float | None = None
-    """Highest rate of the schedule; None chooses by the size of the model."""
-    weight_decay: float = 0.05
-    val_share: float = 0.1
-    """Share of the pictures (not of the captions) that is held out, at least one of each side."""
-    patience: int = 2
-    """Epochs without a lower validation loss before it stops."""
-    max_tokens: int = 40
-    """Longer captions are cut."""
-    seed: int = 0
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    def __post_init__(self) -> None:
-        rules = {
-            "epochs": (self.epochs >= 1, "1 or more"),
-            "batch_size": (self.batch_size >= 1, "1 or more"),
-            "learning_rate": (
-                self.learning_rate is None or (math.isfinite(self.learning_rate) and self.learning_rate > 0),
-                "above 0, such as 1e-5",
-            ),
-            "weight_decay": (0 <= self.weight_decay < 1, "at least 0 and below 1"),
-            "val_share": (0 < self.val_share < 1, "between 0 and 1, such as 0.1"),
-            "patience": (self.patience >= 1, "1 or more"),
-            "max_tokens": (self.max_tokens >= 3, "3 or more: a start, a word and an end"),
-            "seed": (0 <= self.seed <= MAX_SEED, f"from 0 to {MAX_SEED}"),
-        }
-        wrong = [f"{name}: found {getattr(self, name)!r}; {right}" for name, (good, right) in rules.items() if not good]
-        if wrong:
-            raise BoxpaintError("\n".join(wrong))
+    epochs: Annotated[int, Field(ge=1)] = 10
+    batch_size: Annotated[int, Field(ge=1)] = 16
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    """Highest rate of the schedule; None chooses by the size of the model."""
+    weight_decay: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    val_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Share of the pictures (not of the captions) that is held out, at least one of each side."""
+    patience: Annotated[int, Field(ge=1)] = 2
+    """Epochs without a lower validation loss before it stops."""
+    max_tokens: Annotated[int, Field(ge=3)] = 40
+    """Longer captions are cut; a start, a word and an end are three."""
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,6 @@ scores.json              settings, and at the end counts and scores before and a
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -42,7 +41,7 @@ MAX_SCORED_PICTURES = 1000
 SHOWN_EXAMPLES = 8
 # Position below the run's seed: generator/foundation/seeds.py; detection/captioner/trainer.py has the others.
 _SPLIT = 0
-# Not `.part`, which are files that any run removes.
+# The next run removes it where this one is killed.
 _UNFINISHED_MODEL = ".model.part"
 
 
@@ -112,12 +111,12 @@ def fine_tune(
     ModelError, StorageError.
     """
     listener = listener or Listener()
-    split = split_pictures(table, val_share=settings.val_share, seed=settings.seed)
+    train_pictures, val_pictures = split_pictures(table, val_share=settings.val_share, seed=settings.seed)
     CAPTIONER.read(out, overwrite=overwrite)
     if ref.folder:
         check_outside(out, Path(ref.folder))
     captioner = Captioner(ref, device=device, offline=offline)
-    identity = {"settings": dataclasses.asdict(settings), "base": fingerprint(ref), "captions": _digest(table)}
+    identity = {"settings": settings.model_dump(), "base": fingerprint(ref), "captions": _digest(table)}
     checkpoint = out / CHECKPOINT
     with working_in(out):
         if CAPTIONER.check(out, identity, overwrite=overwrite):
@@ -128,11 +127,11 @@ def fine_tune(
         reader = PictureReader(table.images, captioner.processor.image_processor)
         train, val = (
             [(picture, caption) for picture in side for caption in table.captions[picture]]
-            for side in (split.train, split.val)
+            for side in (train_pictures, val_pictures)
         )
         notes: dict[str, Any] = {}
         if not checkpoint.exists():
-            pictures = [split.val[number] for number in spread(len(split.val), MAX_SCORED_PICTURES)]
+            pictures = [val_pictures[number] for number in spread(len(val_pictures), MAX_SCORED_PICTURES)]
             listener.on_stage(f"captioning {len(pictures)} validation pictures with the model as it is")
             notes["before"] = _caption(captioner, pictures, reader)
             if not notes["before"]:
@@ -168,7 +167,7 @@ def fine_tune(
         tuned = Captioner(ModelRef(folder=str(part)), device=device, offline=True)
         after = _caption(tuned, [table.images / name for name in before], reader)
         if not after:  # pictures may have gone since they were captioned before
-            raise unreadable_error("validation", split.val, reader)
+            raise unreadable_error("validation", val_pictures, reader)
         references = {name: table.captions[table.images / name] for name in after}
         result = CaptionerResult(
             folder=out,
@@ -178,9 +177,9 @@ def fine_tune(
             scores_before=score_captions([before[name] for name in after], [*references.values()]),
             scores_after=score_captions([*after.values()], [*references.values()]),
             counts=Counts(
-                train_pictures=len(split.train),
+                train_pictures=len(train_pictures),
                 train_captions=len(train),
-                val_pictures=len(split.val),
+                val_pictures=len(val_pictures),
                 val_captions=len(val),
                 scored_pictures=len(after),
                 skipped_rows=len(table.skipped),
@@ -211,16 +210,8 @@ def _read_result(out: Path) -> CaptionerResult:
         raise RunMismatchError(f"{path} is damaged ({place}: {reason['msg']}); --overwrite starts again") from None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Split:
-    """Pictures to train on and pictures to measure on; no picture is on both sides."""
-
-    train: tuple[Path, ...]
-    val: tuple[Path, ...]
-
-
-def split_pictures(table: CaptionTable, *, val_share: float, seed: int) -> Split:
-    """Hold out a share of the pictures, at least one, each with all its captions.
+def split_pictures(table: CaptionTable, *, val_share: float, seed: int) -> tuple[list[Path], list[Path]]:
+    """Hold out a share of the pictures, at least one, each with all its captions: those to train on, those held out.
 
     Raises DatasetError for fewer than two pictures.
     """
@@ -233,10 +224,10 @@ def split_pictures(table: CaptionTable, *, val_share: float, seed: int) -> Split
         raise DatasetError([Fault(file=str(table.file), expected=expected)])
     count = min(max(1, round(val_share * len(pictures))), len(pictures) - 1)
     chosen = set(derive_rng(seed, _SPLIT).permutation(len(pictures))[:count].tolist())
-    return Split(
-        train=tuple(picture for number, picture in enumerate(pictures) if number not in chosen),
-        val=tuple(picture for number, picture in enumerate(pictures) if number in chosen),
-    )
+    sides: tuple[list[Path], list[Path]] = [], []
+    for number, picture in enumerate(pictures):
+        sides[number in chosen].append(picture)
+    return sides
 
 
 def _caption(captioner: Captioner, pictures: Sequence[Path], reader: PictureReader) -> dict[str, str]:

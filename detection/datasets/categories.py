@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -29,7 +29,7 @@ def choose_categories(
     A name is matched as it stands, else in any case. Raises DatasetError naming both lists when one is missing, or
     when two categories of the data set match it; the message speaks of `where` and advises `rename_with`.
     """
-    found = {name: _matching(name, data.categories) for name in wanted}
+    found = {name: matching(name, data.categories) for name in wanted}
     missing = [name for name, names in found.items() if not names]
     twice = [name for name, names in found.items() if len(names) > 1]
     if missing or twice:
@@ -41,6 +41,14 @@ def choose_categories(
         raise DatasetError([Fault(file=where, expected=expected)])
     new_names = {names[0]: name for name, names in found.items()}
     return _relabelled(data, [new_names.get(name) for name in data.categories], tuple(wanted))
+
+
+def check_rename(rename: Iterable[str], categories: Iterable[str]) -> None:
+    """Raise BoxpaintError for a name to be changed that no category has, in any case."""
+    known = list(dict.fromkeys(categories))
+    unknown = [old for old in rename if old.casefold() not in {name.casefold() for name in known}]
+    if unknown:
+        raise BoxpaintError(f"--rename: there is no category {', '.join(unknown)}; known: {', '.join(known)}")
 
 
 def check_same_categories(sets: Mapping[str, DetectionDataset]) -> None:
@@ -57,7 +65,8 @@ def check_same_categories(sets: Mapping[str, DetectionDataset]) -> None:
         raise BoxpaintError("\n".join(["the data sets hold different categories:", *lists, advice]))
 
 
-def _matching(name: str, names: Sequence[str]) -> list[str]:
+def matching(name: str, names: Sequence[str]) -> list[str]:
+    """Find a name as it stands, else in any case."""
     return [name] if name in names else [each for each in names if each.casefold() == name.casefold()]
 
 

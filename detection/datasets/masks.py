@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, overload
 
@@ -132,29 +132,27 @@ def check_masks(data: DetectionDataset, *, where: str) -> None:
 
     Raises DatasetError that names the objects without by picture and place.
     """
-    faults = list(_faults(data, where))
+    without: list[str] = []
+    damaged: list[Fault] = []
+    for sample in data.samples:
+        for number, segmentation in enumerate(sample.segmentations):
+            name = _named(data, sample, number)
+            if not segmentation:
+                without.append(name)
+            elif reason := _mask_fault(segmentation, (sample.height, sample.width)):
+                damaged.append(Fault(file=where, column=name, expected=f"the mask cannot be used: {reason}"))
+    faults = damaged[:MAX_FAULTS_OF_A_KIND]
+    if without:
+        shown = "; ".join(without[:MAX_FAULTS_OF_A_KIND])
+        if len(without) > MAX_FAULTS_OF_A_KIND:
+            shown += f"; and {len(without) - MAX_FAULTS_OF_A_KIND} more"
+        expected = (
+            f"{len(without)} of {sum(data.counts().values())} objects have no segmentation, and a segmenter is trained "
+            f"and scored by masks: {shown}"
+        )
+        faults.insert(0, Fault(file=where, column="segmentation", expected=expected))
     if faults:
         raise DatasetError(faults)
-
-
-def _faults(data: DetectionDataset, where: str) -> Iterator[Fault]:
-    objects = [(sample, number) for sample in data.samples for number in range(len(sample.labels))]
-    without = [_named(data, *each) for each in objects if not each[0].segmentations[each[1]]]
-    if without:
-        rest = len(without) - MAX_FAULTS_OF_A_KIND
-        shown = "; ".join([*without[:MAX_FAULTS_OF_A_KIND], *([f"and {rest} more"] if rest > 0 else [])])
-        expected = (
-            f"{len(without)} of {len(objects)} objects have no segmentation, and a segmenter is trained and scored by "
-            f"masks: {shown}"
-        )
-        yield Fault(file=where, column="segmentation", expected=expected)
-    damaged = [
-        (_named(data, sample, number), _mask_fault(sample.segmentations[number], (sample.height, sample.width)))
-        for sample, number in objects
-        if sample.segmentations[number]
-    ]
-    for name, reason in [each for each in damaged if each[1]][:MAX_FAULTS_OF_A_KIND]:
-        yield Fault(file=where, column=name, expected=f"the mask cannot be used: {reason}")
 
 
 def _named(data: DetectionDataset, sample: Sample, number: int) -> str:

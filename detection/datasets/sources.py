@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from detection.datasets.boxes import BoxScale
-from detection.datasets.categories import check_same_categories, choose_categories, rename_categories
+from detection.datasets.categories import check_rename, check_same_categories, choose_categories, rename_categories
 from detection.datasets.names import split_of_name, splits_of_kind
 from detection.datasets.read import read_detection_set
 from detection.datasets.types import DetectionDataset, digest_of_set
 from generator.foundation.coco import find_annotation_files
-from generator.foundation.errors import BoxpaintError, DatasetError, Fault
+from generator.foundation.errors import DatasetError, Fault
 from generator.foundation.storage import sha256_of, translate_os_errors
 
 Role = Literal["real", "synthetic", "trained", "validation", "scored"]
@@ -103,10 +103,7 @@ def match_sources(
     `rename` gives categories of any of them another name first. Raises BoxpaintError naming the lists when they do not
     fit, or when a name to be changed is in none of them.
     """
-    known = list(dict.fromkeys(name for source in sources for name in source.data.categories))
-    unknown = [old for old in rename if old.casefold() not in {name.casefold() for name in known}]
-    if unknown:
-        raise BoxpaintError(f"--rename: there is no category {', '.join(unknown)}; known: {', '.join(known)}")
+    check_rename(rename, (name for source in sources for name in source.data.categories))
     renamed = [replace(source, data=rename_categories(source.data, rename)) for source in sources]
     if categories is None:
         check_same_categories({source.name: source.data for source in renamed})

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from generator.foundation.errors import ModelError, ModelNotFoundError
 from generator.foundation.storage import make_folder, translate_os_errors, write_json
@@ -75,9 +74,10 @@ class FitSettings(BaseModel):
     """Processes that decode and augment pictures; the pictures are the same with any number."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelCard:
+class ModelCard(BaseModel):
     """What a saved detector is: `name` is one of registry.DETECTORS."""
+
+    model_config = ConfigDict(frozen=True)
 
     name: str
     categories: tuple[str, ...]
@@ -86,14 +86,8 @@ class ModelCard:
 
 def write_card(folder: Path, card: ModelCard) -> None:
     """Write model.json; call it after the weights are written, so that it means a whole model. Raises StorageError."""
-    content: dict[str, Any] = {
-        "schema_version": SCHEMA_VERSION,
-        "kind": KIND,
-        "name": card.name,
-        "categories": list(card.categories),
-        "options": card.options.model_dump(mode="json"),
-    }
-    write_json(make_folder(folder) / CARD, content)
+    head = {"schema_version": SCHEMA_VERSION, "kind": KIND}
+    write_json(make_folder(folder) / CARD, {**head, **card.model_dump(mode="json")})
 
 
 def read_card(folder: Path) -> ModelCard:
@@ -109,12 +103,10 @@ def read_card(folder: Path) -> ModelCard:
         if content["schema_version"] != SCHEMA_VERSION:
             advice = "it was saved by another version of boxpaint"
             raise ValueError(f"its schema_version is {content['schema_version']}, not {SCHEMA_VERSION}; {advice}")
-        categories = tuple(str(name) for name in content["categories"])
-        if not categories:
+        card = ModelCard.model_validate(content)
+        if not card.categories:
             raise ValueError("it names no categories")
-        return ModelCard(
-            name=str(content["name"]), categories=categories, options=ModelOptions.model_validate(content["options"])
-        )
-    except (ValueError, LookupError, TypeError, ValidationError) as error:
+        return card
+    except (ValueError, LookupError, TypeError) as error:
         reason = f"'{error.args[0]}' is missing" if isinstance(error, KeyError) else str(error).replace("\n", " ")
         raise ModelError(f"{path} cannot be used: {reason}") from None

@@ -58,7 +58,7 @@ _SAMPLE = 200
 
 
 def matches(files: SourceFiles) -> str | None:
-    """Say what speaks for CSV; None when nothing does. Raises DatasetError for a column that the user named in vain."""
+    """Say what speaks for CSV; None when nothing does. Raises DatasetError for a named column that is not there."""
     _check_named(files)
     found = [str(path) for path in files.with_suffix(*_SUFFIXES) if _table(files, path, errors="replace") is not None]
     return ", ".join(found) or None

@@ -80,8 +80,7 @@ def write_export(
             copied=target.copied,
             notes=(*data.notes, *target.notes, *_lost_in(writer, form, data)),
         )
-        front_matter = writer.front_matter(data) if writer.front_matter is not None else ""
-        write_text(folder / CARD, render_card(report, data, opening=writer.opening, front_matter=front_matter))
+        write_text(folder / CARD, _card(report, data, writer))
         write_json(folder / EXPORT.marker, report.to_json())
     return report
 
@@ -149,7 +148,7 @@ def count_labels(data: PictureSet) -> dict[str, dict[str, int]]:
     return counts
 
 
-def render_card(report: ExportReport, data: PictureSet, *, opening: str, front_matter: str) -> str:
+def _card(report: ExportReport, data: PictureSet, writer: Writer) -> str:
     """Write README.md: what is in, where it comes from, and how to open it."""
     first = data.pictures[0]
     licences = dict.fromkeys(
@@ -158,15 +157,12 @@ def render_card(report: ExportReport, data: PictureSet, *, opening: str, front_m
         for item in head.get("licenses") or ()
         if isinstance(item, dict) and item.get("name")
     )
-    return (
-        page_environment("detection.formats")
-        .get_template("card.md.j2")
-        .render(
-            report=report,
-            categories=[category.name for category in data.categories],
-            opening=opening.strip().format(split=first.split, stem=first.stem, folder=report.folder.name),
-            front_matter=front_matter,
-            licences=list(licences),
-            version=__version__,
-        )
+    template = page_environment("detection.formats").get_template("card.md.j2")
+    return template.render(
+        report=report,
+        categories=[category.name for category in data.categories],
+        opening=writer.opening.strip().format(split=first.split, stem=first.stem, folder=report.folder.name),
+        front_matter=writer.front_matter(data) if writer.front_matter is not None else "",
+        licences=list(licences),
+        version=__version__,
     )

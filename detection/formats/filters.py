@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from detection.datasets.categories import matching
 from detection.datasets.picture_set import Annotation, Category, Picture, PictureSet, with_category_ids
 from detection.formats.target import ExportOptions
 from generator.foundation.errors import DatasetError, Fault
@@ -58,17 +59,15 @@ def shares_of(sizes: Sequence[int], total: int) -> list[int]:
 
 
 def _of_classes(data: PictureSet, names: Sequence[str], where: str) -> PictureSet:
+    known = {item.name: item for item in data.categories}
     found: dict[str, Category] = {}
     for name in names:
-        matching = [item for item in data.categories if item.name == name] or [
-            item for item in data.categories if item.name.casefold() == name.casefold()
-        ]
-        if len(matching) != 1:
-            what = "is in it more than once, in other cases" if matching else "is not in it"
-            known = ", ".join(item.name for item in data.categories)
-            fault = Fault(file="--classes", found=name, expected=f"this class {what}; classes of {where}: {known}")
-            raise DatasetError([fault])
-        found[name] = matching[0]
+        meant = matching(name, [*known])
+        if len(meant) != 1:
+            what = "is in it more than once, in other cases" if meant else "is not in it"
+            expected = f"this class {what}; classes of {where}: {', '.join(known)}"
+            raise DatasetError([Fault(file="--classes", found=name, expected=expected)])
+        found[name] = known[meant[0]]
     kept = {category.id: category.id for category in found.values()}
     pictures = [
         replace(_keep(picture, lambda item: item.category.id in kept), content=with_category_ids(picture.content, kept))

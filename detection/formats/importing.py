@@ -23,9 +23,9 @@ from detection.datasets.names import as_unicode, portable_path, rank_of_split, u
 from detection.datasets.types import DetectionDataset, Sample
 from detection.datasets.write import write_coco
 from detection.formats.csv_boxes import check_columns
-from detection.formats.mending import MendedObject, mend_objects
+from detection.formats.mending import mend_objects
 from detection.formats.pictures import ConvertedPicture, convert_picture
-from detection.formats.raw import Case, Cases, Done, RawPicture, RawSet, categories_of
+from detection.formats.raw import Case, Cases, Done, RawObject, RawPicture, RawSet, categories_of
 from detection.formats.registry import find_formats, read_fullest
 from detection.formats.source import NOWHERE, SourceFiles
 from detection.formats.splits import compile_pattern, split_pictures
@@ -70,7 +70,7 @@ class _Imported(NamedTuple):
 
     raw: RawPicture
     converted: ConvertedPicture
-    objects: list[MendedObject]
+    objects: list[RawObject]
 
 
 def import_set(
@@ -108,13 +108,8 @@ def import_set(
             raise DatasetError([_nothing_fault(source, name, cases)])
         if faults := _lost_files(files.root, raw, imported, cases):
             raise DatasetError(faults)
-        objects = choose_objects([item.objects for item in imported], categories, options, cases)
-        data = DetectionDataset(
-            categories=categories,
-            samples=tuple(
-                _sample(item, chosen, categories, options) for item, chosen in zip(imported, objects, strict=True)
-            ),
-        )
+        samples = _samples(imported, categories, options, cases)
+        data = DetectionDataset(categories=categories, samples=samples)
         splits, splits_are = split_pictures(
             data,
             [item.raw for item in imported],
@@ -221,18 +216,31 @@ def _reasons(counts: Counter[str], cases: Sequence[Case]) -> str:
     return "; ".join(f"{count} x {what}" for what, count in kinds) + (f", such as {example}" if example else "")
 
 
-def _sample(
-    item: _Imported, objects: Sequence[MendedObject], categories: Sequence[str], options: ImportOptions
-) -> Sample:
-    unlabelled = {options.rename.get(name, name) for name in item.raw.unlabelled}
-    return Sample.of(
-        item.converted.path,
-        item.converted.size_wh,
-        [each.box_xyxy for each in objects],
-        [categories.index(each.category) + 1 for each in objects],
-        [each.segmentation for each in objects],
-        not_exhaustive=[number for number, name in enumerate(categories, start=1) if name in unlabelled],
-    )
+def _samples(
+    imported: Sequence[_Imported], categories: Sequence[str], options: ImportOptions, cases: Cases
+) -> tuple[Sample, ...]:
+    """Rename the objects of every picture and leave out those of no category of `categories`: one case a name."""
+    numbers = {name: number for number, name in enumerate(categories, start=1)}
+    lost: Counter[str] = Counter()
+    samples = []
+    for raw, converted, objects in imported:
+        named = [(options.rename.get(item.category, item.category), item) for item in objects]
+        lost.update(name for name, _ in named if name not in numbers)
+        kept = [(numbers[name], item) for name, item in named if name in numbers]
+        unlabelled = {options.rename.get(name, name) for name in raw.unlabelled}
+        samples.append(
+            Sample.of(
+                converted.path,
+                converted.size_wh,
+                [item.box for _, item in kept],
+                [number for number, _ in kept],
+                [item.segmentation for _, item in kept],
+                not_exhaustive=[number for name, number in numbers.items() if name in unlabelled],
+            )
+        )
+    for name, count in sorted(lost.items()):
+        cases.dropped(".", "a category that --keep does not name", f"{name}: {count}", objects=count)
+    return tuple(samples)
 
 
 def find_categories(raw: RawSet, options: ImportOptions) -> tuple[str, ...]:
@@ -249,21 +257,6 @@ def find_categories(raw: RawSet, options: ImportOptions) -> tuple[str, ...]:
     if faults:
         raise DatasetError(faults)
     return tuple(dict.fromkeys(options.keep)) or tuple(names)
-
-
-def choose_objects(
-    pictures: Sequence[Sequence[MendedObject]], categories: Sequence[str], options: ImportOptions, cases: Cases
-) -> list[list[MendedObject]]:
-    """Rename the objects of every picture and leave out those of no category of `categories`: one case a name."""
-    lost: Counter[str] = Counter()
-    result = []
-    for objects in pictures:
-        renamed = [replace(item, category=options.rename.get(item.category, item.category)) for item in objects]
-        lost.update(item.category for item in renamed if item.category not in categories)
-        result.append([item for item in renamed if item.category in categories])
-    for name, count in sorted(lost.items()):
-        cases.dropped(".", "a category that --keep does not name", f"{name}: {count}", objects=count)
-    return result
 
 
 def _unknown_fault(option: str, name: str, known: Sequence[str]) -> Fault:

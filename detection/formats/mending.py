@@ -7,7 +7,7 @@ Some tools draw on the stored pixels (LabelImg), others on the upright picture (
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -37,15 +37,6 @@ _TURNS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MendedObject:
-    """An object inside its upright picture: `box_xyxy` in pixels, `segmentation` in COCO's form or None."""
-
-    category: str
-    box_xyxy: tuple[float, float, float, float]
-    segmentation: Any
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Frame:
     """Where the numbers of a picture count: how to get from them to pixels of the upright picture.
 
@@ -72,16 +63,19 @@ class _Frame:
 
 def mend_objects(
     picture: RawPicture, converted: ConvertedPicture, cases: Cases, *, first_pixel: int
-) -> list[MendedObject]:
-    """Mend the objects of one picture; every one is in the list, or in a case that says why it is lost."""
+) -> list[RawObject]:
+    """Mend the objects of one picture: boxes in pixels inside the upright picture, masks in COCO's form or None.
+
+    Every one is in the list, or in a case that says why it is lost.
+    """
     frame = _frame_of(picture, converted, cases, first_pixel)
-    objects: list[MendedObject] = []
+    objects: list[RawObject] = []
     seen: set[tuple[str, tuple[float, ...]]] = set()
     for item in picture.objects:
         sides = ", ".join(f"{side:g}" for side in item.box)
         shown = f"{item.category} [{sides}]".strip()
         mended, found = _mend(item, frame)
-        if mended is not None and (mended.category, mended.box_xyxy) in seen:
+        if mended is not None and (mended.category, mended.box) in seen:
             mended, found = None, ["the same box of the same class twice"]
         if mended is None:
             cases.dropped(picture.file, found[0], shown, item.place, objects=1)
@@ -89,7 +83,7 @@ def mend_objects(
         for what in found:
             cases.mended(picture.file, what, shown, item.place)
         objects.append(mended)
-        seen.add((mended.category, mended.box_xyxy))
+        seen.add((mended.category, mended.box))
     return objects
 
 
@@ -120,7 +114,7 @@ def _frame_of(picture: RawPicture, converted: ConvertedPicture, cases: Cases, fi
     )
 
 
-def _mend(item: RawObject, frame: _Frame) -> tuple[MendedObject | None, list[str]]:
+def _mend(item: RawObject, frame: _Frame) -> tuple[RawObject | None, list[str]]:
     """Return the object and what was mended; or None and the one reason."""
     if not item.category:
         return None, ["an object without a class"]
@@ -146,7 +140,7 @@ def _mend(item: RawObject, frame: _Frame) -> tuple[MendedObject | None, list[str
     if item.segmentation is not None:
         segmentation, wrong = _mend_segmentation(item.segmentation, frame, (left, top, right - left, bottom - top))
         found += [wrong] if wrong else []
-    return MendedObject(category=item.category, box_xyxy=(left, top, right, bottom), segmentation=segmentation), found
+    return replace(item, box=(left, top, right, bottom), segmentation=segmentation), found
 
 
 def _mend_segmentation(

@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from detection.datasets.categories import check_rename
 from detection.datasets.names import split_of_name, unique_stems
 from detection.datasets.near_duplicates import near_duplicate_groups
 from detection.datasets.picture_set import (
@@ -131,10 +132,7 @@ def _join_categories(
     sets: Sequence[PictureSet], rename: Mapping[str, str]
 ) -> tuple[tuple[Category, ...], dict[tuple[int, int], Category]]:
     """Return the categories, and which one it is by number of the data set and id there."""
-    known = {category.name.casefold(): category.name for data in sets for category in data.categories}
-    unknown = [old for old in rename if old.casefold() not in known]
-    if unknown:
-        raise BoxpaintError(f"--rename: there is no category {', '.join(unknown)}; known: {', '.join(known.values())}")
+    check_rename(rename, (category.name for data in sets for category in data.categories))
     new_names = {old.casefold(): new for old, new in rename.items()}
     found: dict[str, Category] = {}
     keys: dict[tuple[int, int], str] = {}

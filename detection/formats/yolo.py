@@ -55,7 +55,7 @@ class _Description:
     """What data.yaml, obj.data or classes.txt say: names by number, and (split, folder or list) pairs."""
 
     file: PurePosixPath
-    names: Mapping[int, str]
+    names: Mapping[int, str] | None = None
     splits: tuple[tuple[str, str], ...] = ()
     has_keypoints: bool = False
 
@@ -70,8 +70,7 @@ def read(files: SourceFiles) -> RawSet:
     """Read the names, every label file, and the splits. Raises DatasetError when the names cannot be read."""
     cases = Cases()
     described = _describe(files, cases)
-    names = described.names if described is not None else None
-    has_keypoints = described is not None and described.has_keypoints
+    names = described.names
     pictures: list[RawPicture] = []
     for path in _text_files(files):
         text = files.read_text(path, errors=_ANY_BYTES)
@@ -82,7 +81,7 @@ def read(files: SourceFiles) -> RawSet:
             name=str(path.with_suffix("")),
             file=str(path),
             split=split_of_folders(path) or split_of_folders(match.path),
-            objects=read_lines(text, str(path), names, cases, has_keypoints=has_keypoints),
+            objects=read_lines(text, str(path), names, cases, has_keypoints=described.has_keypoints),
             relative=True,
         )
         pictures.append(match.of(picture, cases, path.name))
@@ -99,14 +98,13 @@ def read(files: SourceFiles) -> RawSet:
 
 
 def _claims(
-    files: SourceFiles, described: _Description | None, pictures: list[RawPicture], cases: Cases
+    files: SourceFiles, described: _Description, pictures: list[RawPicture], cases: Cases
 ) -> tuple[list[Claim], list[PurePosixPath]]:
     """Find out which pictures are of which split: as described, else by lists named train.txt, val.txt ..."""
     claims: list[Claim] = []
     places: dict[PurePosixPath, str] = {}
-    for split, value in described.splits if described is not None else ():
-        place = _locate(files, value)
-        file = str(described.file) if described is not None else "."
+    for split, value in described.splits:
+        place, file = _locate(files, value), described.file
         if place is None:
             cases.dropped(file, "a folder or list of pictures that is not there", value, split)
         elif place in places:
@@ -141,7 +139,7 @@ def _locate(files: SourceFiles, value: str) -> PurePosixPath | None:
     return None
 
 
-def _describe(files: SourceFiles, cases: Cases) -> _Description | None:
+def _describe(files: SourceFiles, cases: Cases) -> _Description:
     """Read the names from the YAML file nearest to the top, one with splits before others, else from a class list.
 
     Raises DatasetError when two that are as near differ, and when the only one cannot be read. What cannot be read
@@ -165,7 +163,7 @@ def _describe(files: SourceFiles, cases: Cases) -> _Description | None:
     best = [each for each, rank in zip(described, ranks, strict=True) if rank == min(ranks)]
     if any(each.names != best[0].names for each in best):
         raise _different(files, [each.file for each in best])
-    return best[0] if best else listed
+    return best[0] if best else listed or _Description(file=PurePosixPath())
 
 
 def _describe_by_list(files: SourceFiles) -> _Description | None:

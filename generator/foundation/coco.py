@@ -1,8 +1,8 @@
 """COCO files, read and written, and the pictures that they name: https://cocodataset.org/#format-data
 
-One reader for everybody. It takes whatever has the three lists, in any Unicode encoding, and joins labels to pictures
-and categories also where ids are text here and numbers there. Who mends item by item (an import) works on that; who
-must rely on all of it asks for the `faults`, or for `read_coco`, which raises them.
+There is one reader. It takes any file that has the three lists, in any Unicode encoding, and joins labels to pictures
+and categories even where ids are text in one place and numbers in another. An import works on that and mends item by
+item; code that must rely on the whole file asks for its `faults`, or calls `read_coco`, which raises them.
 
 Ids that we write start at 1: an annotation with id 0 counts as a miss in pycocotools.
 """

@@ -298,10 +298,10 @@ def _work(connection: Connection, threads: int) -> None:
 
 
 def _send(connection: Connection, what: Any) -> None:
-    """Send to whoever is there still.
+    """Send, and ignore that the other side is gone.
 
-    Of a process that has ended by itself the end is met when its words are waited for; a parent that no longer listens
-    has asked to stop, and what is in hand is to be kept before that.
+    That a process has ended by itself shows when its words are waited for. A parent that no longer listens has asked to
+    stop; the job in hand is kept first.
     """
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         connection.send(what)

@@ -38,8 +38,9 @@ _NEW = ".new.part"
 class FolderKind:
     """A kind of folder; `what` and `use` tell people what it is and what it is good for.
 
-    A resumable command calls `check` with its identity, then `begin`; one that makes its results anew `make_room`, or
-    `replaced` where they appear all at once. All of it inside of `working_in`.
+    Inside `working_in`, a command that can resume calls `check` with its identity, then `begin`; one that writes its
+    results anew calls `make_room`. Results that must appear all at once are written in `replaced`, which enters
+    `working_in` itself.
     """
 
     name: str
@@ -163,6 +164,7 @@ class FolderKind:
         """
         with working_in(folder):
             self.check_free(folder, overwrite=overwrite)
+            remove(folder / _NEW)
             new = make_folder(folder / _NEW)
             try:
                 yield new
@@ -343,7 +345,7 @@ def add_kind(message: str, folder: Path) -> str:
 
 @contextlib.contextmanager
 def working_in(folder: Path) -> Iterator[None]:
-    """Make a folder, keep other runs out of it, and clear up after a killed one.
+    """Make a folder, keep other runs out of it, and clear up after a killed one where it is ours.
 
     If nothing was written, it is as it was. Raises StorageError when another run is there.
     """
@@ -362,7 +364,8 @@ def working_in(folder: Path) -> Iterator[None]:
             message = f"{folder}: another boxpaint run is writing there; wait for it or choose another --out"
             raise StorageError(message) from None
     try:
-        remove_leftovers(folder)
+        if all(name.startswith(".") for name in before) or kind_of(folder) is not None:
+            remove_leftovers(folder)
         yield
     finally:
         # While the lock is held: another run's folder must not go.

@@ -78,7 +78,7 @@ def fill_model(model: type[Model], data: Mapping[str, Any], *, file: str, lines:
 
 
 def faults_of(model: type[BaseModel], error: ValidationError, *, file: str, lines: Lines) -> list[Fault]:
-    """Say what does not fit a model, each at its line: a key that nobody knows with the nearest right one."""
+    """Say what does not fit a model, each at its line; of an unknown key also the nearest known one."""
     faults = [_to_fault(model, file, item, lines) for item in error.errors()]
     # A value that fits neither of two types gives an error for each: the first says it.
     return [*{(fault.line, fault.column): fault for fault in reversed(faults)}.values()]

@@ -28,10 +28,10 @@ class Background:
 def paint_backgrounds(
     plans: Sequence[ScenePlan], painter: Painter, verifier: Verifier | None, on_background: Callable[[int], None]
 ) -> list[Background]:
-    """Paint every background; faulty ones, and those that show an object that nobody would label, with the next seed.
+    """Paint every background; one that is faulty or shows an object is painted again with the next seed.
 
-    Where every attempt shows one, the attempt in which it is least certain is taken. Raises ModelError when a model
-    paints no usable picture of a scene.
+    Such an object would go unlabelled. If every attempt shows one, the attempt with the least certain one is taken.
+    Raises ModelError when a model paints no usable picture of a scene.
     """
     config = painter.config
     tries: dict[int, list[tuple[Attempt, np.ndarray]]] = {plan.index: [] for plan in plans}

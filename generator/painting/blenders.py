@@ -3,7 +3,7 @@
 
 Each takes `before` (HWC uint8), `patch` (HWC float32 in [0, 255]) and `weights` (HW float32 in [0, 1]), all of the
 crop's size, and returns HWC uint8 that equals `before` bit for bit wherever the weight is 0. A new one is a function
-and a line of BLENDERS here, and its name in the config's BlenderName.
+and a line of BLENDERS here, and its name in the config's BlenderName; what `mixed` draws from is the plan's.
 """
 
 from __future__ import annotations

@@ -220,7 +220,7 @@ class StableDiffusionPainter(Painter):
     def _embed(self, model: DiffusionModel, prompts: Sequence[str]) -> torch.Tensor:
         return self._filled_up(torch.cat([model.embed_prompt(prompt) for prompt in prompts]))
 
-    # On a CPU the VAE works picture by picture, and none is made in vain; else on batches, which then are filled up.
+    # On a CPU the VAE works picture by picture, so none is computed for nothing; else on batches, which are filled up.
 
     def _encode(self, model: DiffusionModel, pixels: torch.Tensor) -> torch.Tensor:
         return encode(model, pixels if self.device.type == "cpu" else self._filled_up(pixels))[: len(pixels)]

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +30,8 @@ RUN = 2**32 - 1
 _ORDER, _SPLIT, _PROMPTS, _TOTALS = 0, 1, 2, 3
 _COUNTS, _BACKGROUND, _OBJECTS, _DECOYS = 0, 1, 2, 3
 
-BLENDERS_IN_MIX = tuple(name for name in get_args(BlenderName) if name != "mixed")
+# What `blend: mixed` draws from. Another one here makes another plan of every spec.
+BLENDERS_IN_MIX: tuple[BlenderName, ...] = ("feather", "pyramid", "poisson")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,33 +74,27 @@ def drawn_scene(plan: ScenePlan, canvas_wh: tuple[int, int], *, dropped: Contain
     image = np.random.default_rng(plan.index).integers(180, 220, (*canvas_wh[::-1], 3)).astype(np.uint8)
     objects = []
     for wish in plan.placements:
+        label, sighting = None, None
         if wish.object_index in dropped:
-            failed = Verdict(check="changed_area", passed=False, score=0.01, reason="changed area is 1% of the box")
-            attempts = tuple(Attempt(number=number, seed=number, verdicts=(failed,)) for number in range(2))
-            objects.append(
-                PaintedObject(
-                    placement=wish,
-                    crop=wish.box,
-                    region=wish.box,
-                    attempts=attempts,
-                    label=None,
-                    dropped=failed.reason,
-                )
-            )
-            continue
-        x, y, width, height = wish.box.xywh
-        mask = np.zeros(canvas_wh[::-1], np.uint8)
-        cv2.ellipse(mask, (x + width // 2, y + height // 2), (width // 2 - 1, height // 2 - 1), 0, 0, 360, 1, -1)
-        image[mask > 0] = (110, 50, 140)
-        passed = Verdict(check="picture", passed=True, score=1.0)
+            verdict = Verdict(check="changed_area", passed=False, score=0.01, reason="changed area is 1% of the box")
+        else:
+            x, y, width, height = wish.box.xywh
+            mask = np.zeros(canvas_wh[::-1], np.uint8)
+            cv2.ellipse(mask, (x + width // 2, y + height // 2), (width // 2 - 1, height // 2 - 1), 0, 0, 360, 1, -1)
+            image[mask > 0] = (110, 50, 140)
+            label, sighting = label_from_mask(mask.astype(bool)), Sighting(score=0.95, rival="", rival_score=0.05)
+            verdict = Verdict(check="picture", passed=True, score=1.0)
         objects.append(
             PaintedObject(
                 placement=wish,
                 crop=wish.box,
                 region=wish.box,
-                attempts=(Attempt(number=0, seed=0, verdicts=(passed,)),),
-                label=label_from_mask(mask.astype(bool)),
-                sighting=Sighting(score=0.95, rival="", rival_score=0.05),
+                attempts=tuple(
+                    Attempt(number=number, seed=number, verdicts=(verdict,)) for number in range(1 if label else 2)
+                ),
+                label=label,
+                dropped=verdict.reason,
+                sighting=sighting,
             )
         )
     return Scene(plan=plan, image=image, background_attempts=(), background_taken=0, objects=tuple(objects))

@@ -255,6 +255,32 @@ def test_what_decides_the_pictures_is_part_of_the_identity(change):
     assert Config(**change).identity() != Config().identity()
 
 
+# What run.json held of the config at version 0.1.0; `models` holds only what is set.
+IDENTITY = """
+bundle seed canvas.width canvas.height placement.margin placement.max_overlap placement.max_tries placement.decoys
+prompts.enrich prompts.variants prompts.patience prompts.max_references prompts.caption_prefix prompts.temperature
+prompts.top_p prompts.repetition_penalty prompts.max_words prompts.max_similarity prompts.min_similarity
+prompts.block_words painting.sampler painting.steps painting.cache_every painting.guidance_scale
+painting.guidance_interval painting.background_negative_prompt painting.object_negative_prompt painting.box_share
+painting.mask_padding painting.blend painting.match_colour painting.shared_history painting.grain labels.max_attempts
+labels.min_area labels.max_edge_contact labels.min_visible labels.max_fragments labels.size_range labels.max_sharpness
+labels.min_contrast labels.verify labels.best_of labels.min_margin labels.min_agreement labels.max_stray
+labels.background_prompts output.image_format output.jpeg_quality output.val_share output.segmentation
+"""
+
+
+def test_a_run_that_was_begun_before_a_key_was_there_goes_on():
+    identity = Config().identity()
+    del identity["models"]
+    leaves = {
+        f"{section}.{key}" if isinstance(value, dict) else section: leaf
+        for section, value in identity.items()
+        for key, leaf in (value.items() if isinstance(value, dict) else [("", value)])
+    }
+    assert set(IDENTITY.split()) <= leaves.keys()
+    assert [name for name, leaf in leaves.items() if name not in IDENTITY.split() and leaf is not None] == []
+
+
 def test_the_identity_is_plain_data_without_folders():
     # Folders differ from machine to machine; the weights in them are known by other means.
     identity = Config().identity()

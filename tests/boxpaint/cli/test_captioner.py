@@ -67,7 +67,7 @@ def test_it_says_what_it_read_what_it_gained_and_how_to_use_it(workplace: Path) 
         ([], {"config.yaml": "models: {captioner: null}\n"}, ["'pocket' has no captioner", "models.captioner.id"]),
         ([], {"config.yaml": "models: {captioner: {folder: moon}}\n"}, ["models.captioner.folder", "moon"]),
         (["--device", "toaster"], {}, ["toaster", "device: auto"]),
-        (["--val-share", "1"], {}, ["val_share", "between 0 and 1"]),
+        (["--val-share", "1"], {}, ["val_share", "should be less than 1"]),
         (["--out", "captions.csv"], {}, ["captions.csv", "choose another folder"]),
         (["--out", "images"], {}, ["images", "choose another with --out"]),
     ],

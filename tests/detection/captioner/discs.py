@@ -6,6 +6,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from tests.conftest import save_blip
+
 COLOURS = {"red": (220, 30, 30), "green": (30, 180, 40), "blue": (30, 50, 220)}
 SIZES = {"small": 5, "large": 13}
 SIDE = 32
@@ -37,46 +39,7 @@ def write_discs(folder: Path, *, copies: int) -> Path:
 
 
 def save_tiny_blip(folder: Path) -> Path:
-    """Save a BLIP checkpoint of random weights, as the hub lays it out."""
-    import torch
-    from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration, BlipImageProcessor, BlipProcessor
-
+    """Save a BLIP checkpoint of random weights that knows the words of the captions."""
     words = [f"a {size} {colour} disc one that is" for size in SIZES for colour in COLOURS]
-    tokenizer = BertTokenizer().train_new_from_iterator(words, 120, show_progress=False)
-    tokenizer.add_special_tokens({"bos_token": "[DEC]"})
-    tokenizer.model_max_length = 32
-    torch.manual_seed(0)
-    model = BlipForConditionalGeneration(
-        BlipConfig(
-            projection_dim=32,
-            image_text_hidden_size=32,
-            text_config={
-                "vocab_size": len(tokenizer),
-                "hidden_size": 32,
-                "encoder_hidden_size": 32,
-                "intermediate_size": 64,
-                "projection_dim": 32,
-                "num_hidden_layers": 2,
-                "num_attention_heads": 2,
-                "max_position_embeddings": 32,
-                "bos_token_id": tokenizer.bos_token_id,
-                "eos_token_id": tokenizer.sep_token_id,
-                "sep_token_id": tokenizer.sep_token_id,
-                "pad_token_id": tokenizer.pad_token_id,
-                "label_smoothing": 0.0,
-            },
-            vision_config={
-                "hidden_size": 32,
-                "intermediate_size": 64,
-                "projection_dim": 32,
-                "num_hidden_layers": 1,
-                "num_attention_heads": 2,
-                "image_size": SIDE,
-                "patch_size": 8,
-            },
-        )
-    )
-    model.save_pretrained(folder)
-    image_processor = BlipImageProcessor(size={"height": SIDE, "width": SIDE})
-    BlipProcessor(image_processor=image_processor, tokenizer=tokenizer).save_pretrained(folder)
+    save_blip(folder, words, seed=0, text_layers=2, label_smoothing=0.0)
     return folder

@@ -59,15 +59,6 @@ def test_what_is_written_is_sound_and_comes_back(tmp_path: Path) -> None:
     assert read_detection_set(paths[1]).samples[0].boxes_xyxy.shape == (0, 4)
 
 
-def test_categories_are_chosen_ordered_and_renamed(tmp_path: Path) -> None:
-    write_coco(make_set(tmp_path), tmp_path, description="two")
-    whole = read_detection_set(tmp_path)
-    data = choose_categories(rename_categories(whole, {"dog": "hound"}), ["hound", "cat"], where="two")
-    assert (data.categories, data.counts()) == (("hound", "cat"), {"hound": 2, "cat": 1})
-    only = choose_categories(whole, ["cat"], where="two")
-    assert [len(sample.labels) for sample in only.samples] == [1, 0, 0]
-
-
 def edit(folder: Path, change: Any) -> None:
     path = folder / "annotations" / "instances_train.json"
     content = json.loads(path.read_bytes())

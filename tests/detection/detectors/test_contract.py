@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from detection.detectors.settings import FitSettings, ModelOptions
 from detection.detectors.torchvision_detector import TorchvisionDetector
 from detection.detectors.types import Detector, TrainingMix
 from generator.foundation.errors import ModelError
-from generator.foundation.history import Listener
+from generator.foundation.history import History, Listener
 from tests.detection.discs import COLOURS, disc_set
 
 pytestmark = pytest.mark.slow
@@ -85,38 +87,29 @@ def assert_equal_answers(first: list[Detections], second: list[Detections]) -> N
         assert np.array_equal(one.scores, other.scores)
 
 
-@pytest.mark.parametrize("name", DETECTORS)
-def test_stopped_and_resumed_gives_the_weights_of_an_undisturbed_training(
-    name: str, mix: TrainingMix, tmp_path: Path
-) -> None:
-    straight, stopped = make(name), make(name)
+def check_resumed(make: Callable[[], Detector], mix: TrainingMix, folder: Path, **how: Any) -> History:
+    """Train at once, and stopped after a step and resumed."""
+    straight, stopped = make(), make()
     fresh = saved_files(straight)
-    result = straight.fit(mix, SETTINGS, seed=5)
+    result = straight.fit(mix, seed=5, **how)
     assert saved_files(straight) != fresh
     with pytest.raises(KeyboardInterrupt):
-        stopped.fit(mix, SETTINGS, seed=5, checkpoint=tmp_path, listener=StopAfter(1))
-    assert stopped.fit(mix, SETTINGS, seed=5, checkpoint=tmp_path) == result
+        stopped.fit(mix, seed=5, checkpoint=folder, listener=StopAfter(1), **how)
+    assert stopped.fit(mix, seed=5, checkpoint=folder, **how) == result
     assert_equal_weights(straight, stopped)
-    assert result.best_step == len(result.losses) == 2
+    assert len(result.losses) == how["settings"].steps
+    return result
 
 
-def test_one_picture_alone_is_too_little_for_a_map_of_one_pixel(mix: TrainingMix) -> None:
-    with pytest.raises(ModelError, match="use --batch-size 2 or more, or a larger input"):
-        make("ssdlite").fit(mix, SETTINGS.model_copy(update={"batch_size": 1}), seed=0)
-
-
-@pytest.mark.parametrize("name", DETECTORS)
-def test_saved_and_loaded_answers_alike_on_pictures_of_any_size(name: str, tmp_path: Path) -> None:
-    detector = without_doubt(make(name), name, tmp_path / "sure")
+def check_saved_and_loaded(detector: Detector, folder: Path, *, has_masks: bool) -> None:
+    """Hold answers on odd pictures against what they promise, and against those of the detector saved and loaded."""
     answers = detector.predict(odd_pictures())
-    detector.save(tmp_path / "saved")
-    loaded = load_detector(tmp_path / "saved", CPU)
+    detector.save(folder)
+    loaded = load_detector(folder, CPU)
     assert loaded.categories == tuple(COLOURS)
     assert_equal_weights(loaded, detector)
     assert_equal_answers(loaded.predict(odd_pictures()), answers)
-    boxes_alone = detector.predict(odd_pictures(), with_masks=False)
-    assert_equal_answers(boxes_alone, answers)
-    assert all(found.masks is None for found in boxes_alone)
+    assert_equal_answers(detector.predict(odd_pictures(), with_masks=False), answers)
     assert detector.predict([]) == []
     for picture, found in zip(odd_pictures(), answers, strict=True):
         height, width = picture.shape[:2]
@@ -128,11 +121,27 @@ def test_saved_and_loaded_answers_alike_on_pictures_of_any_size(name: str, tmp_p
         assert np.all(found.boxes_xyxy[:, 2:] > found.boxes_xyxy[:, :2])
         assert set(found.labels.tolist()) <= {1, 2}
         assert np.all(np.diff(found.scores) <= 0)
-        if DETECTORS[name].gives_masks:
-            assert found.masks is not None
-            assert found.masks.shape == (count, height, width)
-        else:
-            assert found.masks is None
+        assert (found.masks is not None) == has_masks
+        assert found.masks is None or found.masks.shape == (count, height, width)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_stopped_and_resumed_gives_the_weights_of_an_undisturbed_training(
+    name: str, mix: TrainingMix, tmp_path: Path
+) -> None:
+    assert check_resumed(lambda: make(name), mix, tmp_path, settings=SETTINGS).best_step == 2
+
+
+def test_one_picture_alone_is_too_little_for_a_map_of_one_pixel(mix: TrainingMix) -> None:
+    with pytest.raises(ModelError, match="use --batch-size 2 or more, or a larger input"):
+        make("ssdlite").fit(mix, SETTINGS.model_copy(update={"batch_size": 1}), seed=0)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_saved_and_loaded_answers_alike_on_pictures_of_any_size(name: str, tmp_path: Path) -> None:
+    detector = without_doubt(make(name), name, tmp_path / "sure")
+    check_saved_and_loaded(detector, tmp_path / "saved", has_masks=DETECTORS[name].gives_masks)
+    assert all(found.masks is None for found in detector.predict(odd_pictures(), with_masks=False))
 
 
 def test_where_memory_is_short_fewer_pictures_are_looked_at_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,6 +169,10 @@ def test_published_weights_and_what_depends_on_the_categories_are_of_this_model(
     model = architecture.build(90, DETECTORS[name].input_wh)  # the numbers of COCO's categories go up to 90
     for prefix in architecture.per_category:
         assert any(key.startswith(prefix) for key in model.state_dict()), prefix
+    fewer = architecture.build(5, DETECTORS[name].input_wh).state_dict()
+    changed = [key for key, value in model.state_dict().items() if value.shape != fewer[key].shape]
+    assert changed
+    assert all(key.startswith(architecture.per_category) for key in changed)
     if architecture.coco is not None:
         parameters = sum(each.numel() for each in model.parameters())
         # torchvision's own trunk has constants where ours can learn.

@@ -12,19 +12,18 @@ import torch
 
 from detection.datasets.read import read_rgb
 from detection.datasets.types import DetectionDataset, Sample
-from detection.detectors.registry import load_detector
 from detection.detectors.settings import FitSettings
 from detection.detectors.types import TrainingMix
 from detection.detectors.yolo import YoloModel, labels_for_loss
 from detection.evaluation.coco_metrics import mean_average_precision
 from generator.foundation.history import Listener
 from tests.detection.detectors.test_contract import (
-    StopAfter,
     assert_equal_answers,
-    assert_equal_weights,
+    check_resumed,
+    check_saved_and_loaded,
     odd_pictures,
 )
-from tests.detection.detectors.tiny_yolo import CATEGORIES, CPU, TINY, make, write_tiny
+from tests.detection.detectors.tiny_yolo import CATEGORIES, TINY, make, write_tiny
 from tests.detection.discs import disc_set
 
 pytestmark = pytest.mark.slow
@@ -52,47 +51,14 @@ def mix(discs: DetectionDataset) -> TrainingMix:
 def test_stopped_and_resumed_gives_the_weights_of_an_undisturbed_training(
     mix: TrainingMix, discs: DetectionDataset, tiny: str, tmp_path: Path
 ) -> None:
-    straight, stopped = make(tiny), make(tiny)
-    result = straight.fit(mix, SETTINGS, seed=5, validation=discs)
-    with pytest.raises(KeyboardInterrupt):
-        stopped.fit(mix, SETTINGS, seed=5, validation=discs, checkpoint=tmp_path, listener=StopAfter(1))
-    assert stopped.fit(mix, SETTINGS, seed=5, validation=discs, checkpoint=tmp_path) == result
-    assert_equal_weights(straight, stopped)
-    assert len(result.losses) == len(result.validations) == 3
-
-
-def test_another_seed_gives_other_weights_and_the_same_the_same(mix: TrainingMix, tiny: str) -> None:
-    first, again, other = make(tiny), make(tiny), make(tiny)
-    for detector, seed in ((first, 1), (again, 1), (other, 2)):
-        detector.fit(mix, SETTINGS, seed=seed)
-    assert_equal_weights(first, again)
-    with pytest.raises(AssertionError):
-        assert_equal_weights(first, other)
+    check_resumed(lambda: make(tiny), mix, tmp_path, settings=SETTINGS, validation=discs)
 
 
 @pytest.mark.parametrize("variant", ["tiny", "yolo26n"])  # with and without suppression of overlaps
 def test_saved_and_loaded_answers_alike_on_pictures_of_any_size(variant: str, tiny: str, tmp_path: Path) -> None:
     detector = make(tiny if variant == "tiny" else variant)
-    answers = detector.predict(odd_pictures())
-    detector.save(tmp_path / "model")
-    assert {path.name for path in (tmp_path / "model").iterdir()} == {
-        "model.json",
-        "model.safetensors",
-        "network.json",
-    }
-    loaded = load_detector(tmp_path / "model", CPU)
-    assert loaded.categories == CATEGORIES
-    assert_equal_answers(loaded.predict(odd_pictures()), answers)
-    assert detector.predict([]) == []
-    for picture, found in zip(odd_pictures(), answers, strict=True):
-        height, width = picture.shape[:2]
-        assert len(found.labels)
-        assert found.boxes_xyxy.shape == (len(found.labels), 4)
-        assert np.all(found.boxes_xyxy >= 0)
-        assert np.all(found.boxes_xyxy <= [width, height, width, height])
-        assert set(found.labels.tolist()) <= {1, 2}
-        assert np.all(np.diff(found.scores) <= 0)
-        assert found.masks is None
+    check_saved_and_loaded(detector, tmp_path, has_masks=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "model.safetensors", "network.json"]
 
 
 def test_learns_two_pictures(discs: DetectionDataset, tiny: str) -> None:

@@ -16,6 +16,7 @@ from detection.evaluation.coco_metrics import (
 )
 from generator.labels.segmentation import decode_segmentation
 from tests.detection.discs import disc_set, disc_splits, found_as_labelled
+from tests.detection.drawn import boxes
 
 
 @pytest.fixture()
@@ -117,14 +118,7 @@ def squares() -> DetectionDataset:
 
 
 def answers(*of_pictures: list[tuple[list[float], int, float]]) -> list[Detections]:
-    return [
-        Detections(
-            boxes_xyxy=np.array([box for box, _, _ in items], np.float32).reshape(-1, 4),
-            labels=np.array([label for _, label, _ in items], np.int64),
-            scores=np.array([score for _, _, score in items], np.float32),
-        )
-        for items in of_pictures
-    ]
+    return [boxes(*items) for items in of_pictures]
 
 
 def test_scores_of_a_set_by_category_and_size(squares: DetectionDataset) -> None:
@@ -223,27 +217,19 @@ def test_a_set_scores_as_its_file_does(tmp_path: Path) -> None:
 
 def test_masks(tmp_path: Path) -> None:
     data = disc_set(tmp_path, 3, seed=5)
-    boxes = found_as_labelled(data)
+    found = found_as_labelled(data)
     with pytest.raises(ValueError, match="a detector without masks"):
-        score_sets(data, boxes, iou_type="segm")
+        score_sets(data, found, iou_type="segm")
     masks = [
         np.stack([decode_segmentation(each, (sample.height, sample.width)) for each in sample.segmentations])
         for sample in data.samples
     ]
-    right = [
-        Detections(boxes_xyxy=item.boxes_xyxy, labels=item.labels, scores=item.scores, masks=mask.astype(bool))
-        for item, mask in zip(boxes, masks, strict=True)
-    ]
+    right = [replace(item, masks=mask.astype(bool)) for item, mask in zip(found, masks, strict=True)]
     assert score_sets(data, right, iou_type="segm").ap == 1.0
     # A disc fills pi / 4 = 0.785 of its box: a hit at six of ten thresholds.
     filled = [
-        Detections(
-            boxes_xyxy=item.boxes_xyxy,
-            labels=item.labels,
-            scores=item.scores,
-            masks=np.stack([_fill(box, mask.shape[1:]) for box in item.boxes_xyxy.astype(int)]),
-        )
-        for item, mask in zip(boxes, masks, strict=True)
+        replace(item, masks=np.stack([_fill(box, mask.shape[1:]) for box in item.boxes_xyxy.astype(int)]))
+        for item, mask in zip(found, masks, strict=True)
     ]
     assert score_sets(data, filled, iou_type="segm").ap == pytest.approx(0.6)
     bare = DetectionDataset(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +62,21 @@ def write_set(folder: Path) -> Path:
     return folder
 
 
+@contextlib.contextmanager
+def edited(folder: Path, split: str) -> Iterator[dict[str, Any]]:
+    """Change the annotation file of a split."""
+    path = folder / "annotations" / f"instances_{split}.json"
+    content = json.loads(path.read_bytes())
+    yield content
+    write_json(path, content)
+
+
 def without_masks(folder: Path) -> Path:
     """Take the masks out of a data set."""
-    for path in (folder / "annotations").iterdir():
-        content = json.loads(path.read_bytes())
-        for item in content["annotations"]:
-            item.update(segmentation=[], iscrowd=0)
-        write_json(path, content)
+    for split in ("train", "val"):
+        with edited(folder, split) as content:
+            for item in content["annotations"]:
+                item.update(segmentation=[], iscrowd=0)
     return folder
 
 

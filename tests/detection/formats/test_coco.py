@@ -12,10 +12,9 @@ from pycocotools import mask as coco_mask
 
 from detection.datasets.read import read_detection_set
 from detection.formats.exporting import export_set
-from detection.formats.target import ExportOptions
 from generator.dataset.validation import validate_dataset
 from generator.foundation.errors import DatasetError
-from tests.detection.formats.sources import ALL, coco_json, lay_out, refused, run, write, write_pictures
+from tests.detection.formats.sources import ALL, coco_json, refused, run, write, write_pictures
 
 BOX = {"image_id": 1, "category_id": 1, "bbox": [4, 5, 10, 20]}
 
@@ -208,14 +207,6 @@ def test_ids_are_the_same_as_text_and_as_numbers(
     assert bool(loose) is not exact
 
 
-def test_one_picture_listed_twice_under_one_id(source: Path) -> None:
-    imported = run(
-        lay_out(source, "a.jpg", {"train.json": coco_json([{"id": 1, "file_name": "a.jpg"}] * 2, [{**BOX, "id": 1}])})
-    )
-    assert imported.boxes == {"a.jpg": [("cat", [4, 5, 14, 25])]}
-    assert imported.what == ["a picture listed several times: its objects are joined"]
-
-
 def test_pictures_without_ids_names_or_files(source: Path) -> None:
     write_pictures(source, "a.jpg", "b.jpg", "c.jpg")
     images: list[dict[str, Any]] = [
@@ -324,13 +315,6 @@ def test_everything_stays(pets: Path, tmp_path: Path) -> None:
         )
         assert after == before
     assert not validate_dataset(tmp_path / "out").faults
-
-
-def test_what_is_chosen_keeps_its_ids(pets: Path, tmp_path: Path) -> None:
-    export_set(pets, tmp_path / "out", "coco", ExportOptions(classes=("weißer Hund",)))
-    content = json.loads((tmp_path / "out" / "annotations" / "instances_train.json").read_bytes())
-    assert [(item["id"], item["category_id"]) for item in content["annotations"]] == [(12, 5), (13, 5)]
-    assert [item["id"] for item in content["categories"]] == [5]
 
 
 def test_a_file_for_each_class_is_one_set_and_a_second_opinion_is_not(source: Path) -> None:

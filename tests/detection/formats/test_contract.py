@@ -14,7 +14,7 @@ from detection.formats.exporting import export_set
 from detection.formats.registry import WRITERS, find_format
 from detection.formats.target import ExportOptions
 from generator.foundation.errors import DatasetError, RunMismatchError
-from tests.detection.formats.sets import NAMES, files_below, without_masks
+from tests.detection.formats.sets import NAMES, edited, files_below, without_masks
 
 FORMATS = sorted(WRITERS)
 # Pictures of the four that are linked: one is a JPEG.
@@ -115,9 +115,9 @@ def test_stopped_in_the_middle_it_leaves_what_was_there(form: str, pets: Path, t
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_pictures_without_an_object(form: str, pets: Path, tmp_path: Path) -> None:
-    for path in (pets / "annotations").iterdir():
-        content = json.loads(path.read_bytes())
-        path.write_text(json.dumps({**content, "annotations": []}))
+    for split in ("train", "val"):
+        with edited(pets, split) as content:
+            content["annotations"] = []
     if WRITERS[form].needs == "pictures":
         assert export_set(pets, tmp_path / "out", form).pictures == {"train": 3, "val": 1}
     else:
@@ -183,15 +183,14 @@ def test_a_link_to_a_picture_is_followed(pets: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", FORMATS)
 def test_names_as_long_as_a_file_system_takes(form: str, pets: Path, tmp_path: Path) -> None:
     letters = "\u732b" * 83
-    path = pets / "annotations" / "instances_train.json"
-    content = json.loads(path.read_bytes())
-    for item, end in zip(content["images"], "abc", strict=True):
-        name = f"{letters}a{end}{Path(item['file_name']).suffix}"
-        (pets / "images" / item["file_name"]).rename(pets / "images" / name)
-        item["file_name"] = name
-    path.write_text(json.dumps(content))
-    for file in (pets / "annotations").iterdir():
-        file.write_text(file.read_text().replace(json.dumps(NAMES[0])[1:-1], "\u732b" * 100))
+    with edited(pets, "train") as content:
+        for item, end in zip(content["images"], "abc", strict=True):
+            name = f"{letters}a{end}{Path(item['file_name']).suffix}"
+            (pets / "images" / item["file_name"]).rename(pets / "images" / name)
+            item["file_name"] = name
+    for split in ("train", "val"):
+        with edited(pets, split) as content:
+            content["categories"][0]["name"] = "\u732b" * 100
     export_set(pets, tmp_path / "out", form)
     names = [path.name for path in (tmp_path / "out").rglob("*")]
     assert max(len(name.encode()) for name in names) <= 255

@@ -13,18 +13,30 @@ from detection.datasets.read import read_detection_set
 from detection.formats import importing as run_module
 from detection.formats.importing import ImportOptions, import_set
 from generator.foundation.errors import DatasetError, RunMismatchError
-from tests.detection.formats.sources import ALL, coco_json, draw, encode, refused, run, voc_xml, write, write_pictures
+from tests.detection.formats.sets import files_below
+from tests.detection.formats.sources import (
+    ALL,
+    coco_json,
+    draw,
+    encode,
+    lay_out,
+    refused,
+    run,
+    voc_xml,
+    write,
+    write_pictures,
+)
 
 PETS = {"a": "cat", "b": "cat", "c": "dog", "d": "dog", "e": "cat", "f": "dog"}
 
 
 @pytest.fixture()
-def animals(tmp_path: Path) -> Path:
-    source = tmp_path / "pets"
-    write_pictures(source, *(f"{name}.jpg" for name in PETS))
-    for name, category in PETS.items():
-        write(source / f"{name}.xml", voc_xml(f"{name}.jpg", [(category, (4, 5, 14, 25)), ("rat", (1, 1, 4, 4))]))
-    return source
+def animals(source: Path) -> Path:
+    files = {
+        f"{name}.xml": voc_xml(f"{name}.jpg", [(category, (4, 5, 14, 25)), ("rat", (1, 1, 4, 4))])
+        for name, category in PETS.items()
+    }
+    return lay_out(source, "a.jpg b.jpg c.jpg d.jpg e.jpg f.jpg", files)
 
 
 def test_without_splits_of_its_own_it_is_split(animals: Path) -> None:
@@ -140,10 +152,10 @@ def test_pictures_of_one_group_stay_together(source: Path) -> None:
 
 def test_an_import_is_replaced_only_when_told_to(animals: Path) -> None:
     first = run(animals)
-    before = {path: path.read_bytes() for path in first.out.rglob("*") if path.is_file()}
+    before = files_below(first.out)
     with pytest.raises(RunMismatchError, match="--overwrite"):
         run(animals, keep=("rat",))
-    assert {path: path.read_bytes() for path in first.out.rglob("*") if path.is_file()} == before
+    assert files_below(first.out) == before
     assert run(animals, keep=("rat",), overwrite=True).report.categories == ("rat",)
 
 
@@ -151,20 +163,18 @@ def test_an_import_is_replaced_only_when_told_to(animals: Path) -> None:
 def test_an_interrupted_import_looks_like_none_and_the_earlier_one_stays(
     animals: Path, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
+    def run_stopped(**options: Any) -> None:
+        def stop(*_: object, **__: object) -> None:
+            raise KeyboardInterrupt
 
-    out = animals.with_name("pets.imported")
-    with monkeypatch.context() as patched:
-        patched.setattr(run_module, step, stop)
-        with pytest.raises(KeyboardInterrupt):
-            run(animals)
-    assert not out.exists()
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(run_module, step, stop)
+            run(animals, **options)
+
+    run_stopped()
+    assert not animals.with_name(f"{animals.name}.imported").exists()
     before = run(animals).contents
-    with monkeypatch.context() as patched:
-        patched.setattr(run_module, step, stop)
-        with pytest.raises(KeyboardInterrupt):
-            run(animals, keep=("rat",), overwrite=True)
+    run_stopped(keep=("rat",), overwrite=True)
     assert run(animals, overwrite=True).contents == before
 
 
@@ -248,14 +258,15 @@ LINE = "0 0.25 0.5 0.5 0.333333\n"
 CAT = ("cat", [0, 10, 20, 20])
 
 
-def yolo_set(source: Path, names: str = "abcd") -> None:
-    """YOLO: pictures in images/, labels in labels/, data.yaml below set/."""
-    for name in names:
-        write_pictures(source / "images", f"{name}.jpg", seed=ord(name))
-        write(source / "labels" / f"{name}.txt", LINE)
-    write(source / "set" / "data.yaml", "train: ../images\nnames: [cat]\n")
+@pytest.fixture()
+def yolo(source: Path) -> Path:
+    """Pictures in images/, labels in labels/, data.yaml below set/."""
+    pictures = "images/a.jpg images/b.jpg images/c.jpg images/d.jpg"
+    labels = {f"labels/{name}.txt": LINE for name in "abcd"}
+    return lay_out(source, pictures, {**labels, "set/data.yaml": "train: ../images\nnames: [cat]\n"})
 
 
+CATS = {f"{name}.jpg": [CAT] for name in "abcd"}
 STRAYS = {
     "one XML": {"images/a.xml": voc_xml("a.jpg", [("dog", (1, 1, 9, 9))])},
     "COCO without anything": {"coco.json": coco_json([], [])},
@@ -268,14 +279,13 @@ STRAYS = {
 
 
 @pytest.mark.parametrize("files", STRAYS.values(), ids=STRAYS)
-def test_the_format_that_has_objects_of_most_pictures_is_taken(source: Path, files: dict[str, str]) -> None:
-    yolo_set(source)
+def test_the_format_that_has_objects_of_most_pictures_is_taken(yolo: Path, files: dict[str, str]) -> None:
     for name, content in files.items():
-        write(source / name, content)
-    imported = run(source)
+        write(yolo / name, content)
+    imported = run(yolo)
     assert imported.report.format == "yolo"
     assert len(imported.report.other_formats) == 1
-    assert imported.boxes == {f"{name}.jpg": [CAT] for name in "abcd"}
+    assert imported.boxes == CATS
 
 
 YAMLS = {
@@ -287,31 +297,28 @@ YAMLS = {
 
 
 @pytest.mark.parametrize("text", YAMLS.values(), ids=YAMLS)
-def test_yaml_of_something_else_stops_nothing(source: Path, text: str) -> None:
-    yolo_set(source)
-    write(source / "mkdocs.yml", text)
-    imported = run(source)
-    assert imported.boxes == {f"{name}.jpg": [CAT] for name in "abcd"}
+def test_yaml_of_something_else_stops_nothing(yolo: Path, text: str) -> None:
+    write(yolo / "mkdocs.yml", text)
+    imported = run(yolo)
+    assert imported.boxes == CATS
     what = ["a YAML file that cannot be read: another describes the set"]
     assert imported.what == ([] if "dog" in text or "emoji" in text else what)
 
 
-def test_two_descriptions_that_differ(source: Path) -> None:
-    yolo_set(source)
-    write(source / "more" / "data.yaml", "train: ../images\nnames: [dog]\n")
+def test_two_descriptions_that_differ(yolo: Path) -> None:
+    write(yolo / "more" / "data.yaml", "train: ../images\nnames: [dog]\n")
     with pytest.raises(DatasetError, match=r"more/data.yaml and set/data.yaml list different classes"):
-        run(source)
-    write(source / "more" / "data.yaml", "train: ../images\nnames: {0: cat}\n")
-    assert run(source).report.categories == ("cat",)
+        run(yolo)
+    write(yolo / "more" / "data.yaml", "train: ../images\nnames: {0: cat}\n")
+    assert run(yolo).report.categories == ("cat",)
 
 
-def test_links_that_lead_nowhere_are_listed(source: Path) -> None:
-    yolo_set(source)
+def test_links_that_lead_nowhere_are_listed(yolo: Path) -> None:
     for name in ("stats.json", "images/e.jpg", "labels/e.txt", "images/f.jpg"):
-        (source / name).symlink_to("/nowhere/.git/annex/objects/x")
-    write(source / "labels" / "f.txt", LINE)
-    imported = run(source)
-    assert imported.boxes == {f"{name}.jpg": [CAT] for name in "abcd"}
+        (yolo / name).symlink_to("/nowhere/.git/annex/objects/x")
+    write(yolo / "labels" / "f.txt", LINE)
+    imported = run(yolo)
+    assert imported.boxes == CATS
     assert [(case.file, case.what) for case in imported.report.cases] == [
         ("images/e.jpg", "a link that leads nowhere"),
         ("images/f.jpg", "a link that leads nowhere"),
@@ -349,14 +356,13 @@ def test_a_file_of_which_all_annotations_are_lost_is_no_success(source: Path) ->
     assert run(source).report.objects.written == 2
 
 
-def test_label_files_are_judged_together(source: Path) -> None:
-    yolo_set(source)
-    write(source / "labels" / "a.txt", "7 0.5 0.5 0.1 0.1\n")
-    assert run(source).boxes["a.jpg"] == []
+def test_label_files_are_judged_together(yolo: Path) -> None:
+    write(yolo / "labels" / "a.txt", "7 0.5 0.5 0.1 0.1\n")
+    assert run(yolo).boxes["a.jpg"] == []
     for name in "bcd":
-        write(source / "labels" / f"{name}.txt", "0 0.5 0.5 0 0\n")
+        write(yolo / "labels" / f"{name}.txt", "0 0.5 0.5 0 0\n")
     with pytest.raises(DatasetError, match="none of 4 annotations could be imported: 3 x a box without an area; 1 x"):
-        run(source, overwrite=True)
+        run(yolo, overwrite=True)
 
 
 def test_the_reason_names_an_example_of_the_kind(source: Path) -> None:

@@ -101,28 +101,6 @@ def test_label_files(pictures: list[str], label: str, found: str | None, differs
     assert match.what.removeprefix("a picture whose name differs in ") == differs
 
 
-def test_boxes_of_a_picture_that_is_not_there_go_to_no_other(tmp_path: Path) -> None:
-    names = ["cam1/1.jpg", "cam1/2.jpg", "cam2/1.jpg", "cam2/2.jpg"]
-    for form in ("coco", "yolo"):
-        write_pictures(tmp_path / form / "images", *names[1:])
-    images = [{"id": number, "file_name": name} for number, name in enumerate(names)]
-    items = [{**BOX, "id": number, "image_id": number, "bbox": [number, 5, 10, 20]} for number in range(4)]
-    write(tmp_path / "coco" / "all.json", coco_json(images, items))
-    for number, name in enumerate(names):
-        centre = (number + 5) / 40
-        write(tmp_path / "yolo" / "labels" / name.replace(".jpg", ".txt"), f"0 {centre} 0.5 0.25 0.666667\n")
-    write(tmp_path / "yolo" / "data.yaml", "train: images\nnames: [cat]\n")
-    for form in ("coco", "yolo"):
-        imported = run(tmp_path / form, shares=ALL)
-        assert imported.boxes == {
-            "images_cam1_2.jpg": [("cat", [1, 5, 11, 25])],
-            "1.jpg": [("cat", [2, 5, 12, 25])],
-            "images_cam2_2.jpg": [("cat", [3, 5, 13, 25])],
-        }
-        (lost,) = [case for case in imported.report.cases if case.done == "dropped"]
-        assert (lost.what, lost.lost_objects) == ("a picture that is missing", 1)
-
-
 def test_of_two_names_the_one_that_fits_better_gets_the_picture(source: Path) -> None:
     write_pictures(source, "a.jpg", "b.jpg")
     images = [{"id": number, "file_name": name} for number, name in enumerate(("A.JPG", "a.jpg", "x/b.jpg", "y/b.jpg"))]
@@ -151,10 +129,11 @@ def test_a_looser_match_is_listed(source: Path) -> None:
     ]
 
 
-def test_one_picture_listed_for_each_box(source: Path) -> None:
+@pytest.mark.parametrize("ids", [(1, 2, 3), (1, 1, 1)])
+def test_one_picture_listed_several_times(source: Path, ids: tuple[int, ...]) -> None:
     write_pictures(source, "a.jpg")
-    images = [{"id": number, "file_name": "a.jpg"} for number in (1, 2, 3)]
-    items = [{**BOX, "id": number, "image_id": number, "bbox": [number, 5, 10, 20]} for number in (1, 2, 3)]
+    images = [{"id": number, "file_name": "a.jpg"} for number in ids]
+    items = [{**BOX, "id": at, "image_id": number, "bbox": [at, 5, 10, 20]} for at, number in enumerate(ids, 1)]
     write(source / "all.json", coco_json(images, items))
     imported = run(source, shares=ALL)
     assert imported.boxes == {"a.jpg": [("cat", [number, 5, number + 10, 25]) for number in (1, 2, 3)]}

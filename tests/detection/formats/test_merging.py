@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from detection.datasets.picture_set import read_picture_set
-from detection.formats.merging import join_sets, merge_sets, unique_ids
+from detection.formats.merging import merge_sets, unique_ids
 from detection.formats.target import ExportOptions
 from generator.dataset.validation import validate_dataset
 from generator.foundation.errors import BoxpaintError, DatasetError, RunMismatchError
-from tests.detection.formats.sets import NAMES, label, write_set
+from tests.detection.formats.sets import NAMES, edited, label, write_set
 from tests.detection.formats.sources import coco_json, draw, encode, write
 
 
@@ -30,13 +30,17 @@ def other_set(folder: Path) -> Path:
     return folder
 
 
+@pytest.fixture()
+def sources(pets: Path, tmp_path: Path) -> list[Path]:
+    return [pets, other_set(tmp_path / "more")]
+
+
 @pytest.mark.parametrize(("ids", "unique"), [([], []), ([3, 1], [3, 1]), ([1, 2, 1, 5, 1], [1, 2, 6, 5, 7])])
 def test_ids_stay_where_they_are_free(ids: list[int], unique: list[int]) -> None:
     assert unique_ids(ids) == unique
 
 
-def test_one_sound_set_with_classes_by_name(tmp_path: Path) -> None:
-    sources = [write_set(tmp_path / "pets"), other_set(tmp_path / "more")]
+def test_one_sound_set_with_classes_by_name(sources: list[Path], tmp_path: Path) -> None:
     write(sources[1] / "run.json", "{}")
     report = merge_sets(sources, tmp_path / "all", {"dog": NAMES[1]})
     assert not validate_dataset(tmp_path / "all").faults
@@ -61,14 +65,7 @@ def test_one_sound_set_with_classes_by_name(tmp_path: Path) -> None:
     assert "2 pictures got new names: others had theirs, such as a b.png is pets_a b.png" in report.notes
 
 
-def test_what_differs_in_case_only_is_one_class(tmp_path: Path) -> None:
-    sets = [read_picture_set(write_set(tmp_path / "pets")), read_picture_set(other_set(tmp_path / "more"))]
-    data = join_sets(sets, ["pets", "more"], {})
-    assert [(item.id, item.name) for item in data.categories] == [(1, NAMES[0]), (5, NAMES[1]), (2, "dog")]
-
-
-def test_near_duplicates_across_splits_are_said(tmp_path: Path) -> None:
-    sources = [write_set(tmp_path / "pets"), other_set(tmp_path / "more")]
+def test_near_duplicates_across_splits_are_said(sources: list[Path], tmp_path: Path) -> None:
     shutil.copy(sources[0] / "images" / "ä.png", sources[1] / "images" / "new.png")
     report = merge_sets(sources, tmp_path / "all")
     assert report.notes[-2:] == (
@@ -79,8 +76,7 @@ def test_near_duplicates_across_splits_are_said(tmp_path: Path) -> None:
     assert not any("nearly" in note for note in silent.notes)
 
 
-def test_a_merged_set_is_merged_again_and_remembers(tmp_path: Path) -> None:
-    sources = [write_set(tmp_path / "pets"), other_set(tmp_path / "more")]
+def test_a_merged_set_is_merged_again_and_remembers(sources: list[Path], tmp_path: Path) -> None:
     write(sources[1] / "run.json", "{}")
     merge_sets(sources, tmp_path / "all", find_duplicates=False)
     third = write_set(tmp_path / "third")
@@ -97,11 +93,9 @@ def unlabelled(folder: Path) -> dict[str, list[str]]:
     return {name: [names[number] for number in numbers] for name, numbers in lists.items()}
 
 
-def test_what_a_set_does_not_label_is_said_on_its_pictures(tmp_path: Path) -> None:
-    sources = [write_set(tmp_path / "pets"), other_set(tmp_path / "more")]
-    content = json.loads((sources[0] / "annotations" / "instances_val.json").read_text())
-    content["images"][0]["neg_category_ids"] = [5, 7]  # what it had before gets the new ids; 7 is no class
-    write(sources[0] / "annotations" / "instances_val.json", json.dumps(content))
+def test_what_a_set_does_not_label_is_said_on_its_pictures(sources: list[Path], tmp_path: Path) -> None:
+    with edited(sources[0], "val") as content:
+        content["images"][0]["neg_category_ids"] = [5, 7]  # what it had before gets the new ids; 7 is no class
     report = merge_sets(sources, tmp_path / "all", find_duplicates=False)
     assert unlabelled(tmp_path / "all") == {
         **{name: ["dog"] for name in ("pets_a b.png", "x.y.jpg", "empty.png", "ä.png")},
@@ -121,15 +115,7 @@ def test_what_a_set_does_not_label_is_said_on_its_pictures(tmp_path: Path) -> No
     assert not any(unlabelled(tmp_path / "both").values())
 
 
-def test_sets_that_label_the_same_say_nothing(tmp_path: Path) -> None:
-    sources = [write_set(tmp_path / "pets"), write_set(tmp_path / "more")]
-    report = merge_sets(sources, tmp_path / "all", find_duplicates=False)
-    assert not any("label" in note for note in report.notes if note.startswith("warning"))
-    assert not any(unlabelled(tmp_path / "all").values())
-
-
-def test_no_class_in_common_is_an_error(tmp_path: Path) -> None:
-    sources = [write_set(tmp_path / "pets"), other_set(tmp_path / "more")]
+def test_no_class_in_common_is_an_error(sources: list[Path], tmp_path: Path) -> None:
     file = sources[1] / "annotations" / "instances_test.json"
     file.with_name("instances_train.json").unlink()
     write(file, coco_json([{"id": 3, "file_name": "a b.png"}], [], ["cow"]))
@@ -138,18 +124,18 @@ def test_no_class_in_common_is_an_error(tmp_path: Path) -> None:
     assert not (tmp_path / "all").exists()
 
 
-def test_real_and_painted_pictures_in_one_validation_split_are_said(tmp_path: Path) -> None:
-    sources = [write_set(tmp_path / "pets"), write_set(tmp_path / "more")]
+def test_sets_that_label_the_same_say_only_that_one_is_painted(pets: Path, tmp_path: Path) -> None:
+    sources = [pets, write_set(tmp_path / "more")]
     write(sources[1] / "run.json", "{}")
     report = merge_sets(sources, tmp_path / "all", find_duplicates=False)
-    assert [note for note in report.notes if "painted" in note] == [
+    assert [note for note in report.notes if note.startswith("warning")] == [
         "warning: val holds 1 real and 1 painted pictures: scores on it, and weights that a training chooses by it, "
         "are not for real pictures alone"
     ]
+    assert not any(unlabelled(tmp_path / "all").values())
 
 
-def test_what_cannot_be_merged(tmp_path: Path) -> None:
-    sources = [write_set(tmp_path / "pets"), other_set(tmp_path / "more")]
+def test_what_cannot_be_merged(sources: list[Path], tmp_path: Path) -> None:
     with pytest.raises(BoxpaintError, match=r"there is no category wolf; known: house cat|House Cat"):
         merge_sets(sources, tmp_path / "all", {"wolf": "dog"})
     with pytest.raises(RunMismatchError, match="what is to be read lies in this folder"):

@@ -17,8 +17,10 @@ from PIL import Image
 
 from detection.formats.exporting import export_set
 from detection.formats.registry import FORMATS
+from generator import Config, load_spec
 from tests.detection.formats.sets import NAMES, write_set
 from tests.detection.formats.sources import ALL, draw, lay_out, run
+from tests.generator.records import draw_run
 
 
 def exported(folder: Path, form: str) -> Path:
@@ -197,3 +199,35 @@ def test_a_file_that_was_written_by_hand_has_the_boxes_that_it_says(form: str, s
 def test_every_format_is_held_to_known_boxes() -> None:
     assert READ.keys() == {name for name, both in FORMATS.items() if both.writer is not None}
     assert {*READ, *BY_HAND} == {*FORMATS}
+
+
+@pytest.mark.parametrize("segmentation", ["polygon", "rle"])
+def test_all_of_them_read_a_painted_set(
+    segmentation: str, csv_folder: Path, quick_config: dict[str, object], tmp_path: Path
+) -> None:
+    import supervision
+    from torchvision.datasets import CocoDetection
+
+    size = {"width": 128, "height": 96}
+    config = Config.load(**{**quick_config, "canvas": size, "output": {"segmentation": segmentation, "val_share": 0}})
+    spec = load_spec(csv_folder / "background.csv", csv_folder / "classes.csv", canvas_wh=config.canvas_wh)
+    out = draw_run(tmp_path / "out", spec, config, scenes=2)
+    file = out / "annotations" / "instances_train.json"
+    read = CocoDetection(str(out / "images"), str(file))
+    found = supervision.DetectionDataset.from_coco(str(out / "images"), str(file), force_masks=True)
+    assert found.classes == ["white blood cell", "platelet"]
+    of_supervision = {Path(path).name: item for path, _, item in found}
+    assert len(read) == len(of_supervision) == 2
+    for number, (picture, targets) in zip(read.ids, read, strict=True):
+        same = of_supervision[read.coco.imgs[number]["file_name"]]
+        assert picture.size == (128, 96)
+        assert len(targets) == len(same) >= 2
+        for target, box, mask, label in zip(targets, same.xyxy, same.mask, same.class_id, strict=True):
+            drawn = read.coco.annToMask(target)
+            (x, y, width, height), (rows, columns) = target["bbox"], np.nonzero(drawn)
+            assert drawn.sum() == target["area"]
+            assert [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1] == [x, y, x + width, y + height]
+            assert np.allclose(box, [x, y, x + width, y + height])
+            assert label + 1 == target["category_id"]
+            # supervision draws polygons through the pixels' centres: a rim of a pixel more than pycocotools.
+            assert abs(int(mask.sum()) - target["area"]) <= 2 * (width + height) + 4

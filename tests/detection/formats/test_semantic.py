@@ -13,7 +13,7 @@ from PIL import Image
 from detection.formats.exporting import export_set
 from detection.formats.semantic import VOID, voc_palette
 from generator.foundation.errors import DatasetError
-from tests.detection.formats.sets import NAMES, label
+from tests.detection.formats.sets import NAMES, edited, label
 
 
 def test_maps_and_legend(pets: Path, tmp_path: Path) -> None:
@@ -38,11 +38,9 @@ def test_maps_and_legend(pets: Path, tmp_path: Path) -> None:
 
 
 def test_the_smaller_object_is_in_front(pets: Path, tmp_path: Path) -> None:
-    path = pets / "annotations" / "instances_val.json"
-    content = json.loads(path.read_bytes())
     large = [[0.0, 0.0, 30.0, 0.0, 30.0, 20.0, 0.0, 20.0]]
-    content["annotations"].append(label(22, 9, 5, [0, 0, 30, 20], segmentation=large))
-    path.write_text(json.dumps(content))
+    with edited(pets, "val") as content:
+        content["annotations"].append(label(22, 9, 5, [0, 0, 30, 20], segmentation=large))
     export_set(pets, tmp_path / "out", "semantic")
     with Image.open(tmp_path / "out" / "masks" / "val" / "ä.png") as picture:
         drawn = np.asarray(picture)
@@ -50,10 +48,8 @@ def test_the_smaller_object_is_in_front(pets: Path, tmp_path: Path) -> None:
 
 
 def test_a_mask_of_another_picture_is_named(pets: Path, tmp_path: Path) -> None:
-    path = pets / "annotations" / "instances_val.json"
-    content = json.loads(path.read_bytes())
-    content["annotations"][0]["segmentation"] = {"size": [10, 10], "counts": [0, 100]}
-    path.write_text(json.dumps(content))
+    with edited(pets, "val") as content:
+        content["annotations"][0]["segmentation"] = {"size": [10, 10], "counts": [0, 100]}
     with pytest.raises(DatasetError, match="annotation 21: its mask is not of its picture of 40 x 30 px"):
         export_set(pets, tmp_path / "out", "semantic")
 

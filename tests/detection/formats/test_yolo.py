@@ -141,15 +141,6 @@ def test_labelimg_in_one_folder(source: Path) -> None:
     assert imported.cases == [("c.png", "no annotation: a picture without objects", "kept")]
 
 
-def test_labels_never_go_to_a_picture_of_another_split(source: Path) -> None:
-    write_splits(source, "train")
-    write(source / "labels" / "val" / "train_a.txt", DOG)
-    write(source / "data.yaml", "train: images/train\nnames: [cat, dog]\n")
-    imported = run(source)
-    assert imported.cases == [("labels/val/train_a.txt", "a picture that is missing", "dropped")]
-    assert imported.boxes["train_a.jpg"] == [("cat", CAT_BOX), ("dog", DOG_BOX)]
-
-
 def test_polygons(source: Path) -> None:
     imported = run(
         lay_out(
@@ -268,18 +259,6 @@ def test_what_looks_like_labels(text: str, expected: bool) -> None:
 
 
 CATEGORY = Category(id=1, name="cat", content={})
-
-
-@pytest.mark.parametrize(
-    ("box", "line"),
-    [
-        ((20, 10, 40, 20), "0.200000 0.200000 0.200000 0.200000"),
-        ((0, 0, 200, 100), "0.500000 0.500000 1.000000 1.000000"),
-        ((0.5, 0, 0.5, 100), "0.003750 0.500000 0.002500 1.000000"),
-    ],
-)
-def test_lines_are_centre_and_size_in_shares(box: tuple[float, float, float, float], line: str) -> None:
-    assert box_line(annotation(CATEGORY, box), (200, 100)) == line
 
 
 @given(

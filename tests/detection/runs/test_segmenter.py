@@ -35,19 +35,27 @@ class StopBefore(Listener):
             raise KeyboardInterrupt
 
 
-def train(
-    discs: Path, out: Path, *, scored: bool = True, validation: str = "", seed: int = 0, **options: Any
-) -> SegmenterResult:
-    plan = RunPlan(
+def plan_of(source: Source, *, seed: int = 0, validation: Source | None = None) -> RunPlan:
+    return RunPlan(
         detector="mask_rcnn_small",
         options=ModelOptions(input_wh=(96, 64)),
         settings=FitSettings(steps=3, batch_size=2, warmup_steps=0, checkpoint_every=1),
         seed=seed,
-        sources=(read_source(str(discs), "trained"),),
+        sources=(source,),
         shares=(1.0,),
-        validation=read_source(validation or str(discs), "validation") if scored else None,
+        validation=validation,
     )
+
+
+def run(plan: RunPlan, out: Path, **options: Any) -> SegmenterResult:
     return train_segmenter(plan, out, device=torch.device("cpu"), command=["x"], **options)
+
+
+def train(
+    discs: Path, out: Path, *, scored: bool = True, validation: str = "", seed: int = 0, **options: Any
+) -> SegmenterResult:
+    scored_on = read_source(validation or str(discs), "validation") if scored else None
+    return run(plan_of(read_source(str(discs), "trained"), seed=seed, validation=scored_on), out, **options)
 
 
 def test_stopped_and_gone_on_with_it_ends_with_the_same_scores(discs: Path, tmp_path: Path) -> None:
@@ -89,20 +97,12 @@ def test_other_validation_pictures_are_scored_anew(discs: Path, tmp_path: Path) 
 
 
 def test_only_the_chosen_categories_need_masks(discs: Path, tmp_path: Path) -> None:
-    plan = RunPlan(
-        detector="mask_rcnn_small",
-        options=ModelOptions(input_wh=(96, 64)),
-        settings=FitSettings(steps=1, batch_size=2, warmup_steps=0),
-        seed=0,
-        sources=(without_blue_masks(read_source(str(discs), "trained")),),
-        shares=(1.0,),
-    )
+    source = without_blue_masks(read_source(str(discs), "trained"))
     with pytest.raises(DatasetError, match="2 of 5 objects have no segmentation"):
-        train_segmenter(plan, tmp_path / "run", device=torch.device("cpu"), command=["x"])
+        run(plan_of(source), tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    (red,) = match_sources(plan.sources, ("red",), {})
-    result = train_segmenter(replace(plan, sources=(red,)), tmp_path / "run", device=torch.device("cpu"), command=["x"])
-    assert result.run.steps == 1
+    (red,) = match_sources((source,), ("red",), {})
+    assert run(plan_of(red), tmp_path / "run").run.steps == 3
 
 
 def without_blue_masks(source: Source) -> Source:

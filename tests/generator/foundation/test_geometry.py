@@ -23,8 +23,7 @@ def boxes(draw, side: int = SIDE) -> Box:
     return Box.from_xywh(x, y, draw(st.integers(1, side - x)), draw(st.integers(1, side - y)))
 
 
-def box(x_min: int, y_min: int, x_max: int, y_max: int) -> Box:
-    return Box(x_min=x_min, y_min=y_min, x_max=x_max, y_max=y_max)
+box = Box.from_xyxy
 
 
 def pixels(*some: Box) -> np.ndarray:
@@ -38,15 +37,10 @@ def pixels(*some: Box) -> np.ndarray:
 @pytest.mark.parametrize(
     ("a", "b", "shared", "share", "iou"),
     [
-        pytest.param((0, 0, 4, 4), (9, 9, 12, 12), 0, 0, 0, id="apart"),
         pytest.param((0, 0, 4, 4), (4, 0, 8, 4), 0, 0, 0, id="touch at an edge"),
-        pytest.param((0, 0, 4, 4), (4, 4, 8, 8), 0, 0, 0, id="touch at a corner"),
-        pytest.param((0, 0, 4, 4), (9, 1, 12, 3), 0, 0, 0, id="same rows, other columns"),
         pytest.param((0, 0, 4, 4), (2, 2, 6, 6), 4, 4 / 16, 4 / 28, id="a quarter"),
-        pytest.param((0, 0, 4, 4), (0, 2, 4, 6), 8, 8 / 16, 8 / 24, id="half"),
         pytest.param((0, 0, 10, 10), (2, 3, 4, 7), 8, 1, 8 / 100, id="one inside the other"),
         pytest.param((0, 4, 10, 6), (4, 0, 6, 10), 4, 4 / 20, 4 / 36, id="a cross"),
-        pytest.param((3, 5, 7, 6), (3, 5, 7, 6), 4, 1, 1, id="the same"),
         pytest.param((-4, -4, 0, 0), (-2, -2, 2, 2), 4, 4 / 16, 4 / 28, id="left of and above the origin"),
     ],
 )
@@ -141,14 +135,9 @@ def test_a_square_around_a_box_lies_in_the_picture_and_over_the_box(one, margin,
     ("box", "scale", "size_wh", "expected"),
     [
         pytest.param((10, 10, 20, 30), 1.5, (100, 33), (7.5, 5, 22.5, 33), id="the docstring's"),
-        pytest.param((10, 10, 20, 30), 1.0, (100, 100), (10, 10, 20, 30), id="as it is"),
-        pytest.param((10, 10, 20, 30), 2.0, (100, 100), (5, 0, 25, 40), id="twice, up to the border"),
-        pytest.param((10, 10, 20, 20), 1.25, (100, 100), (8.75, 8.75, 21.25, 21.25), id="a quarter more"),
         pytest.param((11, 11, 14, 20), 0.5, (100, 100), (11.75, 13.25, 13.25, 17.75), id="half, of odd sides"),
         pytest.param((0, 0, 10, 10), 2.0, (100, 100), (0, 0, 15, 15), id="cut on the left and above"),
         pytest.param((90, 80, 100, 100), 2.0, (100, 100), (85, 70, 100, 100), id="cut on the right and below"),
-        pytest.param((0, 40, 100, 60), 1.5, (100, 100), (0, 35, 100, 65), id="as wide as the picture"),
-        pytest.param((0, 0, 40, 30), 3.0, (40, 30), (0, 0, 40, 30), id="the whole picture"),
         # Half of 3 px times 1.111 are 1.6665 px about 11.5.
         pytest.param((10, 10, 13, 13), 1.111, (100, 100), (9.83, 9.83, 13.17, 13.17), id="to a hundredth of a pixel"),
     ],

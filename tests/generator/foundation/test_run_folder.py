@@ -79,6 +79,16 @@ def test_a_folder_that_was_written_to_keeps_its_lock_file_and_loses_leftovers(tm
     assert names(tmp_path) == [".lock", "scores.json"]
 
 
+def test_hidden_parts_in_a_folder_that_is_not_ours_stay(tmp_path: Path) -> None:
+    write(tmp_path, notes__txt="mine")
+    (tmp_path / ".backup.part").mkdir()
+    write(tmp_path / ".backup.part", letter__txt="mine")
+    with pytest.raises(RunMismatchError), working_in(tmp_path):
+        DETECTOR_RUN.check(tmp_path, {}, overwrite=True)
+    assert names(tmp_path) == [".backup.part", "notes.txt"]
+    assert names(tmp_path / ".backup.part") == ["letter.txt"]
+
+
 def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
     write(tmp_path, file="")
     with pytest.raises(StorageError, match="file"), working_in(tmp_path / "file"):
@@ -213,7 +223,7 @@ def test_results_appear_at_the_end_in_place_of_earlier_ones(tmp_path: Path) -> N
     with pytest.raises(KeyboardInterrupt), EXPORT.replaced(out, overwrite=True):
         raise KeyboardInterrupt
     assert (names(out), names(out / "images")) == (["export.json", "images"], ["first"])
-    (out / ".new.part").mkdir()  # a kill left it
+    (out / ".new.part" / "left").mkdir(parents=True)  # a kill did
     exported(out, "second", overwrite=True)
     assert (names(out), names(out / "images")) == (["export.json", "images"], ["second"])
     with pytest.raises(KeyboardInterrupt), EXPORT.replaced(tmp_path / "new", overwrite=False):

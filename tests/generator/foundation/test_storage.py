@@ -89,16 +89,10 @@ def test_no_place_for_a_file(tmp_path, place, words):
     (tmp_path / "folder").mkdir()
     with pytest.raises(StorageError, match=words) as caught:
         write_bytes(tmp_path / place, b"data")
-    assert str((tmp_path / place).parent) in str(caught.value)
+    # Not the name of the temporary file.
+    assert str(caught.value).startswith(f"{tmp_path / place if place == 'folder' else (tmp_path / place).parent}")
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["folder", "in_the_way"]
     assert (tmp_path / "in_the_way").read_bytes() == b"mine"
-
-
-def test_a_folder_in_the_way_is_named(tmp_path):
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(StorageError) as caught:
-        write_bytes(tmp_path / "folder", b"data")
-    assert str(caught.value).startswith(f"{tmp_path / 'folder'}: ")  # not the name of the temporary file
 
 
 @pytest.mark.parametrize("place", ["in_the_way", "in_the_way/deeper"])

@@ -125,20 +125,12 @@ def test_missing_columns(tmp_path, content, missing):
     assert read_table(write(tmp_path, content), COLUMNS).missing == missing
 
 
-@pytest.mark.parametrize(
-    ("data", "line", "found"),
-    [
-        pytest.param("name,age\nRené,3\n".encode("latin-1"), 2, r"\xe9", id="Latin-1"),
-        pytest.param("name,age\nx".encode("utf-16-le"), 1, r"\0", id="UTF-16 without a byte order mark"),
-        pytest.param(b"PK\x03\x04\n\n\xff", 3, r"\xff", id="not even text"),
-    ],
-)
-def test_another_encoding(tmp_path, data, line, found):
-    path = write(tmp_path, data)
+def test_another_encoding(tmp_path):
+    path = write(tmp_path, "name,age\nRené,3\n".encode("latin-1"))
     with pytest.raises(SpecError) as caught:
         read_text(path)
     (fault,) = caught.value.faults
-    assert (fault.file, fault.line, fault.found) == (str(path), line, found)
+    assert (fault.file, fault.line, fault.found) == (str(path), 2, r"\xe9")
     assert "UTF-8" in fault.expected
 
 

@@ -34,6 +34,7 @@ def test_the_declared_encoding(text: str, written: str, declared: str) -> None:
     [
         ("a\nb\n红".encode("gbk"), "utf-8", 3, r"\xba", "not UTF-8; save the file as UTF-8"),
         (b"\xef\xbb\xbfa\n\xff", "utf-8", 2, r"\xff", "not UTF-8"),
+        (b"PK\x03\x04\n\n\xff", "utf-8", 3, r"\xff", "not UTF-8"),
         ("a\nb".encode("utf-16-le"), "utf-8", 1, r"\0", "UTF-16 without a byte order mark"),
         (codecs.BOM_UTF16_LE + "a\n".encode("utf-16-le") + b"\x00\xd8", "utf-8", 2, r"\x00", "not UTF-16"),
         (b"a", "x-user", None, None, "unknown encoding: x-user"),

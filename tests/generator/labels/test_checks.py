@@ -102,6 +102,35 @@ def test_every_check_gives_a_verdict_that_can_be_stored(
     assert verdict.passed == (verdict.reason == ""), "a reason is given when, and only when, it failed"
 
 
+STRICT = LabelConfig(
+    min_area=0.9,
+    max_edge_contact=0.0,
+    min_visible=0.9,
+    max_fragments=0.0,
+    size_range=(0.9, 1.1),
+    max_sharpness=1.0,
+    min_contrast=10.0,
+    min_margin=0.9,
+    min_agreement=0.9,
+)
+SPOILT = {
+    "nothing": evidence(rect(0, 0, 0, 0), fault="the picture is black", sharpness=9.0, left_visible=0.1),
+    "pieces up to the edge": evidence(of(rect(10, 10, 14, 30), rect(26, 10, 30, 30))),
+}
+
+
+@pytest.mark.parametrize("name", [*CHECKS, *SIGHTING_CHECKS])
+def test_every_check_accepts_what_is_sound_and_refuses_something_that_is_not(name: str) -> None:
+    def passes(given: Evidence, sighting: Sighting) -> bool:
+        check = CHECKS.get(name)
+        verdict = check(given, STRICT) if check else SIGHTING_CHECKS[name](given, sighting, STRICT)
+        return verdict.passed
+
+    seen = Sighting(score=1.0, rival="", rival_score=0.0, box=BOX, box_score=0.9)
+    assert passes(evidence(rect(15, 15, 25, 25), contrast=50.0), seen)
+    assert not all(passes(spoilt, SIGHTINGS["sure of something else"]) for spoilt in SPOILT.values())
+
+
 def test_run_checks_runs_them_all_in_order() -> None:
     verdicts = run_checks(evidence(rect(0, 0, 0, 0), fault="the picture is black"), LIMITS)
     assert [verdict.check for verdict in verdicts] == list(CHECKS)

@@ -75,8 +75,8 @@ every_mask = pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS.keys())
 every_size = pytest.mark.parametrize("shape_hw", SIZES_HW, ids=str)
 
 
-def test_config_and_plan_know_every_blender() -> None:
-    assert set(BLENDERS) == set(BLENDERS_IN_MIX)
+def test_the_config_knows_every_blender_and_the_plan_draws_from_known_ones() -> None:
+    assert set(BLENDERS_IN_MIX) <= set(BLENDERS)
     assert set(typing.get_args(BlenderName)) == {*BLENDERS, "mixed"}
 
 
@@ -120,7 +120,7 @@ def test_a_patch_equal_to_the_picture_changes_nothing(
 def test_a_painted_object_arrives_where_it_was_painted(
     blend: Blender, centre: tuple[int, int], colour: tuple[int, int, int]
 ) -> None:
-    # At the picture's own edge the weights do not fade (mask.py): an object that it cuts has to be there all the same.
+    # At the picture's own edge the weights do not fade (stitch.py): an object that it cuts has to be there, too.
     before = np.full((72, 96, 3), (150, 140, 120), np.uint8)
     patch = before.copy()
     cv2.circle(patch, centre, 6, colour, -1)
@@ -131,6 +131,15 @@ def test_a_painted_object_arrives_where_it_was_painted(
     assert np.abs(mixed.astype(int) - patch)[object_mask].mean() < 6
     beside = (weights > 0) & ~cv2.circle(np.zeros((72, 96), np.uint8), centre, 8, 1, -1).astype(bool)
     assert np.abs(mixed.astype(int) - before)[beside].mean() < 3
+
+
+@every_blender
+@every_mask
+def test_a_little_weight_changes_little(blend: Blender, mask: Callable[[int, int], np.ndarray]) -> None:
+    before, weights = np.full((64, 96, 3), 100, np.uint8), mask(64, 96).astype(np.float32)
+    changed = np.abs(blend(before, np.full((64, 96, 3), 200, np.float32), weights).astype(int) - before).max(axis=2)
+    # At most twice its weight of the difference, and a grey level for rounding: a hard paste changes all of it.
+    assert (changed <= 100 * np.minimum(2 * weights, 1) + 1).all()
 
 
 def test_feather_is_the_weighted_mean() -> None:
@@ -159,7 +168,7 @@ def test_poisson_takes_the_colours_around_and_the_patchs_detail() -> None:
 
 
 @every_blender
-def test_out_of_range_patches_do_not_wrap_around(blend: Blender) -> None:
+def test_what_overshoots_does_not_wrap_around(blend: Blender) -> None:
     before = np.full((40, 40, 3), 250, np.uint8)
     before[:, 20:] = 5
     patch = np.where(before > 100, 255, 0).astype(np.float32)

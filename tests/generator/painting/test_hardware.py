@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -31,6 +32,7 @@ from generator.plan import Plan
 from generator.spec import load_spec
 
 MB = 2**20
+CUDA, CPU = torch.device("cuda"), torch.device("cpu")
 
 
 def costs(fixed: int, each: int) -> Callable[[int], int]:
@@ -52,30 +54,17 @@ def test_as_many_as_fit(peak: Callable[[int], int], free: int, fits: int) -> Non
     assert fitting_batch(peak, free) == fits
 
 
-def test_where_two_do_not_fit_it_is_one() -> None:
-    def scarce(count: int) -> int:
-        if count > 1:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return MB
-
+def test_a_lack_of_memory_is_told_from_other_errors() -> None:
+    scarce = Mock(side_effect=[MB, torch.OutOfMemoryError("CUDA out of memory")])
     assert fitting_batch(scarce, 100 * MB) == 1
-
-
-def test_another_error_is_not_taken_for_a_lack_of_memory() -> None:
-    def broken(_: int) -> int:
-        raise RuntimeError("shapes do not match")
-
     with pytest.raises(RuntimeError, match="shapes"):
-        fitting_batch(broken, MB)
+        fitting_batch(Mock(side_effect=RuntimeError("shapes do not match")), MB)
 
 
 def test_what_is_given_is_not_measured_and_a_cpu_is_known() -> None:
-    assert choose_batch_size(Config(batch_size=5), torch.device("cuda")) == 5
-    assert choose_batch_size(Config(), torch.device("cpu")) == 2
-    assert choose_batch_size(Config(), torch.device("cuda")) is None
-
-
-CUDA, CPU = torch.device("cuda"), torch.device("cpu")
+    assert choose_batch_size(Config(batch_size=5), CUDA) == 5
+    assert choose_batch_size(Config(), CPU) == 2
+    assert choose_batch_size(Config(), CUDA) is None
 
 
 @pytest.mark.parametrize(
@@ -103,10 +92,7 @@ def test_pictures_are_backgrounds_objects_and_decoys(csv_folder: Path) -> None:
 
 def test_where_it_cannot_be_compiled_it_is_painted_without() -> None:
     unet, said = nn.Conv2d(1, 1, 1), []
-
-    def without_a_compiler() -> None:
-        raise RuntimeError("C++ compiler not found\nand much more")
-
+    without_a_compiler = Mock(side_effect=RuntimeError("C++ compiler not found\nand much more"))
     assert not compile_unets([unet, unet], without_a_compiler, said.append)
     assert said == [
         "the UNets cannot be compiled here (C++ compiler not found): painting without; compile: off asks no more"
@@ -134,12 +120,8 @@ def test_what_decides_the_last_bit_is_said(tiny_config: dict[str, object]) -> No
     assert described["inpaint"].endswith(", float32")
     assert (described["batch_size"], described["threads"]) == ("2", "3")
     assert described["inpaint"] != described["background"]
-    assert "clip" not in described
-
-
-def test_who_looks_at_pictures_is_said_where_somebody_does() -> None:
+    assert "clip" not in described, "nobody looks at pictures"
     assert describe_models(Config())["clip"].startswith("sha256:")
-    assert "clip" not in describe_models(Config(labels={"verify": False}))
 
 
 def test_a_device_that_is_not_there_is_one_message() -> None:

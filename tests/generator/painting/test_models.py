@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from generator.bundles import ModelRef
-from generator.foundation.device import choose_device, choose_dtype, is_out_of_memory
 from generator.foundation.errors import ModelError, ModelNotFoundError
 from generator.painting.models import load_model
 
@@ -65,25 +64,3 @@ def test_a_damaged_weight_file_is_one_clear_error(tiny_sd21: Path, tmp_path: Pat
     (broken / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"not weights")
     with pytest.raises(ModelError, match="broken"):
         load(broken)
-
-
-def test_device_and_format_are_chosen_and_overridden() -> None:
-    assert choose_dtype("bfloat16", CPU) == torch.bfloat16
-    assert choose_device("cpu") == CPU
-    with pytest.raises(ModelError, match="device"):
-        choose_device("no-such-device")
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (torch.OutOfMemoryError("CUDA out of memory"), True),
-        (RuntimeError("MPS backend out of memory"), True),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"), True),
-        (MemoryError(), True),
-        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
-        (ValueError("out of memory"), False),
-    ],
-)
-def test_out_of_memory_is_recognised(error: Exception, expected: bool) -> None:
-    assert is_out_of_memory(error) is expected
