@@ -38,16 +38,16 @@ _format_warning = warnings.formatwarning
 
 
 def format_warning(
-    message: Warning | str, category: type[Warning], file: str, line_number: int, line: str | None = None
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
 ) -> str:
     """Say what is old in a user's file as a fault of it is said, in one line; code's warnings as Python has them.
 
     >>> format_warning("grain is now called sensor_noise", FutureWarning, "config.yaml", 3)
     'warning: config.yaml:3: grain is now called sensor_noise\\n'
     """
-    if file.endswith(".py"):
-        return _format_warning(message, category, file, line_number, line)
-    return f"warning: {file}:{line_number}: {message}\n"
+    if filename.endswith(".py"):
+        return _format_warning(message, category, filename, lineno, line)
+    return f"warning: {filename}:{lineno}: {message}\n"
 
 
 def _run() -> None:
