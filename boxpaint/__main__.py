@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import warnings
 from pathlib import Path
 
 from rich.console import Console
@@ -20,6 +21,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a class name that this terminal cannot show is no reason to stop
+    warnings.formatwarning = format_warning
     leave_room()
     end_by_sigterm()
     try:
@@ -30,6 +32,22 @@ def main() -> None:
             console.print(f"{len(error.faults)} faults:", style="bold red")
         console.print(str(error), style="red")
         sys.exit(USER_ERROR)
+
+
+_format_warning = warnings.formatwarning
+
+
+def format_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """Say what is old in a user's file as a fault of it is said, in one line; code's warnings as Python has them.
+
+    >>> format_warning("grain is now called sensor_noise", FutureWarning, "config.yaml", 3)
+    'warning: config.yaml:3: grain is now called sensor_noise\\n'
+    """
+    if filename.endswith(".py"):
+        return _format_warning(message, category, filename, lineno, line)
+    return f"warning: {filename}:{lineno}: {message}\n"
 
 
 def _run() -> None:
