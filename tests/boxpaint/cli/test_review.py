@@ -23,6 +23,7 @@ from generator.spec import Spec, load_spec
 from tests.boxpaint.terminal import ENVIRONMENT, boxpaint
 from tests.generator.records import draw_run
 
+pytestmark = pytest.mark.slow  # commands in processes of their own
 Files = Callable[[Path], dict[str, bytes]]
 SCENES = 3
 # The keys that may be pressed, or the classes that it may be instead.

@@ -27,6 +27,8 @@ from boxpaint.studio.workspace import Workspace
 from generator.dataset.review import REVIEW, Decision, decide
 from tests.boxpaint.studio.conftest import save_detector_run
 
+pytestmark = pytest.mark.slow  # each page is run by Streamlit
+
 HOSTILE = "<script>alert(1)</script> ![x](http://example.com/x.png)"
 
 
