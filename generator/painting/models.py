@@ -137,8 +137,19 @@ def guidance_embedding(scale: float, width: int) -> torch.Tensor:
     return torch.cat([angles.sin(), angles.cos()])[None]
 
 
-def load_model(role: str, ref: ModelRef, *, device: torch.device, dtype: torch.dtype, offline: bool) -> DiffusionModel:
-    """Load a diffusion model from its folder or the hub. Raises ModelError (generator/models/loading.py)."""
+def load_model(
+    role: str,
+    ref: ModelRef,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    offline: bool,
+    for_training: bool = False,
+) -> DiffusionModel:
+    """Load a diffusion model from its folder or the hub. Raises ModelError (generator/models/loading.py).
+
+    `for_training`: its modules stay as diffusers made them, so that they can be trained and saved.
+    """
 
     def load(source: str, hub: dict[str, Any], weights: dict[str, Any]) -> DiffusionModel:
         unet = UNet2DConditionModel.from_pretrained(source, subfolder="unet", dtype=dtype, **weights)
@@ -153,7 +164,7 @@ def load_model(role: str, ref: ModelRef, *, device: torch.device, dtype: torch.d
             )
         for part in (unet, vae, text_encoder):
             part.requires_grad_(False).eval().to(device)
-        if device.type == "cpu":  # where it was measured
+        if device.type == "cpu" and not for_training:  # where it was measured
             with_fast_upsampling(unet)
             with_fast_upsampling(vae)
         unet.to(memory_format=torch.channels_last)
