@@ -109,7 +109,8 @@ def read_photos(data: DetectionDataset, canvas_wh: tuple[int, int]) -> list[Labe
         for corners, label in zip(sample.boxes_xyxy * factors, sample.labels, strict=True):
             low, high = np.floor(corners[:2]).astype(int), np.ceil(corners[2:]).astype(int)
             x_max, y_max = np.minimum(high, size).tolist()
-            box = Box.from_xyxy(*np.maximum(low, 0).tolist(), x_max, y_max)
+            x_min, y_min = np.maximum(low, 0).tolist()
+            box = Box.from_xyxy(x_min, y_min, x_max, y_max)
             if min(box.width, box.height) >= MIN_SIDE_PX:
                 objects.append(LabelledObject(category=data.categories[int(label) - 1], box=box))
         photos.append(LabelledPhoto(name=sample.path.name, image=resize(image, size), objects=tuple(objects)))

@@ -8,14 +8,14 @@ photos to be painted as a whole.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from detection.painter.photos import LabelledObject, LabelledPhoto
+from detection.painter.photos import LabelledPhoto
 from detection.painter.wording import Wording
 from generator.foundation.device import autocast
 from generator.foundation.geometry import Box, intersection_area, overlap_share
@@ -55,6 +55,9 @@ class Sample:
     caption: str
 
 
+Draw = Callable[[np.random.Generator], Sample | None]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Subject:
     """Photos and how to speak of them; `kinds` are the classes to learn, with the share of each among objects.
@@ -68,15 +71,15 @@ class Subject:
     side_px: int
     size_multiple: int
     recipe: SampleRecipe = field(default_factory=SampleRecipe)
-    is_clear: Callable[[LabelledPhoto, Box], bool] = lambda photo, box: not any(
-        intersection_area(each.box, box) for each in photo.objects
+    is_clear: Callable[[LabelledPhoto, Box], bool] = lambda photo, box: (
+        not any(intersection_area(each.box, box) for each in photo.objects)
     )
 
     def draw(self, rng: np.random.Generator) -> Sample:
         """Draw a sample of a sort drawn by the recipe, at side_px squared."""
         sort = rng.random()
         if sort < self.recipe.scene_share:
-            order = (self._scene, self._place, self._object)
+            order: tuple[Draw, ...] = (self._scene, self._place, self._object)
         elif sort < self.recipe.scene_share + self.recipe.place_share:
             order = (self._place, self._scene, self._object)
         else:
@@ -99,13 +102,18 @@ class Subject:
         mask = np.ones(pixels.shape[:2], bool)
         return self._turned(Sample(pixels=pixels, mask=mask, caption=caption or self.wording.place(rng)), rng)
 
-    def draw_object(self, rng: np.random.Generator, kind: str | None = None) -> Sample | None:
-        """Draw an object, of one class where `kind` is given; None where it cannot be shown alone."""
-        return self._object(rng, kind)
+    def draw_place(self, rng: np.random.Generator, kind: str) -> Sample | None:
+        """Draw an empty place for an object of a class, whose caption asks for it; None where the place is taken."""
+        sample = self._place(rng, kind)
+        found = [each for photo in self.photos for each in photo.of(kind)]
+        if sample is None or not found:
+            return None
+        caption = self.wording.object(found[int(rng.integers(len(found)))], rng)
+        return replace(sample, caption=caption)
 
-    def _object(self, rng: np.random.Generator, kind: str | None = None) -> Sample | None:
+    def _object(self, rng: np.random.Generator) -> Sample | None:
         kinds, shares = list(self.kinds), np.array(list(self.kinds.values()))
-        kind = kind or str(rng.choice(kinds, p=shares / shares.sum()))
+        kind = str(rng.choice(kinds, p=shares / shares.sum()))
         holding = [photo for photo in self.photos if photo.of(kind)]
         if not holding:
             return None
@@ -126,9 +134,9 @@ class Subject:
         protected = [other for other in others if intersection_area(other, frame.crop)]
         return self._sample(photo, frame, protected, self.wording.object(each, rng), keep=box)
 
-    def _place(self, rng: np.random.Generator) -> Sample | None:
-        photo = self._photo(rng)
-        sizes = [each.box for other in self.photos for each in other.objects if each.category in self.kinds]
+    def _place(self, rng: np.random.Generator, kind: str | None = None) -> Sample | None:
+        photo, kinds = self._photo(rng), self.kinds if kind is None else (kind,)
+        sizes = [each.box for other in self.photos for each in other.objects if each.category in kinds]
         if not sizes:
             return None
         like, (width, height) = sizes[int(rng.integers(len(sizes)))], photo.size_wh
@@ -207,6 +215,25 @@ class Subject:
         return Sample(pixels=np.ascontiguousarray(pixels), mask=np.ascontiguousarray(mask), caption=sample.caption)
 
 
+def framed(subject: Subject, kind: str, *, whole_crop: bool = False) -> list[np.ndarray]:
+    """Every object of a class as the generator would frame it (HWC uint8): what is repainted, or the whole crop."""
+    recipe, side = subject.recipe, subject.side_px
+    crops = []
+    for photo in subject.photos:
+        for each in photo.of(kind):
+            frame = frame_around(
+                each.box,
+                photo.size_wh,
+                native_px=side,
+                size_multiple=subject.size_multiple,
+                box_share=sum(recipe.box_shares) / 2,
+                mask_padding=sum(recipe.paddings) / 2,
+            )
+            pixels = resize(photo.image[frame.crop.slices], frame.native_wh)
+            crops.append(pixels if whole_crop else pixels[frame.region.slices])
+    return crops
+
+
 # A crop enlarged more holds no more detail.
 MAX_ENLARGED = 2.5
 
@@ -230,9 +257,7 @@ def _largest_of_shape(size_wh: tuple[int, int], shape_wh: tuple[int, int], rng: 
     """The largest part of a picture that has a shape, somewhere in it."""
     scale = min(size_wh[0] / shape_wh[0], size_wh[1] / shape_wh[1])
     width, height = (max(1, min(limit, round(scale * side))) for side, limit in zip(shape_wh, size_wh, strict=True))
-    x, y = (
-        int(rng.integers(0, room, endpoint=True)) for room in (size_wh[0] - width, size_wh[1] - height)
-    )
+    x, y = (int(rng.integers(0, room, endpoint=True)) for room in (size_wh[0] - width, size_wh[1] - height))
     return Box.from_xywh(x, y, width, height)
 
 

@@ -54,23 +54,22 @@ class Denoiser:
         return torch.as_tensor(self.text_encoder(ids)[0])
 
     def errors(
-        self, rows: Sequence[Encoded], texts: torch.Tensor, noise: torch.Tensor, steps: torch.Tensor
+        self, rows: Sequence[Encoded], captions: Sequence[str], noise: torch.Tensor, steps: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Squared errors of v (B, 4, h, w), and the masks (B, 1, h, w), of samples at steps of the schedule."""
+        # Half precision does not go together with the autocast of a CPU.
         clean, masked, masks = (
             torch.stack([getattr(row, name) for row in rows]).float() for name in ("latents", "masked", "mask")
         )
-        signal, spread = (
-            part.sqrt()[:, None, None, None] for part in (self.levels[steps], 1 - self.levels[steps])
-        )
+        signal, spread = (part.sqrt()[:, None, None, None] for part in (self.levels[steps], 1 - self.levels[steps]))
         seen = torch.cat([signal * clean + spread * noise, masks, masked], dim=1)
-        predicted = self.unet(seen.contiguous(memory_format=torch.channels_last), steps, texts, return_dict=False)[0]
-        return (predicted.float() - (signal * noise - spread * clean)) ** 2, masks
+        with autocast(noise.device):
+            texts = self.embed(captions)
+            found = self.unet(seen.contiguous(memory_format=torch.channels_last), steps, texts, return_dict=False)[0]
+        return (found.float() - (signal * noise - spread * clean)) ** 2, masks
 
 
-def unet_learner(
-    denoiser: Denoiser, crops: Bank, canvases: Bank | None, recipe: UnetRecipe
-) -> Learner:
+def unet_learner(denoiser: Denoiser, crops: Bank, canvases: Bank | None, recipe: UnetRecipe) -> Learner:
     """Learner of a UNet and its text encoder from samples of crops and, where there are any, of whole canvases."""
     device = denoiser.levels.device
 
@@ -84,8 +83,7 @@ def unet_learner(
         captions = ["" if quiet else row.caption for quiet, row in zip(silent, rows, strict=True)]
         steps = torch.from_numpy(rng.integers(len(denoiser.levels), size=count)).to(device)
         noise = torch.randn(count, *rows[0].latents.shape, device=device)
-        with autocast(device):
-            error, masks = denoiser.errors(rows, denoiser.embed(captions), noise, steps)
+        error, masks = denoiser.errors(rows, captions, noise, steps)
         inside = 1 + (recipe.weight_inside - 1) * masks
         weights = weights_of(denoiser.levels[steps], recipe)
         return (weights * (error * inside).mean(dim=(1, 2, 3))).mean()
@@ -110,10 +108,9 @@ def held_out_loss(denoiser: Denoiser, rows: Sequence[Encoded], seed: int) -> flo
     for first in range(0, len(rows), EVALUATION_BATCH):
         batch = rows[first : first + EVALUATION_BATCH]
         numbers = torch.arange(first, first + len(batch), device=device)
-        with autocast(device):
-            texts = denoiser.embed([row.caption for row in batch])
-            steps = numbers * len(denoiser.levels) // len(rows)
-            error, masks = denoiser.errors(batch, texts, noise[first : first + len(batch)], steps)
+        steps = numbers * len(denoiser.levels) // len(rows)
+        captions = [row.caption for row in batch]
+        error, masks = denoiser.errors(batch, captions, noise[first : first + len(batch)], steps)
         inside = (error * masks).sum(dim=(1, 2, 3)) / masks.sum(dim=(1, 2, 3)) / error.shape[1]
         total += float(inside.sum())
     return total / len(rows)

@@ -53,7 +53,7 @@ class PlainWording:
 
         >>> cell = LabelledObject(category="dead cell", box=Box.from_xywh(0, 0, 8, 8), size="small", tone="dark")
         >>> PlainWording().object(cell, np.random.default_rng(0))
-        'a small dark dead cell'
+        'a dead cell, small'
         """
         return object_prompt(each.category, [word for word in each.attributes if rng.random() < ATTRIBUTE_SHARE])
 
@@ -74,15 +74,12 @@ class PlainWording:
 
 
 def object_prompt(category: str, attributes: Iterable[str] = ()) -> str:
-    """Name an object of a class, with attributes.
+    """Name an object of a class, with attributes as attributes.csv adds them (prompts/sources.py: compose).
 
     >>> object_prompt("eagle", ["large", "brown"]), object_prompt("eagle")
-    ('a large brown eagle', 'an eagle')
+    ('an eagle, large, brown', 'an eagle')
     """
-    prompt, words = prompt_of(category), " ".join(attributes)
-    if not words or not _ARTICLE.match(prompt):
-        return f"{words} {prompt}".strip()
-    return f"{'an' if words[0] in 'aeiou' else 'a'} {words} {_ARTICLE.sub('', prompt)}"
+    return ", ".join([prompt_of(category), *attributes])
 
 
 def scene_caption(counts: Mapping[str, int]) -> str:
