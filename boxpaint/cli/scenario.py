@@ -454,15 +454,19 @@ def _show_calibration(found: Mapping[str, ClassCalibration], scales: Mapping[str
 
 def doctor(
     get: Annotated[
-        str | None, typer.Option("--get", metavar="BUNDLE", help="First download the models of a bundle (sd21).")
+        str | None,
+        typer.Option("--get", metavar="BUNDLE", help="First download the models of a bundle (sd21, or a folder)."),
     ] = None,
 ) -> None:
     """Say what this machine can do: versions, devices, memory, bundles, licences, and which bundle is ready."""
     from boxpaint.doctor import examine, models_of
+    from generator.bundles import BUNDLES
     from generator.models.weights import get_models
 
+    bundles = dict.fromkeys(BUNDLES)
     if get is not None:
+        bundles.setdefault(get)
         get_models(models_of(get), on_model=lambda name: console.print(f"downloading {name}"))
-    table = Table.of(("topic", "finding"), examine(), framed=False)
+    table = Table.of(("topic", "finding"), examine(bundles), framed=False)
     table.show_header, table.columns[0].style = False, "bold"
     console.print(table)
