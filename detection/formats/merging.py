@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from detection.datasets.categories import check_rename
-from detection.datasets.names import split_of_name, unique_stems
+from detection.datasets.names import unique_stems
 from detection.datasets.near_duplicates import near_duplicate_groups
 from detection.datasets.picture_set import (
     Category,
@@ -29,6 +29,7 @@ from generator.dataset.provenance import says_synthetic
 from generator.foundation.coco import folder_of
 from generator.foundation.errors import BoxpaintError, DatasetError, Fault
 from generator.foundation.run_folder import EXPORT, check_outside
+from generator.foundation.split_names import split_of_name
 
 SYNTHETIC, REAL = "synthetic", "real"
 _SHOWN_GROUPS = 3
