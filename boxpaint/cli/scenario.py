@@ -162,7 +162,14 @@ def read_scenario(
     from generator.spec import load_spec
 
     settings = Config.load(default_config(config), **{"seed": seed, **(overrides or {})})
-    spec = load_spec(background, classes, attributes, canvas_wh=settings.canvas_wh, find_references=find_references)
+    spec = load_spec(
+        background,
+        classes,
+        attributes,
+        canvas_wh=settings.canvas_wh,
+        find_references=find_references,
+        scene=settings.card.scene,
+    )
     return settings, spec
 
 

@@ -21,12 +21,11 @@ from detection.datasets.picture_set import (
     read_picture_set,
     with_category_ids,
 )
-from detection.datasets.types import NOT_EXHAUSTIVE
 from detection.formats.exporting import ExportReport, write_export
 from detection.formats.filters import apply_filters
 from detection.formats.target import ExportOptions, OnPicture
 from generator.dataset.provenance import says_synthetic
-from generator.foundation.coco import folder_of
+from generator.foundation.coco import NOT_EXHAUSTIVE, folder_of
 from generator.foundation.errors import BoxpaintError, DatasetError, Fault
 from generator.foundation.run_folder import EXPORT, check_outside
 from generator.foundation.split_names import split_of_name

@@ -89,7 +89,8 @@ class BundleCard(BaseModel):
     """What a bundle is, what it can paint, and the settings that suit it.
 
     `vocabulary` lists the words its prompts may use; None means any. A prompt with other words is of its world
-    still when it names one of the `subjects`.
+    still when it names one of the `subjects`. `scene` says what photos show that objects are painted into, where
+    background.csv does not.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -102,6 +103,7 @@ class BundleCard(BaseModel):
     vocabulary: frozenset[str] | None = None
     subjects: frozenset[str] = frozenset()
     instead: str = ""
+    scene: str | None = None
     defaults: dict[str, Any]
     models: dict[str, Any]
 
