@@ -111,10 +111,12 @@ class Photo:
 class PhotoSet:
     """The photos of a row of background.csv.
 
-    `apart`: (split, picture) of the other splits of their data set, which no photo should be nearly the same as.
+    `apart`: (split, picture) of the other splits of their data set, which no photo should be nearly the same as;
+    `cell`: how they were named.
     """
 
     photos: tuple[Photo, ...]
+    cell: str = field(default="", compare=False)
     apart: tuple[tuple[str, Path], ...] = field(default=(), compare=False)
 
     @cached_property
@@ -146,7 +148,8 @@ def find_photos(cell: str, folder: Path) -> PhotoSet:
     Raises ValueError with what is wrong, for the caller to name the line.
     """
     try:
-        return _find_in_coco(cell, folder) if cell.startswith(COCO_PREFIX) else _find_in_folder(cell, folder)
+        found = _find_in_coco(cell, folder) if cell.startswith(COCO_PREFIX) else _find_in_folder(cell, folder)
+        return replace(found, cell=cell)
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from None
 
