@@ -292,6 +292,11 @@ class Config(Section):
         for model in merged["models"].values() if merged.get("allow_pickle") is True else ():
             if isinstance(model, dict):
                 model.setdefault("allow_pickle", True)
+                if isinstance(model.get("adapters"), list):
+                    model["adapters"] = [
+                        {"allow_pickle": True, **each} if isinstance(each, Mapping) else each
+                        for each in model["adapters"]
+                    ]
         return merged
 
     @classmethod
@@ -345,6 +350,9 @@ class Config(Section):
         for model in data["models"].values():
             if model is not None:
                 del model["folder"], model["allow_pickle"]
+                adapters = model.pop("adapters", None)
+                if adapters:
+                    model["adapters"] = [{key: each[key] for key in ("id", "revision", "weight")} for each in adapters]
         if data["painting"]["harmonize_area"] is None:  # it says what it said before there was such a key
             del data["painting"]["harmonize_area"]
         return data

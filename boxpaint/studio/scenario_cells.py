@@ -61,7 +61,7 @@ def read_cells(folder: Path, name: str) -> Cells:
 
 
 def check_cells(
-    frames: Mapping[str, pd.DataFrame], folder: Path, canvas_wh: tuple[int, int], scene: str | None = None
+    frames: Mapping[str, pd.DataFrame], folder: Path, canvas_wh: tuple[int, int], scene: str = ""
 ) -> tuple[Spec | None, list[CellFault]]:
     """Check both tables, with the other files of the scenario in `folder`, by the rules of `boxpaint check-spec`.
 

@@ -224,7 +224,7 @@ def load_spec(
     *,
     canvas_wh: tuple[int, int],
     find_references: bool = True,
-    scene: str | None = None,
+    scene: str = "",
     folder: str | Path | None = None,
 ) -> Spec:
     """Read the CSV files and check them against a canvas of (width, height) pixels.

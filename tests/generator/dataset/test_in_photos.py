@@ -94,8 +94,8 @@ def test_annotations_of_real_and_painted_objects(segmentation: str, tmp_path: Pa
 
 def test_a_run_in_photos_is_a_sound_data_set_and_its_pictures_say_that_they_are_composites(tmp_path: Path) -> None:
     outlined = box_object("zebra", Box.from_xyxy(45, 25, 95, 65), segmentation=mask_to_polygons(ELLIPSE))
-    cut_off = box_object("zebra", Box.from_xyxy(0, 0, 120, 6))
-    plan = plan_of(photo_of(tmp_path, outlined, cut_off), scenes=6, painted=1)
+    crowd = box_object("zebra", Box.from_xyxy(30, 70, 90, 80), is_crowd=True)
+    plan = plan_of(photo_of(tmp_path, outlined, crowd), scenes=6, painted=1)
     out = draw_run(tmp_path / "out", plan.spec, plan.config, scenes=7)
     report = validate_dataset(out)
     assert report.faults == ()
@@ -103,5 +103,5 @@ def test_a_run_in_photos_is_a_sound_data_set_and_its_pictures_say_that_they_are_
     assert sum(sources.values()) == 6
     assert all(says_synthetic(path) for path in (out / "images").iterdir())
     page, card = (out / "report.html").read_text(), (out / "README.md").read_text()
-    assert "6 of 7 pictures are parts of 1 photos" in page and "real, no label" in page and "cut off" in page
-    assert "6 of 7 pictures show parts of 1 photos" in card and "of real ones" in card
+    assert "6 of 7 pictures are parts of 1 photo, into" in page and "real, no label" in page and "a crowd" in page
+    assert "6 of 7 pictures show parts of 1 photo, into" in card and "of real ones" in card
