@@ -107,9 +107,9 @@ class Subject:
         photo = self._photo(rng)
         box = _largest_of_shape(photo.size_wh, canvas_wh, rng)
         caption = self.wording.view(photo, box, rng) if rng.random() >= self.recipe.clear_share else None
-        return self._turned(
-            self._whole(photo, box, canvas_wh, caption or self.wording.place(rng), caption is None), rng
-        )
+        is_empty = caption is None
+        sample = self._whole(photo, box, canvas_wh, caption or self.wording.place(rng), is_empty=is_empty)
+        return self._turned(sample, rng)
 
     def draw_place(self, rng: np.random.Generator, kind: str) -> Sample | None:
         """Draw an empty place for an object of a class, whose caption asks for it; None where the place is taken."""
@@ -179,9 +179,9 @@ class Subject:
         for each in photo.objects if is_empty else ():
             left, top, right, bottom = scaled_about_centre(each.box.xyxy, HIDDEN_SCALE, photo.size_wh)
             hidden[int(top) : math.ceil(bottom), int(left) : math.ceil(right)] = 1
-        hidden = cv2.resize(hidden[box.slices], size_wh, interpolation=cv2.INTER_NEAREST)
-        mask = np.ones(hidden.shape, bool)
-        return Sample(pixels=resize(photo.image[box.slices], size_wh), mask=mask, caption=caption, hidden=hidden > 0)
+        shrunk = cv2.resize(hidden[box.slices], size_wh, interpolation=cv2.INTER_NEAREST) > 0
+        pixels, mask = resize(photo.image[box.slices], size_wh), np.ones(shrunk.shape, bool)
+        return Sample(pixels=pixels, mask=mask, caption=caption, hidden=shrunk)
 
     def _frame(self, photo: LabelledPhoto, box: Box, rng: np.random.Generator) -> CropFrame | None:
         """Frame a box as the generator does, varied; None where the crop is no square."""
@@ -339,11 +339,10 @@ def encode_samples(samples: Sequence[Sample], vae: Any, device: torch.device) ->
     small = functional.interpolate(masks, size=latents.shape[-2:], mode="nearest").half()
     # A latent is learned from where all of its pixels are.
     shown = -functional.adaptive_max_pool2d(-shown, latents.shape[-2:])
+    rows = zip(latents.half(), masked.half(), small, shown.half(), samples, strict=True)
     return [
         Encoded(latents=clean, masked=rest, mask=mask, shown=part, caption=sample.caption)
-        for clean, rest, mask, part, sample in zip(
-            latents.half(), masked.half(), small, shown.half(), samples, strict=True
-        )
+        for clean, rest, mask, part, sample in rows
     ]
 
 
