@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -12,11 +13,31 @@ from generator.foundation.history import Listener as TrainingListener
 Steps = Annotated[int, Field(ge=1, le=10_000_000)]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One of the `parts` of a training: "vae", "unet" or "clip", counted from 1.
+
+    `before` and `share` are shares of the work of all parts: what comes before it, and what it is itself.
+    `seconds_left` are those until the clock ends the last part; None without such a limit.
+    """
+
+    name: str
+    title: str
+    number: int
+    parts: int
+    before: float
+    share: float
+    seconds_left: float | None
+
+
 class Listener(TrainingListener):
     """What the training of a painter tells; override what is of interest."""
 
+    def on_part(self, part: Part, /) -> None:
+        """A part begins; steps and scores are its own from here on."""
+
     def on_stage(self, text: str, /) -> None:
-        """A part begins."""
+        """What is no training begins."""
 
 
 class PainterSettings(BaseModel):
