@@ -147,7 +147,7 @@ class BundleCard(BaseModel):
     """What a bundle is, what it can paint, and the settings that suit it.
 
     `vocabulary` lists the words its prompts may use; None means any. A prompt with other words is of its world
-    still when it names one of the `subjects`.
+    still when it names one of the `subjects`. `scene` is the prompt of a scene without objects, where there is one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -160,6 +160,7 @@ class BundleCard(BaseModel):
     vocabulary: frozenset[str] | None = None
     subjects: frozenset[str] = frozenset()
     instead: str = ""
+    scene: str = ""
     defaults: dict[str, Any]
     models: dict[str, Any]
 

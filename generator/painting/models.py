@@ -138,10 +138,19 @@ def guidance_embedding(scale: float, width: int) -> torch.Tensor:
     return torch.cat([angles.sin(), angles.cos()])[None]
 
 
-def load_model(role: str, ref: ModelRef, *, device: torch.device, dtype: torch.dtype, offline: bool) -> DiffusionModel:
+def load_model(
+    role: str,
+    ref: ModelRef,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    offline: bool,
+    for_training: bool = False,
+) -> DiffusionModel:
     """Load a diffusion model from its folder or the hub, with its adapters in its weights.
 
-    Raises ModelError (generator/models/loading.py, generator/painting/adapters.py).
+    `for_training`: its modules stay as diffusers made them, so that they can be trained and saved. Raises ModelError
+    (generator/models/loading.py, generator/painting/adapters.py).
     """
 
     def load(source: str, hub: dict[str, Any], weights: dict[str, Any]) -> DiffusionModel:
@@ -179,7 +188,7 @@ def load_model(role: str, ref: ModelRef, *, device: torch.device, dtype: torch.d
     )
     if isinstance(ref, DiffusionRef) and ref.adapters:
         add_adapters(role, ref, model.unet, model.text_encoder, offline=offline)
-    if device.type == "cpu":  # where it was measured
+    if device.type == "cpu" and not for_training:  # where it was measured
         with_fast_upsampling(model.unet)
         with_fast_upsampling(model.vae)
     model.unet.to(memory_format=torch.channels_last)
