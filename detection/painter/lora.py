@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from peft.utils import get_peft_model_state_dict
 from detection.painter.learning import Learner
 from detection.painter.samples import Bank, Encoded, Sample
 from detection.painter.unet import Denoiser, UnetRecipe
+from generator.bundles import ModelRef
 from generator.config import PaintingConfig
 from generator.foundation.seeds import derive_rng, derive_seed
 from generator.painting.crop import LATENT_PX
@@ -67,18 +68,18 @@ class LoraRecipe(UnetRecipe):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FrozenWords(Denoiser):
-    """A denoiser whose text encoder does not learn: each caption is embedded once, alone, and kept."""
+    """A denoiser whose text encoder does not learn: each caption is embedded once, alone, and `known` from then on."""
 
-    _known: dict[str, torch.Tensor] = field(default_factory=dict, init=False, repr=False)
+    known: dict[str, torch.Tensor] = field(default_factory=dict, repr=False)
 
     def embed(self, captions: Sequence[str]) -> torch.Tensor:
         """Captions -> (B, tokens, width)."""
         for caption in captions:
-            if caption not in self._known:
+            if caption not in self.known:
                 # Also where it is asked for a score: what is made there may not be learned from.
                 with torch.inference_mode(False), torch.no_grad():
-                    self._known[caption] = super().embed([caption])
-        return torch.cat([self._known[caption] for caption in captions])
+                    self.known[caption] = super().embed([caption])
+        return torch.cat([self.known[caption] for caption in captions])
 
 
 def add_lora(model: DiffusionModel, recipe: LoraRecipe, seed: int) -> Denoiser:
@@ -175,7 +176,9 @@ def save_lora(model: DiffusionModel, folder: Path) -> None:
     StableDiffusionInpaintPipeline.save_lora_weights(folder, **layers)
 
 
-def with_lora(ref: Any, folder: str) -> Mapping[str, Any]:
-    """A model's entry in a bundle's card, with one more adapter, in a folder beside the card."""
-    entry: dict[str, Any] = ref.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
-    return {**entry, "adapters": [*entry.get("adapters", ()), {"folder": folder}]}
+def with_lora(ref: ModelRef | None, folder: str | None) -> dict[str, Any] | None:
+    """A model's entry in a bundle's card, with one more adapter, in a folder beside the card, where there is one."""
+    if ref is None:
+        return None
+    entry = ref.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    return {**entry, "adapters": [*entry.get("adapters", ()), {"folder": folder}]} if folder else entry
