@@ -38,7 +38,7 @@ def painter(
         typer.Option(
             "--from",
             metavar="BUNDLE",
-            help="Start from pocket, sd21, a bundle's folder, a model's folder or id; scratch. Of large ones a LoRA is trained.",
+            help="Start from pocket, sd21, a bundle's folder, a model's folder or id (a LoRA is trained); scratch.",
         ),
     ] = "pocket",
     out: opt.ResumedOut = _OUT,

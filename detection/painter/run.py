@@ -125,13 +125,12 @@ def train_painter(
     if not categories:
         raise DatasetError([Fault(file="--real", expected="photos with labelled objects; these show none")])
     base, is_large = _base(start, device)
+    refs = {role: ref for role in ("inpaint", "background") if (ref := getattr(base.models, role)) is not None}
     if is_large:  # before anything is said of its weights
-        both = {"inpaint": base.models.inpaint, "background": base.models.background}
-        refs = {role: ref for role, ref in both.items() if ref is not None}
         get_models(with_adapters(refs), on_model=lambda name: listener.on_stage(f"downloading {name}"))
     identity = {
         "start": start,
-        "weights": fingerprint(base.models.inpaint),
+        "weights": ", ".join(map(fingerprint, refs.values())),
         "settings": settings.model_dump(mode="json"),
         "seed": seed,
         "photos": _digest(photos),
@@ -448,10 +447,10 @@ class _Training:
         denoiser = add_lora(model, recipe, derive_seed(self.seed, _LORA, number))
 
         def loss() -> float:
-            return held_out_loss(denoiser, rows, self.seed)
+            return held_out_loss(denoiser, rows, self.seed, recipe.batch_size)
 
         before = {"loss": loss()}
-        bank = Bank(draw_from(self.subject), model.vae, derive_seed(self.seed, _CROPS, number), self.device)
+        bank = Bank(draw_from(self.subject), vae, derive_seed(self.seed, _CROPS, number), self.device, at_once=4)
         learner = lora_learner(denoiser, bank, encoded(prior), recipe)
         history = self._fit(role, [learner], self.settings.steps, recipe.batch_size, score=lambda: -loss())
         after = {"loss": loss()}

@@ -107,7 +107,7 @@ def unet_learner(denoiser: Denoiser, crops: Bank, canvases: Bank | None, recipe:
 
 
 @torch.inference_mode()
-def held_out_loss(denoiser: Denoiser, rows: Sequence[Encoded], seed: int) -> float:
+def held_out_loss(denoiser: Denoiser, rows: Sequence[Encoded], seed: int, batch_size: int = EVALUATION_BATCH) -> float:
     """Mean squared error of what is predicted inside the masks of samples, not weighted, prompts as captioned.
 
     Noise depends on the seed alone, noise levels are spread evenly; a UNet that predicts 0 has about 1.
@@ -115,8 +115,8 @@ def held_out_loss(denoiser: Denoiser, rows: Sequence[Encoded], seed: int) -> flo
     device, total = denoiser.levels.device, 0.0
     shape = (len(rows), *rows[0].latents.shape)
     noise = torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed)).to(device)
-    for first in range(0, len(rows), EVALUATION_BATCH):
-        batch = rows[first : first + EVALUATION_BATCH]
+    for first in range(0, len(rows), batch_size):
+        batch = rows[first : first + batch_size]
         numbers = torch.arange(first, first + len(batch), device=device)
         steps = numbers * len(denoiser.levels) // len(rows)
         captions = [row.caption for row in batch]
