@@ -159,7 +159,7 @@ def _random_box(side: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def save_lora(model: DiffusionModel, folder: Path) -> None:
-    """Write the LoRA of a model as `pytorch_lora_weights.safetensors`, the same bytes for the same weights."""
+    """Write the LoRA of a model as `pytorch_lora_weights.safetensors` into a folder."""
     layers: dict[str, Any] = {}
     for part in ("unet", "text_encoder"):
         module = getattr(model, part)
@@ -168,10 +168,9 @@ def save_lora(model: DiffusionModel, folder: Path) -> None:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="peft")  # it looks for a vocabulary that was changed
             state = get_peft_model_state_dict(module)
-        about = module.peft_config["default"].to_dict()
-        # A path of this machine, and sets, whose order is another one in each process.
-        about |= {"base_model_name_or_path": None, "target_modules": sorted(about["target_modules"])}
         layers[f"{part}_lora_layers"] = convert_state_dict_to_diffusers(state)
+        # Without a path of this machine.
+        about = module.peft_config["default"].to_dict() | {"base_model_name_or_path": None}
         layers[f"{part}_lora_adapter_metadata"] = about
     StableDiffusionInpaintPipeline.save_lora_weights(folder, **layers)
 
