@@ -113,7 +113,8 @@ def measure(dtype: str, checkpointing: bool, batch_size: int, rank: int, side: i
     denoiser = add_lora(model, recipe, seed=0)
     denoiser.known.update({caption: torch.randn(1, WORDS, WIDTH) for caption in ("", "a thing")})
     latents = torch.randn(4, side // 8, side // 8).half()
-    row = Encoded(latents=latents, masked=latents, mask=torch.ones_like(latents[:1]), caption="a thing")
+    mask = torch.ones_like(latents[:1])
+    row = Encoded(latents=latents, masked=latents, mask=mask, shown=mask, caption="a thing")
     before, ends = peak(), [time.perf_counter()]
 
     class Clock(Listener):
