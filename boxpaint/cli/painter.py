@@ -12,7 +12,7 @@ import typer
 from boxpaint.cli import options as opt
 from boxpaint.cli.console import Table, console, figure, resumable, say, warn
 from boxpaint.cli.scenario import real_source
-from detection.painter.settings import PainterSettings
+from detection.painter.settings import LoraSettings, PainterSettings
 from generator.foundation.errors import BoxpaintError, DatasetError, Fault
 from generator.foundation.run_folder import check_outside
 
@@ -40,7 +40,7 @@ def painter(
         typer.Option(
             "--from",
             metavar="BUNDLE",
-            help="Start from pocket, sd21, a bundle's folder, a model's folder or id; scratch.",
+            help="Start from pocket, sd21, a bundle's folder, a model's folder or id (a LoRA is trained); scratch.",
         ),
     ] = "pocket",
     out: opt.ResumedOut = _OUT,
@@ -66,6 +66,14 @@ def painter(
     minutes: Annotated[float | None, typer.Option(min=0.1, help="Clock limit for all parts together.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Samples in a step of the UNet.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Highest rate.")] = None,
+    rank: Annotated[int | None, typer.Option(min=1, help="Rank of the LoRA of a large painter (default: 16).")] = None,
+    prior_images: Annotated[
+        int | None,
+        typer.Option(min=0, help="Pictures that a large painter paints before, so as not to forget (default: 32)."),
+    ] = None,
+    text_encoder: Annotated[
+        bool | None, typer.Option("--text-encoder", help="The LoRA of a large painter changes its words, too.")
+    ] = None,
     side: Annotated[
         int | None, typer.Option(help="Side of the crops in pixels (default: what suits the objects, 256 at most).")
     ] = None,
@@ -83,15 +91,16 @@ def painter(
 
     The result is a folder: write `bundle: FOLDER` into a config.
     """
-    from boxpaint.scenarios import painting_config
     from detection.captioner.table import read_caption_table
     from detection.datasets.sources import check_validation, match_sources, read_source
     from detection.runs.config import read_config
     from generator.foundation.device import choose_device
 
-    settings = read_config(PainterSettings, config, opt.settings_in(locals(), PainterSettings), _DEFAULTS)
-    if start != "scratch":
-        painting_config(start, "--from")
+    options = opt.settings_in(locals(), PainterSettings)
+    of_lora = {name: value for name, value in opt.settings_in(locals(), LoraSettings).items() if value is not None}
+    if of_lora and start not in ("pocket", "scratch"):
+        options["lora"] = of_lora
+    settings = read_config(PainterSettings, config, options, _DEFAULTS)
     chosen_device = choose_device(device)
     if Path(real).exists():  # before anything is imported
         check_apart(out, Path(real))

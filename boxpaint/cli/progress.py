@@ -30,7 +30,7 @@ _LINE_EVERY_S = 10.0
 # What the scores of the parts of a painter's training are, higher is better.
 _PAINTER_SCORES: dict[str, Callable[[float], str]] = {
     "vae": lambda score: f"PSNR {score:.1f} dB",
-    "unet": lambda score: f"loss {-score:.4f}",
+    **dict.fromkeys(("unet", "inpaint", "background"), lambda score: f"loss {-score:.4f}"),
     "clip": lambda score: f"{score:.0%} of the real crops right",
 }
 

@@ -331,9 +331,17 @@ class Bank:
     not hang on what it is asked for with: it is encoded in a block of fixed numbers (on a CPU, alone).
     """
 
-    def __init__(self, draw: Callable[[np.random.Generator], Sample], vae: Any, seed: int, device: torch.device):
+    def __init__(
+        self,
+        draw: Callable[[np.random.Generator], Sample],
+        vae: Any,
+        seed: int,
+        device: torch.device,
+        *,
+        at_once: int = 64,
+    ):
         self._draw, self._vae, self._seed, self._device = draw, vae, seed, device
-        self._block = 1 if device.type == "cpu" else 64
+        self._block = 1 if device.type == "cpu" else at_once
         self._kept: dict[int, Encoded] = {}
 
     def rows(self, numbers: Sequence[int]) -> list[Encoded]:

@@ -291,7 +291,7 @@ PAINTER = FolderKind(
     version=1,
     names=(
         *("inpaint", "background", "clip", "bundle.yaml", "samples.png", "nearest.png", "numbers.json", "parts.json"),
-        *("vae.checkpoint.pt", "unet.checkpoint.pt", "clip.checkpoint.pt"),
+        *(f"{part}.checkpoint.pt" for part in ("vae", "unet", "clip", "inpaint", "background")),
     ),
     last="numbers.json",
     kept=("numbers.json", "parts.json", "*.checkpoint.pt"),
