@@ -7,7 +7,7 @@ import io
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,10 @@ class ClassRow:
     boxes: int
     pictures: int
     cover: float
+
+    def without(self, *columns: str) -> ClassRow:
+        """Leave cells out."""
+        return replace(self, cells={column: text for column, text in self.cells.items() if column not in columns})
 
 
 def canvas_like(data: DetectionDataset, area_px: int) -> tuple[int, int]:
@@ -76,11 +80,12 @@ def class_rows(source: Source, folder: Path, canvas_wh: tuple[int, int]) -> list
     return rows
 
 
-def tables(rows: list[ClassRow]) -> dict[str, str]:
+def tables(
+    rows: list[ClassRow], *, scene: str = BACKGROUND_PROMPT, num_imgs: int = BACKGROUND_PICTURES
+) -> dict[str, str]:
     """Write background.csv, whose prompt is to be edited, and classes.csv: name of the file -> text."""
-    scene = {"prompt": BACKGROUND_PROMPT, "num_imgs": str(BACKGROUND_PICTURES)}
     return {
-        "background.csv": _csv([scene], list(BACKGROUND_COLUMNS)),
+        "background.csv": _csv([{"prompt": scene, "num_imgs": str(num_imgs)}], list(BACKGROUND_COLUMNS)),
         "classes.csv": _csv([row.cells for row in rows], list(CLASS_COLUMNS)),
     }
 

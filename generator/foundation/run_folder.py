@@ -206,6 +206,7 @@ PAINTED = FolderKind(
         *("report.html", "contact_sheet.jpg", "README.md", "audit.png", "audit.json", "review.json", "plan.jsonl"),
     ),
     kept=("records/*.json", "prompts/*.json"),
+    free=frozenset({"bundle"}),  # where one lies; its weights and its defaults are compared
 )
 IMPORTED = FolderKind(
     name="imported data set",
@@ -229,7 +230,10 @@ EXPERIMENT = FolderKind(
     use="its proof is card.md; with keep_models: true its detectors lie in jobs/*/model",
     marker="experiment.json",
     keys=frozenset({"real", "categories"}),
-    names=("real", "painted", "jobs", "card.md", "card.csv", "summary.csv", "card.png", "failures.jpg"),
+    names=(
+        *("real", "painted", "photos", "painters", "scenarios", "paintings", "jobs"),
+        *("card.md", "card.csv", "summary.csv", "card.png", "failures.jpg"),
+    ),
     last="summary.csv",
     kept=("*/",),
 )
