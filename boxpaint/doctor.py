@@ -5,23 +5,24 @@ from __future__ import annotations
 import platform
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import psutil
 
-from generator.bundles import BUNDLES, BundleCard, ModelRef, load_card
+from generator.bundles import BUNDLES, AnyRef, BundleCard, load_card
+from generator.config import ModelsConfig
 from generator.foundation.version import __version__
-from generator.models.weights import local_fault
+from generator.models.weights import local_fault, with_adapters
 
 PACKAGES = ("torch", "diffusers", "transformers", "opencv-python-headless", "numpy", "pandas", "pillow", "pycocotools")
 EXTRAS = {"yolo": "ultralytics", "ray": "ray", "app": "streamlit"}
 _GIB = 2**30
 
 
-def examine() -> list[tuple[str, str]]:
-    """Return (topic, finding) pairs."""
+def examine(bundles: Iterable[str] = BUNDLES) -> list[tuple[str, str]]:
+    """Return (topic, finding) pairs. Raises ConfigError for a bundle, a name or a folder, whose card cannot be read."""
     rows = [
         ("boxpaint", __version__),
         ("python", f"{platform.python_version()} at {sys.executable}"),
@@ -37,7 +38,7 @@ def examine() -> list[tuple[str, str]]:
             (f"extra {extra}", found if found != "missing" else f"not installed; pip install 'boxpaint[{extra}]'")
         )
     verdicts = []
-    for name in BUNDLES:
+    for name in bundles:
         card = load_card(name)
         rows.append((f"bundle {name}", f"{card.title}; paints {card.paints}; licence: {card.licence}"))
         refs = models_of(name)
@@ -46,10 +47,11 @@ def examine() -> list[tuple[str, str]]:
     return rows + verdicts
 
 
-def models_of(bundle: str) -> dict[str, ModelRef]:
-    """Models that a bundle's card names, by role. Raises ConfigError."""
-    models = load_card(bundle).models.items()
-    return {role: ModelRef.model_validate(model) for role, model in models if model is not None}
+def models_of(bundle: str) -> dict[str, AnyRef]:
+    """Models that a bundle's card names, by role, each followed by its adapters. Raises ConfigError."""
+    card = load_card(bundle)
+    models = ModelsConfig.model_validate(card.models)
+    return with_adapters({role: ref for role in card.models if (ref := getattr(models, role)) is not None})
 
 
 def _installed(package: str) -> str:
@@ -77,7 +79,7 @@ def _devices() -> str:
     return "; ".join(found)
 
 
-def _model(ref: ModelRef) -> str:
+def _model(ref: AnyRef) -> str:
     fault = local_fault(ref)
     if fault:
         return f"{ref.folder or ref.id} {fault}"
@@ -89,11 +91,11 @@ def _model(ref: ModelRef) -> str:
     return f"ready, {ref.id} in the hub's cache ({ref.hub_snapshot()})"
 
 
-def _verdict(name: str, refs: Mapping[str, ModelRef], card: BundleCard) -> str:
+def _verdict(name: str, refs: Mapping[str, AnyRef], card: BundleCard) -> str:
     missing = [ref for ref in refs.values() if local_fault(ref) != ""]
     if not missing:
         return "yes, without a network"
     count = f"no, {len(missing)} of {len(refs)} models are not here"
     if any(ref.folder for ref in missing):
-        return f"{count}: install boxpaint again"
+        return f"{count}: {'install boxpaint again' if name in BUNDLES else 'check the folders in its bundle.yaml'}"
     return f"{count}; get them with: boxpaint doctor --get {name} ({card.source})"

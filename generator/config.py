@@ -287,6 +287,11 @@ class Config(Section):
         for model in merged["models"].values() if merged.get("allow_pickle") is True else ():
             if isinstance(model, dict):
                 model.setdefault("allow_pickle", True)
+                if isinstance(model.get("adapters"), list):
+                    model["adapters"] = [
+                        {"allow_pickle": True, **each} if isinstance(each, Mapping) else each
+                        for each in model["adapters"]
+                    ]
         return merged
 
     @classmethod
@@ -340,6 +345,9 @@ class Config(Section):
         for model in data["models"].values():
             if model is not None:
                 del model["folder"], model["allow_pickle"]
+                adapters = model.pop("adapters", None)
+                if adapters:
+                    model["adapters"] = [{key: each[key] for key in ("id", "revision", "weight")} for each in adapters]
         return data
 
 

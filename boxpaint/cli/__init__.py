@@ -12,6 +12,7 @@ from boxpaint.cli.classifier import classifier
 from boxpaint.cli.console import CommandGroup, Commands, console
 from boxpaint.cli.data import export, import_command, merge, validate
 from boxpaint.cli.paint import audit, batch, generate
+from boxpaint.cli.painter import painter
 from boxpaint.cli.prove import annotate, evaluate, experiment, predict, segment
 from boxpaint.cli.review import review
 from boxpaint.cli.scenario import calibrate, check_spec, doctor, init, plan, prompts
@@ -47,6 +48,7 @@ TRAIN: dict[str, Callable[..., None]] = {
     "segmenter": segmenter,
     "classifier": classifier,
     "captioner": captioner,
+    "painter": painter,
 }
 REFINE: dict[str, Callable[..., None]] = {"detector": refine_detector}
 

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from boxpaint.cli.console import console, end
 from detection.captioner.settings import EpochLoss
 from detection.captioner.settings import Listener as CaptionerListener
+from detection.painter.settings import Listener as PainterListener
 from generator.foundation.history import Listener
 
 # Seconds of work that an estimate needs, and seconds left from which on it is worth telling.
@@ -194,6 +195,15 @@ class FitProgress(Display, Listener):
         """Print a line, above the bar where there is one."""
         best = ", the best so far" if is_best else ""
         self.console.print(f"step {step}/{self._steps}: AP {ap:.3f} on the validation pictures{best}")
+
+
+class PainterProgress(FitProgress, PainterListener):
+    """Shows the parts of a painter's training; its scores differ from part to part, so they are not named."""
+
+    def on_validation(self, step: int, score: float, *, is_best: bool) -> None:
+        """Print a line, above the bar where there is one."""
+        best = ", the best so far" if is_best else ""
+        self.console.print(f"step {step}/{self._steps}: held-out score {score:.4g}{best}")
 
 
 class TuningProgress(Display, CaptionerListener):

@@ -90,7 +90,7 @@ def _init_from(real: str, folder: Path, bundle: str) -> None:
 
     check_free(folder, ("background.csv", "classes.csv", "config.yaml", "attributes.csv", "calibration.json"))
     area_px = canvas_area_px(bundle)
-    source = _real_source(real, folder)
+    source = real_source(real, folder)
     if not any(source.data.counts().values()):
         raise DatasetError([Fault(file=source.name, expected="no picture of it has a box to measure")])
     canvas_wh = canvas_like(source.data, area_px)
@@ -130,7 +130,7 @@ def _init_from(real: str, folder: Path, bundle: str) -> None:
     say(f"next: cd {folder} && boxpaint check-spec && boxpaint prompts")
 
 
-def _real_source(real: str, folder: Path) -> Source:
+def real_source(real: str, folder: Path) -> Source:
     """Read a data set in COCO form; what is in another one is imported into the folder first, as real/."""
     from boxpaint.cli.data import run_import
     from boxpaint.scenarios import check_free
@@ -454,15 +454,19 @@ def _show_calibration(found: Mapping[str, ClassCalibration], scales: Mapping[str
 
 def doctor(
     get: Annotated[
-        str | None, typer.Option("--get", metavar="BUNDLE", help="First download the models of a bundle (sd21).")
+        str | None,
+        typer.Option("--get", metavar="BUNDLE", help="First download the models of a bundle (sd21, or a folder)."),
     ] = None,
 ) -> None:
     """Say what this machine can do: versions, devices, memory, bundles, licences, and which bundle is ready."""
     from boxpaint.doctor import examine, models_of
+    from generator.bundles import BUNDLES
     from generator.models.weights import get_models
 
+    bundles = dict.fromkeys(BUNDLES)
     if get is not None:
+        bundles.setdefault(get)
         get_models(models_of(get), on_model=lambda name: console.print(f"downloading {name}"))
-    table = Table.of(("topic", "finding"), examine(), framed=False)
+    table = Table.of(("topic", "finding"), examine(bundles), framed=False)
     table.show_header, table.columns[0].style = False, "bold"
     console.print(table)

@@ -66,7 +66,7 @@ def class_rows(source: Source, folder: Path, canvas_wh: tuple[int, int]) -> list
         labelling = [sample for sample in source.data.samples if number not in sample.not_exhaustive]
         counts = [int((sample.labels == number).sum()) for sample in labelling]
         boxes = _boxes(source.data, number, canvas_wh)
-        cells = {"prompt": _prompt(name), "name": name.strip(), "min_appear": "0", "max_appear": "0"}
+        cells = {"prompt": prompt_of(name), "name": name.strip(), "min_appear": "0", "max_appear": "0"}
         if len(boxes):
             least, most = (round(float(value)) for value in np.quantile(counts or [1], _MIDDLE))
             cells["min_appear"], cells["max_appear"] = str(min(least, MAX_APPEAR)), str(min(max(most, 1), MAX_APPEAR))
@@ -99,7 +99,7 @@ def _csv(rows: list[Mapping[str, str]] | list[dict[str, str]], columns: list[str
     return text.getvalue()
 
 
-def _prompt(name: str) -> str:
+def prompt_of(name: str) -> str:
     """Say the name as a prompt would; other languages have other articles."""
     words = " ".join(name.replace("_", " ").split())
     if not any(letter.isalpha() for letter in words):

@@ -27,29 +27,62 @@ BUNDLES: dict[str, Path] = {
 CARD_FILE = "bundle.yaml"
 _WORD = re.compile(r"[^\W\d_]+")
 _SHOWN_WORDS = 6
+# Name of a LoRA as diffusers writes it, and the endings of files that hold one.
+_ADAPTER_NAME = "pytorch_lora_weights"
+_ADAPTER_KINDS = (".safetensors", ".bin", ".pt")
 
 
-class ModelRef(BaseModel):
-    """Where one model (a folder in the layout of diffusers, transformers or sentence-transformers) comes from.
-
-    `folder` (absolute, relative to the bundle's card or to the working folder) wins over `id`, a hub repository.
-    `variant` is tried first, then the plain files. `allow_pickle`: weights that are no safetensors may be read, too.
+class WeightsRef(BaseModel):
+    """Where weights come from: `folder` (absolute, relative to the bundle's card or to the working folder) wins over
+    `id`, a hub repository. `allow_pickle`: weights that are no safetensors may be read, too.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str | None = None
     revision: str | None = None
-    variant: str | None = None
-    dtype: Literal["float32", "float16", "bfloat16"] | None = None
     folder: str | None = None
     allow_pickle: bool = False
 
     @model_validator(mode="after")
-    def _has_a_source(self) -> ModelRef:
+    def _has_a_source(self) -> WeightsRef:
         if not self.id and not self.folder:
             raise ValueError("a model needs an id (a hub repository) or a folder")
         return self
+
+    def local_folder(self) -> Path | None:
+        """Folder on this machine that holds, or should hold, the weights; None where there is none."""
+        folder = Path(self.folder) if self.folder else self.hub_snapshot()
+        return folder if folder is not None and folder.is_dir() else None
+
+    def local_files(self) -> list[str]:
+        """Names of the files in that folder, down to the second level ("unet/config.json")."""
+        folder = self.local_folder()
+        if folder is None:
+            return []
+        return [path.relative_to(folder).as_posix() for pattern in ("*", "*/*") for path in folder.glob(pattern)]
+
+    def hub_snapshot(self) -> Path | None:
+        """Folder of a hub repository in the cache of this machine, named by its commit."""
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+        try:
+            # Whatever it holds: files that nobody loads are not there.
+            found = snapshot_download(self.id or "", revision=self.revision, local_files_only=True, ignore_patterns="*")
+        except (LocalEntryNotFoundError, HFValidationError):  # of a name that the hub cannot have, loading it says so
+            return None
+        return Path(found)
+
+
+class ModelRef(WeightsRef):
+    """Where one model (a folder in the layout of diffusers, transformers or sentence-transformers) comes from.
+
+    `variant` is tried first, then the plain files.
+    """
+
+    variant: str | None = None
+    dtype: Literal["float32", "float16", "bfloat16"] | None = None
 
     def weight_files(self) -> list[Path]:
         """Weight files of a local model, sorted."""
@@ -59,37 +92,62 @@ class ModelRef(BaseModel):
         kinds = ({*folder.glob(f"*.{kind}"), *folder.glob(f"*/*.{kind}")} for kind in ("safetensors", "bin"))
         return sorted(next(filter(None, kinds), ()))
 
-    def hub_snapshot(self) -> Path | None:
-        """Folder of a hub model in the cache of this machine, named by its commit."""
-        from huggingface_hub import try_to_load_from_cache
-        from huggingface_hub.errors import HFValidationError
 
-        for marker in ("config.json", "unet/config.json"):
-            try:
-                cached = try_to_load_from_cache(self.id or "", marker, revision=self.revision or "main")
-            except HFValidationError:  # no name that the hub can have; loading it says so
-                return None
-            if isinstance(cached, str):
-                return Path(cached.removesuffix(marker))
-        return None
+class AdapterRef(WeightsRef):
+    """A LoRA (Hu et al. 2021, arXiv 2106.09685) that is added, `weight` times, to the weights of a model.
+
+    `folder` may name the file itself; `file` names it in a folder or repository that has several.
+    """
+
+    file: str | None = None
+    weight: Annotated[float, Field(ge=-10.0, le=10.0)] = 1.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _splits_a_path(cls, data: Any) -> Any:
+        folder = data.get("folder") if isinstance(data, Mapping) else None
+        if isinstance(folder, str) and folder.endswith(_ADAPTER_KINDS) and not data.get("file"):
+            return {**data, "folder": str(Path(folder).parent), "file": Path(folder).name}
+        return data
+
+    def choose_files(self, files: Iterable[str]) -> list[str]:
+        """Of the files of a folder or repository the one to load: none where it is not there, several where `file` has
+        to say which.
+        """
+        if self.file is not None:
+            return [name for name in files if name == self.file]
+        found = sorted(name for name in files if "/" not in name and name.endswith(_ADAPTER_KINDS))
+        found = [name for name in found if name.endswith(".safetensors")] or found
+        return [name for name in found if name.startswith(f"{_ADAPTER_NAME}.")] or found
+
+    def weight_files(self) -> list[Path]:
+        """The file to load, where it is on this machine."""
+        folder = self.local_folder()
+        return [] if folder is None else [folder / name for name in self.choose_files(self.local_files())]
+
+
+# What there may be to find, download and check.
+AnyRef = ModelRef | AdapterRef
 
 
 class DiffusionRef(ModelRef):
     """A model that paints, and how it wants to be sampled; what is left out is as in the section `painting`.
 
     Few-step models need it: `{id: stabilityai/sd-turbo, sampler: consistency, steps: 4, guidance_scale: 1}`.
+    `adapters` are added to its UNet and text encoder when it is loaded.
     """
 
     sampler: Literal["dpm", "consistency"] | None = None
     steps: Annotated[int, Field(ge=1, le=1000)] | None = None
     guidance_scale: Annotated[float, Field(ge=1.0, le=50.0)] | None = None
+    adapters: tuple[AdapterRef, ...] | None = None
 
 
 class BundleCard(BaseModel):
     """What a bundle is, what it can paint, and the settings that suit it.
 
     `vocabulary` lists the words its prompts may use; None means any. A prompt with other words is of its world
-    still when it names one of the `subjects`.
+    still when it names one of the `subjects`. `scene` is the prompt of a scene without objects, where there is one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -102,6 +160,7 @@ class BundleCard(BaseModel):
     vocabulary: frozenset[str] | None = None
     subjects: frozenset[str] = frozenset()
     instead: str = ""
+    scene: str = ""
     defaults: dict[str, Any]
     models: dict[str, Any]
 
@@ -167,6 +226,11 @@ def load_card(bundle: str) -> BundleCard:
 
 
 def _with_absolute_folder(model: Any, folder: Path) -> Any:
-    if isinstance(model, Mapping) and model.get("folder") and (folder / str(model["folder"])).is_dir():
-        return {**model, "folder": str((folder / str(model["folder"])).resolve())}
-    return model
+    if not isinstance(model, Mapping):
+        return model
+    absolute = dict(model)
+    if model.get("folder") and (folder / str(model["folder"])).exists():
+        absolute["folder"] = str((folder / str(model["folder"])).resolve())
+    if isinstance(model.get("adapters"), list):
+        absolute["adapters"] = [_with_absolute_folder(adapter, folder) for adapter in model["adapters"]]
+    return absolute

@@ -286,6 +286,19 @@ CAPTIONER = FolderKind(
     last="model",
     kept=("model", "checkpoint.pt"),
 )
+PAINTER = FolderKind(
+    name="boxpaint painter",
+    what="a training of a painter",
+    use="it goes into a config as bundle",
+    marker="run.json",
+    version=1,
+    names=(
+        *("inpaint", "background", "clip", "bundle.yaml", "samples.png", "nearest.png", "numbers.json", "parts.json"),
+        *("vae.checkpoint.pt", "unet.checkpoint.pt", "clip.checkpoint.pt"),
+    ),
+    last="numbers.json",
+    kept=("numbers.json", "parts.json", "*.checkpoint.pt"),
+)
 EVALUATION = FolderKind(
     name="boxpaint evaluation",
     what="the result of boxpaint evaluate",
@@ -324,7 +337,7 @@ EXPORT = FolderKind(
 )
 KINDS = (
     *(PAINTED, IMPORTED, PROMPT_BOOK, EXPERIMENT, DETECTOR_RUN, DETECTOR, CLASSIFIERS, CLASSIFIER, CAPTIONER),
-    *(EVALUATION, PREDICTION, SEGMENTATION, EXPORT),
+    *(PAINTER, EVALUATION, PREDICTION, SEGMENTATION, EXPORT),
 )
 
 

@@ -17,7 +17,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
-from generator.bundles import ModelRef
+from generator.bundles import AnyRef, ModelRef
 from generator.foundation.device import is_out_of_memory
 from generator.foundation.errors import ModelError, ModelNotFoundError, reason_of
 from generator.models.weights import check_models, local_fault
@@ -41,7 +41,7 @@ _BROKEN = (
 
 def load_from(
     role: str,
-    ref: ModelRef,
+    ref: AnyRef,
     load: Loader[Model],
     *,
     marker: str,
@@ -64,18 +64,17 @@ def load_from(
     set_verbosity_error()
     source = ref.folder or ref.id or ""
     fault = local_fault(ref)
+    look = f"check models.{role}.folder and models.{role}.{'variant' if isinstance(ref, ModelRef) else 'file'}"
     if ref.folder and fault is None:
         raise ModelNotFoundError(f"models.{role}.folder: there is no folder {ref.folder!r}; it must hold {layout}")
     if fault and (ref.folder or offline):
-        raise ModelNotFoundError(
-            f"models.{role}: {source!r} cannot be had: it {fault}; it must hold {layout}; check models.{role}.folder "
-            f"and models.{role}.variant"
-        )
+        raise ModelNotFoundError(f"models.{role}: {source!r} cannot be had: it {fault}; it must hold {layout}; {look}")
     # What is here is taken as it is, without a word to the hub; what proves incomplete is completed.
     is_here = offline or fault == ""
     ways = (True,) if offline or ref.folder else (True, False) if is_here else (False,)
     cause = ""
-    for local, variant in product(ways, dict.fromkeys((ref.variant, None))):
+    variants = dict.fromkeys((ref.variant if isinstance(ref, ModelRef) else None, None))
+    for local, variant in product(ways, variants):
         if not local:
             check_models({role: ref}, offline=False, trust_cache=not is_here)
         hub: dict[str, Any] = {"local_files_only": local}
@@ -100,7 +99,7 @@ def load_from(
                 ) from error
             raise ModelError(f"models.{role}: the files of {source!r} cannot be loaded: {error}") from error
     if ref.folder:
-        advice = f"it must hold {layout}; check models.{role}.folder and models.{role}.variant"
+        advice = f"it must hold {layout}; {look}"
     elif offline:
         advice = (
             f"offline: true allows no download; set offline: false, or models.{role}.folder to a copy of the repository"

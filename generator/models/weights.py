@@ -8,9 +8,8 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 
-from generator.bundles import BUNDLES, ModelRef, load_card
+from generator.bundles import BUNDLES, AdapterRef, AnyRef, DiffusionRef, ModelRef, load_card
 from generator.config import Config
 from generator.foundation.errors import ConfigError, DomainError, Fault, ModelNotFoundError
 from generator.foundation.storage import sha256_of
@@ -37,11 +36,17 @@ WITHOUT = {
     "embedder": "set prompts: {enrich: none} and leave out references and attributes.csv",
 }
 _MIRROR = "check the network, set a mirror with the environment variable HF_ENDPOINT"
+_PICKLED = (
+    "which may run code of whoever made them: take a copy or revision with safetensors, or set allow_pickle: true if "
+    "you trust it"
+)
 
 
-def weights_fault(ref: ModelRef, files: Iterable[str]) -> str:
+def weights_fault(ref: AnyRef, files: Iterable[str]) -> str:
     """Say why the files of a model ("unet/config.json") are not enough to load it; "" when they are."""
     files = list(files)
+    if isinstance(ref, AdapterRef):
+        return _adapter_fault(ref, files)
     kinds: dict[str, set[str]] = {}
     for match in filter(None, map(_WEIGHTS.fullmatch, files)):
         if match["variant"] in (None, ref.variant):
@@ -51,34 +56,63 @@ def weights_fault(ref: ModelRef, files: Iterable[str]) -> str:
         return f"has no weights{' of ' if any(missing) else ''}{', '.join(missing)}"
     pickled = [part for part in parts if "safetensors" not in kinds[part]]
     if pickled and not ref.allow_pickle:
-        return (
-            f"has pickled weights only{' of ' if any(pickled) else ''}{', '.join(pickled)} (.bin), which may run code "
-            "of whoever made them: take a copy or revision with safetensors, or set allow_pickle: true if you trust it"
-        )
+        return f"has pickled weights only{' of ' if any(pickled) else ''}{', '.join(pickled)} (.bin), {_PICKLED}"
     return ""
 
 
-def local_fault(ref: ModelRef) -> str | None:
+def _adapter_fault(ref: AdapterRef, files: list[str]) -> str:
+    chosen = ref.choose_files(files)
+    if not chosen:
+        return f"has no file {ref.file}" if ref.file else "has no weights of a LoRA (.safetensors)"
+    if len(chosen) > 1:
+        return f"has several files that may be a LoRA: {', '.join(chosen)}; name one with file:"
+    if not chosen[0].endswith(".safetensors") and not ref.allow_pickle:
+        return f"has pickled weights only ({chosen[0]}), {_PICKLED}"
+    return ""
+
+
+def local_fault(ref: AnyRef) -> str | None:
     """As `weights_fault`, of what is on this machine; None where nothing of the model is here."""
-    folder = Path(ref.folder) if ref.folder else ref.hub_snapshot()
-    if folder is None or not folder.is_dir():
-        return None
-    files = (str(path.relative_to(folder)) for pattern in ("*", "*/*") for path in folder.glob(pattern))
-    return weights_fault(ref, files)
+    return None if ref.local_folder() is None else weights_fault(ref, ref.local_files())
 
 
 def fingerprint(ref: ModelRef) -> str:
-    """What identifies a model's weights: the commit of a hub snapshot, or a hash over a folder's weight files.
+    """What identifies a model's weights: the commit of a hub snapshot, or a hash over a folder's weight files; and the
+    hashes of its adapters.
 
     Read after loading; a hub model that is not in the cache gives its wished revision.
     """
-    if ref.folder:
+    parts = [_own_fingerprint(ref, in_folder=bool(ref.folder))]
+    # Hashes wherever they lie: a repository may hold many of them.
+    parts += [
+        f"{adapter.weight:g} x {_own_fingerprint(adapter, in_folder=bool(adapter.weight_files()))}"
+        for adapter in adapters_of(ref)
+    ]
+    return " + ".join(parts)
+
+
+def _own_fingerprint(ref: AnyRef, *, in_folder: bool) -> str:
+    if in_folder:
         return "sha256:" + "+".join(sha256_of(file)[:12] for file in ref.weight_files())
     snapshot = ref.hub_snapshot()
     return f"commit:{snapshot.name}" if snapshot else f"revision:{ref.revision}"
 
 
-def check_models(refs: Mapping[str, ModelRef], *, offline: bool, advice: str = "", trust_cache: bool = True) -> None:
+def adapters_of(ref: AnyRef) -> tuple[AdapterRef, ...]:
+    """Adapters of a model; () for one that has none, or can have none."""
+    return (ref.adapters or ()) if isinstance(ref, DiffusionRef) else ()
+
+
+def with_adapters(refs: Mapping[str, ModelRef]) -> dict[str, AnyRef]:
+    """Models by role, each followed by its adapters: "inpaint", "inpaint.adapters.0" ..."""
+    found: dict[str, AnyRef] = {}
+    for role, ref in refs.items():
+        found[role] = ref
+        found |= {f"{role}.adapters.{number}": adapter for number, adapter in enumerate(adapters_of(ref))}
+    return found
+
+
+def check_models(refs: Mapping[str, AnyRef], *, offline: bool, advice: str = "", trust_cache: bool = True) -> None:
     """Raise ModelNotFoundError, with a line for each, where models (by role) are neither here nor to be had.
 
     The hub is asked once for each model that is not here, without a retry, and not at all when it does not answer.
@@ -117,8 +151,8 @@ def prompt_model(config: Config, role: str) -> ModelRef:
     return ref
 
 
-def models_of_run(config: Config, spec: Spec, *, book: bool, painting: bool) -> dict[str, ModelRef]:
-    """Models that a run needs, by role: to make the prompt book, to paint and to verify.
+def models_of_run(config: Config, spec: Spec, *, book: bool, painting: bool) -> dict[str, AnyRef]:
+    """Models that a run needs, by role: to make the prompt book, to paint (with adapters) and to verify.
 
     Raises ConfigError for one of the book's that the config does not have.
     """
@@ -136,7 +170,7 @@ def models_of_run(config: Config, spec: Spec, *, book: bool, painting: bool) -> 
         roles = ["background", "inpaint", "vae"]
         roles += ["clip", "detector"] if config.labels.verify and config.models.clip is not None else []
         needed |= {role: ref for role in roles if (ref := getattr(config.models, role)) is not None}
-    return needed
+    return with_adapters(needed)
 
 
 def check_run(config: Config, spec: Spec, *, book: bool, painting: bool) -> None:
@@ -151,8 +185,10 @@ def check_run(config: Config, spec: Spec, *, book: bool, painting: bool) -> None
     check_models(needed, offline=config.offline, advice="; ".join(advice))
 
 
-def files_to_get(ref: ModelRef, files: list[str]) -> list[str]:
+def files_to_get(ref: AnyRef, files: list[str]) -> list[str]:
     """Of a repository's files those that are loaded: configs, tokenizers, and one kind of weights for each part."""
+    if isinstance(ref, AdapterRef):
+        return ref.choose_files(files)
     weights: dict[str, dict[tuple[str, str], list[str]]] = {}
     for name in files:
         if match := _WEIGHTS.fullmatch(name):
@@ -164,7 +200,7 @@ def files_to_get(ref: ModelRef, files: list[str]) -> list[str]:
     return [name for name in files if name.endswith(_SMALL_FILES)] + [name for names in chosen for name in names]
 
 
-def get_models(refs: Mapping[str, ModelRef], on_model: Callable[[str], None] = lambda _: None) -> None:
+def get_models(refs: Mapping[str, AnyRef], on_model: Callable[[str], None] = lambda _: None) -> None:
     """Download what is loaded of hub models into the hub's cache; `on_model` hears of each before.
 
     Raises ModelNotFoundError as `check_models`, before any download, and where one ends before it is whole.
@@ -184,14 +220,14 @@ def get_models(refs: Mapping[str, ModelRef], on_model: Callable[[str], None] = l
                 ) from error
 
 
-def _list_files(ref: ModelRef) -> list[str]:
+def _list_files(ref: AnyRef) -> list[str]:
     from huggingface_hub import HfApi
 
     siblings = HfApi().model_info(ref.id or "", revision=ref.revision, timeout=_TIMEOUT_S).siblings
     return [sibling.rfilename for sibling in siblings or ()]
 
 
-def _ask_hub(ref: ModelRef) -> tuple[str, str]:
+def _ask_hub(ref: AnyRef) -> tuple[str, str]:
     """(what is wrong with the model, why the hub cannot be asked); both "" where the model can be had."""
     from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled

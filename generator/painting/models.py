@@ -14,9 +14,10 @@ import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, DPMSolverMultistepScheduler, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from generator.bundles import ModelRef
+from generator.bundles import DiffusionRef, ModelRef
 from generator.foundation.errors import ModelError
 from generator.models.loading import load_from
+from generator.painting.adapters import add_adapters
 from generator.painting.upsampling import with_fast_upsampling
 
 _MAX_CACHED_PROMPTS = 4096
@@ -137,8 +138,20 @@ def guidance_embedding(scale: float, width: int) -> torch.Tensor:
     return torch.cat([angles.sin(), angles.cos()])[None]
 
 
-def load_model(role: str, ref: ModelRef, *, device: torch.device, dtype: torch.dtype, offline: bool) -> DiffusionModel:
-    """Load a diffusion model from its folder or the hub. Raises ModelError (generator/models/loading.py)."""
+def load_model(
+    role: str,
+    ref: ModelRef,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    offline: bool,
+    for_training: bool = False,
+) -> DiffusionModel:
+    """Load a diffusion model from its folder or the hub, with its adapters in its weights.
+
+    `for_training`: its modules stay as diffusers made them, so that they can be trained and saved. Raises ModelError
+    (generator/models/loading.py, generator/painting/adapters.py).
+    """
 
     def load(source: str, hub: dict[str, Any], weights: dict[str, Any]) -> DiffusionModel:
         unet = UNet2DConditionModel.from_pretrained(source, subfolder="unet", dtype=dtype, **weights)
@@ -153,11 +166,6 @@ def load_model(role: str, ref: ModelRef, *, device: torch.device, dtype: torch.d
             )
         for part in (unet, vae, text_encoder):
             part.requires_grad_(False).eval().to(device)
-        if device.type == "cpu":  # where it was measured
-            with_fast_upsampling(unet)
-            with_fast_upsampling(vae)
-        unet.to(memory_format=torch.channels_last)
-        vae.to(memory_format=torch.channels_last)
         return DiffusionModel(
             role=role,
             unet=unet,
@@ -169,7 +177,7 @@ def load_model(role: str, ref: ModelRef, *, device: torch.device, dtype: torch.d
             dtype=dtype,
         )
 
-    return load_from(
+    model = load_from(
         role,
         ref,
         load,
@@ -178,3 +186,11 @@ def load_model(role: str, ref: ModelRef, *, device: torch.device, dtype: torch.d
         device=device,
         offline=offline,
     )
+    if isinstance(ref, DiffusionRef) and ref.adapters:
+        add_adapters(role, ref, model.unet, model.text_encoder, offline=offline)
+    if device.type == "cpu" and not for_training:  # where it was measured
+        with_fast_upsampling(model.unet)
+        with_fast_upsampling(model.vae)
+    model.unet.to(memory_format=torch.channels_last)
+    model.vae.to(memory_format=torch.channels_last)
+    return model

@@ -91,10 +91,18 @@ def write_card(folder: Path, text: str | bytes) -> str:
 
 def test_a_folder_of_ones_own(tmp_path):
     (tmp_path / "weights").mkdir()
+    (tmp_path / "lora.safetensors").touch()
     models = {"inpaint": {"folder": "weights"}, "background": {"folder": "not/here"}, "other": None}
+    tuned = {"id": "a/b", "adapters": [{"folder": "lora.safetensors"}, {"id": "c/d"}]}
     # JSON is YAML too.
-    card = load_card(write_card(tmp_path, BundleCard.model_validate({**CARD, "models": models}).model_dump_json()))
-    assert card.models == {"inpaint": {"folder": str(tmp_path / "weights")}, **dict(list(models.items())[1:])}
+    card = load_card(
+        write_card(tmp_path, BundleCard.model_validate({**CARD, "models": models | {"tuned": tuned}}).model_dump_json())
+    )
+    adapters = [{"folder": str(tmp_path / "lora.safetensors")}, {"id": "c/d"}]
+    assert card.models == models | {
+        "inpaint": {"folder": str(tmp_path / "weights")},
+        "tuned": {"id": "a/b", "adapters": adapters},
+    }
 
 
 @pytest.mark.parametrize(

@@ -281,6 +281,38 @@ def test_a_run_that_was_begun_before_a_key_was_there_goes_on():
     assert [name for name, leaf in leaves.items() if name not in IDENTITY.split() and leaf is not None] == []
 
 
+def test_adapters_are_known_by_their_weights_not_by_where_they_lie(tmp_path):
+    text = "bundle: sd21\nmodels: {inpaint: {adapters: [{folder: a/red.safetensors, weight: 0.5}, {id: me/lora}]}}\n"
+    config = load(tmp_path, text)
+    first, second = config.models.inpaint.adapters
+    assert (first.folder, first.file, first.weight) == ("a", "red.safetensors", 0.5)
+    assert (second.id, second.file, second.weight) == ("me/lora", None, 1.0)
+    identity = config.identity()
+    assert identity == load(tmp_path, text.replace("a/red", "b/blue")).identity() != Config(bundle="sd21").identity()
+    assert identity["models"]["inpaint"].pop("adapters") == [
+        {"id": None, "revision": None, "weight": 0.5},
+        {"id": "me/lora", "revision": None, "weight": 1.0},
+    ]
+    # A run that was begun before there were adapters goes on.
+    assert (
+        identity
+        == Config(bundle="sd21").identity()
+        == Config(bundle="sd21", models={"inpaint": {"adapters": []}}).identity()
+    )
+    assert not first.allow_pickle
+    assert all(each.allow_pickle for each in load(tmp_path, f"allow_pickle: true\n{text}").models.inpaint.adapters)
+
+
+def test_what_is_wrong_with_an_adapter_is_said_where_it_stands(tmp_path):
+    text = "bundle: sd21\nmodels:\n  inpaint:\n    adapters:\n      - {id: a/b}\n      - {wieght: 2}\n"
+    assert faults_of(tmp_path, text) == [
+        (6, "models.inpaint.adapters.1.wieght", None),
+    ]
+    assert faults_of(tmp_path, text.replace("{wieght: 2}", "{id: a/b, weight: strong}")) == [
+        (6, "models.inpaint.adapters.1.weight", "strong"),
+    ]
+
+
 def test_the_identity_is_plain_data_without_folders():
     # Folders differ from machine to machine; the weights in them are known by other means.
     identity = Config().identity()

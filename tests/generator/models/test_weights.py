@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -15,8 +16,10 @@ import huggingface_hub.constants
 import pytest
 import torch
 import transformers.utils.hub
+from huggingface_hub.errors import LocalEntryNotFoundError
+from safetensors.torch import save_file
 
-from generator.bundles import ModelRef
+from generator.bundles import AdapterRef, DiffusionRef, ModelRef
 from generator.config import Config
 from generator.foundation.errors import ModelError, ModelNotFoundError
 from generator.models.vision_language import Clip
@@ -24,6 +27,7 @@ from generator.models.weights import (
     check_models,
     check_run,
     files_to_get,
+    fingerprint,
     get_models,
     local_fault,
     models_of_run,
@@ -70,6 +74,28 @@ def spec_of(thing: str = "a zebra", references: str = "", attributes: tuple[Attr
 )
 def test_what_of_a_models_files_is_enough(files: list[str], keys: dict[str, object], fault: str) -> None:
     found = weights_fault(ModelRef(id="a/b", **keys), files)
+    assert found == "" if fault == "" else fault in found
+
+
+@pytest.mark.parametrize(
+    ("files", "keys", "chosen", "fault"),
+    [
+        ([], {}, [], "has no weights of a LoRA"),
+        (["style.safetensors", "README.md"], {}, ["style.safetensors"], ""),
+        (["a.safetensors", "pytorch_lora_weights.safetensors"], {}, ["pytorch_lora_weights.safetensors"], ""),
+        (["a.safetensors", "b.safetensors"], {}, ["a.safetensors", "b.safetensors"], "several files"),
+        (["a.safetensors", "b.safetensors"], {"file": "b.safetensors"}, ["b.safetensors"], ""),
+        (["steps/a.safetensors"], {"file": "steps/a.safetensors"}, ["steps/a.safetensors"], ""),
+        (["steps/a.safetensors"], {}, [], "has no weights of a LoRA"),
+        (["a.bin", "a.safetensors"], {}, ["a.safetensors"], ""),
+        (["a.bin"], {}, ["a.bin"], "has pickled weights only (a.bin)"),
+        (["a.bin"], {"allow_pickle": True}, ["a.bin"], ""),
+    ],
+)
+def test_which_file_is_the_adapter(files: list[str], keys: dict[str, object], chosen: list[str], fault: str) -> None:
+    ref = AdapterRef(id="a/b", **keys)
+    assert files_to_get(ref, files) == chosen
+    found = weights_fault(ref, files)
     assert found == "" if fault == "" else fault in found
 
 
@@ -151,6 +177,30 @@ def test_the_models_that_a_book_needs(keys: dict[str, object], spec: Spec, book:
     assert list(models_of_run(config, spec, book=book, painting=False)) == roles
     painters = ["background", "inpaint", "clip", "detector"]
     assert list(models_of_run(config, spec, book=book, painting=True)) == [*roles, *painters]
+
+
+def test_adapters_are_models_of_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    adapters = [{"folder": "/nowhere"}, {"id": "me/lora"}]
+    config = Config(bundle="pocket", offline=True, models={"inpaint": {"adapters": adapters}})
+    with pytest.raises(ModelNotFoundError) as caught:
+        check_run(config, spec_of("a platelet"), book=False, painting=True)
+    first, second, *_ = str(caught.value).splitlines()
+    assert first == "models.inpaint.adapters.0.folder: there is no folder '/nowhere'"
+    assert second == "models.inpaint.adapters.1: 'me/lora' is not on this machine"
+
+
+def test_the_fingerprint_of_a_model_knows_its_adapters(tiny_sd21: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.safetensors").write_bytes(name.encode())
+
+    def known_by(*adapters: dict[str, object]) -> str:
+        return fingerprint(DiffusionRef(folder=str(tiny_sd21 / "inpaint"), adapters=adapters or None))
+
+    a, b = ({"folder": str(tmp_path / f"{name}.safetensors")} for name in ("a", "b"))
+    assert known_by() == fingerprint(ModelRef(folder=str(tiny_sd21 / "inpaint")))
+    assert known_by(a) == f"{known_by()} + 1 x sha256:{hashlib.sha256(b'a').hexdigest()[:12]}"
+    assert len({known_by(), known_by(a), known_by(b), known_by(a | {"weight": 0.5}), known_by(a, b)}) == 5
 
 
 def test_all_that_is_missing_is_said_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -263,6 +313,30 @@ def test_what_is_got_can_be_loaded_offline(hub: Path) -> None:
     assert heard == ["tiny/clip"]
 
 
+def test_an_adapter_is_got_alone_and_read_offline(hub: Path, tiny_sd21: Path) -> None:
+    tensors = {
+        "unet.conv_in.lora.down.weight": torch.ones(1, 9, 3, 3),
+        "unet.conv_in.lora.up.weight": torch.ones(16, 1, 1, 1),
+    }
+    for name in ("first", "second"):
+        save_file(tensors, hub / f"{name}.safetensors")
+    ref = AdapterRef(id="tiny/clip", file="second.safetensors")
+    base = str(tiny_sd21 / "inpaint")
+    with pytest.raises(
+        ModelNotFoundError, match=r"models\.inpaint\.adapters\.0: 'tiny/clip' cannot be had.*offline: true"
+    ):
+        load_model("inpaint", DiffusionRef(folder=base, adapters=[ref]), device=CPU, dtype=torch.float32, offline=True)
+    get_models({"inpaint.adapters.0": ref})
+    assert [path.name for path in ref.weight_files()[0].parent.iterdir() if path.suffix == ".safetensors"] == [
+        "second.safetensors"
+    ]
+    tuned = load_model(
+        "inpaint", DiffusionRef(folder=base, adapters=[ref]), device=CPU, dtype=torch.float32, offline=True
+    )
+    plain = load_model("inpaint", ModelRef(folder=base), device=CPU, dtype=torch.float32, offline=True)
+    torch.testing.assert_close(tuned.unet.conv_in.weight, plain.unet.conv_in.weight + 1)
+
+
 def test_a_download_that_was_interrupted_is_completed(hub: Path) -> None:
     ref = ModelRef(id="tiny/clip", revision="main")
     get_models({"clip": ref})
@@ -286,8 +360,8 @@ def test_a_repository_with_pickles_only_or_none_is_said_before_a_download(hub: P
 
 
 def test_a_download_that_ends_early_is_one_message(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
+    def stop(*_: object, local_files_only: bool = False, **__: object) -> None:
+        raise LocalEntryNotFoundError("not here") if local_files_only else OSError(28, "No space left on device")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", stop)
     with pytest.raises(ModelNotFoundError, match=r"tiny/clip: the download ended before it was whole .*No space left"):

@@ -1,0 +1,577 @@
+"""Train a painter on labelled photos, in a folder of its own that is a bundle when it is finished.
+
+run.json                 what was asked for, photos with digests, and the bundle it started from
+*.checkpoint.pt          while a part trains, to go on from; gone when that is finished
+inpaint/ clip/           models in the layouts of diffusers and transformers, fp16; each whole or absent
+bundle.yaml              the card: `bundle: <this folder>` in a config
+samples.png nearest.png  what it paints before and after, and the real objects that is most like
+numbers.json             held-out figures before, during and after; written last: finished
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, StableDiffusionInpaintPipeline
+from transformers import CLIPModel, CLIPTextModel
+
+from detection.datasets.types import DetectionDataset, digest_of_set
+from detection.painter.bundle import grain_of, write_card
+from detection.painter.figures import (
+    NEAR_COPY,
+    PaintedSample,
+    agreement,
+    draw_nearest,
+    draw_samples,
+    find_nearest,
+    paint_into,
+    places_for,
+    region_of,
+)
+from detection.painter.learning import Learner, fit
+from detection.painter.photos import LabelledPhoto, canvas_of, described, measure_limits, read_photos
+from detection.painter.samples import Bank, SampleRecipe, Subject, encode_samples, side_for
+from detection.painter.settings import Listener, PainterSettings
+from detection.painter.unet import Denoiser, UnetRecipe, held_out_loss, unet_learner
+from detection.painter.vae import VaeRecipe, is_grey, psnr, reconstruct, set_scale, tie_channels, vae_learners
+from detection.painter.verifier import PLACE, clip_learner, draw_look, held_out_looks
+from detection.painter.wording import PlainWording, object_prompt
+from generator.bundles import ModelRef, load_card
+from generator.config import Config
+from generator.foundation.errors import BoxpaintError, DatasetError, Fault
+from generator.foundation.history import History
+from generator.foundation.run_folder import PAINTER, working_in
+from generator.foundation.seeds import derive_rng, derive_seed
+from generator.foundation.storage import (
+    atomic_folder,
+    atomic_writer,
+    read_json,
+    remove,
+    sha256_of,
+    translate_os_errors,
+    write_json,
+)
+from generator.foundation.training import Budget
+from generator.models.vision_language import Clip
+from generator.models.weights import fingerprint
+from generator.painting.models import DiffusionModel, load_model
+
+RUN, NUMBERS, SAMPLES, NEAREST = "run.json", "numbers.json", "samples.png", "nearest.png"
+SCRATCH = "scratch"
+# A canvas of more pixels is slow to paint on two cores; that of the pocket has as many.
+MAX_CANVAS_PX = 416 * 320
+MAX_SIDE_PX = 256
+# Pictures that a VAE sees in a step, and their side: parts of crops and of whole photos.
+VAE_BATCH, VAE_SIDE_PX = 8, 96
+CLIP_BATCH = 64
+HELD_OUT_SAMPLES, MEASURED_PICTURES = 64, 24
+# Shares of a clock limit at whose end a part stops.
+CLOCK = {"vae": 0.3, "unet": 0.88, "clip": 1.0}
+# Above this share of near-copies, where real objects are not as alike themselves, it is said.
+MAX_NEAR_COPIES = 0.2
+_SHEET_COLUMNS = 8
+# Positions below the seed.
+_SPLIT, _VAE, _UNET, _CLIP, _CROPS, _CANVASES, _HELD_OUT, _LOOKS, _PLACES, _SCALE = range(10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PainterResult:
+    """A trained painter: its folder is a bundle. `numbers` are held-out figures, by name; `remarks` what to know."""
+
+    folder: Path
+    numbers: dict[str, float]
+    remarks: tuple[str, ...]
+    seconds: float
+    was_finished: bool
+
+
+def train_painter(
+    photos: DetectionDataset,
+    out: Path,
+    settings: PainterSettings,
+    *,
+    start: str = "pocket",
+    validation: DetectionDataset | None = None,
+    captions: Mapping[str, Sequence[str]] | None = None,
+    device: torch.device,
+    seed: int = 0,
+    overwrite: bool = False,
+    listener: Listener | None = None,
+) -> PainterResult:
+    """Train a painter in `out`; the same call again goes on after a stop, and of a finished one says what came of it.
+
+    `start` is a bundle, by name or folder, or "scratch": the pocket's architecture without what it learned. Without
+    `validation` a share of the photos is held out. `captions` are those of whole photos, by file name. Raises
+    BoxpaintError: DatasetError for photos that show nothing, RunMismatchError, ModelError, StorageError.
+    """
+    listener = listener or Listener()
+    categories = tuple(name for name, count in photos.counts().items() if count)
+    if not categories:
+        raise DatasetError([Fault(file="--real", expected="photos with labelled objects; these show none")])
+    card_name = "pocket" if start == SCRATCH else start
+    base = Config.model_validate({"bundle": card_name, "device": str(device), "offline": True})
+    identity = {
+        "start": start,
+        "weights": fingerprint(base.models.inpaint),
+        "settings": settings.model_dump(mode="json"),
+        "seed": seed,
+        "photos": _digest(photos),
+        "validation": None if validation is None else _digest(validation),
+        "captions": {name: list(texts) for name, texts in (captions or {}).items()},
+    }
+    with working_in(out):
+        if PAINTER.check(out, identity, overwrite=overwrite):
+            return _result(out, was_finished=True)
+        if overwrite:
+            PAINTER.clear(out)
+        PAINTER.begin(out, {**identity, "pictures": [sample.path.name for sample in photos.samples]})
+        shown, held_out = (photos, validation) if validation is not None else _split(photos, settings.val_share, seed)
+        training = _Training(
+            out=out,
+            settings=settings,
+            seed=seed,
+            device=device,
+            base=base,
+            from_scratch=start == SCRATCH,
+            shown=shown,
+            held_out=held_out,
+            categories=categories,
+            wording=PlainWording(scene=settings.scene, captions=captions or {}),
+            listener=listener,
+            origin=identity,
+        )
+        training.learn_vae()
+        training.learn_unet()
+        training.learn_clip()
+        training.finish()
+    return _result(out, was_finished=False)
+
+
+@dataclass(kw_only=True, eq=False)
+class _Training:
+    """A training in its folder; each part is on disk when its method returns, and not trained again."""
+
+    out: Path
+    settings: PainterSettings
+    seed: int
+    device: torch.device
+    base: Config
+    from_scratch: bool
+    shown: DetectionDataset
+    held_out: DetectionDataset | None
+    categories: tuple[str, ...]
+    wording: PlainWording
+    listener: Listener
+    origin: Mapping[str, Any]
+    numbers: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        file = self.out / "parts.json"
+        self.numbers = read_json(file) if file.exists() else {}
+
+    # What is learned from.
+
+    @cached_property
+    def canvas_wh(self) -> tuple[int, int]:
+        return canvas_of(self.shown, MAX_CANVAS_PX)
+
+    @cached_property
+    def photos(self) -> list[LabelledPhoto]:
+        plain = read_photos(self.shown, self.canvas_wh)
+        return described(plain, measure_limits(plain))
+
+    @cached_property
+    def measured_photos(self) -> list[LabelledPhoto]:
+        """Photos that figures are taken on: held out where there are any, else those that are learned from."""
+        if self.held_out is None:
+            return self.photos
+        limits = measure_limits(read_photos(self.shown, self.canvas_wh))
+        return described(read_photos(self.held_out, self.canvas_wh), limits)
+
+    @cached_property
+    def subject(self) -> Subject:
+        kinds = dict.fromkeys(self.categories, 1.0)
+        share = self.base.painting.box_share
+        return Subject(
+            photos=self.photos,
+            kinds=kinds,
+            wording=self.wording,
+            side_px=self.settings.side or side_for(self.photos, kinds, share, MAX_SIDE_PX),
+            size_multiple=self.start_model.size_multiple,
+            recipe=SampleRecipe(turns=self.settings.turns, flips=self.settings.flips),
+        )
+
+    @cached_property
+    def measured(self) -> Subject:
+        """The same of held-out photos, as they are; of the classes that they show."""
+        kinds = {name: 1.0 for name in self.categories if any(photo.of(name) for photo in self.measured_photos)}
+        subject = self.subject
+        return Subject(
+            photos=self.measured_photos,
+            kinds=kinds or subject.kinds,
+            wording=self.wording,
+            side_px=subject.side_px,
+            size_multiple=subject.size_multiple,
+        )
+
+    @cached_property
+    def start_model(self) -> DiffusionModel:
+        ref, device = self.base.models.inpaint, self.device
+        model = load_model("inpaint", ref, device=device, dtype=torch.float32, offline=True, for_training=True)
+        if self.from_scratch:
+            torch.manual_seed(self.seed)
+            for part in (model.vae, model.unet):
+                part.load_state_dict(type(part).from_config(part.config).state_dict())
+            model.text_encoder.load_state_dict(CLIPTextModel(model.text_encoder.config).state_dict())
+        return model
+
+    # The parts.
+
+    def learn_vae(self) -> None:
+        """Train the VAE on parts of crops and of photos."""
+        folder, vae = self.out / "inpaint" / "vae", self.start_model.vae
+        if (folder / "config.json").exists():
+            return
+        crops = [self.measured.draw(derive_rng(self.seed, _HELD_OUT, k)).pixels for k in range(MEASURED_PICTURES)]
+        whole = [_even(photo.image) for photo in self.measured_photos[:MEASURED_PICTURES]]
+
+        def figures() -> dict[str, float]:
+            return {"crops": psnr(vae, crops, self.device), "photos": psnr(vae, whole, self.device)}
+
+        before = figures()
+        vae.requires_grad_(True)
+        grey = all(is_grey(photo.image) for photo in self.photos)
+        history = self._fit(
+            "vae",
+            vae_learners(vae, self._vae_pictures, VaeRecipe(ema_decay=0.99), self.device),
+            self.settings.vae_steps,
+            VAE_BATCH,
+            score=lambda: sum(figures().values()) / 2,
+        )
+        if grey:
+            tie_channels(vae)
+        pictures = [self.subject.draw(derive_rng(self.seed, _SCALE, number)).pixels for number in range(64)]
+        set_scale(vae, pictures, self.device)
+        vae.requires_grad_(False)
+        grain = ((grain_of(each), grain_of(reconstruct(vae, each, self.device))) for each in whole)
+        noise = [math.sqrt(max(0.0, given**2 - kept**2)) for given, kept in grain]
+        with atomic_folder(folder) as part:
+            vae.half().save_pretrained(part)
+        vae.float()
+        self._keep("vae", history, before, figures(), noise=float(np.median(noise)))
+
+    def _vae_pictures(self, rng: np.random.Generator) -> list[np.ndarray]:
+        """A batch: parts of crops as the UNet will see them, and parts of photos as they are."""
+        pictures = []
+        for _ in range(VAE_BATCH):
+            if rng.random() < 0.5:
+                source = self.subject.draw(rng).pixels
+            else:
+                source = self.photos[int(rng.integers(len(self.photos)))].image
+            side = min(VAE_SIDE_PX, *source.shape[:2])
+            top, left = (int(rng.integers(0, room - side, endpoint=True)) for room in source.shape[:2])
+            part = source[top : top + side, left : left + side]
+            part = np.rot90(part, int(rng.integers(4)))
+            part = part[:, ::-1] if rng.random() < 0.5 else part
+            pictures.append(np.ascontiguousarray(part) if side == VAE_SIDE_PX else _padded(part, VAE_SIDE_PX))
+        return pictures
+
+    def learn_unet(self) -> None:
+        """Train the UNet and its text encoder, with the VAE as it was saved."""
+        folder = self.out / "inpaint"
+        if (folder / "model_index.json").exists():
+            return
+        model, recipe = (
+            self.start_model,
+            UnetRecipe(
+                batch_size=self.settings.batch_size,
+                learning_rate=self.settings.learning_rate,
+                samples=(64, max(64, 3 * self.settings.steps)),
+            ),
+        )
+        vae: Any = AutoencoderKL.from_pretrained(folder / "vae", dtype=torch.float32).to(self.device).eval()
+        unet = model.unet
+        unet.register_to_config(sample_size=self.subject.side_px // model.vae_scale)
+        scheduler: Any = model.new_scheduler()
+        denoiser = Denoiser(
+            unet=unet,
+            text_encoder=model.text_encoder,
+            tokenizer=model.tokenizer,
+            levels=scheduler.alphas_cumprod.to(self.device),
+        )
+        samples = [self.measured.draw(derive_rng(self.seed, _HELD_OUT, k)) for k in range(HELD_OUT_SAMPLES)]
+        rows = [row for sample in samples for row in encode_samples([sample], vae, self.device)]
+
+        def loss() -> float:
+            return held_out_loss(denoiser, rows, self.seed)
+
+        before = {"loss": loss()}
+        for part in (unet, model.text_encoder):
+            part.requires_grad_(True)
+        canvas_wh = tuple(-(-side // model.size_multiple) * model.size_multiple for side in self.canvas_wh)
+        learner = unet_learner(
+            denoiser,
+            Bank(self.subject.draw, vae, derive_seed(self.seed, _CROPS), self.device),
+            Bank(
+                lambda rng: self.subject.draw_canvas((canvas_wh[0], canvas_wh[1]), rng),
+                vae,
+                derive_seed(self.seed, _CANVASES),
+                self.device,
+            ),
+            recipe,
+        )
+        history = self._fit("unet", [learner], self.settings.steps, recipe.batch_size, score=lambda: -loss())
+        after = {"loss": loss()}
+        pipeline: Any = StableDiffusionInpaintPipeline(
+            vae=vae.half(),
+            text_encoder=model.text_encoder.half(),
+            tokenizer=model.tokenizer,
+            unet=unet.half(),
+            scheduler=scheduler,
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+        with translate_os_errors(folder):
+            pipeline.save_pretrained(folder)
+        self._keep("unet", history, before, after)
+
+    def learn_clip(self) -> None:
+        """Tune the verifier on crops of the photos."""
+        folder = self.out / "clip"
+        if (folder / "config.json").exists():
+            return
+        ref = self.base.models.clip
+        if ref is None:
+            return
+        clip = Clip("clip", ref, device=self.device, offline=True)
+        model: Any = clip.model
+        if self.from_scratch:
+            torch.manual_seed(self.seed)
+            model.load_state_dict(CLIPModel(model.config).state_dict())
+        model.requires_grad_(True)
+        side = int(model.config.vision_config.image_size)
+        looks = held_out_looks(self.measured, side, derive_rng(self.seed, _LOOKS))
+        texts = self._texts()
+
+        def right() -> float:
+            clip.logit_scale = 1.0
+            rows = clip.embed_texts([text for _, text in texts])
+            chosen = (clip.embed_pictures([look.pixels for look in looks]) @ rows.T).argmax(axis=1)
+            hits: dict[str, list[bool]] = {}
+            for look, index in zip(looks, chosen, strict=True):
+                owner = texts[int(index)][0] or PLACE
+                hits.setdefault(look.kind, []).append(owner == look.kind)
+            return float(np.mean([np.mean(values) for values in hits.values()]))
+
+        before = {"right": right()}
+        learner = clip_learner(
+            model,
+            clip.processor.image_processor,
+            clip.processor.tokenizer,
+            lambda rng: [draw_look(self.subject, side, rng) for _ in range(CLIP_BATCH)],
+            self.device,
+            learning_rate=5e-4,
+            ema_decay=0.99,
+        )
+        history = self._fit("clip", [learner], self.settings.clip_steps, CLIP_BATCH, score=right)
+        after = {"right": right()}
+        with atomic_folder(folder) as part:
+            model.half().save_pretrained(part)
+            clip.processor.save_pretrained(part)
+        self._keep("clip", history, before, after)
+
+    def finish(self) -> None:
+        """Write the card, paint samples, compare them with real objects, and write the numbers."""
+        out, models = self.out, {"inpaint": {"folder": "inpaint"}, "background": None}
+        clip_ref = {"folder": "clip"} if (out / "clip").exists() else None
+        models |= {"clip": clip_ref, "embedder": clip_ref, "captioner": None, "enricher": None}
+        start = load_card(self.base.bundle)
+        noise = float(self.numbers["vae"]["noise"])
+        write_card(out, start, self.photos, self.categories, self.wording, self.canvas_wh, models, noise)
+        load_card.cache_clear()
+        self.listener.on_stage("painting samples")
+        common = {"device": str(self.device), "offline": True}
+        places = places_for(self.measured, self.settings.samples, derive_seed(self.seed, _PLACES))
+        tuned = Config.model_validate({"bundle": str(out), **common})
+        after = paint_into(places, tuned, self.seed)
+        before = paint_into(places, self.base, self.seed) if not self.from_scratch else [None] * len(places)
+        samples = [
+            PaintedSample(category=kind, place=place.pixels, before=old, after=new, region=region_of(place))
+            for (kind, place), old, new in zip(places, before, after, strict=True)
+        ]
+        figures: dict[str, float] = {}
+        remarks: list[str] = []
+        if samples and clip_ref is not None:
+            clip = Clip("clip", ModelRef(folder=str(out / "clip")), device=self.device, offline=True)
+            for name, share in agreement(samples, clip, self._texts()).items():
+                figures[f"samples that the verifier takes for {name}"] = share
+            nearest, among_real = find_nearest(samples, self.subject, clip)
+            copies = float(np.mean([each.correlation >= NEAR_COPY for each in nearest]))
+            figures |= {"near-copies among samples": copies, "near-copies among real objects": among_real}
+            if copies > max(MAX_NEAR_COPIES, 2 * among_real):
+                remarks.append(
+                    f"{copies:.0%} of the samples are near-copies of real objects ({among_real:.0%} of the real ones "
+                    "are of each other): these photos are too few for so many steps; look at nearest.png"
+                )
+            _save(draw_nearest(samples, nearest, _SHEET_COLUMNS), out / NEAREST)
+        if samples:
+            _save(draw_samples(samples, self.subject, _SHEET_COLUMNS), out / SAMPLES)
+        remarks += self._memorised()
+        write_json(
+            out / NUMBERS,
+            {
+                "photos": len(self.shown),
+                "held_out": None if self.held_out is None else len(self.held_out),
+                "objects": self.shown.counts(),
+                "side_px": self.subject.side_px,
+                "canvas": list(self.canvas_wh),
+                "figures": {**self._figures(), **figures},
+                "remarks": remarks,
+                "parts": self.numbers,
+            },
+        )
+        remove(out / "parts.json")
+
+    # Helpers of the parts.
+
+    def _texts(self) -> list[tuple[str, str]]:
+        """What a crop is compared with: (class, or "" for none; prompt)."""
+        return [*((name, object_prompt(name)) for name in self.categories), ("", self.wording.scene)]
+
+    def _fit(
+        self, part: str, learners: Sequence[Learner], steps: int, batch_size: int, score: Callable[[], float]
+    ) -> History:
+        settings = self.settings
+        minutes = None
+        if settings.minutes is not None:
+            spent = sum(float(each["seconds"]) for each in self.numbers.values()) / 60
+            minutes = max(0.05, CLOCK[part] * settings.minutes - spent)
+        self.listener.on_stage(_TITLES[part])
+        begun = time.monotonic()
+        checkpoint = self.out / f"{part}.checkpoint.pt"
+        budget = Budget(steps=steps, minutes=minutes)
+        history = fit(
+            learners,
+            budget,
+            seed=derive_seed(self.seed, {"vae": _VAE, "unet": _UNET, "clip": _CLIP}[part]),
+            device=self.device,
+            batch_size=batch_size,
+            checkpoint=checkpoint,
+            made_from={"part": part, **self.origin},
+            score=score if self.held_out is not None else None,
+            score_every=settings.validate_every,
+            patience=settings.patience,
+            listener=self.listener,
+        )
+        self._seconds = max(budget.seconds, time.monotonic() - begun)
+        return history
+
+    def _keep(
+        self, part: str, history: History, before: dict[str, float], after: dict[str, float], **more: float
+    ) -> None:
+        self.numbers[part] = {
+            "steps": len(history.losses),
+            "best_step": history.best_step,
+            "seconds": round(self._seconds, 1),
+            "before": before,
+            "after": after,
+            "validations": [[step, round(value, 5)] for step, value in history.validations],
+            **more,
+        }
+        write_json(self.out / "parts.json", self.numbers)
+        remove(self.out / f"{part}.checkpoint.pt")
+
+    def _figures(self) -> dict[str, float]:
+        where = "held-out photos" if self.held_out is not None else "the photos it learned from"
+        figures = {}
+        for part, name, title in _FIGURES:
+            if part in self.numbers:
+                for when in ("before", "after"):
+                    figures[f"{title}, {where}, {when}"] = float(self.numbers[part][when][name])
+        return figures
+
+    def _memorised(self) -> list[str]:
+        """What the held-out loss says: that it rose again while training went on."""
+        part = self.numbers["unet"]
+        validations = part["validations"]
+        if len(validations) < 3 or part["best_step"] > 0.6 * part["steps"]:
+            return []
+        best, last = max(value for _, value in validations), validations[-1][1]
+        if -last < 1.05 * -best:
+            return []
+        return [
+            f"the held-out loss was lowest at step {part['best_step']} of {part['steps']} and rose by "
+            f"{last / best - 1:.0%} after: these photos are too few for more steps; the weights of that step are kept"
+        ]
+
+
+_TITLES = {"vae": "1 of 3, the VAE", "unet": "2 of 3, the UNet and its words", "clip": "3 of 3, the verifier"}
+_FIGURES = (
+    ("vae", "crops", "VAE PSNR of crops, dB"),
+    ("vae", "photos", "VAE PSNR of whole photos, dB"),
+    ("unet", "loss", "loss of the UNet inside the mask"),
+    ("clip", "right", "real crops that the verifier gets right"),
+)
+
+
+def _result(out: Path, *, was_finished: bool) -> PainterResult:
+    content = read_json(out / NUMBERS)
+    try:
+        return PainterResult(
+            folder=out,
+            numbers={str(name): float(value) for name, value in content["figures"].items()},
+            remarks=tuple(content["remarks"]),
+            seconds=sum(float(part["seconds"]) for part in content["parts"].values()),
+            was_finished=was_finished,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise BoxpaintError(f"{out / NUMBERS}: is damaged; --overwrite starts again") from None
+
+
+def _split(photos: DetectionDataset, val_share: float, seed: int) -> tuple[DetectionDataset, DetectionDataset | None]:
+    """Hold out a share of the photos, none that alone shows a class; nothing where nothing can be spared."""
+    wanted = max(1, round(val_share * len(photos))) if val_share and len(photos) >= 3 else 0
+    held: list[int] = []
+    for position in derive_rng(seed, _SPLIT).permutation(len(photos)).tolist():
+        rest = [number for number in range(len(photos)) if number != position and number not in held]
+        shown = photos.choose(rest).counts()
+        has_all = all(shown[name] for name, count in photos.counts().items() if count)
+        if len(held) < wanted and has_all and len(photos.samples[position].labels):
+            held.append(position)
+    if not held:
+        return photos, None
+    return photos.choose(number for number in range(len(photos)) if number not in held), photos.choose(held)
+
+
+def _digest(data: DetectionDataset) -> str:
+    digests = []
+    for sample in data.samples:
+        with translate_os_errors(sample.path):
+            digests.append(sha256_of(sample.path))
+    return digest_of_set(data, digests)
+
+
+def _even(picture: np.ndarray) -> np.ndarray:
+    """Cut to sides that are multiples of 32 px, as a VAE and a UNet want them."""
+    height, width = (max(32, side // 32 * 32) for side in picture.shape[:2])
+    return picture[:height, :width]
+
+
+def _padded(picture: np.ndarray, side: int) -> np.ndarray:
+    """A smaller picture, mirrored at its edges."""
+    height, width = picture.shape[:2]
+    return np.pad(picture, ((0, side - height), (0, side - width), (0, 0)), "symmetric")
+
+
+def _save(picture: Any, path: Path) -> None:
+    with atomic_writer(path) as stream:
+        picture.save(stream, "PNG")

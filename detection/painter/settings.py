@@ -1,0 +1,64 @@
+"""How a painter is trained, typed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from detection.calibration.scenario import BACKGROUND_PROMPT
+from generator.foundation.history import Listener as TrainingListener
+
+Steps = Annotated[int, Field(ge=1, le=10_000_000)]
+
+
+class Listener(TrainingListener):
+    """What the training of a painter tells; override what is of interest."""
+
+    def on_stage(self, text: str, /) -> None:
+        """A part begins."""
+
+
+class PainterSettings(BaseModel):
+    """Settings of a training; the defaults suit a few photos and two cores (benchmarks/painter.py)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    steps: Steps = 1500
+    """Of the UNet and its text encoder."""
+    vae_steps: Steps = 600
+    clip_steps: Steps = 300
+    """Of the verifier."""
+    minutes: Annotated[float, Field(gt=0)] | None = None
+    """Clock limit for all parts together: each ends with its share, or its steps, whichever comes first."""
+    batch_size: Annotated[int, Field(ge=1, le=4096)] = 16
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 3e-4
+    side: Annotated[int, Field(ge=64, le=2048)] | None = None
+    """Side in pixels of the square crops that the painter sees; None: what suits the objects, 256 at most."""
+    turns: bool = False
+    """Quarter turns are as likely as what the photos show: microscopes have no up, streets have."""
+    flips: bool = False
+    """Mirror images are as likely as what the photos show."""
+    scene: str = BACKGROUND_PROMPT
+    """Prompt of a scene without objects."""
+    val_share: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """Photos held out for the figures and for the choice of the best weights; 0: none, the last weights are kept."""
+    validate_every: Steps = 100
+    patience: Annotated[int, Field(ge=1)] | None = 6
+    """Held-out scores without a better one before the training ends."""
+    samples: Annotated[int, Field(ge=1, le=1000)] = 12
+    """Objects of each class that are painted at the end, to be looked at and measured."""
+
+    @field_validator("side")
+    @classmethod
+    def _is_a_multiple(cls, side: int | None) -> int | None:
+        if side is not None and side % 32:
+            raise ValueError(f"a multiple of 32 is needed: {max(64, 32 * round(side / 32))}")
+        return side
+
+    @field_validator("scene")
+    @classmethod
+    def _says_something(cls, scene: str) -> str:
+        if not any(map(str.isalpha, scene)):
+            raise ValueError("the prompt of an empty scene is needed, in words")
+        return scene

@@ -1,0 +1,129 @@
+"""How an inpainting UNet of nine channels, and the text encoder that it listens to, learn.
+
+The UNet predicts v (Salimans & Ho 2022, arXiv 2202.00512), weighted by the clipped signal-to-noise ratio (Hang et al.
+2023, arXiv 2303.09556). With everything masked it paints whole scenes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from detection.painter.learning import Learner
+from detection.painter.samples import Bank, Encoded
+from generator.foundation.device import autocast
+
+EVALUATION_BATCH = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnetRecipe:
+    """What a UNet is trained by; `canvas_share` of its steps are of whole scenes at the size of the canvas."""
+
+    batch_size: int = 16
+    learning_rate: float = 3e-4
+    ema_decay: float = 0.995
+    empty_prompt_share: float = 0.1
+    snr_limit: float = 5.0
+    # At pure noise the clipped weight is 0: pocket v0 never learned the first step of painting, which sets the colours
+    # of a scene, and its scenes had a cast each of their own. 0 is v0's weighting.
+    least_weight: float = 0.1
+    weight_inside: float = 2.0
+    canvas_share: float = 0.15
+    # Different samples that are met at the start and at the end: encoding them takes longer than a step on them.
+    samples: tuple[int, int] = (64, 4000)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Denoiser:
+    """A UNet, its text encoder and tokenizer; `levels` are the cumulative alphas of the schedule on the device."""
+
+    unet: Any
+    text_encoder: Any
+    tokenizer: Any
+    levels: torch.Tensor
+
+    def embed(self, captions: Sequence[str]) -> torch.Tensor:
+        """Captions -> (B, tokens, width)."""
+        ids = tokens_of(self.tokenizer, captions).to(self.levels.device)
+        return torch.as_tensor(self.text_encoder(ids)[0])
+
+    def errors(
+        self, rows: Sequence[Encoded], captions: Sequence[str], noise: torch.Tensor, steps: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Squared errors of v (B, 4, h, w), and the masks (B, 1, h, w), of samples at steps of the schedule."""
+        # Half precision does not go together with the autocast of a CPU.
+        clean, masked, masks = (
+            torch.stack([getattr(row, name) for row in rows]).float() for name in ("latents", "masked", "mask")
+        )
+        signal, spread = (part.sqrt()[:, None, None, None] for part in (self.levels[steps], 1 - self.levels[steps]))
+        seen = torch.cat([signal * clean + spread * noise, masks, masked], dim=1)
+        with autocast(noise.device):
+            texts = self.embed(captions)
+            found = self.unet(seen.contiguous(memory_format=torch.channels_last), steps, texts, return_dict=False)[0]
+        return (found.float() - (signal * noise - spread * clean)) ** 2, masks
+
+
+def unet_learner(denoiser: Denoiser, crops: Bank, canvases: Bank | None, recipe: UnetRecipe) -> Learner:
+    """Learner of a UNet and its text encoder from samples of crops and, where there are any, of whole canvases."""
+    device = denoiser.levels.device
+
+    def loss(rng: np.random.Generator, progress: float) -> torch.Tensor:
+        first, last = recipe.samples
+        known, count, bank = int(first + progress * (last - first)), recipe.batch_size, crops
+        if rng.random() < recipe.canvas_share and canvases is not None:
+            known, count, bank = math.ceil(known * recipe.canvas_share / 4), max(1, count // 4), canvases
+        rows = bank.rows(rng.integers(known, size=count).tolist())
+        silent = rng.random(count) < recipe.empty_prompt_share
+        captions = ["" if quiet else row.caption for quiet, row in zip(silent, rows, strict=True)]
+        steps = torch.from_numpy(rng.integers(len(denoiser.levels), size=count)).to(device)
+        noise = torch.randn(count, *rows[0].latents.shape, device=device)
+        error, masks = denoiser.errors(rows, captions, noise, steps)
+        inside = 1 + (recipe.weight_inside - 1) * masks
+        weights = weights_of(denoiser.levels[steps], recipe)
+        return (weights * (error * inside).mean(dim=(1, 2, 3))).mean()
+
+    return Learner(
+        modules={"unet": denoiser.unet, "text_encoder": denoiser.text_encoder},
+        loss=loss,
+        learning_rate=recipe.learning_rate,
+        ema_decay=recipe.ema_decay,
+    )
+
+
+@torch.inference_mode()
+def held_out_loss(denoiser: Denoiser, rows: Sequence[Encoded], seed: int) -> float:
+    """Mean squared error of v inside the masks of samples, not weighted, prompts as captioned.
+
+    Noise depends on the seed alone, noise levels are spread evenly; a UNet that predicts 0 has about 1.
+    """
+    device, total = denoiser.levels.device, 0.0
+    shape = (len(rows), *rows[0].latents.shape)
+    noise = torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed)).to(device)
+    for first in range(0, len(rows), EVALUATION_BATCH):
+        batch = rows[first : first + EVALUATION_BATCH]
+        numbers = torch.arange(first, first + len(batch), device=device)
+        steps = numbers * len(denoiser.levels) // len(rows)
+        captions = [row.caption for row in batch]
+        error, masks = denoiser.errors(batch, captions, noise[first : first + len(batch)], steps)
+        inside = (error * masks).sum(dim=(1, 2, 3)) / masks.sum(dim=(1, 2, 3)) / error.shape[1]
+        total += float(inside.sum())
+    return total / len(rows)
+
+
+def weights_of(levels: torch.Tensor, recipe: UnetRecipe) -> torch.Tensor:
+    """Weights of noise levels for v: min(snr, limit) / (snr + 1), and `least_weight` at least."""
+    snr = levels / (1 - levels)
+    return (snr.clamp(max=recipe.snr_limit) / (snr + 1)).clamp(min=recipe.least_weight)
+
+
+def tokens_of(tokenizer: Any, texts: Sequence[str]) -> torch.Tensor:
+    """Token ids (N, positions), padded to the end as boxpaint does."""
+    length = tokenizer.model_max_length
+    found = tokenizer(list(texts), padding="max_length", max_length=length, truncation=True, return_tensors="pt")
+    return torch.as_tensor(found.input_ids)

@@ -1,0 +1,205 @@
+"""How a CLIP learns to look: crops of objects, empty places and scenes against what can be said of them.
+
+Radford et al. 2021, arXiv 2103.00020, with one change: in a batch of few classes many texts are true of one crop, so
+its target is spread over all texts that are (Khosla et al. 2020, arXiv 2004.11362), not only over its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from detection.painter.learning import Learner
+from detection.painter.photos import LabelledObject, LabelledPhoto
+from detection.painter.samples import Subject
+from generator.foundation.device import autocast
+from generator.foundation.geometry import Box, square_around
+from generator.labels.verifier import MARGIN
+from generator.painting.crop import resize
+
+# Shares of empty places and of scenes among what is looked at; the rest are objects, of each class as many.
+EMPTY_SHARE, SCENE_SHARE = 0.3, 0.1
+# Margins around objects that are trained on, close to the verifier's own: how large one is shows in its neighbours.
+MARGINS, SHIFT = (0.12, 0.45), 0.8
+PLACE = "a place"
+TRIES = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saying:
+    """A text of something seen: `kind` is a class, or what else it is; `attributes` are the words that it says."""
+
+    text: str
+    kind: str
+    attributes: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Look:
+    """A square crop (HWC uint8 RGB), all that is true of it, and one text that says some of that."""
+
+    pixels: np.ndarray
+    kind: str
+    attributes: frozenset[str]
+    saying: Saying
+
+    def fits(self, saying: Saying) -> bool:
+        """Whether nothing in a text is wrong for the crop."""
+        return saying.kind == self.kind and saying.attributes <= self.attributes
+
+
+def clip_learner(
+    model: Any,
+    processor: Any,
+    tokenizer: Any,
+    draw: Callable[[np.random.Generator], Sequence[Look]],
+    device: torch.device,
+    *,
+    learning_rate: float,
+    weight_decay: float = 0.05,
+    ema_decay: float = 0.999,
+) -> Learner:
+    """Learner of a CLIP from batches of looks."""
+
+    def loss(rng: np.random.Generator, _progress: float) -> torch.Tensor:
+        looks = draw(rng)
+        tokens = tokenizer([look.saying.text for look in looks], padding=True, truncation=True, return_tensors="pt")
+        pixels = processor([look.pixels for look in looks], return_tensors="pt")["pixel_values"]
+        true = torch.tensor([[look.fits(other.saying) for other in looks] for look in looks], device=device)
+        with autocast(device):
+            logits = model(
+                pixel_values=pixels.to(device),
+                input_ids=tokens.input_ids.to(device),
+                attention_mask=tokens.attention_mask.to(device),
+            ).logits_per_image.float()
+        return (_spread_loss(logits, true) + _spread_loss(logits.T, true.T)) / 2
+
+    return Learner(
+        modules={"clip": model},
+        loss=loss,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        ema_decay=ema_decay,
+    )
+
+
+def draw_look(subject: Subject, side_px: int, rng: np.random.Generator) -> Look:
+    """Draw a crop of an object, of an empty place or of a scene, varied in where it is cut and how it looks.
+
+    Raises ValueError where the photos show nothing.
+    """
+    sort = rng.random()
+    for _ in range(TRIES):
+        if sort < EMPTY_SHARE:
+            look = _place(subject, side_px, rng)
+        elif sort < EMPTY_SHARE + SCENE_SHARE:
+            look = _scene(subject, side_px, rng)
+        else:
+            kind = str(rng.choice(list(subject.kinds)))
+            look = _object(subject, kind, side_px, rng)
+        if look is not None:
+            recipe = subject.recipe
+            return replace(look, pixels=varied(look.pixels, rng, turns=recipe.turns, flips=recipe.flips))
+        sort = rng.random()
+    raise ValueError("the photos show nothing that can be learned from")
+
+
+def held_out_looks(subject: Subject, side_px: int, rng: np.random.Generator, *, most: int = 200) -> list[Look]:
+    """Crops of each class, and as many empty places as there are of the rarest: as the verifier will see them."""
+    looks = [
+        _of(photo, each, subject, side_px, MARGIN, (0.0, 0.0), rng)
+        for kind in subject.kinds
+        for photo, each in _all_of(subject, kind)[:most]
+    ]
+    fewest = min((sum(look.kind == kind for look in looks) for kind in subject.kinds), default=0)
+    places = (_place(subject, side_px, rng) for _ in range(4 * max(fewest, 8)))
+    return [*looks, *[look for look in places if look is not None][: max(fewest, 8)]]
+
+
+def _object(subject: Subject, kind: str, side_px: int, rng: np.random.Generator) -> Look | None:
+    found = _all_of(subject, kind)
+    if not found:
+        return None
+    photo, each = found[int(rng.integers(len(found)))]
+    shift = (float(rng.uniform(-SHIFT, SHIFT)), float(rng.uniform(-SHIFT, SHIFT)))
+    return _of(photo, each, subject, side_px, float(rng.uniform(*MARGINS)), shift, rng)
+
+
+def _of(
+    photo: LabelledPhoto,
+    each: LabelledObject,
+    subject: Subject,
+    side_px: int,
+    margin: float,
+    shift: tuple[float, float],
+    rng: np.random.Generator,
+) -> Look:
+    box = square_around(each.box, margin=margin, size_wh=photo.size_wh, shift=shift)
+    text = subject.wording.object(each, rng)
+    words = {word.strip(",") for word in text.split()}
+    said = frozenset(word for word in each.attributes if word in words)
+    saying = Saying(text=text, kind=each.category, attributes=said)
+    pixels = resize(photo.image[box.slices], (side_px, side_px))
+    return Look(pixels=pixels, kind=each.category, attributes=frozenset(each.attributes), saying=saying)
+
+
+def _place(subject: Subject, side_px: int, rng: np.random.Generator) -> Look | None:
+    """A place as large as an object with its surroundings, whose middle shows none."""
+    like = [each.box for photo in subject.photos for each in photo.objects if each.category in subject.kinds]
+    if not like:
+        return None
+    photo = subject.photos[int(rng.integers(len(subject.photos)))]
+    box = like[int(rng.integers(len(like)))]
+    side = min(round((1 + 2 * MARGIN) * max(box.width, box.height)), *photo.size_wh)
+    x, y = (int(rng.integers(0, room - side, endpoint=True)) for room in photo.size_wh)
+    window = Box.from_xywh(x, y, side, side)
+    if not subject.is_clear(photo, window):
+        return None
+    saying = Saying(text=subject.wording.place(rng), kind=PLACE)
+    pixels = resize(photo.image[window.slices], (side_px, side_px))
+    return Look(pixels=pixels, kind=PLACE, attributes=frozenset(), saying=saying)
+
+
+def _scene(subject: Subject, side_px: int, rng: np.random.Generator) -> Look | None:
+    """Half of a photo or more; what is true of it is its own caption alone."""
+    photo = subject.photos[int(rng.integers(len(subject.photos)))]
+    shorter = min(photo.size_wh)
+    side = int(rng.integers(shorter // 2, shorter, endpoint=True))
+    x, y = (int(rng.integers(0, room - side, endpoint=True)) for room in photo.size_wh)
+    window = Box.from_xywh(x, y, side, side)
+    text = subject.wording.view(photo, window, rng)
+    if text is None:
+        return None
+    kind = PLACE if subject.is_clear(photo, window) else text
+    pixels = resize(photo.image[window.slices], (side_px, side_px))
+    return Look(pixels=pixels, kind=kind, attributes=frozenset(), saying=Saying(text=text, kind=kind))
+
+
+def _all_of(subject: Subject, kind: str) -> list[tuple[LabelledPhoto, LabelledObject]]:
+    return [(photo, each) for photo in subject.photos for each in photo.of(kind)]
+
+
+def varied(pixels: np.ndarray, rng: np.random.Generator, *, turns: bool, flips: bool) -> np.ndarray:
+    """Change a crop (HWC uint8 RGB) in ways that change nothing about what it shows.
+
+    Soften it, since painted crops come through a VAE that smooths fine speckle, and shift its colours a little: less
+    than what tells dark from pale.
+    """
+    if turns:
+        pixels = np.rot90(pixels, int(rng.integers(4)))
+    if flips and rng.random() < 0.5:
+        pixels = pixels[:, ::-1]
+    if rng.random() < 0.5:
+        pixels = cv2.GaussianBlur(np.ascontiguousarray(pixels), (0, 0), float(rng.uniform(0.3, 1.5)))
+    gain = rng.uniform(0.94, 1.06, 3) * rng.uniform(0.92, 1.08)
+    return np.clip(pixels * gain + rng.uniform(-8, 8, 3), 0, 255).astype(np.uint8)
+
+
+def _spread_loss(logits: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
+    target = true.float() / true.sum(1, keepdim=True)
+    return torch.nn.functional.cross_entropy(logits, target)
