@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from generator.spec.photos import LEAST_CROP, Flip
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -24,7 +25,6 @@ from detection.painter.settings import SCRATCH, PainterSettings
 from generator.bundles import BUNDLES
 from generator.foundation.seeds import MAX_SEED
 from generator.foundation.typed_yaml import fill_model, read_yaml
-from generator.spec.photos import LEAST_CROP, Flip
 
 Kind = Literal["real", "copy_paste", "synthetic", "calibrated", "refined", "refined_copy_paste", "mixed"]
 Painter = Literal["zero-shot", "tuned"]

@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from generator.spec.photos import find_photos
 
 from detection.calibration.classes import measure_classes
 from detection.calibration.scale import OVERLAY, measure_scales, write_overlay
 from detection.calibration.scenario import class_rows, tables
-from detection.datasets.boxes import tight_boxes
+from detection.datasets.boxes import painted_only, tight_boxes
 from detection.datasets.categories import choose_categories
 from detection.datasets.read import read_detection_set
 from detection.datasets.sources import Source
@@ -41,11 +42,11 @@ from detection.experiment.jobs import (
     choose_subset,
     shuffle_painted,
 )
-from detection.painter.run import Listener as PainterListener
 from detection.painter.run import train_painter
 from detection.painter.settings import SCRATCH
+from detection.painter.settings import Listener as PainterListener
 from generator.audit.files import read_audit
-from generator.config import AuditConfig, Config
+from generator.config import AuditConfig, Config, ModelsConfig
 from generator.dataset.folder import RunFolder
 from generator.foundation.errors import BoxpaintError
 from generator.foundation.seeds import derive_seed
@@ -56,7 +57,6 @@ from generator.plan import Plan
 from generator.run import Listener, generate
 from generator.spec import Spec, load_spec
 from generator.spec.calibration import CALIBRATION, write_calibration
-from generator.spec.photos import find_photos
 from generator.spec.references import COCO_PREFIX
 
 PHOTOS, PAINTERS, SCENARIOS, PAINTINGS = "photos", "painters", "scenarios", "paintings"
@@ -226,7 +226,7 @@ class _Studio:
         dataset = generate(spec, quiet, folder / _TRIAL, limit=scenes, listener=self.listener)
         if dataset.problem:
             raise BoxpaintError(dataset.problem)
-        painted = tight_boxes(self._read(dataset.folder))
+        painted = tight_boxes(painted_only(self._read(dataset.folder)))
         readings = measure_scales(photos, painted, on_progress=self.listener.on_measuring)
         scales = {name: reading.scale for name, reading in readings.items()}
         found = measure_classes(photos, painted, scales, on_progress=self.listener.on_measuring)
@@ -273,7 +273,7 @@ def _write_photos(photos: DetectionDataset, folder: Path) -> None:
 
 def _identity(how: Config) -> list[Any]:
     """All that decides what is painted, besides the spec; where a bundle lies does not count."""
-    models = {role: fingerprint(ref) for role in how.models.model_fields if (ref := getattr(how.models, role))}
+    models = {role: fingerprint(ref) for role in ModelsConfig.model_fields if (ref := getattr(how.models, role))}
     return [{key: value for key, value in how.identity().items() if key != "bundle"}, models]
 
 

@@ -39,7 +39,7 @@ from detection.painter.figures import (
 from detection.painter.learning import Learner, fit
 from detection.painter.photos import LabelledPhoto, canvas_of, described, measure_limits, read_photos
 from detection.painter.samples import Bank, SampleRecipe, Subject, encode_samples, side_for
-from detection.painter.settings import Listener, PainterSettings
+from detection.painter.settings import SCRATCH, Listener, PainterSettings
 from detection.painter.unet import Denoiser, UnetRecipe, held_out_loss, unet_learner
 from detection.painter.vae import VaeRecipe, is_grey, psnr, reconstruct, set_scale, tie_channels, vae_learners
 from detection.painter.verifier import PLACE, clip_learner, draw_look, held_out_looks
@@ -65,7 +65,6 @@ from generator.models.weights import fingerprint
 from generator.painting.models import DiffusionModel, load_model
 
 RUN, NUMBERS, SAMPLES, NEAREST = "run.json", "numbers.json", "samples.png", "nearest.png"
-SCRATCH = "scratch"
 # A canvas of more pixels is slow to paint on two cores; that of the pocket has as many.
 MAX_CANVAS_PX = 416 * 320
 MAX_SIDE_PX = 256
