@@ -33,7 +33,9 @@ MAX_SHARED = 0.3
 class SampleRecipe:
     """Shares of the sorts, and how crops vary around those that the generator cuts.
 
-    `box_shares` and `paddings` lie around `painting.box_share` and `painting.mask_padding`; `clear_share` of the scenes
+    `box_shares` and `paddings` lie around `painting.box_share` and `painting.mask_padding`; `gains` and `offsets` (grey
+    values) change the light of objects and places: what is painted has to follow its surroundings. Of scenes, which
+    have none, the light stays that of the photos: what a UNet is shown of casts it paints. `clear_share` of the scenes
     are to show no object. `turns`, `flips`: quarter turns and mirror images are as likely as what the photos show.
     """
 
@@ -42,6 +44,8 @@ class SampleRecipe:
     clear_share: float = 0.6
     box_shares: tuple[float, float] = (0.28, 0.55)
     paddings: tuple[float, float] = (0.04, 0.2)
+    gains: tuple[float, float] = (0.8, 1.25)
+    offsets: tuple[float, float] = (-25.0, 25.0)
     turns: bool = False
     flips: bool = False
 
@@ -132,7 +136,7 @@ class Subject:
         if frame is None:
             return None
         protected = [other for other in others if intersection_area(other, frame.crop)]
-        return self._sample(photo, frame, protected, self.wording.object(each, rng), keep=box)
+        return self._sample(photo, frame, protected, self.wording.object(each, rng), rng, keep=box)
 
     def _place(self, rng: np.random.Generator, kind: str | None = None) -> Sample | None:
         photo, kinds = self._photo(rng), self.kinds if kind is None else (kind,)
@@ -148,7 +152,7 @@ class Subject:
         if frame is None or not self.is_clear(photo, box):
             return None
         near = [each.box for each in photo.objects if intersection_area(each.box, frame.crop)]
-        return self._sample(photo, frame, near, self.wording.place(rng))
+        return self._sample(photo, frame, near, self.wording.place(rng), rng)
 
     def _scene(self, rng: np.random.Generator) -> Sample | None:
         """A part of a photo at its own size, or, where photos are smaller or crowded, a smaller one enlarged."""
@@ -186,6 +190,7 @@ class Subject:
         frame: CropFrame,
         others: Sequence[Box],
         caption: str,
+        rng: np.random.Generator,
         *,
         keep: Box | None = None,
     ) -> Sample | None:
@@ -199,7 +204,12 @@ class Subject:
         mask = native_mask(frame, protected)
         if not mask.any():
             return None
-        return Sample(pixels=resize(photo.image[crop.slices], frame.native_wh), mask=mask, caption=caption)
+        pixels = resize(photo.image[crop.slices], frame.native_wh)
+        return Sample(pixels=self._in_another_light(pixels, rng), mask=mask, caption=caption)
+
+    def _in_another_light(self, pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        gain, offset = float(rng.uniform(*self.recipe.gains)), float(rng.uniform(*self.recipe.offsets))
+        return np.clip(np.rint(gain * pixels + offset), 0, 255).astype(np.uint8)
 
     def _photo(self, rng: np.random.Generator) -> LabelledPhoto:
         return self.photos[int(rng.integers(len(self.photos)))]
