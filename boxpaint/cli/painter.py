@@ -10,7 +10,7 @@ import typer
 from boxpaint.cli import options as opt
 from boxpaint.cli.console import Table, console, figure, resumable, say, warn
 from boxpaint.cli.scenario import real_source
-from detection.painter.settings import PainterSettings
+from detection.painter.settings import LoraSettings, PainterSettings
 from generator.foundation.errors import BoxpaintError, DatasetError, Fault
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def painter(
         typer.Option(
             "--from",
             metavar="BUNDLE",
-            help="Start from pocket, sd21, a bundle's folder, a model's folder or id; scratch.",
+            help="Start from pocket, sd21, a bundle's folder, a model's folder or id (a LoRA is trained); scratch.",
         ),
     ] = "pocket",
     out: opt.ResumedOut = _OUT,
@@ -64,6 +64,14 @@ def painter(
     minutes: Annotated[float | None, typer.Option(min=0.1, help="Clock limit for all parts together.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Samples in a step of the UNet.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Highest rate.")] = None,
+    rank: Annotated[int | None, typer.Option(min=1, help="Rank of the LoRA of a large painter (default: 16).")] = None,
+    prior_images: Annotated[
+        int | None,
+        typer.Option(min=0, help="Pictures that a large painter paints before, so as not to forget (default: 32)."),
+    ] = None,
+    text_encoder: Annotated[
+        bool | None, typer.Option("--text-encoder", help="The LoRA of a large painter changes its words, too.")
+    ] = None,
     side: Annotated[
         int | None, typer.Option(help="Side of the crops in pixels (default: what suits the objects, 256 at most).")
     ] = None,
@@ -85,7 +93,11 @@ def painter(
     from detection.datasets.sources import match_sources, read_source
     from detection.runs.config import read_config
 
-    settings = read_config(PainterSettings, config, opt.settings_in(locals(), PainterSettings), _DEFAULTS)
+    options = opt.settings_in(locals(), PainterSettings)
+    of_lora = {name: value for name, value in opt.settings_in(locals(), LoraSettings).items() if value is not None}
+    if of_lora and start not in ("pocket", "scratch"):
+        options["lora"] = of_lora
+    settings = read_config(PainterSettings, config, options, _DEFAULTS)
     source = real_source(real, out.with_name(f"{out.name}_photos"))
     sources = [source, *([read_source(validation, "validation")] if validation is not None else [])]
     matched = match_sources(sources, opt.parse_names("--categories", categories), opt.parse_renames(rename))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from generator.spec.photos import LEAST_CROP, Flip
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -21,10 +20,10 @@ from pydantic import (
 
 from detection.datasets.boxes import BoxMode
 from detection.detectors.settings import FitSettings, ModelOptions
-from detection.painter.settings import SCRATCH, PainterSettings
-from generator.bundles import BUNDLES
+from detection.painter.settings import PainterSettings
 from generator.foundation.seeds import MAX_SEED
 from generator.foundation.typed_yaml import fill_model, read_yaml
+from generator.spec.photos import LEAST_CROP, Flip
 
 Kind = Literal["real", "copy_paste", "synthetic", "calibrated", "refined", "refined_copy_paste", "mixed"]
 Painter = Literal["zero-shot", "tuned"]
@@ -186,7 +185,7 @@ class TunedConfig(PainterSettings):
     """How the painter of the arms with `painter: tuned` is made of an arm's own photos, and how it paints."""
 
     start: str = "pocket"
-    """The bundle that it goes on from: a name, or a folder; scratch: the pocket without what it learned."""
+    """As `boxpaint train painter --from`: a bundle, scratch, or a model's folder or id."""
     config: Path | None = None
     """How it paints; without it, the tuned bundle's defaults. Its `bundle` is that of each arm."""
     calibrate_on: Annotated[int, Field(ge=0, le=10_000)] = 24
@@ -399,7 +398,8 @@ class ExperimentConfig(_Section):
         }
         tuned = config.synthetic.tuned
         if tuned is not None:
-            start = tuned.start if tuned.start in (SCRATCH, *BUNDLES) else str(path.parent / tuned.start)
+            beside = path.parent / tuned.start
+            start = str(beside) if beside.exists() else tuned.start
             how = path.parent / tuned.config if tuned.config is not None else None
             of_painted["tuned"] = tuned.model_copy(update={"start": start, "config": how})
         detector, weights = config.detector, config.detector.checkpoint

@@ -39,7 +39,7 @@ def gather(config: ExperimentConfig, out: Path, *, listener: PaintingListener) -
     wish = config.detector
     make_detector(wish.name, config.categories, wish.options, seed=config.seed, device=torch.device("cpu"))
     jobs = _check_numbers(config, available=len(train), painted=config.synthetic.num_images)
-    paintings = check_paintings(config, train, jobs)
+    paintings = check_paintings(config, train, jobs, device)
     digests = _digests(train, test)
     tested = {digests[str(sample.path)] for sample in test.samples}
     weights = wish.checkpoint

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from generator.spec.photos import find_photos
 
 from detection.calibration.classes import measure_classes
 from detection.calibration.scale import OVERLAY, measure_scales, write_overlay
@@ -42,7 +41,7 @@ from detection.experiment.jobs import (
     choose_subset,
     shuffle_painted,
 )
-from detection.painter.run import train_painter
+from detection.painter.run import base_of, train_painter
 from detection.painter.settings import SCRATCH
 from detection.painter.settings import Listener as PainterListener
 from generator.audit.files import read_audit
@@ -57,6 +56,7 @@ from generator.plan import Plan
 from generator.run import Listener, generate
 from generator.spec import Spec, load_spec
 from generator.spec.calibration import CALIBRATION, write_calibration
+from generator.spec.photos import find_photos
 from generator.spec.references import COCO_PREFIX
 
 PHOTOS, PAINTERS, SCENARIOS, PAINTINGS = "photos", "painters", "scenarios", "paintings"
@@ -93,7 +93,9 @@ class _Tuned(PainterListener):
         self._listener.on_tuning(step, self._steps, loss)
 
 
-def check_paintings(config: ExperimentConfig, train: DetectionDataset, jobs: Iterable[Job]) -> list[Painting]:
+def check_paintings(
+    config: ExperimentConfig, train: DetectionDataset, jobs: Iterable[Job], device: torch.device
+) -> list[Painting]:
     """List what has to be painted for `jobs`, the simplest first. Raises BoxpaintError where that cannot be."""
     wanted = {job.painting for job in jobs if job.painting is not None}
     ordered = sorted(wanted, key=lambda each: (each.number, each.subset, each.painter == "tuned", each.scenes))
@@ -107,7 +109,8 @@ def check_paintings(config: ExperimentConfig, train: DetectionDataset, jobs: Ite
                     f"{' and no '.join(missing)}, and a painter cannot be tuned on what it never saw; take more of them"
                 )
     if tuned := config.synthetic.tuned:
-        Config.load(tuned.config, bundle=_base(tuned.start))
+        base, _ = base_of(tuned.start, device)
+        Config.load(tuned.config, bundle=base.bundle)
     if any(painting.painter == "zero-shot" for painting in ordered):
         how, spec = _given(config.synthetic)
         how.check_domain(spec)
@@ -182,10 +185,12 @@ class _Studio:
 
     def _tune(self, photos: DetectionDataset, digest: str, tuned: TunedConfig, subset: int) -> Tuning:
         seed = derive_seed(self.config.seed, PAINTER, subset)
+        base, is_large = base_of(tuned.start, self.device)
         decides = [
-            *(__version__, torch.__version__, self.device.type, digest, seed),
+            *(__version__, torch.__version__, self.device.type, digest, seed, tuned.start == SCRATCH),
             tuned.settings.model_dump(mode="json"),
-            *(tuned.start == SCRATCH, _identity(Config.load(bundle=_base(tuned.start)))),
+            # Of one that may have to be downloaded first, what it is called.
+            *(_settings_of(base) if is_large else _identity(base)),
         ]
         result = train_painter(
             photos,
@@ -208,8 +213,9 @@ class _Studio:
         folder = make_folder(self.out / SCENARIOS / digest)
         source = Source(role="real", path=photos_folder, splits=(_SPLIT,), data=photos)
         # What a captioner says of crops, the painter's own words say better.
-        rows = [row.without("references") for row in class_rows(source, folder, how.canvas_wh)]
-        for name, text in tables(rows, scene=how.card.scene, num_imgs=self._num_images).items():
+        rows = class_rows(source, folder, how.canvas_wh, with_references=False)
+        files = tables(rows, scene=how.card.scene, num_imgs=self._num_images, words=how.card.classes)
+        for name, text in files.items():
             write_text(folder / name, text)
 
         def read() -> Spec:
@@ -274,11 +280,11 @@ def _write_photos(photos: DetectionDataset, folder: Path) -> None:
 def _identity(how: Config) -> list[Any]:
     """All that decides what is painted, besides the spec; where a bundle lies does not count."""
     models = {role: fingerprint(ref) for role in ModelsConfig.model_fields if (ref := getattr(how.models, role))}
-    return [{key: value for key, value in how.identity().items() if key != "bundle"}, models]
+    return [*_settings_of(how), models]
 
 
-def _base(start: str) -> str:
-    return "pocket" if start == SCRATCH else start
+def _settings_of(how: Config) -> list[Any]:
+    return [{key: value for key, value in how.identity().items() if key != "bundle"}]
 
 
 def _digest(decides: Any) -> str:

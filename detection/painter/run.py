@@ -1,8 +1,11 @@
 """Train a painter on labelled photos, in a folder of its own that is a bundle when it is finished.
 
+Small painters are trained as a whole; of a large one (Stable Diffusion) a LoRA is, for each of its two models.
+
 run.json                 what was asked for, photos with digests, and the bundle it started from
 *.checkpoint.pt          while a part trains, to go on from; gone when that is finished
 inpaint/ clip/           models in the layouts of diffusers and transformers, fp16; each whole or absent
+inpaint/ background/     or: a LoRA of each, in the form of diffusers
 bundle.yaml              the card: `bundle: <this folder>` in a config
 samples.png nearest.png  what it paints before and after, and the real objects that is most like
 numbers.json             held-out figures before, during and after; written last: finished
@@ -12,8 +15,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -37,15 +40,17 @@ from detection.painter.figures import (
     region_of,
 )
 from detection.painter.learning import Learner, fit
+from detection.painter.lora import LoraRecipe, add_lora, lora_learner, paint_prior, save_lora, with_lora
 from detection.painter.photos import LabelledPhoto, canvas_of, described, measure_limits, read_photos
-from detection.painter.samples import Bank, SampleRecipe, Subject, encode_samples, side_for
-from detection.painter.settings import SCRATCH, Listener, PainterSettings
+from detection.painter.samples import Bank, Encoded, Sample, SampleRecipe, Subject, encode_samples, side_for
+from detection.painter.settings import SCRATCH, Listener, LoraSettings, PainterSettings
 from detection.painter.unet import Denoiser, UnetRecipe, held_out_loss, unet_learner
 from detection.painter.vae import VaeRecipe, is_grey, psnr, reconstruct, set_scale, tie_channels, vae_learners
 from detection.painter.verifier import PLACE, clip_learner, draw_look, held_out_looks
 from detection.painter.wording import PlainWording, object_prompt
-from generator.bundles import ModelRef, load_card
+from generator.bundles import BUNDLES, CARD_FILE, ModelRef, load_card
 from generator.config import Config
+from generator.foundation.device import choose_dtype
 from generator.foundation.errors import BoxpaintError, DatasetError, Fault
 from generator.foundation.history import History
 from generator.foundation.run_folder import PAINTER, working_in
@@ -61,24 +66,26 @@ from generator.foundation.storage import (
 )
 from generator.foundation.training import Budget
 from generator.models.vision_language import Clip
-from generator.models.weights import fingerprint
+from generator.models.weights import fingerprint, get_models, local_fault, with_adapters
 from generator.painting.models import DiffusionModel, load_model
 
 RUN, NUMBERS, SAMPLES, NEAREST = "run.json", "numbers.json", "samples.png", "nearest.png"
 # A canvas of more pixels is slow to paint on two cores; that of the pocket has as many.
 MAX_CANVAS_PX = 416 * 320
 MAX_SIDE_PX = 256
+# Weight files of more bytes are those of a painter that is too large to be trained as a whole.
+LARGE_BYTES = 500_000_000
 # Pictures that a VAE sees in a step, and their side: parts of crops and of whole photos.
 VAE_BATCH, VAE_SIDE_PX = 8, 96
 CLIP_BATCH = 64
 HELD_OUT_SAMPLES, MEASURED_PICTURES = 64, 24
 # Shares of a clock limit at whose end a part stops.
-CLOCK = {"vae": 0.3, "unet": 0.88, "clip": 1.0}
+CLOCK = {"vae": 0.3, "unet": 0.88, "clip": 1.0, "inpaint": 0.6, "background": 1.0}
 # Above this share of near-copies, where real objects are not as alike themselves, it is said.
 MAX_NEAR_COPIES = 0.2
 _SHEET_COLUMNS = 8
 # Positions below the seed.
-_SPLIT, _VAE, _UNET, _CLIP, _CROPS, _CANVASES, _HELD_OUT, _LOOKS, _PLACES, _SCALE = range(10)
+_SPLIT, _VAE, _UNET, _CLIP, _CROPS, _CANVASES, _HELD_OUT, _LOOKS, _PLACES, _SCALE, _LORA, _PRIOR = range(12)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -107,19 +114,22 @@ def train_painter(
 ) -> PainterResult:
     """Train a painter in `out`; the same call again goes on after a stop, and of a finished one says what came of it.
 
-    `start` is a bundle, by name or folder, or "scratch": the pocket's architecture without what it learned. Without
-    `validation` a share of the photos is held out. `captions` are those of whole photos, by file name. Raises
-    BoxpaintError: DatasetError for photos that show nothing, RunMismatchError, ModelError, StorageError.
+    `start` is a bundle, by name or folder, "scratch" (the pocket's architecture without what it learned), or the folder
+    or hub id of an inpainting model. Without `validation` a share of the photos is held out. `captions` are those of
+    whole photos, by file name. Raises BoxpaintError: DatasetError for photos that show nothing, RunMismatchError,
+    ModelError, StorageError.
     """
     listener = listener or Listener()
     categories = tuple(name for name, count in photos.counts().items() if count)
     if not categories:
         raise DatasetError([Fault(file="--real", expected="photos with labelled objects; these show none")])
-    card_name = "pocket" if start == SCRATCH else start
-    base = Config.model_validate({"bundle": card_name, "device": str(device), "offline": True})
+    base, is_large = base_of(start, device)
+    refs = {role: ref for role in ("inpaint", "background") if (ref := getattr(base.models, role)) is not None}
+    if is_large:  # before anything is said of its weights
+        get_models(with_adapters(refs), on_model=lambda name: listener.on_stage(f"downloading {name}"))
     identity = {
         "start": start,
-        "weights": fingerprint(base.models.inpaint),
+        "weights": ", ".join(map(fingerprint, refs.values())),
         "settings": settings.model_dump(mode="json"),
         "seed": seed,
         "photos": _digest(photos),
@@ -139,6 +149,7 @@ def train_painter(
             seed=seed,
             device=device,
             base=base,
+            is_large=is_large,
             from_scratch=start == SCRATCH,
             shown=shown,
             held_out=held_out,
@@ -147,9 +158,14 @@ def train_painter(
             listener=listener,
             origin=identity,
         )
-        training.learn_vae()
-        training.learn_unet()
-        training.learn_clip()
+        if is_large:
+            training.learn_lora("inpaint")
+            if base.models.background is not None:
+                training.learn_lora("background")
+        else:
+            training.learn_vae()
+            training.learn_unet()
+            training.learn_clip()
         training.finish()
     return _result(out, was_finished=False)
 
@@ -163,6 +179,7 @@ class _Training:
     seed: int
     device: torch.device
     base: Config
+    is_large: bool
     from_scratch: bool
     shown: DetectionDataset
     held_out: DetectionDataset | None
@@ -180,7 +197,7 @@ class _Training:
 
     @cached_property
     def canvas_wh(self) -> tuple[int, int]:
-        return canvas_of(self.shown, MAX_CANVAS_PX)
+        return canvas_of(self.shown, math.prod(self.base.canvas_wh) if self.is_large else MAX_CANVAS_PX)
 
     @cached_property
     def photos(self) -> list[LabelledPhoto]:
@@ -198,14 +215,15 @@ class _Training:
     @cached_property
     def subject(self) -> Subject:
         kinds = dict.fromkeys(self.categories, 1.0)
-        share = self.base.painting.box_share
+        model, recipe = self.start_model, SampleRecipe(turns=self.settings.turns, flips=self.settings.flips)
+        side = side_for(self.photos, kinds, self.base.painting.box_share, MAX_SIDE_PX)
         return Subject(
             photos=self.photos,
             kinds=kinds,
             wording=self.wording,
-            side_px=self.settings.side or side_for(self.photos, kinds, share, MAX_SIDE_PX),
-            size_multiple=self.start_model.size_multiple,
-            recipe=SampleRecipe(turns=self.settings.turns, flips=self.settings.flips),
+            side_px=self.settings.side or (model.native_px if self.is_large else side),
+            size_multiple=model.size_multiple,
+            recipe=recipe if self.base.models.background is None else replace(recipe, scene_share=0.0),
         )
 
     @cached_property
@@ -223,14 +241,20 @@ class _Training:
 
     @cached_property
     def start_model(self) -> DiffusionModel:
-        ref, device = self.base.models.inpaint, self.device
-        model = load_model("inpaint", ref, device=device, dtype=torch.float32, offline=True, for_training=True)
+        model = self._load("inpaint")
         if self.from_scratch:
             torch.manual_seed(self.seed)
             for part in (model.vae, model.unet):
                 part.load_state_dict(type(part).from_config(part.config).state_dict())
             model.text_encoder.load_state_dict(CLIPTextModel(model.text_encoder.config).state_dict())
         return model
+
+    def _load(self, role: str) -> DiffusionModel:
+        """A model to train; on a GPU the frozen weights of a large one take half the memory."""
+        ref, dtype = getattr(self.base.models, role), torch.float32
+        if self.is_large and self.device.type != "cpu":
+            dtype = choose_dtype(ref.dtype or self.base.dtype, self.device)
+        return load_model(role, ref, device=self.device, dtype=dtype, offline=self.base.offline, for_training=True)
 
     # The parts.
 
@@ -388,17 +412,80 @@ class _Training:
             clip.processor.save_pretrained(part)
         self._keep("clip", history, before, after)
 
+    def learn_lora(self, role: str) -> None:
+        """Train a LoRA of a model: of the one that inpaints on crops, of the background's on whole photos."""
+        folder = self.out / role
+        if folder.exists():
+            return
+        settings, is_inpaint = self.settings.lora or LoraSettings(), role == "inpaint"
+        number = ("inpaint", "background").index(role)
+        model = self.start_model if is_inpaint else self._load(role)
+        recipe = LoraRecipe(
+            rank=settings.rank,
+            alpha=settings.alpha or settings.rank,
+            text_encoder=settings.text_encoder,
+            gradient_checkpointing=settings.gradient_checkpointing,
+            batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+            samples=(16, max(16, settings.batch_size * self.settings.steps // 4)),
+        )
+        vae = model.vae
+        width, height = (-(-side // model.size_multiple) * model.size_multiple for side in self.canvas_wh)
+
+        def draw_from(subject: Subject) -> Callable[[np.random.Generator], Sample]:
+            return subject.draw if is_inpaint else lambda rng: subject.draw_canvas((width, height), rng)
+
+        def encoded(samples: Iterable[Sample]) -> list[Encoded]:
+            return [row for sample in samples for row in encode_samples([sample], vae, self.device)]
+
+        draw_held_out = draw_from(self.measured)
+        rows = encoded(draw_held_out(derive_rng(self.seed, _HELD_OUT, k)) for k in range(HELD_OUT_SAMPLES))
+        if settings.prior_images:
+            self.listener.on_stage("pictures to remember")
+        prior = paint_prior(model, settings.prior_images, self.categories, derive_seed(self.seed, _PRIOR, number))
+        denoiser = add_lora(model, recipe, derive_seed(self.seed, _LORA, number))
+
+        def loss() -> float:
+            return held_out_loss(denoiser, rows, self.seed, recipe.batch_size)
+
+        before = {"loss": loss()}
+        bank = Bank(draw_from(self.subject), vae, derive_seed(self.seed, _CROPS, number), self.device, at_once=4)
+        learner = lora_learner(denoiser, bank, encoded(prior), recipe)
+        history = self._fit(role, [learner], self.settings.steps, recipe.batch_size, score=lambda: -loss())
+        after = {"loss": loss()}
+        with atomic_folder(folder) as part:
+            save_lora(model, part)
+        self._keep(role, history, before, after)
+        self.__dict__.pop("start_model", None)  # the next one needs its memory
+
     def finish(self) -> None:
         """Write the card, paint samples, compare them with real objects, and write the numbers."""
-        out, models = self.out, {"inpaint": {"folder": "inpaint"}, "background": None}
-        clip_ref = {"folder": "clip"} if (out / "clip").exists() else None
-        models |= {"clip": clip_ref, "embedder": clip_ref, "captioner": None, "enricher": None}
+        out, own = self.out, ("inpaint", "background")
+        models: dict[str, Any] = {"inpaint": {"folder": "inpaint"}, "background": None}
+        clip_ref: ModelRef | None = ModelRef(folder=str(out / "clip")) if (out / "clip").exists() else None
+        beside = None if clip_ref is None else {"folder": "clip"}
+        models |= {"clip": beside, "embedder": beside, "captioner": None, "enricher": None}
+        noise = float(self.numbers["vae"]["noise"]) if "vae" in self.numbers else self.base.painting.sensor_noise
+        if self.is_large:
+            models = {role: with_lora(ref, role if role in own else None) for role, ref in self.base.models}
+            clip_ref = self.base.models.clip
+            if clip_ref is None or local_fault(clip_ref) != "":
+                clip_ref = None
         start = load_card(self.base.bundle)
-        noise = float(self.numbers["vae"]["noise"])
-        write_card(out, start, self.photos, self.categories, self.wording, self.canvas_wh, models, noise)
+        write_card(
+            out,
+            start,
+            self.photos,
+            self.categories,
+            self.wording,
+            self.canvas_wh,
+            models,
+            noise,
+            knows_all_words=self.is_large and start.vocabulary is None,
+        )
         load_card.cache_clear()
         self.listener.on_stage("painting samples")
-        common = {"device": str(self.device), "offline": True}
+        common = {"device": str(self.device), "offline": self.base.offline}
         places = places_for(self.measured, self.settings.samples, derive_seed(self.seed, _PLACES))
         tuned = Config.model_validate({"bundle": str(out), **common})
         after = paint_into(places, tuned, self.seed)
@@ -410,7 +497,7 @@ class _Training:
         figures: dict[str, float] = {}
         remarks: list[str] = []
         if samples and clip_ref is not None:
-            clip = Clip("clip", ModelRef(folder=str(out / "clip")), device=self.device, offline=True)
+            clip = Clip("clip", clip_ref, device=self.device, offline=True)
             for name, share in agreement(samples, clip, self._texts()).items():
                 figures[f"samples that the verifier takes for {name}"] = share
             nearest, among_real = find_nearest(samples, self.subject, clip)
@@ -453,7 +540,8 @@ class _Training:
         minutes = None
         if settings.minutes is not None:
             spent = sum(float(each["seconds"]) for each in self.numbers.values()) / 60
-            minutes = max(0.05, CLOCK[part] * settings.minutes - spent)
+            share = 1.0 if part == "inpaint" and self.base.models.background is None else CLOCK[part]
+            minutes = max(0.05, share * settings.minutes - spent)
         self.listener.on_stage(_TITLES[part])
         begun = time.monotonic()
         checkpoint = self.out / f"{part}.checkpoint.pt"
@@ -461,7 +549,7 @@ class _Training:
         history = fit(
             learners,
             budget,
-            seed=derive_seed(self.seed, {"vae": _VAE, "unet": _UNET, "clip": _CLIP}[part]),
+            seed=derive_seed(self.seed, _POSITIONS[part]),
             device=self.device,
             batch_size=batch_size,
             checkpoint=checkpoint,
@@ -500,7 +588,7 @@ class _Training:
 
     def _memorised(self) -> list[str]:
         """What the held-out loss says: that it rose again while training went on."""
-        part = self.numbers["unet"]
+        part = self.numbers.get("unet") or self.numbers["inpaint"]
         validations = part["validations"]
         if len(validations) < 3 or part["best_step"] > 0.6 * part["steps"]:
             return []
@@ -513,11 +601,17 @@ class _Training:
         ]
 
 
-_TITLES = {"vae": "1 of 3, the VAE", "unet": "2 of 3, the UNet and its words", "clip": "3 of 3, the verifier"}
+_TITLES = {
+    **{"vae": "1 of 3, the VAE", "unet": "2 of 3, the UNet and its words", "clip": "3 of 3, the verifier"},
+    **{"inpaint": "a LoRA of the model that paints objects", "background": "a LoRA of the model that paints scenes"},
+}
+_POSITIONS = {"vae": _VAE, "unet": _UNET, "clip": _CLIP, "inpaint": _UNET, "background": _CANVASES}
 _FIGURES = (
     ("vae", "crops", "VAE PSNR of crops, dB"),
     ("vae", "photos", "VAE PSNR of whole photos, dB"),
     ("unet", "loss", "loss of the UNet inside the mask"),
+    ("inpaint", "loss", "loss of the UNet inside the mask"),
+    ("background", "loss", "loss of the UNet of scenes"),
     ("clip", "right", "real crops that the verifier gets right"),
 )
 
@@ -534,6 +628,29 @@ def _result(out: Path, *, was_finished: bool) -> PainterResult:
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         raise BoxpaintError(f"{out / NUMBERS}: is damaged; --overwrite starts again") from None
+
+
+def base_of(start: str, device: torch.device) -> tuple[Config, bool]:
+    """The config that a training starts from, and whether its painter is too large to be trained as a whole.
+
+    What is not here of a large one is downloaded. Raises ConfigError for a start that is none.
+    """
+    common: dict[str, Any] = {"device": str(device)}
+    if start != SCRATCH and start not in BUNDLES and not (Path(start) / CARD_FILE).is_file():
+        if Path(start).is_dir():
+            model = {"folder": str(Path(start).resolve())}
+        elif "/" in start:
+            model = {"id": start}
+        else:
+            load_card(start)  # says which there are
+        models = {"inpaint": model, "background": None}
+        return Config.model_validate({**common, "bundle": "sd21", "models": models}), True
+    base = Config.model_validate({**common, "bundle": "pocket" if start == SCRATCH else start})
+    ref = base.models.inpaint
+    files = ref.weight_files()
+    if ref.adapters or not files or sum(file.stat().st_size for file in files) > LARGE_BYTES:
+        return base, True
+    return base.model_copy(update={"offline": True}), False
 
 
 def _split(photos: DetectionDataset, val_share: float, seed: int) -> tuple[DetectionDataset, DetectionDataset | None]:

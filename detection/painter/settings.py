@@ -21,6 +21,24 @@ class Listener(TrainingListener):
         """A part begins."""
 
 
+class LoraSettings(BaseModel):
+    """Settings of a LoRA, for painters that are too large to be trained as a whole."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    rank: Annotated[int, Field(ge=1, le=1024)] = 16
+    alpha: Annotated[int, Field(ge=1, le=4096)] | None = None
+    """Over the rank it scales what the LoRA adds; None: as the rank."""
+    text_encoder: bool = False
+    """Train the text encoder, too: words may then mean something else."""
+    prior_images: Annotated[int, Field(ge=0, le=10_000)] = 32
+    """Pictures that each model paints itself before, of nothing that is learned, so that it does not forget."""
+    gradient_checkpointing: bool = True
+    """Compute activations twice rather than keep them: a third slower, in much less memory."""
+    batch_size: Annotated[int, Field(ge=1, le=4096)] = 4
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-4
+
+
 class PainterSettings(BaseModel):
     """Settings of a training; the defaults suit a few photos and two cores (benchmarks/painter.py)."""
 
@@ -48,6 +66,8 @@ class PainterSettings(BaseModel):
     validate_every: Steps = 100
     patience: Annotated[int, Field(ge=1)] | None = 6
     """Held-out scores without a better one before the training ends."""
+    lora: LoraSettings | None = None
+    """Of large painters; None: its defaults. `batch_size` and `learning_rate` there take the place of those here."""
     samples: Annotated[int, Field(ge=1, le=1000)] = 12
     """Objects of each class that are painted at the end, to be looked at and measured."""
 

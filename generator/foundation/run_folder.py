@@ -206,7 +206,7 @@ PAINTED = FolderKind(
         *("report.html", "contact_sheet.jpg", "README.md", "audit.png", "audit.json", "review.json", "plan.jsonl"),
     ),
     kept=("records/*.json", "prompts/*.json"),
-    free=frozenset({"bundle"}),  # where one lies; its weights and its defaults are compared
+    free=frozenset({"bundle"}),  # the settings that it brings, and the weights, are compared
 )
 IMPORTED = FolderKind(
     name="imported data set",
@@ -294,7 +294,7 @@ PAINTER = FolderKind(
     version=1,
     names=(
         *("inpaint", "background", "clip", "bundle.yaml", "samples.png", "nearest.png", "numbers.json", "parts.json"),
-        *("vae.checkpoint.pt", "unet.checkpoint.pt", "clip.checkpoint.pt"),
+        *(f"{part}.checkpoint.pt" for part in ("vae", "unet", "clip", "inpaint", "background")),
     ),
     last="numbers.json",
     kept=("numbers.json", "parts.json", "*.checkpoint.pt"),
