@@ -55,7 +55,7 @@ from detection.painter.samples import (
     encode_samples,
     side_for,
 )
-from detection.painter.settings import Listener, LoraSettings, PainterSettings, Part
+from detection.painter.settings import SCRATCH, Listener, LoraSettings, PainterSettings, Part
 from detection.painter.unet import Denoiser, UnetRecipe, held_out_loss, unet_learner
 from detection.painter.vae import VaeRecipe, is_grey, psnr, reconstruct, set_scale, tie_channels, vae_learners
 from detection.painter.verifier import PLACE, clip_learner, draw_look, held_out_looks
@@ -90,7 +90,6 @@ from generator.models.weights import fingerprint, get_models, local_fault, with_
 from generator.painting.models import DiffusionModel, load_model
 
 PARTS, NUMBERS, SAMPLES, NEAREST = "parts.json", "numbers.json", "samples.png", "nearest.png"
-SCRATCH = "scratch"
 # A canvas of more pixels is slow to paint on two cores; that of the pocket has as many.
 MAX_CANVAS_PX = 416 * 320
 MAX_SIDE_PX = 256
@@ -146,7 +145,7 @@ def train_painter(
     if not categories:
         raise DatasetError([Fault(file="--real", expected="photos with labelled objects; these show none")])
     check_sizes(photos if validation is None else photos.joined(validation))
-    base, is_large = _base(start, device)
+    base, is_large = base_of(start, device)
     refs = {role: ref for role in ("inpaint", "background") if (ref := getattr(base.models, role)) is not None}
     if is_large:  # before anything is said of its weights
         get_models(with_adapters(refs), on_model=lambda name: listener.on_stage(f"downloading {name}"))
@@ -742,10 +741,10 @@ def _new_folder(folder: Path) -> Iterator[Path]:
             raise StorageError(f"{folder}: cannot be written: {reason_of(error)}") from error
 
 
-def _base(start: str, device: torch.device) -> tuple[Config, bool]:
+def base_of(start: str, device: torch.device) -> tuple[Config, bool]:
     """The config that a training starts from, and whether its painter is too large to be trained as a whole.
 
-    What is not here of a large one is downloaded.
+    What is not here of a large one is downloaded. Raises BoxpaintError for a start that is none.
     """
     common: dict[str, Any] = {"device": str(device)}
     if start != SCRATCH and start not in BUNDLES and not (Path(start) / CARD_FILE).is_file():

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from detection.calibration.scenario import BACKGROUND_PROMPT
 from generator.foundation.history import Listener as TrainingListener
 
+SCRATCH = "scratch"
+"""In place of a bundle: the pocket's architecture without what it learned."""
 Steps = Annotated[int, Field(ge=1, le=10_000_000)]
 
 
