@@ -93,7 +93,7 @@ PARTS, NUMBERS, SAMPLES, NEAREST = "parts.json", "numbers.json", "samples.png", 
 # A canvas of more pixels is slow to paint on two cores; that of the pocket has as many.
 MAX_CANVAS_PX = 416 * 320
 MAX_SIDE_PX = 256
-MIN_PHOTO_PX = 64
+MIN_PHOTO_PX = 32
 # Weight files of more bytes are those of a painter that is too large to be trained as a whole.
 LARGE_BYTES = 500_000_000
 # Pictures that a VAE sees in a step, and their side: parts of crops and of whole photos.
