@@ -87,7 +87,7 @@ def canvas_of(data: DetectionDataset, most_px: int) -> tuple[int, int]:
 
     >>> sample = Sample.of(Path("a.png"), (640, 480), [], [])  # doctest: +SKIP
     >>> canvas_of(DetectionDataset(categories=(), samples=(sample,)), 133_120)  # doctest: +SKIP
-    (424, 320)
+    (424, 312)
     """
     width = float(np.median([sample.width for sample in data.samples]))
     height = float(np.median([sample.height for sample in data.samples]))

@@ -59,8 +59,8 @@ class Denoiser:
     def errors(
         self, rows: Sequence[Encoded], captions: Sequence[str], noise: torch.Tensor, steps: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Squared errors of v or of the noise (B, 4, h, w), 0 where nothing is to be learned, and the masks
-        (B, 1, h, w), of samples at steps of the schedule.
+        """Squared errors of v or of the noise (B, 4, h, w), of samples at steps of the schedule, and their masks
+        (B, 1, h, w); both are 0 where nothing is to be learned.
         """
         # Half precision does not go together with the autocast of a CPU.
         clean, masked, masks, shown = (
@@ -74,7 +74,7 @@ class Denoiser:
             texts = self.embed(captions)
             found = self.unet(seen.contiguous(memory_format=torch.channels_last), steps, texts, return_dict=False)[0]
         wanted = noise if self.prediction_type == "epsilon" else signal * noise - spread * clean
-        return shown * (found.float() - wanted) ** 2, masks
+        return shown * (found.float() - wanted) ** 2, shown * masks
 
     def loss(self, rows: Sequence[Encoded], recipe: UnetRecipe, rng: np.random.Generator) -> torch.Tensor:
         """The loss of samples at random steps of the schedule, some of them without their caption."""
@@ -122,7 +122,7 @@ def held_out_loss(denoiser: Denoiser, rows: Sequence[Encoded], seed: int, batch_
         steps = numbers * len(denoiser.levels) // len(rows)
         captions = [row.caption for row in batch]
         error, masks = denoiser.errors(batch, captions, noise[first : first + len(batch)], steps)
-        inside = (error * masks).sum(dim=(1, 2, 3)) / masks.sum(dim=(1, 2, 3)) / error.shape[1]
+        inside = (error * masks).sum(dim=(1, 2, 3)) / masks.sum(dim=(1, 2, 3)).clamp(min=1) / error.shape[1]
         total += float(inside.sum())
     return total / len(rows)
 
