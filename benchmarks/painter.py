@@ -4,9 +4,10 @@
         [--config FILE] [--from pocket] [--out runs/painter_minutes]
 
 The same photos, start and seed in every row, each trained anew under its own clock limit, with as many times the steps
-of the settings. Columns: minutes of training; PSNR of the VAE on held-out crops, before and after; loss of the UNet inside the mask,
-likewise; real held-out crops that the verifier gets right; samples that it takes for their class, the worst class; and
-near-copies of real objects among samples, next to those among real objects themselves. Folders stay, with samples.png.
+of the settings. Columns: minutes of training; PSNR of the VAE on held-out crops, before and after; loss of the UNet
+inside the mask, likewise; real held-out crops that the verifier gets right; samples that it takes for their class, the
+worst class; and near-copies of real objects among samples, next to those among real objects themselves. Folders stay,
+with samples.png.
 """
 
 from __future__ import annotations

@@ -18,11 +18,12 @@ from generator.foundation.run_folder import (
     EXPERIMENT,
     KINDS,
     PAINTED,
+    PAINTER,
     kind_of,
 )
 from generator.foundation.storage import make_folder
 
-Kind = Literal["data set", "detector", "classifier", "captioner", "experiment", "evaluation"]
+Kind = Literal["data set", "detector", "classifier", "captioner", "painter", "experiment", "evaluation"]
 
 _OWN = ".boxpaint"
 _DEEPEST = 4
@@ -36,6 +37,7 @@ _KINDS: dict[str, tuple[Kind, str]] = {
     DETECTOR_RUN.name: ("detector", "model/model.json"),
     CLASSIFIERS.name: ("classifier", "scores.json"),
     CAPTIONER.name: ("captioner", "model"),
+    PAINTER.name: ("painter", "numbers.json"),
     EXPERIMENT.name: ("experiment", "summary.csv"),
     EVALUATION.name: ("evaluation", "scores.json"),
 }

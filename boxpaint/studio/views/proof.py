@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from boxpaint.studio.views.parts import pick, plain, show_picture
-from boxpaint.studio.workspace import Found, Workspace
+from boxpaint.studio.workspace import Found, Kind, Workspace
 from generator.foundation.storage import translate_os_errors
 
 _PICTURES = {
@@ -18,15 +18,15 @@ _PICTURES = {
     "classifier": ("confusion.png", "curves.png", "gains.png", "grad_cam_original.png", "grad_cam_augmented.png"),
     "detector": ("loss.png", "overlays.png"),
     "captioner": ("loss.png",),
+    "painter": ("samples.png", "nearest.png"),
 }
 _PAGES = ("report.html", "card.md", "summary.csv", "card.csv", "scores.json", "predictions.csv")
 
 
 def show(workspace: Workspace) -> None:
     """Draw the page."""
-    found = pick(
-        workspace, "experiment", "evaluation", "classifier", "detector", "captioner", label="Result", key="result"
-    )
+    kinds: tuple[Kind, ...] = ("experiment", "evaluation", "classifier", "detector", "captioner", "painter")
+    found = pick(workspace, *kinds, label="Result", key="result")
     if found is None:
         st.text("There is no training, evaluation or experiment in this folder yet.")
         return
@@ -34,8 +34,10 @@ def show(workspace: Workspace) -> None:
     if found.kind == "experiment":
         _show_experiment(workspace, found)
     else:
-        for name in ("scores.json", "mask_scores.json"):
+        for name in ("scores.json", "mask_scores.json", "numbers.json"):
             _show_scores(workspace.inside(found.folder, name))
+    if found.kind == "painter":
+        st.text(f"To paint with it, write into config.yaml: bundle: {json.dumps(found.name, ensure_ascii=False)}")
     if found.kind == "detector":
         _show_losses(workspace.inside(found.folder, "losses.csv"))
     for name in _PICTURES[found.kind]:

@@ -11,8 +11,9 @@ from rich.console import Console
 
 from boxpaint.cli.experiment_progress import ExperimentProgress
 from boxpaint.cli.paint_progress import RunProgress
-from boxpaint.cli.progress import Bar, FitProgress, TimeLeft, in_words
+from boxpaint.cli.progress import Bar, FitProgress, PainterProgress, TimeLeft, in_words
 from detection.experiment.jobs import Job
+from detection.painter.settings import Part
 
 
 @pytest.fixture
@@ -48,6 +49,40 @@ def test_a_training_says_soon_and_once_how_long_it_takes(now: list[float]) -> No
         "step 10/200: loss 1.000, 10 min left",
         "step 20/200: loss 1.000, 9 min left",
     ]
+
+
+@pytest.mark.parametrize(("limit", "left"), [(None, "28 min"), (600.0, "8 min")], ids=["steps", "clock"])
+def test_a_painters_training_says_how_long_all_parts_take_and_what_each_scores(
+    now: list[float], limit: float | None, left: str
+) -> None:
+    stream = io.StringIO()
+    shares = {"number": 2, "parts": 3, "before": 0.3, "share": 0.4}
+    with PainterProgress(Console(file=stream, width=100)) as bar:
+        bar.on_part(Part(name="unet", title="the UNet and its words", seconds_left=limit, **shares))  # type: ignore[arg-type]
+        bar.on_start(200, 0)
+        for step in range(1, 41):  # 5 s a step: 1000 s for this part, 0.4 of all, so 750 s for the 0.3 after it
+            now[0] += 5
+            bar.on_step(step, 1.0)
+            if step == 20:
+                bar.on_validation(20, -0.51234, is_best=True)
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "part 2 of 3: the UNet and its words"
+    assert lines[3] == f"step 20/200: loss 1.000, {left} left"
+    assert lines[4] == "step 20/200: loss 0.5123, held out, the best so far"
+
+
+@pytest.mark.parametrize(
+    ("part", "score", "words"),
+    [
+        ("vae", 31.26, "PSNR 31.3 dB, held out"),
+        ("clip", 0.815, "82% of the real crops right, held out"),
+        ("background", -0.5, "loss 0.5000, held out"),
+    ],
+)
+def test_each_part_names_its_score(part: str, score: float, words: str) -> None:
+    with PainterProgress(Console(file=io.StringIO())) as bar:
+        bar.on_part(Part(name=part, title="", number=1, parts=1, before=0.0, share=1.0, seconds_left=None))
+        assert bar.describe(score) == words
 
 
 def test_painting_counts_neither_loading_nor_the_first_chunk_of_several_alone(now: list[float]) -> None:

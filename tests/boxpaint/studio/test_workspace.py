@@ -40,6 +40,8 @@ def test_what_boxpaint_made_is_found_by_its_files(workspace: Workspace, painted:
     save_detector_run(folder / "runs" / "detector")
     for name, files in {
         "runs/proof": {"experiment.json": {"real": {}, "categories": []}, "summary.csv": ""},
+        "runs/cells": {"run.json": {"kind": "boxpaint painter"}, "numbers.json": "{}"},
+        "runs/half": {"run.json": {"kind": "boxpaint painter"}},
         "runs/scored": {"scores.json": {"kind": "boxpaint evaluation"}},
         "runs/unfinished": {"run.json": {"kind": "boxpaint detector run"}},
         "runs/other": {"run.json": [1], "scores.json": "no JSON"},
@@ -49,8 +51,9 @@ def test_what_boxpaint_made_is_found_by_its_files(workspace: Workspace, painted:
         (folder / name).mkdir(parents=True)
         for file, content in files.items():
             (folder / name / file).write_text(content if isinstance(content, str) else json.dumps(content))
-    kinds = ("data set", "detector", "experiment", "evaluation", "classifier", "captioner")
+    kinds = ("data set", "detector", "experiment", "evaluation", "classifier", "captioner", "painter")
     assert [(each.kind, each.name) for each in workspace.find(*kinds)] == [
+        ("painter", "runs/cells"),
         ("detector", "runs/detector"),
         ("experiment", "runs/proof"),
         ("evaluation", "runs/scored"),
