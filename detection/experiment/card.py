@@ -308,8 +308,8 @@ def _data(outcome: Outcome) -> list[str]:
         chosen = tuned.settings.model_dump(exclude_defaults=True)
         settings = "".join(f", {key} {value}" for key, value in chosen.items())
         lines.append(
-            f"Tuned painters start from {tuned.start}{settings}; counts and sizes of what they paint are measured on the "
-            f"same photos, places and boxes also on {tuned.calibrate_on} pictures that each painted before."
+            f"Tuned painters start from {tuned.start}{settings}; counts and sizes are measured on the same "
+            f"photos, places and boxes also on {tuned.calibrate_on} pictures that each painted before."
         )
     return lines
 
