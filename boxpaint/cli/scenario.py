@@ -124,7 +124,8 @@ def _init_from(real: str, folder: Path, bundle: str) -> None:
     for path in paths:
         say(f"wrote {path}")
     say(
-        f"edit: background.csv says {BACKGROUND_PROMPT!r}: describe your scenes without the objects, in English; "
+        f"edit: background.csv says {BACKGROUND_PROMPT!r}: describe your scenes without the objects, in English, or "
+        "name photos to paint into (column photos, docs/formats.md); "
         "classes.csv: say of each class how it looks, and take out what you do not look for"
     )
     say(f"next: cd {folder} && boxpaint check-spec && boxpaint prompts")
