@@ -131,20 +131,29 @@ def _init_from(real: str, folder: Path, bundle: str) -> None:
 
 
 def real_source(real: str, folder: Path) -> Source:
-    """Read a data set in COCO form; what is in another one is imported into the folder first, as real/."""
+    """Read a data set in COCO form; what is in another one is imported into the folder first, as real/.
+
+    Where that was done before, for a command that was stopped, it is read again.
+    """
     from boxpaint.cli.data import run_import
     from boxpaint.scenarios import check_free
     from detection.datasets.sources import read_source
     from detection.formats.importing import ImportOptions
+    from generator.foundation.run_folder import IMPORTED, kind_of
+    from generator.foundation.storage import read_json
 
     try:
         return read_source(real, "real")
     except DatasetError:
         if not Path(real).exists():
             raise
-    check_free(folder, ["real"])
-    run_import(Path(real), folder / "real", ImportOptions())
-    return read_source(str(folder / "real"), "real")
+    imported = folder / "real"
+    if kind_of(imported) is IMPORTED and read_json(imported / IMPORTED.marker).get("source") == str(Path(real)):
+        say(f"{imported}: imported from {real} before")
+    else:
+        check_free(folder, ["real"])
+        run_import(Path(real), imported, ImportOptions())
+    return read_source(str(imported), "real")
 
 
 def read_scenario(

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from detection.painter.photos import LabelledPhoto
+from detection.painter.photos import LabelledObject, LabelledPhoto
 from detection.painter.wording import Wording
 from generator.foundation.device import autocast
 from generator.foundation.geometry import Box, intersection_area, overlap_share
@@ -34,12 +34,14 @@ class SampleRecipe:
     """Shares of the sorts, and how crops vary around those that the generator cuts.
 
     `box_shares` and `paddings` lie around `painting.box_share` and `painting.mask_padding`; `clear_share` of the scenes
-    are to show no object. `turns`, `flips`: quarter turns and mirror images are as likely as what the photos show.
+    are to show no object; `scene_scales` are pixels of the photos that a pixel of a scene stands for. `turns`, `flips`:
+    quarter turns and mirror images are as likely as what the photos show.
     """
 
     place_share: float = 0.2
     scene_share: float = 0.15
     clear_share: float = 0.6
+    scene_scales: tuple[float, float] = (1.0, 1.0)
     box_shares: tuple[float, float] = (0.28, 0.55)
     paddings: tuple[float, float] = (0.04, 0.2)
     turns: bool = False
@@ -62,7 +64,8 @@ Draw = Callable[[np.random.Generator], Sample | None]
 class Subject:
     """Photos and how to speak of them; `kinds` are the classes to learn, with the share of each among objects.
 
-    `is_clear` says whether nothing that would be labelled is in a part of a photo, beside one object or none.
+    Of these, `ground` are classes that scenes are full of, which nobody labels: other objects are painted over them.
+    `has_unlabelled` says whether a part of a photo shows what would be labelled, and is not.
     """
 
     photos: Sequence[LabelledPhoto]
@@ -71,9 +74,21 @@ class Subject:
     side_px: int
     size_multiple: int
     recipe: SampleRecipe = field(default_factory=SampleRecipe)
-    is_clear: Callable[[LabelledPhoto, Box], bool] = lambda photo, box: (
-        not any(intersection_area(each.box, box) for each in photo.objects)
-    )
+    ground: frozenset[str] = frozenset()
+    has_unlabelled: Callable[[LabelledPhoto, Box], bool] = lambda _photo, _box: False
+
+    def is_clear(self, photo: LabelledPhoto, box: Box) -> bool:
+        """Say whether a part of a photo shows nothing that would be labelled."""
+        return not self._in_view(photo, box) and not self.has_unlabelled(photo, box)
+
+    def _in_view(self, photo: LabelledPhoto, box: Box) -> list[LabelledObject]:
+        """Objects, those of the ground left out, of which a part of a photo shows some."""
+        return [each for each in photo.objects if each.category not in self.ground and intersection_area(each.box, box)]
+
+    def draw_kind(self, rng: np.random.Generator) -> str:
+        """Draw a class by its share."""
+        shares = np.array(list(self.kinds.values()))
+        return str(rng.choice(list(self.kinds), p=shares / shares.sum()))
 
     def draw(self, rng: np.random.Generator) -> Sample:
         """Draw a sample of a sort drawn by the recipe, at side_px squared."""
@@ -112,8 +127,7 @@ class Subject:
         return replace(sample, caption=caption)
 
     def _object(self, rng: np.random.Generator) -> Sample | None:
-        kinds, shares = list(self.kinds), np.array(list(self.kinds.values()))
-        kind = str(rng.choice(kinds, p=shares / shares.sum()))
+        kind = self.draw_kind(rng)
         holding = [photo for photo in self.photos if photo.of(kind)]
         if not holding:
             return None
@@ -125,14 +139,13 @@ class Subject:
         is_cut = box.x_min <= 1 or box.y_min <= 1 or box.x_max >= width - 1 or box.y_max >= height - 1
         if is_cut and rng.random() > 0.1:  # taught so, objects would come out smaller than their boxes
             return None
-        others = [other.box for other in photo.objects if other is not each]
-        if any(overlap_share(box, other) > MAX_SHARED for other in others):
-            return None
         frame = self._frame(photo, box, rng)
         if frame is None:
             return None
-        protected = [other for other in others if intersection_area(other, frame.crop)]
-        return self._sample(photo, frame, protected, self.wording.object(each, rng), keep=box)
+        others = [other.box for other in self._in_view(photo, frame.crop) if other is not each]
+        if any(overlap_share(box, other) > MAX_SHARED for other in others):
+            return None
+        return self._sample(photo, frame, others, self.wording.object(each, rng), keep=box)
 
     def _place(self, rng: np.random.Generator, kind: str | None = None) -> Sample | None:
         photo, kinds = self._photo(rng), self.kinds if kind is None else (kind,)
@@ -147,13 +160,13 @@ class Subject:
         frame = self._frame(photo, box, rng)
         if frame is None or not self.is_clear(photo, box):
             return None
-        near = [each.box for each in photo.objects if intersection_area(each.box, frame.crop)]
+        near = [each.box for each in self._in_view(photo, frame.crop)]
         return self._sample(photo, frame, near, self.wording.place(rng))
 
     def _scene(self, rng: np.random.Generator) -> Sample | None:
-        """A part of a photo at its own size, or, where photos are smaller or crowded, a smaller one enlarged."""
+        """A part of a photo at a scale of the recipe; where photos are smaller or crowded, a smaller one enlarged."""
         wants_clear = rng.random() < self.recipe.clear_share
-        side = float(self.side_px)
+        side = self.side_px * float(rng.uniform(*self.recipe.scene_scales))
         for _ in range(TRIES):
             photo = self._photo(rng)
             whole = min(round(side), *photo.size_wh)
