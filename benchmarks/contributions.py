@@ -70,7 +70,7 @@ def paint(variant: Variant, experiment: ExperimentConfig, out: Path, scenes: int
     config = Config.load(
         settings.config, **{name: {**sections[name], **keys} for name, keys in variant.sections.items()}
     )
-    spec = load_spec(settings.background, settings.classes, canvas_wh=config.canvas_wh)
+    spec = load_spec(settings.background, settings.classes, canvas_wh=config.canvas_wh, scene=config.card.scene)
     if not variant.calibrated:
         spec = _recalibrated(spec, lambda _: None)
     elif not variant.on_ground:

@@ -1,8 +1,10 @@
 """Can a probe find where was painted? Ways of putting the same painted crops into the same pictures, compared.
 
     python -m benchmarks.leak [--scenes 312] [--network] [--only default ...]
+    python -m benchmarks.leak --photos coco:PATH#train [--classes CSV] [--scenes 40]
 
-Scenes of the root scenario. Backgrounds and crops are painted once and kept in --cache; objects and decoys are painted
+Scenes of the root scenario, or its objects painted into photos (a cell as in background.csv; --classes has the names of
+their labels). Backgrounds and crops are painted once and kept in --cache; objects and decoys are painted
 on the bare background, and those whose regions meet are left out, so that every way is given the same crops. Columns as
 in `boxpaint audit`: a probe tells decoys from untouched places; objects, their own pixels hidden, from untouched
 places; and objects from places of which every other is a decoy.
@@ -20,26 +22,28 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from benchmarks import Results, auc_text, make_parser, root_spec
+from benchmarks import ROOT, Results, auc_text, make_parser, root_spec
 from generator.audit.leak import KINDS, LeakReport, PaintedPlaces, draw_suspicious, hidden_pixels
 from generator.audit.places import Place
 from generator.config import Config
 from generator.foundation.geometry import intersection_area
 from generator.foundation.seeds import derive_rng, derive_seed
 from generator.foundation.storage import atomic_writer, make_folder
+from generator.painting.backgrounds import make_backgrounds
 from generator.painting.crop import CropFrame, native_mask, repainted_region, to_canvas, to_native
 from generator.painting.diffusion import decode, encode
-from generator.painting.finish import add_sensor_noise, finish_pictures
-from generator.painting.painter import BackgroundJob, InpaintJob, Painting
+from generator.painting.finish import add_sensor_noise, finish_pictures, lay_over
+from generator.painting.painter import InpaintJob, Painting
 from generator.painting.scene_state import frame_for
 from generator.painting.stable_diffusion import StableDiffusionPainter
 from generator.painting.stitch import stitch
 from generator.plan import Placement, Plan, ScenePlan
+from generator.spec.photos import find_photos
 
 BATCH_SCENES = 8
 JPEG_QUALITY = 85
 
-Finish = Callable[[Sequence[np.ndarray], Sequence[ScenePlan]], list[np.ndarray]]
+Finish = Callable[[Sequence[np.ndarray], Sequence["Material"]], list[np.ndarray]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -97,17 +101,7 @@ def object_job(placement: Placement, frame: CropFrame, background: np.ndarray, *
 
 
 def _paint(scenes: Sequence[ScenePlan], painter: StableDiffusionPainter, cache: Path) -> None:
-    backgrounds = painter.paint_backgrounds(
-        [
-            BackgroundJob(
-                prompt=scene.prompt,
-                negative_prompt=scene.negative_prompt,
-                seed=derive_seed(scene.seed, 0),
-                size_wh=painter.config.canvas_wh,
-            )
-            for scene in scenes
-        ]
-    )
+    backgrounds = make_backgrounds(scenes, painter, None, lambda _: None)
     owners: list[tuple[int, int]] = []
     jobs: list[InpaintJob] = []
     for number, (scene, background) in enumerate(zip(scenes, backgrounds, strict=True)):
@@ -179,7 +173,7 @@ def _pictures(
             for patch in material.patches:
                 crop = patch.frame.crop.slices
                 pictures[-1][crop] = put(patch, pictures[-1][crop])
-        yield from zip(batch, finish(pictures, [material.plan for material in batch]), strict=True)
+        yield from zip(batch, finish(pictures, batch), strict=True)
 
 
 def audit(
@@ -207,7 +201,8 @@ def audit(
                     category=patch.placement.category,
                 )
             )
-        painted.add_picture(decoys, objects, derive_rng(0, material.plan.index))
+        real = material.plan.photo.kept if material.plan.photo is not None else ()
+        painted.add_picture(decoys, objects, derive_rng(0, material.plan.index), real=real)
     return painted.probe(seed=0, with_network=network)
 
 
@@ -218,16 +213,16 @@ def jpeg(picture: np.ndarray) -> np.ndarray:
 
 
 def ways(
-    config: Config, painter: StableDiffusionPainter
+    config: Config, painter: StableDiffusionPainter, *, spec_has_photos: bool
 ) -> dict[str, tuple[Callable[[Patch, np.ndarray], np.ndarray], Finish]]:
     """Every row of the table: how crops are put in, and what is done to the whole picture afterwards."""
     redrawn: dict[int, np.ndarray] = {}
 
-    def nothing(pictures: Sequence[np.ndarray], _scenes: Sequence[ScenePlan]) -> list[np.ndarray]:
+    def nothing(pictures: Sequence[np.ndarray], _batch: Sequence[Material]) -> list[np.ndarray]:
         return list(pictures)
 
     def one_by_one(change: Callable[[np.ndarray], np.ndarray]) -> Finish:
-        return lambda pictures, _scenes: [change(picture) for picture in pictures]
+        return lambda pictures, _batch: [change(picture) for picture in pictures]
 
     def coded(picture: np.ndarray) -> np.ndarray:
         model = painter.inpaint_model
@@ -238,19 +233,45 @@ def ways(
     def finished(**changes: object) -> Finish:
         changed = copy.copy(painter)
         changed.config = config.model_copy(update={"painting": config.painting.model_copy(update=changes)})
-        return lambda pictures, scenes: finish_pictures(pictures, scenes, changed)
 
-    def redrawn_once(pictures: Sequence[np.ndarray], scenes: Sequence[ScenePlan]) -> list[np.ndarray]:
-        if scenes[0].index not in redrawn:
-            new = finished(sensor_noise=0.0)(pictures, scenes)
-            redrawn.update((scene.index, picture) for scene, picture in zip(scenes, new, strict=True))
-        return [redrawn[scene.index] for scene in scenes]
+        def finish(pictures: Sequence[np.ndarray], batch: Sequence[Material]) -> list[np.ndarray]:
+            photos = [each.background if each.plan.photo is not None else None for each in batch]
+            return finish_pictures(pictures, [each.plan for each in batch], changed, photos=photos)
 
-    def noisy(pictures: Sequence[np.ndarray], scenes: Sequence[ScenePlan]) -> list[np.ndarray]:
-        return [add_sensor_noise(picture, noise, scene.seed) for picture, scene in zip(pictures, scenes, strict=True)]
+        return finish
+
+    def redrawn_once(pictures: Sequence[np.ndarray], batch: Sequence[Material]) -> list[np.ndarray]:
+        if batch[0].plan.index not in redrawn:
+            new = finished(sensor_noise=0.0, harmonize_area="all")(pictures, batch)
+            redrawn.update((each.plan.index, picture) for each, picture in zip(batch, new, strict=True))
+        return [redrawn[each.plan.index] for each in batch]
+
+    def noisy(pictures: Sequence[np.ndarray], batch: Sequence[Material]) -> list[np.ndarray]:
+        return [add_sensor_noise(picture, noise, each.plan.seed) for picture, each in zip(pictures, batch, strict=True)]
+
+    def around(lay: Callable[[np.ndarray, np.ndarray, np.ndarray, int], np.ndarray]) -> Finish:
+        def finish(pictures: Sequence[np.ndarray], batch: Sequence[Material]) -> list[np.ndarray]:
+            new = redrawn_once(pictures, batch)
+            each = zip(batch, pictures, new, strict=True)
+            return [lay(material.background, picture, drawn, material.plan.seed) for material, picture, drawn in each]
+
+        return finish
+
+    def bare(photo: np.ndarray, picture: np.ndarray, drawn: np.ndarray, _seed: int) -> np.ndarray:
+        painted = (picture != photo).any(axis=2, keepdims=True)
+        return np.where(painted, drawn, photo)
 
     noise = config.painting.sensor_noise
     mixed = blended(config)
+    in_photos: dict[str, tuple[Callable[[Patch, np.ndarray], np.ndarray], Finish]] = {
+        "raw paste": (raw_paste, nothing),
+        "mixed": (mixed, nothing),
+        "all: redrawn, noise": (mixed, lambda pictures, batch: noisy(redrawn_once(pictures, batch), batch)),
+        "painted: redrawn there": (mixed, around(bare)),
+        "painted: redrawn there, faded, grain": (mixed, around(lay_over)),
+    }
+    if spec_has_photos:
+        return in_photos
     return {
         "raw paste": (raw_paste, nothing),
         "feather": (blended(config, "feather"), nothing),
@@ -264,7 +285,7 @@ def ways(
         "mixed, redrawn": (mixed, redrawn_once),
         "default: mixed, redrawn, noise": (
             mixed,
-            lambda pictures, scenes: noisy(redrawn_once(pictures, scenes), scenes),
+            lambda pictures, batch: noisy(redrawn_once(pictures, batch), batch),
         ),
         "raw paste, redrawn, noise": (raw_paste, finished()),
     }
@@ -274,17 +295,23 @@ def main() -> None:
     """Paint, probe and print the table."""
     parser = make_parser(__doc__)
     parser.add_argument("--scenes", type=int, default=312)
+    parser.add_argument("--photos", default="")
+    parser.add_argument("--classes", type=Path, default=ROOT / "classes.csv")
     parser.add_argument("--cache", type=Path, default=Path("runs/leak"))
     parser.add_argument("--network", action="store_true", help="train the small network, too: minutes for each row")
     parser.add_argument("--only", nargs="+", default=[""], help="rows that begin with one of these words")
     arguments = parser.parse_args()
     config = Config()
     painter = StableDiffusionPainter(config)
-    plan = Plan(spec=root_spec(config.canvas_wh, arguments.scenes), config=config)
-    everything = materials(plan, painter, arguments.cache / str(arguments.scenes))
+    spec = root_spec(config.canvas_wh, arguments.scenes, classes=arguments.classes)
+    cache = arguments.cache / str(arguments.scenes)
+    if arguments.photos:
+        spec, cache = spec.in_photos(find_photos(arguments.photos, Path()), arguments.scenes), cache / "photos"
+    plan = Plan(spec=spec, config=config)
+    everything = materials(plan, painter, cache)
     title = f"{len(everything)} scenes: AUC of the better probe, with its 95 % interval"
     with Results(title, "way", *KINDS) as table:
-        for name, (put, finish) in ways(config, painter).items():
+        for name, (put, finish) in ways(config, painter, spec_has_photos=bool(arguments.photos)).items():
             if not name.startswith(tuple(arguments.only)):
                 continue
             report = audit(everything, put, finish, network=arguments.network)

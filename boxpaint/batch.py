@@ -162,7 +162,8 @@ def _read_all(batch: BatchConfig) -> list[tuple[BatchItem, Config, Spec]]:
     for item in batch.datasets:
         try:
             config = Config.load(item.config, seed=item.seed)
-            spec = load_spec(item.background, item.classes, item.attributes, canvas_wh=config.canvas_wh)
+            scene, canvas_wh = config.card.scene, config.canvas_wh
+            spec = load_spec(item.background, item.classes, item.attributes, canvas_wh=canvas_wh, scene=scene)
         except FaultsError as error:
             faults += error.faults
             continue

@@ -91,6 +91,11 @@ class PaintingConfig(Section):
     sensor_noise: float = _renamed("sensor_noise", old="grain", default=1.5, ge=0.0, le=30.0)
     """Standard deviation, in grey levels, of the noise of a camera's sensor over the whole finished picture."""
 
+    harmonize_area: Literal["all", "painted"] | None = None
+    """Where scenes that are photos are drawn anew at the end: all over, or only around what was painted, which then
+    gets the noise of the photo, and leaves the rest bit for bit. None: painted, which leaks less (docs/benchmarks.md).
+    A scene that was painted itself is always drawn anew all over."""
+
     @field_validator("cache_every")
     @classmethod
     def _keeps_no_features(cls, every: int) -> int:
@@ -348,6 +353,8 @@ class Config(Section):
                 adapters = model.pop("adapters", None)
                 if adapters:
                     model["adapters"] = [{key: each[key] for key in ("id", "revision", "weight")} for each in adapters]
+        if data["painting"]["harmonize_area"] is None:  # it says what it said before there was such a key
+            del data["painting"]["harmonize_area"]
         return data
 
 

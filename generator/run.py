@@ -23,6 +23,7 @@ from generator.prompts.make import RowProgress, make_book
 from generator.report import write_report
 from generator.report.statistics import Statistics
 from generator.spec import Spec
+from generator.spec.photos import examine_photos
 
 # Annotations are written again after a chunk unless that would take more than this share of the time.
 EXPORT_TIME_SHARE = 0.05
@@ -97,7 +98,10 @@ def generate(
         book = given or run.stored_book()
         wanted = len(plan) if limit is None else min(limit, len(plan))
         # A cluster's workers look for models where they paint: here they need not be.
-        paints_here = config.engine == "local" and not run.finished.issuperset(range(wanted))
+        paints = not run.finished.issuperset(range(wanted))
+        for warning in examine_photos(spec, config.canvas_wh) if paints else ():
+            listener.on_warning(warning)
+        paints_here = config.engine == "local" and paints
         check_run(config, spec, book=book is None, painting=paints_here)
         if book is None:
             book = make_book(
@@ -156,6 +160,13 @@ def _generate(
     if dropped or unplaced:
         listener.on_warning(
             f"of the objects asked for, {dropped} were dropped and {unplaced} found no place: see the report"
+        )
+    unlabelled = sum(category.unlabelled for category in statistics.categories)
+    seen = sum(category.seen for category in statistics.categories)
+    if unlabelled or seen:
+        listener.on_warning(
+            f"of the objects in the photos, {unlabelled} lost their label, mostly cut off by the crop, and {seen} were "
+            "seen that nobody labelled: see the report"
         )
     return Dataset(
         folder=run.folder,

@@ -49,6 +49,15 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unlabelled:
+    """An object where none was asked for, as a verifier sees it."""
+
+    category: str
+    box: Box
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One try at painting an object: its seed, and what the checks said."""
 
@@ -97,7 +106,10 @@ class PaintedObject:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Scene:
-    """A finished picture (HWC uint8 RGB) and how it came about; `background_taken` is the number of an attempt."""
+    """A finished picture (HWC uint8 RGB) and how it came about; `background_taken` is the number of an attempt.
+
+    `seen` are objects in a photo that nobody labelled.
+    """
 
     plan: ScenePlan
     image: np.ndarray
@@ -105,6 +117,7 @@ class Scene:
     background_taken: int
     objects: tuple[PaintedObject, ...]
     decoys: tuple[PaintedObject, ...] = ()
+    seen: tuple[Unlabelled, ...] = ()
 
     def __post_init__(self) -> None:
         self.image.setflags(write=False)

@@ -171,7 +171,14 @@ def read_scenario(
     from generator.spec import load_spec
 
     settings = Config.load(default_config(config), **{"seed": seed, **(overrides or {})})
-    spec = load_spec(background, classes, attributes, canvas_wh=settings.canvas_wh, find_references=find_references)
+    spec = load_spec(
+        background,
+        classes,
+        attributes,
+        canvas_wh=settings.canvas_wh,
+        find_references=find_references,
+        scene=settings.card.scene,
+    )
     return settings, spec
 
 
@@ -204,6 +211,8 @@ def balance_spec(spec: Spec, to: str | None, targets: Sequence[str] | None, rena
         names = ", ".join(f"{count} {name}" for name, count in found.ignored.items())
         say(f"not in classes.csv: {names}; see --rename", style="yellow")
     console.print(f"that takes {found.spec.num_scenes} scenes; background.csv asks for {spec.num_scenes}")
+    if any(row.photos for row in spec.backgrounds):
+        say("labels that the photos of background.csv bring along are not counted: merged with them they come twice")
     return found.spec
 
 
@@ -214,14 +223,19 @@ def check_spec(
     config: opt.PaintConfig = None,
 ) -> None:
     """Check the CSV files, report every fault at once, and do nothing else."""
+    from generator.spec.photos import examine_photos
+
     settings, spec = read_scenario(background, classes, attributes, config, find_references=True)
     verdict = "good"
     try:
         warnings = settings.check_domain(spec)
     except DomainError as error:
         warnings, verdict = [str(error)], "well written, but generate will refuse it"
-    for warning in warnings:
+    for warning in [*warnings, *examine_photos(spec, settings.canvas_wh)]:
         warn(warning)
+    for row in spec.backgrounds:
+        if row.photos is not None:
+            say(f"line {row.line}: {len(row.photos.photos)} photos for {row.num_imgs} pictures")
     console.print(
         f"{verdict}: {spec.num_scenes} pictures of {settings.canvas.width} x {settings.canvas.height} px; "
         f"classes: {', '.join(spec.categories)}"
@@ -391,7 +405,7 @@ def calibrate(
     from boxpaint.cli.progress import stage_bar
     from detection.calibration.classes import measure_classes
     from detection.calibration.scale import OVERLAY, measure_scales, write_overlay
-    from detection.datasets.boxes import tight_boxes
+    from detection.datasets.boxes import painted_only, tight_boxes
     from detection.datasets.categories import choose_categories
     from detection.datasets.read import read_detection_set
     from detection.datasets.sources import match_sources, read_source
@@ -413,7 +427,7 @@ def calibrate(
     matched = source.data
     painted = choose_categories(painted, wanted, where=str(folder))
     with stage_bar() as on_progress:
-        readings = measure_scales(matched, tight_boxes(painted), seed=seed, on_progress=on_progress)
+        readings = measure_scales(matched, painted_only(tight_boxes(painted)), seed=seed, on_progress=on_progress)
         scales = {name: reading.scale for name, reading in readings.items()}
         found = measure_classes(matched, painted, scales, seed=seed, on_progress=on_progress)
     if not found:

@@ -7,7 +7,7 @@ import hashlib
 import io
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,10 @@ BACKGROUND, CLASSES = "background.csv", "classes.csv"
 COLUMNS: Mapping[str, Mapping[str, bool]] = {BACKGROUND: BACKGROUND_COLUMNS, CLASSES: CLASS_COLUMNS}
 _LOCK, _LONGEST_WAIT_S = ".tables.lock", 10.0
 _BESIDE = ("attributes.csv", CALIBRATION)
+_PHOTO_CELLS = ("references", "photos")
+_OUTSIDE = "leads outside of this folder: such photos can be named in the file, not on a page"
+Known = Set[tuple[str, str | None]]
+"""(column, cell) of the photos that the files on disk name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,17 +61,21 @@ def read_cells(folder: Path, name: str) -> Cells:
 
 
 def check_cells(
-    frames: Mapping[str, pd.DataFrame], folder: Path, canvas_wh: tuple[int, int]
+    frames: Mapping[str, pd.DataFrame], folder: Path, canvas_wh: tuple[int, int], scene: str = ""
 ) -> tuple[Spec | None, list[CellFault]]:
     """Check both tables, with the other files of the scenario in `folder`, by the rules of `boxpaint check-spec`.
 
     Returns the spec that they make, None where something is wrong, and what that is.
 
-    One rule is added: reference photos lie in `folder`, since not everybody who sees the page owns the disk. What the
-    files on disk name already may lie anywhere: who wrote them does.
+    `scene` is as load_spec takes it. One rule is added: photos lie in `folder`, since not everybody who sees the page
+    owns the disk. What the files on disk name already may lie anywhere: who wrote them does.
     """
     rows_of: dict[str, dict[int, int]] = {}
-    faults: list[CellFault] = []
+    on_disk = {name: read_table(find_table(folder / name), COLUMNS[name]).rows for name in frames}
+    known = {(column, row.cells.get(column)) for rows in on_disk.values() for row in rows for column in _PHOTO_CELLS}
+    faults = list(_outside_faults(frames[BACKGROUND], folder, known))
+    if faults:  # nothing there is looked at
+        return None, faults
     spec: Spec | None = None
     with tempfile.TemporaryDirectory(prefix="boxpaint-") as scratch:
         for name, frame in frames.items():
@@ -79,7 +87,12 @@ def check_cells(
                 shutil.copyfile(folder / name, Path(scratch) / name)
         try:
             spec = load_spec(
-                Path(scratch) / BACKGROUND, Path(scratch) / CLASSES, canvas_wh=canvas_wh, find_references=False
+                Path(scratch) / BACKGROUND,
+                Path(scratch) / CLASSES,
+                canvas_wh=canvas_wh,
+                find_references=False,
+                scene=scene,
+                folder=folder,
             )
         except FaultsError as error:
             for fault in error.faults:
@@ -90,8 +103,8 @@ def check_cells(
                 text = f"{place}{found}{fault.expected}"
                 faults.append(CellFault(table=table, row=number, column=fault.column, text=text))
     if spec is not None:
-        for table, line, text in _reference_faults(spec, folder):
-            faults.append(CellFault(table=table, row=rows_of[table].get(line), column="references", text=text))
+        for table, line, column, text in _photo_faults(spec, folder, known):
+            faults.append(CellFault(table=table, row=rows_of[table].get(line), column=column, text=text))
     return None if faults else spec, faults
 
 
@@ -129,27 +142,50 @@ def to_csv(frame: pd.DataFrame, columns: Mapping[str, bool]) -> tuple[bytes, lis
     return stream.getvalue().encode(), lines
 
 
-def _reference_faults(spec: Spec, folder: Path) -> Iterator[tuple[str, int, str]]:
-    """Table, line and what is wrong of each cell `references` that names photos outside of a folder, or none."""
+def _outside_faults(background: pd.DataFrame, folder: Path, known: Known) -> Iterator[CellFault]:
+    """Cells `photos` that lead outside of a folder, before they are followed."""
+    for number, cell in enumerate(background.get("photos", ()), start=1):
+        if isinstance(cell, str) and ("photos", cell) not in known and not _is_inside(cell, folder):
+            yield CellFault(table=BACKGROUND, row=number, column="photos", text=f"found {cell!r}; {_OUTSIDE}")
+
+
+def _photo_faults(spec: Spec, folder: Path, known: Known) -> Iterator[tuple[str, int, str, str]]:
+    """Table, line, column and what is wrong of each cell that names photos outside of a folder, or none."""
     for table, rows in ((BACKGROUND, spec.backgrounds), (CLASSES, spec.classes)):
-        on_disk = {row.cells["references"] for row in read_table(find_table(folder / table), COLUMNS[table]).rows}
         for row in rows:
-            if text := _reference_fault(row.references, folder, anywhere=row.references in on_disk):
-                yield table, row.line, text
+            if text := _reference_fault(row.references, folder, anywhere=("references", row.references) in known):
+                yield table, row.line, "references", text
+    for scene in spec.backgrounds:
+        found = scene.photos
+        if (
+            found
+            and ("photos", found.cell) not in known
+            and _lead_outside((each.path for each in found.photos), folder)
+        ):
+            yield BACKGROUND, scene.line, "photos", f"found {found.cell!r}; {_OUTSIDE}"
 
 
 def _reference_fault(cell: str, folder: Path, *, anywhere: bool) -> str:
-    place = cell.removeprefix(COCO_PREFIX).rpartition("#")[0] if cell.startswith(COCO_PREFIX) else cell
-    outside = f"found {cell!r}; leads outside of this folder: such photos can be named in the file, not on a page"
-    if not anywhere and not (folder / place).resolve().is_relative_to(folder.resolve()):
-        return outside
+    if not anywhere and not _is_inside(cell, folder):
+        return f"found {cell!r}; {_OUTSIDE}"
     try:
         pictures = find_references(cell, folder)
     except ValueError as error:
         return f"found {cell!r}; {error}"
-    # Links, and what a COCO file calls its pictures.
-    inside = anywhere or all(each.path.resolve().is_relative_to(folder.resolve()) for each in pictures)
-    return "" if inside else outside
+    outside = not anywhere and _lead_outside((each.path for each in pictures), folder)
+    return f"found {cell!r}; {_OUTSIDE}" if outside else ""
+
+
+def _is_inside(cell: str, folder: Path) -> bool:
+    """Whether what a cell names lies in a folder; of `coco:PATH#what` it is the path that counts."""
+    text = cell.removeprefix(COCO_PREFIX)
+    places = [text] if text == cell else [text, text.rpartition("#")[0]]
+    return not _lead_outside((folder / place for place in places), folder)
+
+
+def _lead_outside(paths: Iterable[Path], folder: Path) -> bool:
+    """Whether one of them does: links may, and what a COCO file calls its pictures."""
+    return not all(path.resolve().is_relative_to(folder.resolve()) for path in paths)
 
 
 def _digest(path: Path) -> str:

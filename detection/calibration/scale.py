@@ -23,7 +23,16 @@ from PIL import Image, ImageDraw
 from torch import nn
 from torchvision.ops import box_iou
 
-from detection.datasets.boxes import BoxMode, BoxScale, OnProgress, is_whole, requested_boxes, rescale, tight_boxes
+from detection.datasets.boxes import (
+    BoxMode,
+    BoxScale,
+    OnProgress,
+    is_whole,
+    painted_only,
+    requested_boxes,
+    rescale,
+    tight_boxes,
+)
 from detection.datasets.read import read_rgb
 from detection.datasets.sources import Source
 from detection.datasets.types import DetectionDataset
@@ -154,7 +163,7 @@ def with_boxes(
     tight = tight_boxes(painted)
     if boxes == "tight" or measured is None:
         return tight, {}
-    scales = {name: reading.scale for name, reading in measure_scales(measured, tight).items()}
+    scales = {name: reading.scale for name, reading in measure_scales(measured, painted_only(tight)).items()}
     return rescale(tight, scales), scales
 
 

@@ -32,15 +32,31 @@ class BoxScale:
 
 
 def rescale(painted: DetectionDataset, scales: Mapping[str, BoxScale]) -> DetectionDataset:
-    """Multiply the sides of every label about its centre, and cut to the picture."""
+    """Multiply the sides of every painted label about its centre, and cut to the picture; real ones are people's."""
     factors = np.array([[scales[name].factor] for name in painted.categories], np.float32)
 
-    def rescaled(sample: Sample) -> Sample:
+    def rescaled(sample: Sample, is_painted: np.ndarray) -> Sample:
         low, high = sample.boxes_xyxy[:, :2], sample.boxes_xyxy[:, 2:]
-        middle, half = (low + high) / 2, (high - low) / 2 * factors[sample.labels - 1]
+        factor = np.where(is_painted[:, None], factors[sample.labels - 1], np.float32(1))
+        middle, half = (low + high) / 2, (high - low) / 2 * factor
         return sample.with_boxes(np.concatenate([middle - half, middle + half], axis=1))
 
-    return replace(painted, samples=tuple(map(rescaled, painted.samples)))
+    return replace(painted, samples=tuple(map(rescaled, painted.samples, are_painted(painted))))
+
+
+def are_painted(data: DetectionDataset) -> list[np.ndarray]:
+    """Which labels of each picture are of painted objects, (N,) bool each: those that know what was painted.
+
+    The others were in the photos that were painted into. Of a set in which no label knows it all are taken for painted.
+    """
+    known = [~np.isnan(sample.tight_xyxy).any(axis=1) for sample in data.samples]
+    return known if any(each.any() for each in known) else [np.ones_like(each) for each in known]
+
+
+def painted_only(data: DetectionDataset) -> DetectionDataset:
+    """Leave out the labels of real objects: by them nothing can be measured of painting."""
+    pairs = zip(data.samples, are_painted(data), strict=True)
+    return replace(data, samples=tuple(sample.choose(keep) for sample, keep in pairs))
 
 
 def tight_boxes(painted: DetectionDataset) -> DetectionDataset:

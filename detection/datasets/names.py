@@ -1,4 +1,4 @@
-"""Names of pictures, as other people's files write them and for one folder in which all lie; and words for splits."""
+"""Names of pictures, as other people write them and for one folder in which all lie; and whose split they are."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
+
+from generator.foundation.split_names import split_of_name, split_of_word
 
 # Bytes, of which a letter may take up to four; and letters of names that we make.
 _LONGEST_NAME = 255
@@ -68,40 +70,8 @@ def unique_stems(paths: Sequence[PurePosixPath]) -> list[str]:
     return stems
 
 
-_WORDS = {
-    "train": "train",
-    "training": "train",
-    "trainval": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "minival": "val",
-    "test": "test",
-    "testing": "test",
-}
-# COCO and VOC put the year behind: train2017.
-_YEAR = re.compile(r"(?<=[a-z])(19|20)\d\d$")
 # What is measured on stays whole when a picture is claimed twice.
 PRECEDENCE = ("test", "val")
-
-
-def split_of_word(word: str) -> str | None:
-    """Read one word: "train2017" and "Training" are "train", "valid" is "val"; None for any other."""
-    return _WORDS.get(_YEAR.sub("", word.lower()))
-
-
-def split_of_name(name: str) -> str | None:
-    """Find the one split that a file name without its suffix speaks of: "test_labels" is "test".
-
-    "instances_NAME" is NAME whatever it is, but not "instances_default", which CVAT writes. None where there is none,
-    or more than one.
-    """
-    words = [split for word in re.split(r"[^A-Za-z0-9]+", name) if (split := split_of_word(word))]
-    if len(set(words)) == 1:
-        return words[0]
-    own = name.removeprefix("instances_")
-    return own if not words and own != name and own not in ("", "default") else None
 
 
 def splits_of_kind(known: Sequence[str], kind: str) -> list[str]:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from detection.datasets.names import portable_path, unique_stems
-from detection.datasets.types import NOT_EXHAUSTIVE
 from generator.foundation.coco import (
+    NOT_EXHAUSTIVE,
     CocoFile,
     find_annotation_files,
     folder_of,

@@ -10,11 +10,12 @@ from typing import Any, Literal
 
 from detection.datasets.boxes import BoxScale
 from detection.datasets.categories import check_rename, check_same_categories, choose_categories, rename_categories
-from detection.datasets.names import split_of_name, splits_of_kind
+from detection.datasets.names import splits_of_kind
 from detection.datasets.read import read_detection_set
 from detection.datasets.types import DetectionDataset, digest_of_set
 from generator.foundation.coco import find_annotation_files
 from generator.foundation.errors import DatasetError, Fault
+from generator.foundation.split_names import split_of_name
 from generator.foundation.storage import sha256_of, translate_os_errors
 
 Role = Literal["real", "synthetic", "trained", "validation", "scored"]

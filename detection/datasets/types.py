@@ -12,9 +12,6 @@ from typing import Any
 
 import numpy as np
 
-NOT_EXHAUSTIVE = "not_exhaustive_category_ids"
-"""Of an image in a COCO file: categories of which not every object is labelled (LVIS: arXiv 1908.03195)."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Sample:

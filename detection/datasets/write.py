@@ -7,8 +7,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from detection.datasets.types import NOT_EXHAUSTIVE, DetectionDataset
-from generator.foundation.coco import coco_writer
+from detection.datasets.types import DetectionDataset
+from generator.foundation.coco import NOT_EXHAUSTIVE, coco_writer
 from generator.labels.segmentation import decode_segmentation
 
 

@@ -16,8 +16,9 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from detection.datasets.picture_set import not_exhaustive_ids
-from detection.datasets.types import NOT_EXHAUSTIVE, DetectionDataset, Detections, Sample
+from detection.datasets.types import DetectionDataset, Detections, Sample
 from detection.datasets.write import annotation
+from generator.foundation.coco import NOT_EXHAUSTIVE
 
 IouType = Literal["bbox", "segm"]
 

@@ -175,7 +175,7 @@ def _paint(settings: SyntheticConfig, folder: Path, *, listener: Listener) -> Pa
             "synthetic: name a painted data set (data, or --synthetic), or background and classes to paint one from"
         )
     painting = Config.load(settings.config)
-    spec = load_spec(settings.background, settings.classes, canvas_wh=painting.canvas_wh)
+    spec = load_spec(settings.background, settings.classes, canvas_wh=painting.canvas_wh, scene=painting.card.scene)
     try:
         dataset = generate(spec, painting, folder, limit=settings.num_images, listener=listener)
     except RunMismatchError as error:

@@ -13,13 +13,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from detection.datasets.names import split_of_folders, split_of_name
+from detection.datasets.names import split_of_folders
 from detection.datasets.picture_set import PictureSet, not_exhaustive_ids, unlisted_categories
 from detection.formats.mending import box_around, box_of_sides, nested_polygons
 from detection.formats.raw import Cases, RawObject, RawPicture, RawSet, size_of
 from detection.formats.source import Reader, SourceFiles, without_annotation
 from detection.formats.target import Target, Writer
 from generator.foundation.coco import CocoFile, Id, coco_writer, id_as_text, is_id, parse_coco
+from generator.foundation.split_names import split_of_name
 
 _MARKS = (b'"images"', b'"annotations"', b'"categories"')
 _PANOPTIC = b'"segments_info"'

@@ -17,12 +17,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from detection.datasets.names import split_of_folders, split_of_name, split_of_word
+from detection.datasets.names import split_of_folders
 from detection.formats.matching import PICTURE_SUFFIXES, Match
 from detection.formats.raw import Cases, RawObject, RawPicture, RawSet, categories_of, number_of, size_of
 from detection.formats.source import Reader, SourceFiles, without_annotation
 from detection.formats.splits import apply_claims, claims_of_lists
 from generator.foundation.errors import ConfigError, DatasetError, Fault
+from generator.foundation.split_names import split_of_name, split_of_word
 from generator.foundation.text import split_separator_line, strip_text
 
 _SUFFIXES = (".csv", ".tsv")

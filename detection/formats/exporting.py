@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from detection.datasets.picture_set import PictureSet, not_exhaustive_ids, read_picture_set
-from detection.datasets.types import NOT_EXHAUSTIVE
 from detection.formats.filters import apply_filters
 from detection.formats.registry import WRITERS, find_format
 from detection.formats.target import ExportOptions, OnPicture, Target, Writer
-from generator.foundation.coco import folder_of
+from generator.foundation.coco import NOT_EXHAUSTIVE, folder_of
 from generator.foundation.errors import DatasetError, Fault
 from generator.foundation.run_folder import EXPORT, check_outside
 from generator.foundation.storage import write_json, write_text

@@ -17,8 +17,9 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
-from detection.datasets.names import portable_path, split_of_folders, split_of_name
+from detection.datasets.names import portable_path, split_of_folders
 from detection.formats.raw import Cases, RawPicture
+from generator.foundation.split_names import split_of_name
 from generator.spec.references import SUFFIXES
 
 PICTURE_SUFFIXES = (*SUFFIXES, ".jfif", ".gif", ".jpe", ".j2k", ".pnm", ".dng", ".nef", ".cr2", ".arw", ".dcm")

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from detection.datasets.categories import check_rename
-from detection.datasets.names import split_of_name, unique_stems
+from detection.datasets.names import unique_stems
 from detection.datasets.near_duplicates import near_duplicate_groups
 from detection.datasets.picture_set import (
     Category,
@@ -21,14 +21,14 @@ from detection.datasets.picture_set import (
     read_picture_set,
     with_category_ids,
 )
-from detection.datasets.types import NOT_EXHAUSTIVE
 from detection.formats.exporting import ExportReport, write_export
 from detection.formats.filters import apply_filters
 from detection.formats.target import ExportOptions, OnPicture
 from generator.dataset.provenance import says_synthetic
-from generator.foundation.coco import folder_of
+from generator.foundation.coco import NOT_EXHAUSTIVE, folder_of
 from generator.foundation.errors import BoxpaintError, DatasetError, Fault
 from generator.foundation.run_folder import EXPORT, check_outside
+from generator.foundation.split_names import split_of_name
 
 SYNTHETIC, REAL = "synthetic", "real"
 _SHOWN_GROUPS = 3

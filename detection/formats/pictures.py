@@ -14,9 +14,9 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
-from detection.datasets.near_duplicates import picture_hash
 from generator.dataset.provenance import PNG_LEVEL
 from generator.foundation.decoding import DecodedPicture, UnsupportedPictureError, decode_picture
+from generator.foundation.near_duplicates import picture_hash
 from generator.foundation.storage import translate_os_errors
 
 _SUFFIXES = {"JPEG": (".jpg", ".jpeg"), "MPO": (".jpg", ".jpeg"), "PNG": (".png",)}

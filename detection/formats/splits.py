@@ -13,14 +13,15 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from detection.datasets.names import rank_of_split, split_of_word
-from detection.datasets.near_duplicates import group_hashes, merge_groups
+from detection.datasets.names import rank_of_split
 from detection.datasets.splits import DEFAULT_SHARES, split_set
 from detection.datasets.types import DetectionDataset
 from detection.formats.matching import PICTURE_SUFFIXES, loose_stem
 from detection.formats.raw import Cases, RawPicture
 from detection.formats.source import SourceFiles
 from generator.foundation.errors import ConfigError, DatasetError, Fault
+from generator.foundation.near_duplicates import group_hashes, merge_groups
+from generator.foundation.split_names import split_of_word
 
 # VOC has a number behind a name, Keras boxes behind a path.
 _LABELLED = re.compile(rf"(.+?(?:{'|'.join(map(re.escape, PICTURE_SUFFIXES))}))\s.*|(\S+)\s+-?\d+$", re.IGNORECASE)

@@ -19,12 +19,13 @@ import tarfile
 from pathlib import PurePosixPath
 from typing import Any
 
-from detection.datasets.names import split_of_name, unique_stems
+from detection.datasets.names import unique_stems
 from detection.datasets.picture_set import Picture, PictureSet
 from detection.formats.raw import Cases, RawPicture, RawSet, categories_of, size_of
 from detection.formats.rows import json_of, read_objects, table_of
 from detection.formats.source import TAR_SUFFIX, Reader, SourceFiles, without_annotation
 from detection.formats.target import Target, Writer
+from generator.foundation.split_names import split_of_name
 from generator.foundation.storage import sha256_of, translate_os_errors
 
 _MARK = b'"objects"'

@@ -27,7 +27,7 @@ import numpy as np
 import yaml
 from scipy.spatial.distance import cdist
 
-from detection.datasets.names import split_of_folders, split_of_word
+from detection.datasets.names import split_of_folders
 from detection.datasets.picture_set import Annotation, Picture, PictureSet
 from detection.formats.matching import Match
 from detection.formats.raw import Cases, RawObject, RawPicture, RawSet, number_of
@@ -35,6 +35,7 @@ from detection.formats.source import Reader, SourceFiles, without_annotation
 from detection.formats.splits import Claim, apply_claims, claims_of_folder, claims_of_list, claims_of_lists
 from detection.formats.target import Target, Writer
 from generator.foundation.errors import DatasetError, Fault
+from generator.foundation.split_names import split_of_word
 from generator.foundation.text import strip_text
 from generator.labels.segmentation import decode_segmentation, mask_to_polygons
 

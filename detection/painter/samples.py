@@ -33,9 +33,11 @@ MAX_SHARED = 0.3
 class SampleRecipe:
     """Shares of the sorts, and how crops vary around those that the generator cuts.
 
-    `box_shares` and `paddings` lie around `painting.box_share` and `painting.mask_padding`; `clear_share` of the scenes
-    are to show no object; `scene_scales` are pixels of the photos that a pixel of a scene stands for. `turns`, `flips`:
-    quarter turns and mirror images are as likely as what the photos show.
+    `box_shares` and `paddings` lie around `painting.box_share` and `painting.mask_padding`; `gains` and `offsets` (grey
+    values) change the light of objects and places: what is painted has to follow its surroundings. Of scenes, which
+    have none, the light stays that of the photos: what a UNet is shown of casts it paints. `clear_share` of the scenes
+    are to show no object; `scene_scales` are the pixels of a photo that a pixel of a scene stands for. `turns`,
+    `flips`: quarter turns and mirror images are as likely as what the photos show.
     """
 
     place_share: float = 0.2
@@ -44,6 +46,8 @@ class SampleRecipe:
     scene_scales: tuple[float, float] = (1.0, 1.0)
     box_shares: tuple[float, float] = (0.28, 0.55)
     paddings: tuple[float, float] = (0.04, 0.2)
+    gains: tuple[float, float] = (0.8, 1.25)
+    offsets: tuple[float, float] = (-25.0, 25.0)
     turns: bool = False
     flips: bool = False
 
@@ -145,7 +149,7 @@ class Subject:
         others = [other.box for other in self._in_view(photo, frame.crop) if other is not each]
         if any(overlap_share(box, other) > MAX_SHARED for other in others):
             return None
-        return self._sample(photo, frame, others, self.wording.object(each, rng), keep=box)
+        return self._sample(photo, frame, others, self.wording.object(each, rng), rng, keep=box)
 
     def _place(self, rng: np.random.Generator, kind: str | None = None) -> Sample | None:
         photo, kinds = self._photo(rng), self.kinds if kind is None else (kind,)
@@ -161,7 +165,7 @@ class Subject:
         if frame is None or not self.is_clear(photo, box):
             return None
         near = [each.box for each in self._in_view(photo, frame.crop)]
-        return self._sample(photo, frame, near, self.wording.place(rng))
+        return self._sample(photo, frame, near, self.wording.place(rng), rng)
 
     def _scene(self, rng: np.random.Generator) -> Sample | None:
         """A part of a photo at a scale of the recipe; where photos are smaller or crowded, a smaller one enlarged."""
@@ -199,6 +203,7 @@ class Subject:
         frame: CropFrame,
         others: Sequence[Box],
         caption: str,
+        rng: np.random.Generator,
         *,
         keep: Box | None = None,
     ) -> Sample | None:
@@ -212,7 +217,12 @@ class Subject:
         mask = native_mask(frame, protected)
         if not mask.any():
             return None
-        return Sample(pixels=resize(photo.image[crop.slices], frame.native_wh), mask=mask, caption=caption)
+        pixels = resize(photo.image[crop.slices], frame.native_wh)
+        return Sample(pixels=self._in_another_light(pixels, rng), mask=mask, caption=caption)
+
+    def _in_another_light(self, pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        gain, offset = float(rng.uniform(*self.recipe.gains)), float(rng.uniform(*self.recipe.offsets))
+        return np.clip(np.rint(gain * pixels + offset), 0, 255).astype(np.uint8)
 
     def _photo(self, rng: np.random.Generator) -> LabelledPhoto:
         return self.photos[int(rng.integers(len(self.photos)))]

@@ -26,7 +26,7 @@ class PainterSettings(BaseModel):
 
     steps: Steps = 1500
     """Of the UNet and its text encoder."""
-    vae_steps: Steps = 600
+    vae_steps: Steps = 300
     clip_steps: Steps = 300
     """Of the verifier."""
     minutes: Annotated[float, Field(gt=0)] | None = None

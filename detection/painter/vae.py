@@ -83,7 +83,7 @@ def set_scale(vae: Any, pictures: Sequence[np.ndarray], device: torch.device) ->
     rows = []
     for picture in pictures:
         with autocast(device):
-            rows.append(vae.encode(to_tensor(picture[None]).to(device)).latent_dist.mode().float().flatten())
+            rows.append(vae.encode(to_tensor(np.array(picture)[None]).to(device)).latent_dist.mode().float().flatten())
     std = float(torch.cat(rows).std())
     vae.register_to_config(scaling_factor=1 / std)
     return std
@@ -105,7 +105,7 @@ def is_grey(picture: np.ndarray) -> bool:
 @torch.inference_mode()
 def reconstruct(vae: Any, picture: np.ndarray, device: torch.device) -> np.ndarray:
     """What is left of a picture (HWC uint8 RGB, sides multiples of 8): HWC float32 in [0, 255]."""
-    mode = vae.encode(to_tensor(picture[None]).to(device)).latent_dist.mode()
+    mode = vae.encode(to_tensor(np.array(picture)[None]).to(device)).latent_dist.mode()
     decoded = (vae.decode(mode).sample[0].permute(1, 2, 0).float().cpu().numpy() + 1) * 127.5
     return np.clip(decoded, 0, 255).astype(np.float32)
 

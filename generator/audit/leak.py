@@ -46,21 +46,28 @@ class LeakReport:
 class PaintedPlaces:
     """Places that were painted, picture by picture; each picture brings its random numbers."""
 
-    pictures: list[tuple[Sequence[Place], Sequence[Place], np.random.Generator]] = field(default_factory=list)
+    pictures: list[tuple[Sequence[Place], Sequence[Place], Sequence[Box], np.random.Generator]] = field(
+        default_factory=list
+    )
 
-    def add_picture(self, decoys: Sequence[Place], objects: Sequence[Place], rng: np.random.Generator) -> None:
-        """Add the places that were painted in one picture."""
-        self.pictures.append((decoys, objects, rng))
+    def add_picture(
+        self, decoys: Sequence[Place], objects: Sequence[Place], rng: np.random.Generator, *, real: Sequence[Box] = ()
+    ) -> None:
+        """Add the places that were painted in one picture; `real` are the boxes of objects that were in its photo.
+
+        Nothing was painted there, but a place with an object in it is no match for one without.
+        """
+        self.pictures.append((decoys, objects, real, rng))
 
     def probe(self, *, seed: int, with_network: bool = True) -> LeakReport:
         """Pair each place with an untouched one as far as there is room, and train probes on each kind of place."""
         rng = derive_rng(seed, _AMONG)
-        of_decoys = centres_of(place for decoys, _, _ in self.pictures for place in decoys)
-        of_objects = centres_of(place for _, objects, _ in self.pictures for place in objects)
+        of_decoys = centres_of(place for decoys, *_ in self.pictures for place in decoys)
+        of_objects = centres_of(place for _, objects, *_ in self.pictures for place in objects)
         paired_decoys: list[tuple[Place, Place]] = []
         paired_objects: list[tuple[Place, Place]] = []
-        for decoys, objects, own_rng in self.pictures:
-            occupied = [place.box for place in (*decoys, *objects)]
+        for decoys, objects, real, own_rng in self.pictures:
+            occupied = [*(place.box for place in (*decoys, *objects)), *real]
             paired_decoys += draw_untouched(decoys, occupied, of_decoys, own_rng)
             paired_objects += draw_untouched(objects, occupied, of_objects, own_rng)
         pairs = {
@@ -120,7 +127,7 @@ def audit_scenes(records: Sequence[SceneRecord], images: Path, *, seed: int, wit
             [_place(item, picture, number) for item in items if not item.dropped]
             for items in (record.decoys, record.objects)
         )
-        painted.add_picture(decoys, objects, derive_rng(seed, _PLACES, record.index))
+        painted.add_picture(decoys, objects, derive_rng(seed, _PLACES, record.index), real=_real_boxes(record))
     return painted.probe(seed=seed, with_network=with_network)
 
 
@@ -128,6 +135,14 @@ def draw_suspicious(places: Sequence[Place]) -> Image.Image | None:
     """Lay out the most conspicuous places, each with its surroundings; None without any."""
     shown = [_surroundings(place) for place in places[:SHOWN]]
     return tile(shown, columns=min(SHOWN_COLUMNS, len(shown)), cell_width=SHOWN_PX) if shown else None
+
+
+def _real_boxes(record: SceneRecord) -> list[Box]:
+    """Where nothing was painted since an object was there, labelled or only seen."""
+    if record.photo is None:
+        return []
+    kept = (item.box for item in record.photo.objects if item.is_kept)
+    return [Box.from_xyxy(*box) for box in (*kept, *(item.box for item in record.photo.seen))]
 
 
 def _place(item: PaintRecord, picture: np.ndarray, group: int) -> Place:

@@ -147,7 +147,8 @@ class BundleCard(BaseModel):
     """What a bundle is, what it can paint, and the settings that suit it.
 
     `vocabulary` lists the words its prompts may use; None means any. A prompt with other words is of its world
-    still when it names one of the `subjects`. `scene` is the prompt of a scene without objects, where there is one.
+    still when it names one of the `subjects`. `scene` is the prompt of a scene without objects, where there is one;
+    decoys in photos that background.csv says nothing of are painted with it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

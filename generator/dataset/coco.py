@@ -12,8 +12,8 @@ from typing import Any
 
 from scipy.ndimage import binary_fill_holes
 
-from generator.dataset.record import ObjectRecord, SceneRecord, decode_mask
-from generator.foundation.coco import coco_writer
+from generator.dataset.record import ObjectRecord, RealObjectRecord, RleRecord, SceneRecord, decode_mask
+from generator.foundation.coco import NOT_EXHAUSTIVE, coco_writer
 from generator.foundation.geometry import Box
 from generator.foundation.version import __version__
 from generator.labels.segmentation import mask_to_polygons, window_of
@@ -44,12 +44,57 @@ def export_coco(records: Iterable[SceneRecord], plan: Plan, folder: Path) -> lis
                     "width": record.width,
                     "height": record.height,
                     "license": 1,
+                    **_of_photo(record, category_ids),
                 }
             )
             for item in record.objects:
                 if item.painted_box is not None:
                     file.add_annotation(_annotation(item, record, plan, category_ids))
+            for real in record.real_objects:
+                file.add_annotation(_real_annotation(real, record, plan, category_ids))
         return [file.path for file in files.values()]
+
+
+def _of_photo(record: SceneRecord, category_ids: dict[str, int]) -> dict[str, Any]:
+    """What an image says of the photo that was painted into."""
+    if record.photo is None:
+        return {}
+    photo = record.photo
+    lacking = sorted(category_ids[name] for name in photo.not_exhaustive if name in category_ids)
+    crop = list(Box.from_xyxy(*photo.crop).xywh)
+    return {
+        "photo": {"file_name": photo.name, "sha256": photo.sha256, "crop": crop, "flip": photo.flip},
+        **({NOT_EXHAUSTIVE: lacking} if lacking else {}),
+    }
+
+
+def _real_annotation(
+    item: RealObjectRecord, record: SceneRecord, plan: Plan, category_ids: dict[str, int]
+) -> dict[str, Any]:
+    left, top, right, bottom = item.label_box
+    width, height = round(right - left, 2), round(bottom - top, 2)
+    segmentation, area = ([], round(width * height, 2)) if item.mask is None else _outline(item.mask, plan)
+    return {
+        "id": record.index * plan.max_labels + plan.max_objects + item.number + 1,
+        "image_id": record.index + 1,
+        "category_id": category_ids[item.category],
+        "bbox": [left, top, width, height],
+        "area": area,
+        "segmentation": segmentation,
+        "iscrowd": 0,
+        "source": "real",
+        "visible_share": item.visible_share,
+    }
+
+
+def _outline(encoded: RleRecord, plan: Plan) -> tuple[Any, int]:
+    """A mask as the config wants it, and how many pixels it covers then."""
+    mask = decode_mask(encoded)
+    if plan.config.output.segmentation == "rle":
+        return {"size": list(encoded.size), "counts": encoded.counts}, int(mask.sum())
+    window = window_of(mask)
+    mask[window] = binary_fill_holes(mask[window])  # what a smaller object covers in the middle; polygons cannot say it
+    return mask_to_polygons(mask), int(mask.sum())
 
 
 def _annotation(item: ObjectRecord, record: SceneRecord, plan: Plan, category_ids: dict[str, int]) -> dict[str, Any]:
@@ -58,24 +103,16 @@ def _annotation(item: ObjectRecord, record: SceneRecord, plan: Plan, category_id
         raise ValueError("a dropped object has no annotation")
     left, top, right, bottom = box
     tight = list(Box.from_xyxy(*item.painted_box).xywh)
-    mask = decode_mask(item.mask)
-    segmentation: Any
-    if plan.config.output.segmentation == "rle":
-        segmentation = {"size": list(item.mask.size), "counts": item.mask.counts}
-    else:
-        window = window_of(mask)
-        mask[window] = binary_fill_holes(
-            mask[window]
-        )  # what a smaller object covers in the middle; polygons cannot say it
-        segmentation = mask_to_polygons(mask)
+    segmentation, area = _outline(item.mask, plan)
     return {
-        "id": record.index * plan.max_objects + item.object_index + 1,
+        "id": record.index * plan.max_labels + item.object_index + 1,
         "image_id": record.index + 1,
         "category_id": category_ids[item.category],
         "bbox": tight if item.label_scale == 1 else [left, top, round(right - left, 2), round(bottom - top, 2)],
-        "area": int(mask.sum()),
+        "area": area,
         "segmentation": segmentation,
         "iscrowd": 0,
+        **({"source": "painted"} if record.photo is not None else {}),
         "tight_bbox": tight,
         "requested_bbox": list(Box.from_xyxy(*item.requested_box).xywh),
         "visible_share": item.visible_share,

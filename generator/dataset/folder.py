@@ -208,8 +208,9 @@ class RunFolder:
         """Write a picture, then its record. Raises StorageError; the scene then is not finished."""
         index = scene.plan.index
         objects = dict.fromkeys(item.placement.prompt for item in scene.objects if item.label)
-        prompts = "; ".join([scene.plan.prompt, *objects])
-        xmp = xmp_packet(tool=f"boxpaint {__version__}", description=prompts)
+        photo = scene.plan.photo
+        prompts = "; ".join([scene.plan.prompt if photo is None else f"photo {photo.photo.name}", *objects])
+        xmp = xmp_packet(tool=f"boxpaint {__version__}", description=prompts, in_photo=photo is not None)
         data = encode_image(scene.image, self.plan.config.output, xmp=xmp)
         path = self.image_path(index)
         write_bytes(path, data)

@@ -17,6 +17,7 @@ from generator.plan import ScenePlan
 # Okabe and Ito 2008: told apart by colour-blind eyes as well; black left out, yellow first.
 PALETTE = ("#F0E442", "#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#0072B2", "#FFFFFF")
 _GAP_PX, _PREVIEW_CELL_PX = 4, 300
+_DASH_PX = 5
 
 
 def category_colours(categories: Iterable[str]) -> dict[str, str]:
@@ -40,6 +41,21 @@ def draw_boxes(
     return drawn
 
 
+def draw_dashed(picture: Image.Image, boxes: Sequence[tuple[str, Box]], colours: Mapping[str, str]) -> Image.Image:
+    """Draw (category, box) pairs of real objects on a copy of a picture, told apart from painted ones by their line."""
+    drawn = picture.convert("RGB")
+    pen = ImageDraw.Draw(drawn)
+    for category, box in boxes:
+        x_min, y_min, x_max, y_max = box.xyxy
+        for x in range(x_min, x_max, 2 * _DASH_PX):
+            for y in (y_min, y_max - 2):
+                pen.rectangle((x, y, min(x + _DASH_PX, x_max) - 1, y + 1), fill=colours[category])
+        for y in range(y_min, y_max, 2 * _DASH_PX):
+            for x in (x_min, x_max - 2):
+                pen.rectangle((x, y, x + 1, min(y + _DASH_PX, y_max) - 1), fill=colours[category])
+    return drawn
+
+
 def tile(pictures: Sequence[Image.Image], *, columns: int, cell_width: int) -> Image.Image:
     """Lay pictures of one size out in rows, each `cell_width` pixels wide."""
     width, height = pictures[0].size
@@ -60,14 +76,16 @@ def tile(pictures: Sequence[Image.Image], *, columns: int, cell_width: int) -> I
 def preview_plan(
     scenes: Sequence[ScenePlan], canvas_wh: tuple[int, int], categories: Iterable[str], *, columns: int = 6
 ) -> Image.Image:
-    """Show the planned boxes of some scenes in colour on empty canvases."""
+    """Show the planned boxes of some scenes in colour on empty canvases; dashed: labelled objects of a photo."""
     colours = category_colours(categories)
     scale = _PREVIEW_CELL_PX / canvas_wh[0]
     empty = Image.new("RGB", (_PREVIEW_CELL_PX, max(1, round(canvas_wh[1] * scale))), "#3a3a3a")
-    pictures = [
-        draw_boxes(empty, [(item.category, _scaled(item.box, scale)) for item in scene.placements], colours, names=True)
-        for scene in scenes
-    ]
+    pictures = []
+    for scene in scenes:
+        present = scene.photo.present if scene.photo is not None else ()
+        real = [(item.category, _scaled(item.box, scale)) for item in present if not item.unlabelled]
+        planned = [(item.category, _scaled(item.box, scale)) for item in scene.placements]
+        pictures.append(draw_boxes(draw_dashed(empty, real, colours), planned, colours, names=True))
     return tile(pictures, columns=min(columns, len(pictures)), cell_width=_PREVIEW_CELL_PX)
 
 
@@ -77,7 +95,10 @@ def _scaled(box: Box, scale: float) -> Box:
 
 
 def draw_record(record: SceneRecord, images: Path, colours: Mapping[str, str]) -> Image.Image:
-    """Draw the labels of a finished scene. Raises DatasetError when its picture cannot be read."""
+    """Draw the labels of a finished scene, dashed those of real objects.
+
+    Raises DatasetError when its picture cannot be read.
+    """
     path = images / record.file_name
     try:
         with Image.open(path) as picture:
@@ -90,7 +111,8 @@ def draw_record(record: SceneRecord, images: Path, colours: Mapping[str, str]) -
         label = item.label_xyxy((record.width, record.height))
         if label is not None:
             boxes.append((item.category, Box.from_xyxy(*(round(edge) for edge in label))))
-    return draw_boxes(picture, boxes, colours)
+    real = [(item.category, Box.from_xyxy(*(round(edge) for edge in item.label_box))) for item in record.real_objects]
+    return draw_boxes(draw_dashed(picture, real, colours), boxes, colours)
 
 
 def spread(total: int, count: int) -> list[int]:

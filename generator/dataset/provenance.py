@@ -16,7 +16,9 @@ from PIL import Image, PngImagePlugin
 
 from generator.config import OutputConfig
 
-SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+_SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+SOURCE_TYPE = f"{_SOURCE_TYPES}trainedAlgorithmicMedia"
+COMPOSITE_TYPE = f"{_SOURCE_TYPES}compositeWithTrainedAlgorithmicMedia"
 # zlib level 1: three times as fast as Pillow's default for a tenth more bytes.
 PNG_LEVEL = 1
 # JPEG holds 65,502 bytes of XMP; a letter takes up to five once escaped.
@@ -35,10 +37,11 @@ _PACKET = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <?xpacket end="w"?>"""
 
 
-def xmp_packet(*, tool: str, description: str) -> str:
-    """Make the XMP packet of one picture."""
+def xmp_packet(*, tool: str, description: str, in_photo: bool = False) -> str:
+    """Make the XMP packet of one picture: painted as a whole, or into a photo."""
     tool, description = (_FORBIDDEN.sub(" ", text) for text in (tool, description))
-    return _PACKET.format(source=SOURCE_TYPE, tool=escape(tool), description=escape(description[:MAX_DESCRIPTION]))
+    source = COMPOSITE_TYPE if in_photo else SOURCE_TYPE
+    return _PACKET.format(source=source, tool=escape(tool), description=escape(description[:MAX_DESCRIPTION]))
 
 
 def says_synthetic(path: Path) -> bool:
@@ -48,7 +51,7 @@ def says_synthetic(path: Path) -> bool:
             xmp = picture.info.get("xmp")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return False
-    # trainedAlgorithmicMedia and compositeWithTrainedAlgorithmicMedia
+    # Of both types the end is the same but for an initial.
     return isinstance(xmp, bytes) and b"trainedalgorithmicmedia" in xmp.lower()
 
 

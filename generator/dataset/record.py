@@ -6,16 +6,20 @@ Nothing in it depends on when or how fast the picture was painted.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from pycocotools import mask as coco_mask
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from generator.foundation.errors import DatasetError, Fault
-from generator.foundation.geometry import scaled_about_centre
-from generator.types import PaintedObject, Scene
+from generator.foundation.geometry import box_of_mask, scaled_about_centre
+from generator.labels.segmentation import mask_in_view
+from generator.plan.photos import PhotoView, PresentObject
+from generator.spec.photos import Flip
+from generator.types import PaintedObject, Scene, Unlabelled
 
 SCHEMA_VERSION = 2
 Model = TypeVar("Model", bound=BaseModel)
@@ -111,8 +115,53 @@ class BackgroundRecord(_Part):
     taken: int
 
 
+class RealObjectRecord(_Part):
+    """An object that was in the photo: `number` is its place among the photo's labels.
+
+    `label_box` is that of its label, to a hundredth of a pixel; `unlabelled` says why it has none, "" where it has one.
+    `box` is where nothing was painted if `is_kept`. `mask` is None where the photo's data set has none.
+    """
+
+    number: int
+    category: str
+    box: BoxXyxy
+    label_box: tuple[float, float, float, float]
+    mask: RleRecord | None
+    visible_share: float
+    is_kept: bool
+    unlabelled: str
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether it comes into the annotations."""
+        return not self.unlabelled
+
+
+class SeenRecord(_Part):
+    """An object in the photo that nobody labelled, as the verifier saw it."""
+
+    category: str
+    box: BoxXyxy
+    score: float
+
+
+class PhotoRecord(_Part):
+    """The photo that was painted into: the part of it that the picture shows, in its own pixels, and how it is flipped.
+
+    `not_exhaustive`: categories of which it shows, or may show, more than is labelled.
+    """
+
+    name: str
+    sha256: str
+    crop: BoxXyxy
+    flip: Flip
+    objects: tuple[RealObjectRecord, ...]
+    seen: tuple[SeenRecord, ...]
+    not_exhaustive: tuple[str, ...]
+
+
 class SceneRecord(_Part):
-    """Everything needed to repeat one picture, together with run.json."""
+    """Everything needed to repeat one picture, together with run.json; `photo` is None where all of it was painted."""
 
     schema_version: int
     index: int
@@ -126,6 +175,19 @@ class SceneRecord(_Part):
     objects: tuple[ObjectRecord, ...]
     decoys: tuple[PaintRecord, ...]
     unplaced: tuple[UnplacedRecord, ...]
+    photo: PhotoRecord | None = None
+
+    @property
+    def real_objects(self) -> tuple[RealObjectRecord, ...]:
+        """Labelled objects that were in the photo."""
+        return tuple(item for item in self.photo.objects if item.is_labelled) if self.photo is not None else ()
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = handler(self)
+        if self.photo is None:  # of a painted scene: it says what it said before there were photos
+            del fields["photo"]
+        return fields
 
 
 def record_of(scene: Scene, *, file_name: str, sha256: str, batch_size: int) -> SceneRecord:
@@ -150,6 +212,7 @@ def record_of(scene: Scene, *, file_name: str, sha256: str, batch_size: int) -> 
         objects=tuple(_object(item, (width, height)) for item in scene.objects),
         decoys=tuple(PaintRecord(**_painted(item)) for item in scene.decoys),
         unplaced=tuple(map(UnplacedRecord.model_validate, scene.plan.unplaced)),
+        photo=_photo(scene.plan.photo, scene.seen, (width, height)) if scene.plan.photo is not None else None,
     )
 
 
@@ -183,6 +246,38 @@ def decode_mask(rle: RleRecord) -> np.ndarray:
     """Decode to HW bool."""
     decoded: np.ndarray = coco_mask.decode({"size": list(rle.size), "counts": rle.counts.encode("ascii")})
     return decoded.astype(bool)
+
+
+def _photo(view: PhotoView, seen: Sequence[Unlabelled], canvas_wh: tuple[int, int]) -> PhotoRecord:
+    lacking = [*view.photo.not_exhaustive, *(each.category for each in seen)]
+    return PhotoRecord(
+        name=view.photo.name,
+        sha256=view.photo.sha256,
+        crop=view.crop.xyxy,
+        flip=view.flip,
+        objects=tuple(_real_object(item, view, canvas_wh) for item in view.present),
+        seen=tuple(SeenRecord(category=each.category, box=each.box.xyxy, score=round(each.score, 4)) for each in seen),
+        not_exhaustive=tuple(dict.fromkeys(lacking)),
+    )
+
+
+def _real_object(item: PresentObject, view: PhotoView, canvas_wh: tuple[int, int]) -> RealObjectRecord:
+    segmentation = view.photo.objects[item.number].segmentation if not item.unlabelled else None
+    mask = mask_in_view(segmentation, view, canvas_wh) if segmentation else None
+    tight = box_of_mask(mask) if mask is not None else None
+    label_box = item.box_xyxy
+    if tight is not None and item.visible_share < 1:  # the part of a box that is left need not fit what is left in it
+        label_box = (float(tight.x_min), float(tight.y_min), float(tight.x_max), float(tight.y_max))
+    return RealObjectRecord(
+        number=item.number,
+        category=item.category,
+        box=item.box.xyxy,
+        label_box=label_box,
+        mask=encode_mask(mask) if mask is not None and tight is not None else None,
+        visible_share=item.visible_share,
+        is_kept=item.is_kept,
+        unlabelled=item.unlabelled,
+    )
 
 
 def _object(item: PaintedObject, canvas_wh: tuple[int, int]) -> ObjectRecord:

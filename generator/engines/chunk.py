@@ -64,7 +64,7 @@ class ChunkPainter:
     _notes: list[str] = field(default_factory=list, init=False, repr=False)
 
     def __call__(self, chunk: Chunk, say: Callable[[Progress], None] = lambda _: None) -> ChunkReport:
-        """Paint a chunk and write it. Raises ModelError, StorageError; the chunk then is not finished."""
+        """Paint a chunk and write it. Raises ModelError, DatasetError, StorageError; it then is not finished."""
         # Loads torch and diffusers, several seconds.
         from generator.painting.chunk import paint_chunk
 

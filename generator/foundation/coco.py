@@ -30,6 +30,8 @@ Id = int | float | str
 # Of a category: names of files and folders are made of it, and file systems hold no longer ones.
 MAX_NAME = 255
 MAX_FAULTS_OF_A_KIND = 20
+NOT_EXHAUSTIVE = "not_exhaustive_category_ids"
+"""Of an image: categories of which not every object is labelled (LVIS: arXiv 1908.03195)."""
 _REQUIRED = {
     "images": ("id", "file_name", "width", "height"),
     "annotations": ("id", "image_id", "category_id", "bbox", "area", "iscrowd"),

@@ -66,6 +66,20 @@ def decode_rgb(data: bytes, *, formats: tuple[str, ...] | None = None, max_pixel
     return decode_picture(data, formats=formats, max_pixels=max_pixels).image
 
 
+def upright_size(data: bytes) -> tuple[int, int]:
+    """Width and height that decode_rgb gives a picture file, by its head alone where that says it.
+
+    Raises ValueError with the reason in one line.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            width, height = picture.size
+            is_turned = picture.format != "TIFF" and _orientation(picture) >= 5  # TIFF's size is the upright one
+    except _OF_DAMAGED_FILES:
+        return decode_rgb(data).size
+    return (height, width) if is_turned else (width, height)
+
+
 def decode_picture(
     data: bytes, *, formats: tuple[str, ...] | None = None, max_pixels: int | None = None
 ) -> DecodedPicture:

@@ -10,6 +10,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from generator.foundation.geometry import box_of_mask
+from generator.plan.photos import PhotoView, to_canvas_xy
 
 # A drawn polygon is off by up to a pixel on each side, and people's boxes are rounded.
 BOX_TOLERANCE_PX, BOX_TOLERANCE_SHARE = 2.0, 0.02
@@ -36,6 +37,24 @@ def decode_segmentation(segmentation: Any, size_hw: tuple[int, int]) -> np.ndarr
     except (TypeError, LookupError, OverflowError) as error:
         raise ValueError(str(error)) from None
     return decoded.astype(bool)
+
+
+def mask_in_view(segmentation: Any, view: PhotoView, canvas_wh: tuple[int, int]) -> np.ndarray:
+    """Draw a segmentation of a photo as a scene shows it: HW bool of the canvas's size. Raises ValueError."""
+    width, height = canvas_wh
+    if isinstance(segmentation, list):
+        drawn = [
+            to_canvas_xy(np.array(polygon, float).reshape(-1, 2), view.crop, view.flip, canvas_wh).ravel().tolist()
+            for polygon in segmentation
+            if isinstance(polygon, list) and len(polygon) % 2 == 0
+        ]
+        return decode_segmentation(drawn, (height, width))
+    part = decode_segmentation(segmentation, view.photo.size_wh[::-1])[view.crop.slices]
+    part = part[:, ::-1] if view.flip in ("horizontal", "both") else part
+    part = part[::-1] if view.flip in ("vertical", "both") else part
+    shares = cv2.resize(np.ascontiguousarray(part, np.float32), canvas_wh, interpolation=cv2.INTER_AREA)
+    mask: np.ndarray = shares >= 0.5
+    return mask
 
 
 def _run_lengths(segmentation: Any, height: int, width: int) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from generator.foundation.geometry import Box, box_iou, intersection_area, squar
 from generator.models.vision_language import Clip, Owl
 from generator.plan.placing import usual_side_px
 from generator.spec import Spec
-from generator.types import Sighting, Verdict, percent
+from generator.types import Sighting, Unlabelled, Verdict, percent
 
 # How much of its surroundings a crop shows, as a share of the object's longer side.
 MARGIN = 0.25
@@ -38,15 +38,6 @@ class View:
     picture: np.ndarray
     box: Box
     category: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unlabelled:
-    """An object where none was asked for."""
-
-    category: str
-    box: Box
-    score: float
 
 
 class Verifier:
@@ -99,12 +90,7 @@ class Verifier:
         self, picture: np.ndarray, limits: LabelConfig, *, within: Box | None = None, known: Sequence[Box] = ()
     ) -> Verdict:
         """Pass when nothing that should be labelled is seen beside what is known; score is the surest one's."""
-        found = self.find_unlabelled(picture, within=within, known=known)
-        score = round(found[0].score, 4) if found else 0.0
-        passed = score <= limits.max_unlabelled
-        sure = f"{percent(score)}, above {percent(limits.max_unlabelled)}"
-        reason = "" if passed else f"shows a {found[0].category} that nobody asked for ({sure})"
-        return Verdict(check="stray", passed=passed, score=score, reason=reason)
+        return stray_verdict(self.find_unlabelled(picture, within=within, known=known), limits)
 
     def _sighting(self, view: View, probabilities: Mapping[str, float]) -> Sighting:
         rival = max((name for name in probabilities if name != view.category), key=lambda name: probabilities[name])
@@ -145,6 +131,15 @@ class Verifier:
         shares = np.exp(best - best.max(axis=1, keepdims=True))
         shares /= shares.sum(axis=1, keepdims=True)
         return [dict(zip(names, (float(share) for share in row), strict=True)) for row in shares]
+
+
+def stray_verdict(found: Sequence[Unlabelled], limits: LabelConfig, *, wanted: str = "asked for") -> Verdict:
+    """Pass when nothing of what was found, the surest first, is surer than allowed; its score is the surest one's."""
+    score = round(found[0].score, 4) if found else 0.0
+    passed = score <= limits.max_unlabelled
+    sure = f"{percent(score)}, above {percent(limits.max_unlabelled)}"
+    reason = "" if passed else f"shows a {found[0].category} that nobody {wanted} ({sure})"
+    return Verdict(check="stray", passed=passed, score=score, reason=reason)
 
 
 def _surroundings(box: Box, picture: np.ndarray) -> Box:

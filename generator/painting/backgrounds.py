@@ -1,4 +1,4 @@
-"""Backgrounds: painted together, looked at, and painted again where one cannot be used."""
+"""Backgrounds: painted together, looked at, and painted again where one cannot be used; or photos, as they are."""
 
 from __future__ import annotations
 
@@ -10,19 +10,58 @@ import numpy as np
 from generator.foundation.errors import ModelError
 from generator.foundation.seeds import derive_seed
 from generator.labels.checks import picture_verdict
-from generator.labels.verifier import Verifier
+from generator.labels.verifier import Verifier, stray_verdict
 from generator.painting.painter import BackgroundJob, Painter
+from generator.painting.photos import show_photo
 from generator.plan import ScenePlan
-from generator.types import Attempt, Verdict
+from generator.plan.photos import PhotoView
+from generator.types import Attempt, Unlabelled, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Background:
-    """A bare scene (HWC uint8), every attempt at it, and the number of the one that was taken."""
+    """A bare scene (HWC uint8), every attempt at it, and the number of the one that was taken.
+
+    `seen` are objects in a photo that nobody labelled.
+    """
 
     pixels: np.ndarray
     attempts: tuple[Attempt, ...]
     taken: int
+    seen: tuple[Unlabelled, ...] = ()
+
+
+def make_backgrounds(
+    plans: Sequence[ScenePlan], painter: Painter, verifier: Verifier | None, on_background: Callable[[int], None]
+) -> list[Background]:
+    """Paint the background of every scene, or show its photo.
+
+    Raises ModelError when a model paints no usable picture of a scene, DatasetError when a photo cannot be read.
+    """
+    bare = [plan for plan in plans if plan.photo is None]
+    painted = iter(paint_backgrounds(bare, painter, verifier, on_background) if bare else ())
+    made: list[Background] = []
+    for plan in plans:
+        if plan.photo is None:
+            made.append(next(painted))
+        else:
+            made.append(_shown(plan, plan.photo, painter, verifier))
+            on_background(1)
+    return made
+
+
+def _shown(plan: ScenePlan, view: PhotoView, painter: Painter, verifier: Verifier | None) -> Background:
+    """Show a photo, and look for objects that nobody labelled: they stay, and nothing is painted over them."""
+    config = painter.config
+    pixels = show_photo(view, config.canvas_wh)
+    verdicts: tuple[Verdict, ...] = (picture_verdict(""),)
+    found: list[Unlabelled] = []
+    if verifier is not None:
+        found = verifier.find_unlabelled(pixels, known=view.kept)
+        verdicts += (stray_verdict(found, config.labels, wanted="labelled"),)
+    attempt = Attempt(number=0, seed=derive_seed(plan.seed, 0), verdicts=verdicts)
+    seen = tuple(each for each in found if each.score > config.labels.max_unlabelled)
+    return Background(pixels=pixels, attempts=(attempt,), taken=0, seen=seen)
 
 
 def paint_backgrounds(

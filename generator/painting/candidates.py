@@ -123,7 +123,7 @@ def judge(candidates: Sequence[Candidate], verifier: Verifier | None, limits: La
 
 def _known_around(candidate: Candidate, candidates: Sequence[Candidate]) -> list[Box]:
     """Objects that may be seen in a crop, in its pixels: earlier ones, those painted in the same round, its own."""
-    task, boxes = candidate.task, candidate.task.scene.label_boxes
+    task, boxes = candidate.task, candidate.task.scene.known_boxes
     for each in candidates:
         if each.task.scene is task.scene and each.task is not task and each.box is not None:
             boxes.append(each.task.frame.on_canvas(each.box))

@@ -16,8 +16,9 @@ from dataclasses import replace
 import numpy as np
 
 from generator.dataset.review import Rejected
+from generator.foundation.geometry import Box
 from generator.labels.verifier import Verifier, View
-from generator.painting.backgrounds import paint_backgrounds
+from generator.painting.backgrounds import make_backgrounds
 from generator.painting.candidates import Candidate, judge, paint, stitch_into_crops
 from generator.painting.finish import finish_scenes, preview
 from generator.painting.painter import Painter
@@ -32,7 +33,7 @@ def paint_chunk(
     verifier: Verifier | None,
     *,
     rejected: Mapping[int, Rejected] | None = None,
-    lay_out: Callable[[int, np.ndarray], ScenePlan] | None = None,
+    lay_out: Callable[[int, np.ndarray, Sequence[Box]], ScenePlan] | None = None,
     stage: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext(),
     on_background: Callable[[int], None] = lambda _: None,
     on_object: Callable[[int], None] = lambda _: None,
@@ -40,14 +41,18 @@ def paint_chunk(
     """Paint the scenes of one chunk.
 
     Without a `verifier` the checks of the pixels alone decide. `rejected` are attempts that a person did not want, by
-    scene; `lay_out` plans a scene anew once its background (HWC uint8) is there; `stage` is entered around each step,
-    by its name. Raises ModelError when the model paints no usable picture.
+    scene; `lay_out` plans a scene anew once its background (HWC uint8) is there, and what was seen in it without a
+    label; `stage` is entered around each step, by its name. Raises ModelError when the model paints no usable picture,
+    DatasetError when a photo cannot be read.
     """
     limits = painter.config.labels
     with stage("backgrounds"):
-        backgrounds = paint_backgrounds(plans, painter, verifier, on_background)
+        backgrounds = make_backgrounds(plans, painter, verifier, on_background)
     if lay_out is not None:
-        plans = [lay_out(plan.index, each.pixels) for plan, each in zip(plans, backgrounds, strict=True)]
+        plans = [
+            lay_out(plan.index, each.pixels, [item.box for item in each.seen])
+            for plan, each in zip(plans, backgrounds, strict=True)
+        ]
     scenes = [
         SceneState(plan=plan, background=background, rejected=(rejected or {}).get(plan.index, {}))
         for plan, background in zip(plans, backgrounds, strict=True)

@@ -3,12 +3,16 @@
 What a decoder leaves behind (how fine its detail is, how smooth its plain areas) depends on the size at which a crop
 was painted, and a probe finds the difference in a few pixels. So the whole picture is noised a little and denoised
 (`Painter.redraw`), and then given the noise of one sensor. How much of a seam is left: benchmarks/leak.py.
+
+A photo has a past of its own. There the same is done around what was painted only: what is drawn anew gets what that
+took from the rest of the photo, the grain of its sensor and of its compression.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
 from generator.foundation.errors import ModelError
@@ -16,10 +20,17 @@ from generator.foundation.seeds import derive_rng, derive_seed
 from generator.painting.candidates import Candidate
 from generator.painting.painter import Painter, RedrawJob
 from generator.painting.scene_state import SceneState
+from generator.painting.stitch import match_to_ring
 from generator.plan import ScenePlan
 
 # Last positions below a scene's seed; those of the background's attempts end before.
-_REDRAW, _SENSOR = 1000, 1001
+_REDRAW, _SENSOR, _GRAIN = 1000, 1001, 1002
+# Pixels around what was painted over which a photo goes over into what was drawn anew.
+FADE_PX = 6
+# What was lost of a photo is taken for grain up to so many of its standard deviations; beyond, it is an edge.
+GRAIN_LIMIT = 3.0
+# Median absolute deviation of a normal distribution, in standard deviations.
+_MAD = 0.6745
 
 
 def preview(candidates: Sequence[Candidate], painter: Painter) -> None:
@@ -36,10 +47,7 @@ def preview(candidates: Sequence[Candidate], painter: Painter) -> None:
         _, picture = pictures.setdefault(keys[-1], (scene, scene.image.copy()))
         if not each.evidence.fault:
             each.task.put_into(picture, each.pixels)
-    plans = [scene.plan for scene, _ in pictures.values()]
-    finished = dict(
-        zip(pictures, finish_pictures([each for _, each in pictures.values()], plans, painter), strict=True)
-    )
+    finished = dict(zip(pictures, _finish([*pictures.values()], painter), strict=True))
     for (index, rank), (scene, picture) in pictures.items():
         if rank == 0:
             scene.preview = picture, finished[index, rank]
@@ -55,23 +63,75 @@ def finish_scenes(scenes: Sequence[SceneState], painter: Painter) -> list[np.nda
         if scene.preview is not None and np.array_equal(scene.preview[0], scene.image)
     }
     waiting = [scene for scene in scenes if scene.plan.index not in finished]
-    pictures = finish_pictures([scene.image for scene in waiting], [scene.plan for scene in waiting], painter)
+    pictures = _finish([(scene, scene.image) for scene in waiting], painter)
     finished.update((scene.plan.index, picture) for scene, picture in zip(waiting, pictures, strict=True))
     return [finished[scene.plan.index] for scene in scenes]
 
 
-def finish_pictures(pictures: Sequence[np.ndarray], plans: Sequence[ScenePlan], painter: Painter) -> list[np.ndarray]:
+def _finish(pictures: Sequence[tuple[SceneState, np.ndarray]], painter: Painter) -> list[np.ndarray]:
+    """Finish pictures of scenes, with their objects so far."""
+    photos = [scene.background.pixels if scene.plan.photo is not None else None for scene, _ in pictures]
+    plans = [scene.plan for scene, _ in pictures]
+    return finish_pictures([picture for _, picture in pictures], plans, painter, photos=photos)
+
+
+def finish_pictures(
+    pictures: Sequence[np.ndarray],
+    plans: Sequence[ScenePlan],
+    painter: Painter,
+    *,
+    photos: Sequence[np.ndarray | None] | None = None,
+) -> list[np.ndarray]:
     """Finish pictures (HWC uint8) of these scenes: as many HWC uint8.
 
-    Raises ModelError when the model makes no usable picture of one.
+    `photos` are those that pictures were painted into, None for others. Raises ModelError when the model makes no
+    usable picture of one.
     """
     settings = painter.config.painting
-    if settings.harmonize_strength > 0:
-        pictures = _harmonized(pictures, plans, painter)
+    if photos is None or settings.harmonize_area == "all":
+        photos = [None] * len(pictures)
+    drawn = _harmonized(pictures, plans, painter) if settings.harmonize_strength > 0 else pictures
     return [
-        add_sensor_noise(picture, settings.sensor_noise, plan.seed)
-        for picture, plan in zip(pictures, plans, strict=True)
+        add_sensor_noise(new, settings.sensor_noise, plan.seed)
+        if photo is None
+        else lay_over(photo, picture, new, plan.seed)
+        for photo, picture, new, plan in zip(photos, pictures, drawn, plans, strict=True)
     ]
+
+
+def lay_over(photo: np.ndarray, picture: np.ndarray, drawn: np.ndarray, seed: int) -> np.ndarray:
+    """Put what was drawn anew into a photo where something was painted (`picture` differs), with grain as the photo's.
+
+    All HWC uint8 of one size. Beyond FADE_PX of what was painted the photo stays bit for bit. Where it fades, the grain
+    of both adds up to that of one.
+    """
+    painted = (picture != photo).any(axis=2)
+    if not painted.any() or painted.all():
+        return photo if not painted.any() else drawn
+    matched = match_to_ring(drawn, picture, ~painted)
+    away = cv2.distanceTransform((~painted).astype(np.uint8), cv2.DIST_L2, 5)
+    t = np.clip(1 - away / (FADE_PX + 1), 0, 1)
+    weight = (t * t * (3 - 2 * t))[..., None]
+    lost = photo.astype(np.float32) - matched
+    grain = grain_like(lost, ~painted, derive_rng(seed, _GRAIN))
+    mixed = photo * (1 - weight) + matched * weight + grain * np.sqrt(1 - (1 - weight) ** 2)
+    return np.where(weight > 0, np.clip(np.rint(mixed), 0, 255).astype(np.uint8), photo)
+
+
+def grain_like(sample: np.ndarray, known: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Grain (HWC float32) with spectrum and colours of that in `sample` (HWC float32), where that is `known` (HW bool).
+
+    The sample's spectrum with the phases of white noise, the same in all channels: a random phase texture (Galerne,
+    Gousseau and Morel 2011, IEEE Transactions on Image Processing 20). Edges are clipped first.
+    """
+    inside = sample[known]
+    centred = sample - np.median(inside, axis=0)
+    limit = GRAIN_LIMIT / _MAD * np.median(np.abs(centred[known]), axis=0)
+    centred = np.where(known[..., None], np.clip(centred, -limit, limit), 0)
+    phases = np.angle(np.fft.rfft2(rng.standard_normal(known.shape)))[..., None]
+    spectrum = np.fft.rfft2(centred, axes=(0, 1)) / np.sqrt(known.mean())
+    made: np.ndarray = np.fft.irfft2(spectrum * np.exp(1j * phases), s=known.shape, axes=(0, 1))
+    return made.astype(np.float32)
 
 
 def add_sensor_noise(picture: np.ndarray, deviation: float, seed: int) -> np.ndarray:

@@ -137,9 +137,10 @@ def free_bytes(device: torch.device, sharing: int) -> int:
 
 
 def count_pictures(plan: Plan) -> int:
-    """Pictures that a whole plan sends through the UNets, about: backgrounds, objects and decoys."""
+    """Pictures that a whole plan sends through the UNets, about: backgrounds that are no photos, objects and decoys."""
     objects = sum(len(plan) * row.usual_count if row.total is None else row.total for row in plan.spec.classes)
-    return round(len(plan) + objects * (1 + plan.config.placement.decoys))
+    backgrounds = sum(row.num_imgs for row in plan.spec.backgrounds if row.photos is None)
+    return round(backgrounds + objects * (1 + plan.config.placement.decoys))
 
 
 def should_compile(config: Config, device: torch.device, pictures: int) -> bool:

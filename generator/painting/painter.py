@@ -18,7 +18,7 @@ from generator.config import Config
 
 # A decoded picture this even (standard deviation over pixels, of 255) or this dark (maximum) is a failure of the
 # number format or of the model, not a scene.
-FLAT_STD, BLACK_MAX = 1.0, 6
+FLAT_STD, BLACK_MAX = 0.2, 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -38,12 +38,20 @@ class SceneState:
     def __post_init__(self) -> None:
         self.image = self.background.pixels.copy()
         self.occupied = np.zeros(self.image.shape[:2], bool)
+        for box in self._in_photo:
+            self.occupied[box.slices] = True
         self.pending = [*self.plan.placements, *self.plan.decoys]
 
     @property
-    def label_boxes(self) -> list[Box]:
-        """Where objects lie that are done and labelled."""
-        return [item.label.painted_box for item in self.done if item.label is not None]
+    def _in_photo(self) -> list[Box]:
+        """Where a photo shows objects of our classes, labelled or not."""
+        labelled = self.plan.photo.kept if self.plan.photo is not None else []
+        return [*labelled, *(item.box for item in self.background.seen)]
+
+    @property
+    def known_boxes(self) -> list[Box]:
+        """Where objects lie that were in the photo, or are done and labelled."""
+        return [*self._in_photo, *(item.label.painted_box for item in self.done if item.label is not None)]
 
     def accept(self, task: InpaintTask, pixels: np.ndarray, mask: np.ndarray) -> None:
         """Put a crop (HWC uint8) into the picture; `mask` (HW bool, crop size) is the object in it."""
@@ -107,6 +115,7 @@ class SceneState:
             background_taken=self.background.taken,
             objects=tuple(item for item in objects if not item.placement.is_decoy),
             decoys=tuple(item for item in objects if item.placement.is_decoy),
+            seen=self.background.seen,
         )
 
 

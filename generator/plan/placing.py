@@ -29,9 +29,11 @@ def find_place(
     config: Config,
     *,
     max_overlap: float,
+    kept: Sequence[Box] = (),
     ground: Ground | None = None,
 ) -> tuple[Box | None, str]:
-    """Draw positions for a box of a class until one overlaps none of `taken` by more than `max_overlap` of the smaller.
+    """Draw positions for a box of a class until one overlaps none of `taken` by more than `max_overlap` of the smaller,
+    and none of `kept` at all.
 
     On a picture's `ground`, and where it is known on what ground the class lies, the best of several such positions is
     taken. Returns None and the reason when none was found.
@@ -61,7 +63,7 @@ def find_place(
     places: list[Box] = []
     for _ in range(rules.max_tries):
         x, y = draw_x(rng), draw_y(rng)
-        if _is_free(x, y, width, height, taken, max_overlap):
+        if _is_free(x, y, width, height, taken, max_overlap) and _is_free(x, y, width, height, kept, 0.0):
             places.append(Box.from_xywh(x, y, width, height))
             if len(places) == wanted:
                 break

@@ -22,6 +22,7 @@ from generator.dataset.record import AttemptRecord, ObjectRecord, SceneRecord
 from generator.foundation.storage import translate_os_errors, write_bytes, write_text
 from generator.foundation.version import __version__
 from generator.report.statistics import Statistics
+from generator.types import percent
 
 SHEET_SCENES, SHEET_COLUMNS, SHEET_CELL_PX = 24, 4, 420
 MAX_REJECTED_ROWS = 200
@@ -104,7 +105,7 @@ def _jpeg(picture: Image.Image) -> bytes:
 
 
 def _rejections(record: SceneRecord) -> list[dict[str, Any]]:
-    """Every rejected attempt, dropped object and object without a place of a scene."""
+    """Every rejected attempt, dropped object, object without a place and real object without a label of a scene."""
     rows: list[dict[str, Any]] = []
 
     def note(category: str, what: str, why: str) -> None:
@@ -121,6 +122,12 @@ def _rejections(record: SceneRecord) -> list[dict[str, Any]]:
         note(category, "dropped", item.dropped)
     for missing in record.unplaced:
         note(missing.category, "not placed", missing.reason)
+    if record.photo is not None:
+        for real in record.photo.objects:
+            if real.is_kept:
+                note(real.category, "real, no label", real.unlabelled)
+        for seen in record.photo.seen:
+            note(seen.category, "seen in the photo, no label", f"probability {percent(seen.score)}, labelled by nobody")
     return rows
 
 

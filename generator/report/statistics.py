@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from generator.dataset.record import ObjectRecord, SceneRecord
+from generator.dataset.record import ObjectRecord, RealObjectRecord, SceneRecord
 from generator.foundation.geometry import Box, box_iou
 from generator.prompts.book import PromptBook
 
@@ -21,6 +21,9 @@ MAX_POINTS = 20_000
 class CategoryStatistics:
     """One category: how many were asked for, painted and given up, and how large they came out.
 
+    Of photos that were painted into: how many labels they brought along (`real_train`, `real_val`), how many of their
+    objects got none (`unlabelled`), and how many were `seen` that nobody had labelled.
+
     Sizes are medians of the geometric mean of a box's sides, in pixels: of the boxes asked of the painter, those tight
     around what it painted, the labels, and real ones, where they were measured. Of an object five numbers are kept for
     the medians, so that a million fit.
@@ -30,6 +33,7 @@ class CategoryStatistics:
         self.name = name
         self.real_median_px = real_median_px
         self.planned = self.train = self.val = self.dropped = self.unplaced = self.attempts = 0
+        self.real_train = self.real_val = self.unlabelled = self.seen = 0
         self._requested_px, self._painted_px, self._labelled_px = array("d"), array("d"), array("d")
         self._ious, self._scores = array("d"), array("d")
         self._points: list[tuple[tuple[int, int], tuple[float, float]]] = []
@@ -61,9 +65,18 @@ class CategoryStatistics:
         if len(self._points) > MAX_POINTS:
             self._points, self._step = self._points[::2], self._step * 2
 
+    def add_real(self, item: RealObjectRecord, record: SceneRecord) -> None:
+        """Count one object of a photo."""
+        if not item.is_labelled:
+            self.unlabelled += 1
+        elif record.split == "train":
+            self.real_train += 1
+        else:
+            self.real_val += 1
+
     @property
     def painted(self) -> int:
-        """Labels in all."""
+        """Labels of painted objects."""
         return self.train + self.val
 
     @property
@@ -129,6 +142,8 @@ class Statistics:
         sides_px = real_sides_px or {}
         self._categories = {name: CategoryStatistics(name, sides_px.get(name)) for name in categories}
         self.scenes = self.train_scenes = self.backgrounds = self.decoys = self.decoy_attempts = 0
+        self.photo_scenes = 0
+        self._photos: set[str] = set()
         self._rejections: Counter[str] = Counter()
         self._uses: Counter[tuple[str, str]] = Counter()
 
@@ -146,6 +161,14 @@ class Statistics:
                 self._rejections.update({verdict.check for verdict in attempt.verdicts if not verdict.passed})
             if item.category in self._categories:
                 self._categories[item.category].add(item, record)
+        if record.photo is not None:
+            self.photo_scenes += 1
+            self._photos.add(record.photo.sha256)
+            for real in record.photo.objects:
+                if real.category in self._categories:
+                    self._categories[real.category].add_real(real, record)
+            for seen in record.photo.seen:
+                self._categories[seen.category].seen += 1
         for missing in record.unplaced:
             if missing.category in self._categories:
                 self._categories[missing.category].planned += 1
@@ -157,8 +180,18 @@ class Statistics:
         return tuple(self._categories.values())
 
     @property
+    def photos(self) -> int:
+        """Different photos that were painted into."""
+        return len(self._photos)
+
+    @property
+    def real_objects(self) -> int:
+        """Labels that photos brought along."""
+        return sum(category.real_train + category.real_val for category in self.categories)
+
+    @property
     def objects(self) -> int:
-        """Labels in all."""
+        """Labels of painted objects."""
         return sum(category.painted for category in self.categories)
 
     @property

@@ -11,9 +11,9 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandera.pandas as pa
 
@@ -21,6 +21,7 @@ from generator.foundation.coco import MAX_NAME
 from generator.foundation.errors import Fault, SpecError
 from generator.foundation.tables import TableRow, check_cells, read_table
 from generator.spec.calibration import CALIBRATION, ClassCalibration, read_calibration
+from generator.spec.photos import DEFAULT_SCENE, FLIPS, LEAST_CROP, PhotoSet, find_photos
 from generator.spec.references import reference_fault
 
 MAX_IMAGES = 10_000_000
@@ -33,8 +34,12 @@ DEFAULT_ASPECT_RATIOS = (0.75, 1.33)
 SIZE_COLUMNS = ("width_min", "height_min", "width_max", "height_max")
 ASPECT_COLUMNS = ("aspect_ratio_min", "aspect_ratio_max")
 BAND_COLUMNS = ("y_min", "y_max")
-DECIMAL_COLUMNS = SIZE_COLUMNS + ASPECT_COLUMNS + BAND_COLUMNS
-BACKGROUND_COLUMNS = {"prompt": True, "num_imgs": True, "negative_prompt": False, "references": False}
+PHOTO_COLUMNS = ("photos", "crop", "flip")
+DECIMAL_COLUMNS = (*SIZE_COLUMNS, *ASPECT_COLUMNS, *BAND_COLUMNS, "crop")
+BACKGROUND_COLUMNS = {
+    **{"prompt": True, "num_imgs": True},
+    **dict.fromkeys(("negative_prompt", "references", *PHOTO_COLUMNS), False),
+}
 CLASS_COLUMNS = {
     **dict.fromkeys(("prompt", "min_appear", "max_appear"), True),
     **dict.fromkeys(SIZE_COLUMNS + ASPECT_COLUMNS, False),
@@ -67,12 +72,20 @@ class Length:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackgroundSpec:
-    """One row of background.csv: a scene, and how many pictures of it."""
+    """One row of background.csv: a scene, and how many pictures of it.
+
+    With `photos` a scene is one of them: of the largest part with the canvas's shape it shows a part whose sides are
+    `min_crop` to 1 times as long, flipped as `flip` (a key of FLIPS) allows. `prompt` is then what decoys are painted
+    with.
+    """
 
     prompt: str
     num_imgs: int
     negative_prompt: str = ""
     references: str = ""
+    photos: PhotoSet | None = None
+    min_crop: float = 1.0
+    flip: str = "none"
     line: int = 0
 
     @property
@@ -170,13 +183,25 @@ class Spec:
             names[row.name] = names.get(row.name) or row.supercategory
         return names
 
+    def in_photos(self, photos: PhotoSet, num_imgs: int, *, min_crop: float = 1.0, flip: str = "none") -> Spec:
+        """The same objects, painted into photos: so many pictures, in the words of the first background."""
+        first = self.backgrounds[0]
+        row = replace(first, photos=photos.named_as(self.categories), num_imgs=num_imgs, min_crop=min_crop, flip=flip)
+        return replace(self, backgrounds=(row,))
+
     def to_json(self) -> dict[str, object]:
         """Plain data that says the same; where a file lay, and a row in it, does not count."""
-        data = asdict(self)
+        bare = tuple(replace(row, photos=None) for row in self.backgrounds)
+        data: dict[str, Any] = asdict(replace(self, backgrounds=bare))
         for key in ("folder", "background_file", "classes_file"):
             del data[key]
         for row in (*data["backgrounds"], *data["classes"], *data["attributes"]):
             del row["line"]
+        for row, background in zip(data["backgrounds"], self.backgrounds, strict=True):
+            if background.photos is None:  # of a spec without photos: it says what it said before there were any
+                del row["photos"], row["min_crop"], row["flip"]
+            else:
+                row["photos"] = background.photos.to_json()
         for row, source in zip(data["classes"], self.classes, strict=True):
             if source.total is None:
                 del row["total"]  # of a spec as it was written: it says what it said before there were totals
@@ -199,14 +224,19 @@ def load_spec(
     *,
     canvas_wh: tuple[int, int],
     find_references: bool = True,
+    scene: str = "",
+    folder: str | Path | None = None,
 ) -> Spec:
     """Read the CSV files and check them against a canvas of (width, height) pixels.
 
     `attributes` None: the file attributes.csv beside `classes`, if there is one. There, too, lies calibration.json
     where real objects were measured. Reference photos are looked for unless `find_references` is False: a prompt book
-    that is there needs none. Raises SpecError with every fault of all files at once.
+    that is there needs none; photos to paint into are always listed and measured. `scene` says what photos without a
+    prompt show: a bundle's card may know it (`config.card.scene`). Relative paths in the tables count from `folder`,
+    by default that of `classes`. Raises SpecError with every fault of all files at once.
     """
     background, classes = find_table(background), find_table(classes)
+    root = Path(folder) if folder is not None else classes.parent
     tables = [
         ("background", background, BACKGROUND_COLUMNS, _BACKGROUND_CELLS),
         ("classes", classes, CLASS_COLUMNS, _CLASS_CELLS),
@@ -215,6 +245,7 @@ def load_spec(
     if attributes is not None or attributes_path.exists():
         tables.append(("attributes", attributes_path, ATTRIBUTE_COLUMNS, _ATTRIBUTE_CELLS))
     faults: list[Fault] = []
+    photos: dict[int, PhotoSet] = {}
     rows: dict[str, Sequence[TableRow]] = {"attributes": ()}
     for key, path, columns, cells in tables:
         try:
@@ -223,7 +254,14 @@ def load_spec(
             faults += error.faults
             continue
         rows[key] = table.rows
-        cell_faults = check_cells(path, table.rows, cells.remove_columns(list(table.missing)))
+        with_photos = [row for row in table.rows if row.cells.get("photos")]
+        if table.missing == {"prompt"} and with_photos and len(with_photos) == len(table.rows):
+            table = replace(table, missing=frozenset(), faults=_without(table.faults, "prompt"))
+        cells = cells.remove_columns(list(table.missing))
+        # What photos show needs no words.
+        wordless = cells.remove_columns([name for name in ("prompt",) if name in cells.columns])
+        cell_faults = check_cells(path, [row for row in table.rows if row not in with_photos], cells)
+        cell_faults += check_cells(path, with_photos, wordless)
         faults += [*table.faults, *cell_faults]
         if table.missing:
             continue
@@ -231,23 +269,32 @@ def load_spec(
         sound = [row for row in table.rows if row.line not in bad]
         if key == "background":
             faults += _all_zero_faults(path, sound, "num_imgs", "pictures")
+            faults += (_fault(path, row, column, text) for row in sound for column, text in _wrong_scene_cells(row))
+            for row in with_photos:
+                try:
+                    photos[row.line] = find_photos(row.cells["photos"], root)
+                except ValueError as error:
+                    faults.append(_fault(path, row, "photos", str(error)))
         elif key == "classes":
             faults += _class_faults(path, sound, canvas_wh)
         elif not any(fault.file == str(classes) for fault in faults):  # else nobody knows which names are right
             faults += _attribute_faults(path, sound, map(_class_name, rows["classes"]))
         if find_references and key != "attributes":
-            checked = (reference_fault(str(path), row.line, row.cells["references"], classes.parent) for row in sound)
+            checked = (reference_fault(str(path), row.line, row.cells["references"], root) for row in sound)
             faults += filter(None, checked)
     if faults:
         raise SpecError(faults)
     calibrations: dict[str, ClassCalibration] = {}
     if (calibration := classes.parent / CALIBRATION).exists():
         calibrations = read_calibration(calibration, map(_class_name, rows["classes"]))
+    categories = {_class_name(row): None for row in rows["classes"]}
     return Spec(
-        backgrounds=tuple(_to_background(row) for row in rows["background"]),
+        backgrounds=tuple(
+            _to_background(row, photos.get(row.line), scene or DEFAULT_SCENE, categories) for row in rows["background"]
+        ),
         classes=tuple(_to_class(row, calibrations.get(_class_name(row))) for row in rows["classes"]),
         attributes=tuple(AttributeSpec(**row.cells, line=row.line) for row in rows["attributes"]),
-        folder=str(classes.parent),
+        folder=str(root),
         background_file=str(background),
         classes_file=str(classes),
     )
@@ -300,13 +347,16 @@ def _class_name(row: TableRow) -> str:
     return row.cells["name"] or category_name(row.cells["prompt"])
 
 
-def _to_background(row: TableRow) -> BackgroundSpec:
+def _to_background(row: TableRow, photos: PhotoSet | None, scene: str, categories: Iterable[str]) -> BackgroundSpec:
     cells = row.cells
     return BackgroundSpec(
-        prompt=cells["prompt"],
+        prompt=cells["prompt"] or scene,
         num_imgs=int(cells["num_imgs"]),
         negative_prompt=cells["negative_prompt"],
         references=cells["references"],
+        photos=photos.named_as(categories) if photos is not None else None,
+        min_crop=(parse_share(cells["crop"]) or 1.0) if cells["crop"] else 1.0,
+        flip=cells["flip"] or "none",
         line=row.line,
     )
 
@@ -371,7 +421,15 @@ _LENGTH_TEXT = "a length is needed: pixels such as 64, or a share of the canvas 
 _RATIO_TEXT = f"a ratio width/height from {1 / MAX_ASPECT_RATIO} to {MAX_ASPECT_RATIO:g} is needed"
 _SHARE_TEXT = "a share of the height from 0 to 1 (or 0% to 100%) is needed"
 _PROMPT = _cell(lambda text: any(map(str.isalpha, text)), "a prompt in words is needed")
-_BACKGROUND_CELLS = pa.DataFrameSchema({"prompt": _PROMPT, "num_imgs": _count(MAX_IMAGES)})
+_CROP_TEXT = f"a share of the largest part of a photo that fits is needed, from {LEAST_CROP:g} to 1 (or 10% to 100%)"
+_BACKGROUND_CELLS = pa.DataFrameSchema(
+    {
+        "prompt": _PROMPT,  # not looked at in rows with photos
+        "num_imgs": _count(MAX_IMAGES),
+        "crop": _cell(lambda text: (parse_share(text) or 0) >= LEAST_CROP, _CROP_TEXT, optional=True),
+        "flip": _cell(FLIPS.__contains__, f"one of {', '.join(FLIPS)} is needed", optional=True),
+    }
+)
 _CLASS_CELLS = pa.DataFrameSchema(
     {
         "prompt": _PROMPT,
@@ -401,6 +459,17 @@ def _all_zero_faults(path: Path, rows: Sequence[TableRow], column: str, what: st
     if not rows or any(int(row.cells[column]) for row in rows):
         return []
     return [_fault(path, rows[0], column, f"no {what} are asked for; at least one row needs 1 or more")]
+
+
+def _wrong_scene_cells(row: TableRow) -> Iterable[tuple[str, str]]:
+    """Yield (column, what would be right)."""
+    for column in ("crop", "flip"):
+        if row.cells[column] and not row.cells["photos"]:
+            yield column, "goes with photos, and this row names none"
+
+
+def _without(faults: Iterable[Fault], column: str) -> tuple[Fault, ...]:
+    return tuple(fault for fault in faults if fault.column != column)
 
 
 def _attribute_faults(path: Path, rows: Sequence[TableRow], categories: Iterable[str]) -> list[Fault]:

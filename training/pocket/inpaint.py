@@ -89,6 +89,8 @@ class InpaintRecipe:
             scene_scales=(300 / 256, 480 / 256),
             box_shares=(0.2, 0.72),
             paddings=(0.02, 0.14),
+            gains=(1, 1),
+            offsets=(0, 0),
             turns=True,
             flips=True,
         )

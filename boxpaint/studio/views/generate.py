@@ -46,6 +46,7 @@ def show(workspace: Workspace) -> None:
         workspace.inside(CLASSES),
         canvas_wh=config.canvas_wh,
         find_references=False,
+        scene=config.card.scene,
     )
     _offer(workspace, config, spec)
     known = jobs.names(workspace, _JOB)

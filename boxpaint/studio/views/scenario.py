@@ -48,7 +48,7 @@ def show(workspace: Workspace) -> None:
     for name, each in cells.items():
         frames[name] = _edit(each, name, all_columns=all_columns)
         below[name] = st.container()
-    spec, faults = check_cells(frames, workspace.folder, config.canvas_wh)
+    spec, faults = check_cells(frames, workspace.folder, config.canvas_wh, config.card.scene)
     for name, frame in frames.items():
         with below[name]:
             _show_faults([fault for fault in faults if fault.table == name], frame)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from generator.audit.leak import PaintedPlaces
 from generator.audit.places import MARGIN_PX, PATCH_PX, Place, centres_of, cut_patches, draw_untouched, pair_with_decoys
 from generator.foundation.geometry import Box, intersection_area
 
@@ -112,3 +113,14 @@ def test_decoys_stand_in_for_places_without_an_object_of_their_size() -> None:
     assert decoy.hidden[:19].all()
     assert not decoy.hidden[19:].any()
     assert pair_with_decoys(objects[:1], decoys, np.random.default_rng(0)) == [], "two objects to each decoy"
+
+
+def test_where_a_photo_shows_an_object_is_no_untouched_place() -> None:
+    # The only other place of its class is where a real object lies.
+    here, there = painted(Box.from_xywh(20, 30, 20, 20)), Box.from_xywh(110, 70, 20, 20)
+    audited = {True: PaintedPlaces(), False: PaintedPlaces()}
+    for knows, places in audited.items():
+        places.add_picture([here], [], np.random.default_rng(0), real=[there] if knows else [])
+        places.add_picture([painted(there)], [], np.random.default_rng(0))
+    compared = {knows: places.probe(seed=0).audit.compared["decoys"] for knows, places in audited.items()}
+    assert compared == {True: 1, False: 2}

@@ -13,9 +13,9 @@ import pytest
 from generator.config import Config, LabelConfig
 from generator.foundation.errors import ModelNotFoundError
 from generator.foundation.geometry import Box, box_iou, intersection_area
-from generator.labels.verifier import Unlabelled, Verifier, View
+from generator.labels.verifier import Verifier, View
 from generator.spec import Spec, load_spec
-from generator.types import Sighting
+from generator.types import Sighting, Unlabelled
 from tests.conftest import REPOSITORY
 from tests.generator.models.tiny_owl import save_tiny_owl
 

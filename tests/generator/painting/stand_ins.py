@@ -15,7 +15,7 @@ import torch
 
 from generator.config import Config
 from generator.foundation.geometry import Box, box_of_mask
-from generator.labels.verifier import Unlabelled, Verifier, View
+from generator.labels.verifier import Verifier, View
 from generator.painting import stable_diffusion
 from generator.painting.crop import CropFrame
 from generator.painting.diffusion import decode
@@ -23,7 +23,7 @@ from generator.painting.models import DiffusionModel
 from generator.painting.painter import InpaintJob, Painting
 from generator.painting.stable_diffusion import StableDiffusionPainter
 from generator.plan import Placement, ScenePlan
-from generator.types import Sighting
+from generator.types import Sighting, Unlabelled
 
 SCENE_PROMPT, OBJECT_PROMPT = "a blood smear with many red blood cells", "a large purple white blood cell"
 
