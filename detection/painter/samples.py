@@ -162,7 +162,7 @@ class Subject:
         x, y = (int(rng.integers(0, room, endpoint=True)) for room in (width - like.width, height - like.height))
         box = Box.from_xywh(x, y, like.width, like.height)
         frame = self._frame(photo, box, rng)
-        if frame is None or not self.is_clear(photo, box):
+        if frame is None or not self.is_clear(photo, box) or self.has_unlabelled(photo, frame.region_on_canvas()):
             return None
         near = [each.box for each in self._in_view(photo, frame.crop)]
         return self._sample(photo, frame, near, self.wording.place(rng), rng)

@@ -2,6 +2,7 @@
 
 A training that was stopped goes on with the same command; another seed, recipe or data is refused. A part is finished
 when `<part>.numbers.json` lies in the work folder: remove it to train that part again.
+Photos that are no COCO set are imported first, into `<work folder>_photos`.
 """
 
 from __future__ import annotations
