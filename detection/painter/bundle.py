@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import yaml
 
-from detection.painter.photos import LabelledPhoto
+from detection.painter.photos import LabelledPhoto, words_taught
 from detection.painter.wording import PlainWording, object_prompt, vocabulary_of
 from generator.bundles import CARD_FILE, BundleCard
 from generator.foundation.geometry import Box
@@ -45,7 +45,8 @@ def write_card(
     defaults = {
         **{key: value for key, value in start.defaults.items() if key in ("chunk", "threads")},
         "canvas": {"width": canvas_wh[0], "height": canvas_wh[1]},
-        "prompts": {"enrich": "none", "max_similarity": 0.999, "min_similarity": -1.0},
+        # Whether its words are near each other a CLIP of few photos cannot say: all that was taught is true.
+        "prompts": {"enrich": "none", "max_similarity": 1.0, "min_similarity": -1.0},
         "painting": {
             **start.defaults.get("painting", {}),
             "background_negative_prompt": " and ".join(prompts),
@@ -66,6 +67,10 @@ def write_card(
         "vocabulary": vocabulary_of(categories, wording),
         "subjects": subjects,
         "scene": wording.scene,
+        "classes": {
+            name: {attribute: list(words) for attribute, words in words_taught(photos, name).items()}
+            for name in categories
+        },
         "models": dict(models),
         "defaults": defaults,
     }

@@ -56,17 +56,19 @@ class Denoiser:
     def errors(
         self, rows: Sequence[Encoded], captions: Sequence[str], noise: torch.Tensor, steps: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Squared errors of v (B, 4, h, w), and the masks (B, 1, h, w), of samples at steps of the schedule."""
+        """Squared errors of v (B, 4, h, w), 0 where nothing is to be learned, and the masks (B, 1, h, w), of samples at
+        steps of the schedule.
+        """
         # Half precision does not go together with the autocast of a CPU.
-        clean, masked, masks = (
-            torch.stack([getattr(row, name) for row in rows]).float() for name in ("latents", "masked", "mask")
+        clean, masked, masks, shown = (
+            torch.stack([getattr(row, name) for row in rows]).float() for name in ("latents", "masked", "mask", "shown")
         )
         signal, spread = (part.sqrt()[:, None, None, None] for part in (self.levels[steps], 1 - self.levels[steps]))
         seen = torch.cat([signal * clean + spread * noise, masks, masked], dim=1)
         with autocast(noise.device):
             texts = self.embed(captions)
             found = self.unet(seen.contiguous(memory_format=torch.channels_last), steps, texts, return_dict=False)[0]
-        return (found.float() - (signal * noise - spread * clean)) ** 2, masks
+        return shown * (found.float() - (signal * noise - spread * clean)) ** 2, masks
 
 
 def unet_learner(denoiser: Denoiser, crops: Bank, canvases: Bank | None, recipe: UnetRecipe) -> Learner:

@@ -193,7 +193,7 @@ def _scene(subject: Subject, side_px: int, rng: np.random.Generator) -> Look | N
     x, y = (int(rng.integers(0, room - side, endpoint=True)) for room in photo.size_wh)
     window = Box.from_xywh(x, y, side, side)
     text = subject.wording.view(photo, window, rng)
-    if text is None:
+    if text is None or subject.has_unlabelled(photo, window):
         return None
     kind = subject.wording.content(photo, window) or (PLACE if subject.is_clear(photo, window) else text)
     pixels = resize(photo.image[window.slices], (side_px, side_px))

@@ -206,6 +206,7 @@ PAINTED = FolderKind(
         *("report.html", "contact_sheet.jpg", "README.md", "audit.png", "audit.json", "review.json", "plan.jsonl"),
     ),
     kept=("records/*.json", "prompts/*.json"),
+    free=frozenset({"bundle"}),  # the settings that it brings, and the weights, are compared
 )
 IMPORTED = FolderKind(
     name="imported data set",

@@ -7,7 +7,8 @@ learned to paint into "no white blood cells". So a place counts as empty only wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -16,10 +17,10 @@ import numpy as np
 from detection.datasets.categories import choose_categories, rename_categories
 from detection.datasets.types import DetectionDataset
 from detection.painter.photos import LabelledObject, LabelledPhoto, Limits, described, read_photos
-from detection.painter.samples import SampleRecipe, Subject
+from detection.painter.samples import HIDDEN_SCALE, SampleRecipe, Subject
 from detection.painter.verifier import LookRecipe
 from detection.painter.wording import MIN_VISIBLE_SHARE
-from generator.foundation.geometry import Box, intersection_area
+from generator.foundation.geometry import Box, intersection_area, scaled_about_centre
 from generator.painting.crop import LATENT_PX
 from training.pocket.grammar import (
     OBJECT_KINDS,
@@ -69,19 +70,23 @@ def _purple(cell: LabelledObject) -> LabelledObject:
     return replace(cell, colour="purple" if cell.colour and cell.category in STAINED else "")
 
 
-def find_stain(image: np.ndarray) -> np.ndarray:
-    """Where a photo (HWC uint8 RGB) is stained blue to purple, labelled or not: HW bool."""
-    colours = cv2.GaussianBlur(image, (0, 0), STAIN_BLUR_PX).astype(np.float32)
+def unlabelled_stain(photo: LabelledPhoto) -> np.ndarray:
+    """Where a photo is stained blue to purple beside its labelled cells: HW bool."""
+    colours = cv2.GaussianBlur(photo.image, (0, 0), STAIN_BLUR_PX).astype(np.float32)
     light = colours.sum(axis=2)
     blue = colours[..., 2] - colours[..., 0]
-    return blue - np.median(blue[light >= np.quantile(light, 0.8)]) > MAX_STAIN
+    stain = blue - np.median(blue[light >= np.quantile(light, 0.8)]) > MAX_STAIN
+    for each in photo.objects:
+        if each.category in STAINED:
+            left, top, right, bottom = scaled_about_centre(each.box.xyxy, HIDDEN_SCALE, photo.size_wh)
+            stain[int(top) : math.ceil(bottom), int(left) : math.ceil(right)] = False
+    return np.asarray(stain)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SmearWording:
     """Captions of cells and smears in the words of the grammar; `place_share` of the cells are said to be somewhere."""
 
-    has_stain: Callable[[LabelledPhoto, Box], bool]
     place_share: float = 0.0
 
     def object(self, each: LabelledObject, rng: np.random.Generator) -> str:
@@ -94,12 +99,10 @@ class SmearWording:
         return empty_caption(rng)
 
     def view(self, photo: LabelledPhoto, box: Box, rng: np.random.Generator) -> str | None:
-        """Caption of what is in view; None: no red cell, a stained cell that is hardly in view, or a stain unnamed."""
+        """Caption of what is in view; None: no red cell, or a stained cell that is hardly in view."""
         num_red, others = cells_in_view(photo, box)
         visible = [intersection_area(each.box, box) / each.box.area for each in photo.objects if each.category != RED]
         if num_red == 0 or any(0 < share < MIN_VISIBLE_SHARE for share in visible):
-            return None
-        if not others and self.has_stain(photo, box):
             return None
         return scene_caption(num_red, others, rng)
 
@@ -129,7 +132,7 @@ def subject_of(
     place_share: float = 0.25,
 ) -> Subject:
     """Smears as they are shown: red cells are ground, and a stain without a label is something to label."""
-    stains = {photo.name: find_stain(photo.image) for photo in photos}
+    stains = {photo.name: unlabelled_stain(photo) for photo in photos}
 
     def has_stain(photo: LabelledPhoto, box: Box) -> bool:
         return bool(stains[photo.name][box.slices].any())
@@ -137,7 +140,7 @@ def subject_of(
     return Subject(
         photos=photos,
         kinds=kinds,
-        wording=SmearWording(has_stain=has_stain, place_share=place_share),
+        wording=SmearWording(place_share=place_share),
         side_px=side_px,
         size_multiple=LATENT_PX,
         recipe=recipe,

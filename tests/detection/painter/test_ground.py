@@ -87,6 +87,24 @@ def test_scenes_are_at_a_scale_of_the_recipe(scales: tuple[float, float], sides:
     assert seen <= sides
 
 
+def test_in_a_scene_that_is_to_pass_for_empty_ground_is_learned_and_objects_are_not() -> None:
+    class Telling(PlainWording):
+        def view(self, photo: LabelledPhoto, box: Box, rng: np.random.Generator) -> str | None:
+            return ", ".join([photo.name, *sorted(each.category for each in photo.objects)])
+
+    near, far = Box.from_xywh(60, 60, 10, 10), Box.from_xywh(90, 90, 10, 10)
+    recipe = SampleRecipe(scene_share=1, clear_share=1, scene_scales=(2.5, 2.5))
+    shown = subject(("stone", near), ("leaf", far), wording=Telling(), recipe=recipe)
+    sample = shown.draw(np.random.default_rng(0))
+    assert sample.caption == ", stone"
+    # Every 2.5th pixel of the photo is shown: of the leaf, 1.4 times as large from 88 to 102, those at 90 to 100.
+    assert sample.hidden is not None
+    assert {tuple(set(each.tolist())) for each in np.nonzero(sample.hidden)} == {(36, 37, 38, 39, 40)}
+    unlabelled = replace(shown, has_unlabelled=lambda _photo, _box: True)
+    with pytest.raises(ValueError, match="nothing that can be learned from"):
+        replace(unlabelled, kinds={"tree": 1.0}).draw(np.random.default_rng(0))
+
+
 def test_looks_follow_their_shares_and_classes_theirs() -> None:
     shown = subject(("stone", STONE), ("leaf", LEAF), kinds={"leaf": 3.0, "stone": 1.0})
     recipe = LookRecipe(place_share=0.25, scene_share=0.0, place_sides_px=(20, 30))

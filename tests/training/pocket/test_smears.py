@@ -20,8 +20,8 @@ from training.pocket.smears import (
     SmearWording,
     cells_in_view,
     described_cells,
-    find_stain,
     subject_of,
+    unlabelled_stain,
 )
 
 REAL = Path(__file__).parents[4] / "shared" / "data"
@@ -38,10 +38,6 @@ RED = cell("red blood cell", 5, 5, 25, 25)
 
 def photo(*cells: LabelledObject) -> LabelledPhoto:
     return LabelledPhoto(name="a", image=np.zeros((100, 100, 3), np.uint8), objects=cells)
-
-
-def wording(*, stained: bool = False) -> SmearWording:
-    return SmearWording(has_stain=lambda _photo, _box: stained)
 
 
 def test_sets_in_any_form_become_cells_without_their_degenerate_box(opened: Session) -> None:
@@ -76,20 +72,20 @@ def test_red_cells_are_in_view_by_their_centres_and_stained_ones_by_any_part() -
         cell("white blood cell", 50, 0, 60, 10),
     )
     assert cells_in_view(shown, VIEW) == (1, ("platelet",))
-    assert wording().content(shown, VIEW) == "a scene, a few, platelet"
+    assert SmearWording().content(shown, VIEW) == "a scene, a few, platelet"
 
 
 @pytest.mark.parametrize(
-    ("others", "stained", "named"),
+    ("others", "named"),
     [
-        pytest.param((), False, (), id="red cells only"),
-        pytest.param((cell("platelet", 30, 30, 40, 40),), True, ("platelet",), id="a platelet in view"),
-        pytest.param((cell("white blood cell", 80, 80, 90, 90),), False, (), id="a white cell out of view"),
+        pytest.param((), (), id="red cells only"),
+        pytest.param((cell("platelet", 30, 30, 40, 40),), ("platelet",), id="a platelet in view"),
+        pytest.param((cell("white blood cell", 80, 80, 90, 90),), (), id="a white cell out of view"),
     ],
 )
-def test_scenes_are_captioned_with_what_is_in_view(others, stained: bool, named: tuple[str, ...]) -> None:
+def test_scenes_are_captioned_with_what_is_in_view(others, named: tuple[str, ...]) -> None:
     for seed in range(20):
-        caption = wording(stained=stained).view(photo(RED, *others), VIEW, np.random.default_rng(seed))
+        caption = SmearWording().view(photo(RED, *others), VIEW, np.random.default_rng(seed))
         assert caption is not None
         assert [kind for kind in STAINED if f"a {kind}" in caption] == list(named)
         if named:
@@ -98,24 +94,26 @@ def test_scenes_are_captioned_with_what_is_in_view(others, stained: bool, named:
 
 
 @pytest.mark.parametrize(
-    ("cells", "stained"),
+    "cells",
     [
-        pytest.param((), False, id="no red cell"),
-        pytest.param((RED, cell("platelet", 47, 10, 57, 20)), False, id="a sliver of a platelet"),
-        pytest.param((RED,), True, id="a stain without a label"),
+        pytest.param((), id="no red cell"),
+        pytest.param((RED, cell("platelet", 47, 10, 57, 20)), id="a sliver of a platelet"),
     ],
 )
-def test_a_view_of_which_nothing_true_can_be_said_has_no_caption(cells, stained: bool) -> None:
-    assert wording(stained=stained).view(photo(*cells), VIEW, np.random.default_rng(0)) is None
+def test_a_view_of_which_nothing_true_can_be_said_has_no_caption(cells) -> None:
+    assert SmearWording().view(photo(*cells), VIEW, np.random.default_rng(0)) is None
 
 
-def test_stain_is_in_stained_cells_and_nowhere_else(opened: Session) -> None:
-    shown = opened.seen_photos[0]
-    stain = find_stain(shown.image)
-    for each in shown.objects:
+def test_a_stained_cell_without_its_label_is_found_and_no_red_one(opened: Session) -> None:
+    labelled = opened.seen_photos[0]
+    assert not unlabelled_stain(labelled).any()
+    stain = unlabelled_stain(replace(labelled, objects=()))
+    for each in labelled.objects:
         x, y = (each.box.x_min + each.box.x_max) // 2, (each.box.y_min + each.box.y_max) // 2
         assert stain[y, x] == (each.category in STAINED)
-    assert not stain[:, 140:].any()
+    subject = subject_of([replace(labelled, objects=tuple(labelled.of("red blood cell")))], 16)
+    white, red = labelled.of("white blood cell")[0].box, labelled.of("red blood cell")[0].box
+    assert [subject.is_clear(subject.photos[0], box) for box in (white, red)] == [False, True]
 
 
 def test_samples_are_what_they_say(opened: Session) -> None:
@@ -126,6 +124,8 @@ def test_samples_are_what_they_say(opened: Session) -> None:
         whole += bool(sample.mask.all())
         # Purple is blue above green by far: nothing of it where the caption has no stained cell.
         purple = (sample.pixels[..., 2].astype(int) - sample.pixels[..., 1] > 50) & sample.mask
+        if sample.hidden is not None:
+            purple &= ~sample.hidden
         said = sample.caption.replace("no white blood cells", "")
         assert any(kind in said for kind in STAINED) == bool(purple.any()), sample.caption
     assert 8 <= whole <= 30
