@@ -57,7 +57,7 @@ def test_mistakes_are_said(bccd: Path, captions: Path, tmp_path: Path, arguments
 @pytest.mark.parametrize(
     ("name", "splits", "message"),
     [
-        pytest.param("Plates", ("train", "val", "test"), "--data: .*has no category platelet", id="another name"),
+        pytest.param("Plates", ("train", "val", "test"), "--data: .*has no category 'platelet'", id="another name"),
         pytest.param("RBC", ("test",), "no platelet is labelled in the photos of test", id="none to measure on"),
     ],
 )
