@@ -159,30 +159,25 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(names)
 
 
-def real_source(real: str, folder: Path) -> Source:
+def real_source(real: str, folder: Path, *, again: bool = False) -> Source:
     """Read a data set in COCO form; what is in another one is imported into the folder first, as real/.
 
-    Where that was done before, for a command that was stopped, it is read again.
+    `again`: in place of an earlier import, for a command that may be given twice.
     """
     from boxpaint.cli.data import run_import
     from boxpaint.scenarios import check_free
     from detection.datasets.sources import read_source
     from detection.formats.importing import ImportOptions
-    from generator.foundation.run_folder import IMPORTED, kind_of
-    from generator.foundation.storage import read_json
 
     try:
         return read_source(real, "real")
     except DatasetError:
         if not Path(real).exists():
             raise
-    imported = folder / "real"
-    if kind_of(imported) is IMPORTED and read_json(imported / IMPORTED.marker).get("source") == str(Path(real)):
-        say(f"{imported}: imported from {real} before")
-    else:
+    if not again:
         check_free(folder, ["real"])
-        run_import(Path(real), imported, ImportOptions())
-    return read_source(str(imported), "real")
+    run_import(Path(real), folder / "real", ImportOptions(overwrite=again))
+    return read_source(str(folder / "real"), "real")
 
 
 def read_scenario(

@@ -34,13 +34,17 @@ def write_card(
     canvas_wh: tuple[int, int],
     models: Mapping[str, Any],
     noise: float,
+    *,
+    knows_all_words: bool = False,
 ) -> None:
     """Write `bundle.yaml` for the models of a painter that learned `categories` from photos. Raises StorageError.
 
     `start` is the card of the bundle that it started from; `noise` is the standard deviation of what its VAE loses of
-    the photos' grain, in grey levels.
+    the photos' grain, in grey levels. `knows_all_words`: it may be asked for more than it learned here.
     """
     prompts = [object_prompt(name) for name in categories]
+    before = start.defaults.get("painting", {}).get("background_negative_prompt", "")
+    negative = f", {before}" if knows_all_words and before else ""
     subjects = sorted({word for name in categories for word in vocabulary_of([name], PlainWording(scene="a"))} - _PLAIN)
     defaults = {
         **{key: value for key, value in start.defaults.items() if key in ("chunk", "threads")},
@@ -49,7 +53,7 @@ def write_card(
         "prompts": {"enrich": "none", "max_similarity": 1.0, "min_similarity": -1.0},
         "painting": {
             **start.defaults.get("painting", {}),
-            "background_negative_prompt": " and ".join(prompts),
+            "background_negative_prompt": " and ".join(prompts) + negative,
             "sensor_noise": round(min(noise, _MAX_NOISE), 2),
         },
         "labels": {
@@ -64,8 +68,8 @@ def write_card(
         "licence": f"that of your photos; started from {start.name}: {start.licence}",
         "source": "boxpaint train painter",
         "instead": "Train a painter on photos that show it: boxpaint train painter --help.",
-        "vocabulary": vocabulary_of(categories, wording),
-        "subjects": subjects,
+        "vocabulary": None if knows_all_words else vocabulary_of(categories, wording),
+        "subjects": [] if knows_all_words else subjects,
         "scene": wording.scene,
         "classes": {
             name: {attribute: list(words) for attribute, words in words_taught(photos, name).items()}

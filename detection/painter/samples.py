@@ -91,9 +91,9 @@ class Subject:
 
     def is_clear(self, photo: LabelledPhoto, box: Box) -> bool:
         """Say whether a part of a photo shows nothing that would be labelled."""
-        return not self._in_view(photo, box) and not self.has_unlabelled(photo, box)
+        return not self.in_view(photo, box) and not self.has_unlabelled(photo, box)
 
-    def _in_view(self, photo: LabelledPhoto, box: Box) -> list[LabelledObject]:
+    def in_view(self, photo: LabelledPhoto, box: Box) -> list[LabelledObject]:
         """Objects, those of the ground left out, of which a part of a photo shows some."""
         return [each for each in photo.objects if each.category not in self.ground and intersection_area(each.box, box)]
 
@@ -151,7 +151,7 @@ class Subject:
         frame = self._frame(photo, box, rng)
         if frame is None:
             return None
-        others = [other.box for other in self._in_view(photo, frame.crop) if other is not each]
+        others = [other.box for other in self.in_view(photo, frame.crop) if other is not each]
         if any(overlap_share(box, other) > MAX_SHARED for other in others):
             return None
         return self._sample(photo, frame, others, self.wording.object(each, rng), rng, keep=box)
@@ -169,7 +169,7 @@ class Subject:
         frame = self._frame(photo, box, rng)
         if frame is None or not self.is_clear(photo, box) or self.has_unlabelled(photo, frame.region_on_canvas()):
             return None
-        near = [each.box for each in self._in_view(photo, frame.crop)]
+        near = [each.box for each in self.in_view(photo, frame.crop)]
         return self._sample(photo, frame, near, self.wording.place(rng), rng)
 
     def _scene(self, rng: np.random.Generator) -> Sample | None:
@@ -261,23 +261,44 @@ class Subject:
         return replace(sample, pixels=turned(sample.pixels), mask=turned(sample.mask), hidden=hidden)
 
 
+def cannot_be_shown(subject: Subject) -> list[str]:
+    """Classes of which no object can be learned: all share much of their boxes, or fill their photos."""
+
+    def is_alone(photo: LabelledPhoto, each: LabelledObject) -> bool:
+        others = (other.box for other in subject.in_view(photo, each.box) if other is not each)
+        return all(overlap_share(each.box, other) <= MAX_SHARED for other in others)
+
+    def is_square(photo: LabelledPhoto, each: LabelledObject) -> bool:
+        return usual_frame(subject, photo, each).native_wh == (subject.side_px, subject.side_px)
+
+    def is_shown(kind: str) -> bool:
+        objects = ((photo, each) for photo in subject.photos for each in photo.of(kind))
+        return any(is_alone(photo, each) and is_square(photo, each) for photo, each in objects)
+
+    return [kind for kind in subject.kinds if not is_shown(kind)]
+
+
 def framed(subject: Subject, kind: str, *, whole_crop: bool = False) -> list[np.ndarray]:
     """Every object of a class as the generator would frame it (HWC uint8): what is repainted, or the whole crop."""
-    recipe, side = subject.recipe, subject.side_px
     crops = []
     for photo in subject.photos:
         for each in photo.of(kind):
-            frame = frame_around(
-                each.box,
-                photo.size_wh,
-                native_px=side,
-                size_multiple=subject.size_multiple,
-                box_share=sum(recipe.box_shares) / 2,
-                mask_padding=sum(recipe.paddings) / 2,
-            )
+            frame = usual_frame(subject, photo, each)
             pixels = resize(photo.image[frame.crop.slices], frame.native_wh)
             crops.append(pixels if whole_crop else pixels[frame.region.slices])
     return crops
+
+
+def usual_frame(subject: Subject, photo: LabelledPhoto, each: LabelledObject) -> CropFrame:
+    """Frame an object in the middle of what the recipe varies."""
+    return frame_around(
+        each.box,
+        photo.size_wh,
+        native_px=subject.side_px,
+        size_multiple=subject.size_multiple,
+        box_share=sum(subject.recipe.box_shares) / 2,
+        mask_padding=sum(subject.recipe.paddings) / 2,
+    )
 
 
 # A crop enlarged more holds no more detail.
@@ -329,9 +350,17 @@ class Bank:
     not hang on what it is asked for with: it is encoded in a block of fixed numbers (on a CPU, alone).
     """
 
-    def __init__(self, draw: Callable[[np.random.Generator], Sample], vae: Any, seed: int, device: torch.device):
+    def __init__(
+        self,
+        draw: Callable[[np.random.Generator], Sample],
+        vae: Any,
+        seed: int,
+        device: torch.device,
+        *,
+        at_once: int = 64,
+    ):
         self._draw, self._vae, self._seed, self._device = draw, vae, seed, device
-        self._block = 1 if device.type == "cpu" else 64
+        self._block = 1 if device.type == "cpu" else at_once
         self._kept: dict[int, Encoded] = {}
 
     def rows(self, numbers: Sequence[int]) -> list[Encoded]:

@@ -76,7 +76,7 @@ def open_session(
     Photos that are not in COCO form are imported into a folder first. Raises BoxpaintError when something is missing,
     before hours are spent on the rest.
     """
-    train = real_source(str(data), imported)
+    train = real_source(str(data), imported, again=True)
     val, test = (read_source(f"{train.path}:{split}", "scored") for split in ("val", "test"))
     seen, unseen = cells_of(train.data).joined(cells_of(val.data)), cells_of(test.data)
     for photos, what in ((seen, "train and val"), (unseen, "test")):
