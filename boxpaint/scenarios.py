@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from generator.bundles import BUNDLES, load_card
-from generator.foundation.errors import BoxpaintError
+from generator.bundles import BUNDLES
+from generator.config import Config
+from generator.foundation.errors import BoxpaintError, ConfigError
 from generator.foundation.storage import make_folder, translate_os_errors, write_bytes
 
 _PACKAGED = Path(__file__).parent / "configs"
@@ -18,6 +21,34 @@ _POCKET_SCENARIOS = (DEFAULT_SCENARIO,)
 _FOLDER_NAME = re.compile(r"\w[\w .+-]*")
 # As the config of a bundle has it: the bundle's own size, commented out.
 _CANVAS = re.compile(r"^# canvas: \{width: \d+, height: \d+\}", re.MULTILINE)
+
+
+_TRAINED = """\
+# boxpaint generate
+# The painter is a folder, counted from here. Keys left out take its own values (its bundle.yaml).
+
+bundle: {bundle}
+seed: 0
+{canvas}
+
+placement:
+  margin: 0.02               # free border, share of the shorter side
+  max_overlap: 0.05          # of the smaller of two boxes
+  decoys: 0.5                # for each object: boxes painted the same way, without an object and without a label
+
+labels:
+  max_attempts: 4            # a rejected object is painted again with its next seed, then dropped
+  verify: true               # a second model (CLIP, trained with the painter) looks at objects, decoys and backgrounds
+  best_of: 1                 # seeds painted of each object at once; the verifier's favourite stays
+
+audit:
+  max_leak_auc: 0.7          # above it no annotations are written: a probe finds where was painted
+
+output:
+  image_format: png          # or jpg
+  val_share: 0.2
+  segmentation: polygon      # or rle
+"""
 
 
 def configs_folder() -> Path:
@@ -54,19 +85,26 @@ def lay_down(name: str, target: Path) -> list[Path]:
     return write_files(target, contents)
 
 
-def canvas_area_px(bundle: str) -> int:
-    """How many pixels a picture has that one of our bundles paints best. Raises BoxpaintError for an unknown one."""
-    if bundle not in BUNDLES:
-        raise BoxpaintError(f"--bundle: there is no {bundle!r}; known: {', '.join(BUNDLES)}")
-    canvas = load_card(bundle).defaults["canvas"]
-    return int(canvas["width"] * canvas["height"])
+def painting_config(bundle: str, option: str) -> Config:
+    """All settings of a bundle, a name or a folder. Raises BoxpaintError, which names the option it came from."""
+    try:
+        return Config.load(bundle=bundle)
+    except ConfigError as error:
+        if error.faults[0].column != "bundle":
+            raise
+        raise BoxpaintError(f"{option}: found {bundle!r}; {error.faults[0].expected}") from None
 
 
-def config_with_canvas(bundle: str, canvas_wh: tuple[int, int]) -> bytes:
-    """The config of one of our bundles with a canvas of another size."""
+def config_of(bundle: str, canvas_wh: tuple[int, int], target: Path) -> bytes:
+    """A config for a folder `target`, that paints pictures of (width, height) by one of our bundles or a folder's."""
     width, height = canvas_wh
-    text = (configs_folder() / f"{bundle}.yaml").read_text(encoding="utf-8")
-    return _CANVAS.sub(f"canvas: {{width: {width}, height: {height}}}", text, count=1).encode()
+    canvas = f"canvas: {{width: {width}, height: {height}}}"
+    if bundle in BUNDLES:
+        text = (configs_folder() / f"{bundle}.yaml").read_text(encoding="utf-8")
+        return _CANVAS.sub(canvas, text, count=1).encode()
+    # Both as they are on disk: a link in either would lead elsewhere.
+    path = Path(os.path.relpath(Path(bundle).resolve(), target.resolve())).as_posix()
+    return _TRAINED.format(bundle=json.dumps(path, ensure_ascii=False), canvas=canvas).encode()
 
 
 def check_free(target: Path, names: Iterable[str]) -> None:

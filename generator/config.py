@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from generator.bundles import BundleCard, DiffusionRef, ModelRef, load_card
+from generator.bundles import BUNDLES, CARD_FILE, BundleCard, DiffusionRef, ModelRef, load_card
 from generator.foundation.errors import ConfigError
 from generator.foundation.seeds import MAX_SEED
 from generator.foundation.typed_yaml import Lines, fill_model, read_yaml
@@ -303,12 +303,17 @@ class Config(Section):
     def load(cls, path: str | Path | None = None, **overrides: object) -> Config:
         """Read a YAML file (None: the embedded defaults) and put `overrides` of top-level keys over it.
 
+        The folder of a bundle is absolute, relative to the file or to the working folder.
         Raises ConfigError naming file, line, key and what would be right.
         """
         data: Mapping[str, Any] = {}
         lines = Lines()
         if path is not None:
             data, lines = read_yaml(Path(path))
+            bundle = data.get("bundle")
+            if isinstance(bundle, str) and bundle not in BUNDLES:
+                beside = Path(path).parent / bundle
+                data = {**data, "bundle": str(beside) if (beside / CARD_FILE).is_file() else bundle}
         name = str(path) if path is not None else "config"
         given = {key: value for key, value in overrides.items() if value is not None}
         try:

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,7 @@ import typer
 
 from boxpaint.cli import options as opt
 from boxpaint.cli.console import Table, console, end, say, warn
-from generator.foundation.errors import BoxpaintError, DatasetError, DomainError, Fault, SpecError
+from generator.foundation.errors import BoxpaintError, ConfigError, DatasetError, DomainError, Fault, SpecError
 
 if TYPE_CHECKING:
     from detection.datasets.boxes import BoxScale
@@ -45,8 +46,12 @@ def init(
     ] = None,
     bundle: Annotated[
         str | None,
-        typer.Option(help="With --from, who is to paint: sd21 (default), or pocket (stained blood smears; no GPU)."),
+        typer.Option(
+            help="With --from, who is to paint: sd21 (default), pocket (stained blood smears; no GPU), or a folder "
+            "of `boxpaint train painter`."
+        ),
     ] = None,
+    rename: Annotated[list[str] | None, opt.rename("With --from: another name for a class; may be repeated.")] = None,
 ) -> None:
     """Lay down the CSV files and a config to edit: those of a scenario, or made from real pictures."""
     from boxpaint.scenarios import DEFAULT_SCENARIO, lay_down
@@ -55,10 +60,10 @@ def init(
         if scenario is not None:
             raise BoxpaintError("--scenario and --from exclude each other")
         with _whole_or_absent(folder):
-            _init_from(real, folder, bundle or "sd21")
+            _init_from(real, folder, bundle or "sd21", opt.parse_renames(rename))
         return
-    if bundle is not None:
-        raise BoxpaintError("--bundle goes with --from; a scenario brings its own")
+    if bundle is not None or rename:
+        raise BoxpaintError("--bundle and --rename go with --from; a scenario brings its own bundle and names")
     for path in lay_down(scenario or DEFAULT_SCENARIO, folder):
         console.print(f"wrote {path}")
     console.print(f"next: cd {folder} && boxpaint generate --limit 4")
@@ -81,24 +86,39 @@ def _whole_or_absent(folder: Path) -> Iterator[None]:
         raise
 
 
-def _init_from(real: str, folder: Path, bundle: str) -> None:
+def _init_from(real: str, folder: Path, bundle: str, rename: Mapping[str, str]) -> None:
     """Measure a data set, and write a scenario like it. Raises BoxpaintError."""
-    from boxpaint.scenarios import canvas_area_px, check_free, config_with_canvas, write_files
+    from boxpaint.scenarios import check_free, config_of, painting_config, write_files
     from detection.calibration.scenario import BACKGROUND_PROMPT, canvas_like, class_rows, tables
+    from detection.datasets.categories import check_rename, choose_categories, matching, rename_categories
     from generator.foundation.storage import make_folder
     from generator.spec import load_spec
 
     check_free(folder, ("background.csv", "classes.csv", "config.yaml", "attributes.csv", "calibration.json"))
-    area_px = canvas_area_px(bundle)
+    config = painting_config(bundle, "--bundle")
+    card, canvas_wh = config.card, config.canvas_wh
     source = real_source(real, folder)
+    check_rename(rename, source.data.categories)
+    source = replace(source, data=rename_categories(source.data, rename))
+    strange: list[str] = []
+    if card.classes:
+        wanted = [name for name in card.classes if matching(name, source.data.categories)]
+        strange = [name for name in source.data.categories if not matching(name, list(card.classes))]
+        if not wanted:
+            expected = f"the painter was taught {_listed(card.classes)}, and these pictures show {_listed(strange)}"
+            raise DatasetError([Fault(file=source.name, expected=f"{expected}; see --rename")])
+        source = replace(source, data=choose_categories(source.data, wanted, where=source.name))
+    else:
+        canvas_wh = canvas_like(source.data, canvas_wh[0] * canvas_wh[1])
     if not any(source.data.counts().values()):
         raise DatasetError([Fault(file=source.name, expected="no picture of it has a box to measure")])
-    canvas_wh = canvas_like(source.data, area_px)
     make_folder(folder)  # the way to the references counts from it
-    rows = class_rows(source, folder, canvas_wh)
-    contents = {name: text.encode() for name, text in tables(rows).items()}
-    paths = write_files(folder, {**contents, "config.yaml": config_with_canvas(bundle, canvas_wh)})
-    load_spec(*paths[:2], canvas_wh=canvas_wh)
+    rows = class_rows(source, folder, canvas_wh, with_references=config.models.captioner is not None)
+    scene = card.scene or BACKGROUND_PROMPT
+    words = {row.cells["name"]: card.classes.get(row.cells["name"], {}) for row in rows}
+    contents = {name: text.encode() for name, text in tables(rows, scene=scene, words=words).items()}
+    paths = write_files(folder, {**contents, "config.yaml": config_of(bundle, canvas_wh, folder)})
+    load_spec(folder / "background.csv", folder / "classes.csv", canvas_wh=canvas_wh)
     say(f"measured {source.name}, {len(source.data)} pictures")
     headings = "class", "boxes measured", "pictures", "in a scene", "width", "height", "band"
     spans = ("min_appear", "max_appear"), ("width_min", "width_max"), ("height_min", "height_max"), ("y_min", "y_max")
@@ -112,6 +132,8 @@ def _init_from(real: str, folder: Path, bundle: str) -> None:
         for row in rows
     ]
     console.print(Table.of(headings, cells, framed=False))
+    if strange:
+        warn(f"the painter was not taught {_listed(strange)}: left out; see --rename")
     for row in rows:
         name = row.cells["name"]
         if not row.boxes:
@@ -123,16 +145,26 @@ def _init_from(real: str, folder: Path, bundle: str) -> None:
             )
     for path in paths:
         say(f"wrote {path}")
-    say(
-        f"edit: background.csv says {BACKGROUND_PROMPT!r}: describe your scenes without the objects, in English, or "
-        "name photos to paint into (column photos, docs/formats.md); "
-        "classes.csv: say of each class how it looks, and take out what you do not look for"
-    )
+    if card.classes:
+        say("these are the painter's own words; edit: how many pictures, how many objects, how large")
+    else:
+        say(
+            f"edit: background.csv says {scene!r}: describe your scenes without the objects, in English, or name photos "
+            "to paint into (column photos, docs/formats.md); classes.csv: say of each class how it looks, and take out "
+            "what you do not look for"
+        )
     say(f"next: cd {folder} && boxpaint check-spec && boxpaint prompts")
 
 
-def real_source(real: str, folder: Path) -> Source:
-    """Read a data set in COCO form; what is in another one is imported into the folder first, as real/."""
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)
+
+
+def real_source(real: str, folder: Path, *, again: bool = False) -> Source:
+    """Read a data set in COCO form; what is in another one is imported into the folder first, as real/.
+
+    `again`: in place of an earlier import, for a command that may be given twice.
+    """
     from boxpaint.cli.data import run_import
     from boxpaint.scenarios import check_free
     from detection.datasets.sources import read_source
@@ -143,8 +175,9 @@ def real_source(real: str, folder: Path) -> Source:
     except DatasetError:
         if not Path(real).exists():
             raise
-    check_free(folder, ["real"])
-    run_import(Path(real), folder / "real", ImportOptions())
+    if not again:
+        check_free(folder, ["real"])
+    run_import(Path(real), folder / "real", ImportOptions(overwrite=again))
     return read_source(str(folder / "real"), "real")
 
 
@@ -473,15 +506,26 @@ def doctor(
         typer.Option("--get", metavar="BUNDLE", help="First download the models of a bundle (sd21, or a folder)."),
     ] = None,
 ) -> None:
-    """Say what this machine can do: versions, devices, memory, bundles, licences, and which bundle is ready."""
+    """Say what this machine can do: versions, devices, memory, bundles, licences, and which bundle is ready.
+
+    Of bundles that are folders those of config.yaml and --get are looked at.
+    """
     from boxpaint.doctor import examine, models_of
     from generator.bundles import BUNDLES
+    from generator.config import Config
     from generator.models.weights import get_models
 
     bundles = dict.fromkeys(BUNDLES)
     if get is not None:
         bundles.setdefault(get)
         get_models(models_of(get), on_model=lambda name: console.print(f"downloading {name}"))
-    table = Table.of(("topic", "finding"), examine(bundles), framed=False)
+    here, fault = default_config(None), ""
+    if here is not None:
+        try:
+            bundles.setdefault(Config.load(here).bundle)
+        except ConfigError as error:
+            fault = str(error)
+    rows = examine(bundles)
+    table = Table.of(("topic", "finding"), [*rows, ("config.yaml", fault)] if fault else rows, framed=False)
     table.show_header, table.columns[0].style = False, "bold"
     console.print(table)

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from detection.datasets.read import read_detection_set
 from detection.datasets.sources import Source
 from detection.datasets.types import DetectionDataset
 from generator.foundation.coco import find_annotation_files
-from generator.spec import BACKGROUND_COLUMNS, CLASS_COLUMNS, MAX_APPEAR, MIN_SIDE_PX, SIZE_COLUMNS
+from generator.spec import ATTRIBUTE_COLUMNS, BACKGROUND_COLUMNS, CLASS_COLUMNS, MAX_APPEAR, MIN_SIDE_PX, SIZE_COLUMNS
 from generator.spec.references import COCO_PREFIX, reference_fault
 
 BACKGROUND_PROMPT, BACKGROUND_PICTURES = "a photo of an empty scene", 100
@@ -51,11 +51,14 @@ def canvas_like(data: DetectionDataset, area_px: int) -> tuple[int, int]:
     return width, height
 
 
-def class_rows(source: Source, folder: Path, canvas_wh: tuple[int, int]) -> list[ClassRow]:
+def class_rows(
+    source: Source, folder: Path, canvas_wh: tuple[int, int], *, with_references: bool = True
+) -> list[ClassRow]:
     """Measure each category for a classes.csv in `folder`, in the order of the data set.
 
     A category of which no picture shows anything asks for none. Pictures that do not label a category say nothing of
     how many there are. Sizes are shares of the canvas and keep the shape of objects on one of another shape.
+    `with_references`: the column names a category's crops, for a captioner to read.
     """
     rows = []
     for number, name in enumerate(source.data.categories, start=1):
@@ -67,8 +70,10 @@ def class_rows(source: Source, folder: Path, canvas_wh: tuple[int, int]) -> list
             least, most = (round(float(value)) for value in np.quantile(counts or [1], _MIDDLE))
             cells["min_appear"], cells["max_appear"] = str(min(least, MAX_APPEAR)), str(min(max(most, 1), MAX_APPEAR))
             cells |= _sizes(boxes, canvas_wh) | _band(boxes)
-            reference = _reference(source, name, folder)
-            if reference_fault("", 0, reference, folder) is None:
+            if (
+                with_references
+                and reference_fault("", 0, reference := _reference(source, name, folder), folder) is None
+            ):
                 cells["references"] = reference
         cover = float(np.mean(counts) * boxes[:, :2].prod(axis=1).mean()) if counts and len(boxes) else 0.0
         pictures = sum(count > 0 for count in counts)
@@ -76,13 +81,29 @@ def class_rows(source: Source, folder: Path, canvas_wh: tuple[int, int]) -> list
     return rows
 
 
-def tables(rows: list[ClassRow]) -> dict[str, str]:
-    """Write background.csv, whose prompt is to be edited, and classes.csv: name of the file -> text."""
-    scene = {"prompt": BACKGROUND_PROMPT, "num_imgs": str(BACKGROUND_PICTURES)}
-    return {
-        "background.csv": _csv([scene], list(BACKGROUND_COLUMNS)),
+def tables(
+    rows: list[ClassRow],
+    *,
+    scene: str = BACKGROUND_PROMPT,
+    num_imgs: int = BACKGROUND_PICTURES,
+    words: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
+) -> dict[str, str]:
+    """Write background.csv, classes.csv and, where `words` hold any, attributes.csv: name of the file -> text.
+
+    `scene` is the prompt of a scene without objects; `words` are those that a painter knows of a class, by attribute.
+    """
+    backgrounds = [{"prompt": scene, "num_imgs": str(num_imgs)}]
+    attributes = [
+        {"attribute": attribute, "text": text, "applies_to": name}
+        for name, known in (words or {}).items()
+        for attribute, texts in known.items()
+        for text in texts
+    ]
+    files = {
+        "background.csv": _csv(backgrounds, list(BACKGROUND_COLUMNS)),
         "classes.csv": _csv([row.cells for row in rows], list(CLASS_COLUMNS)),
     }
+    return {**files, **({"attributes.csv": _csv(attributes, list(ATTRIBUTE_COLUMNS))} if attributes else {})}
 
 
 def _csv(rows: list[Mapping[str, str]] | list[dict[str, str]], columns: list[str]) -> str:

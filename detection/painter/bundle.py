@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import yaml
 
-from detection.painter.photos import LabelledPhoto
+from detection.painter.photos import LabelledPhoto, words_taught
 from detection.painter.wording import PlainWording, object_prompt, vocabulary_of
 from generator.bundles import CARD_FILE, BundleCard
 from generator.foundation.geometry import Box
@@ -22,6 +22,8 @@ _PALEST = 0.1
 # Painted objects may be a little paler than the palest real ones before they are rejected.
 _CONTRAST_SHARE = 0.6
 _MAX_NOISE = 10.0
+# Of 1.5, 2.5 and 4 all paint the same objects; the more, the harder their contrast, and real ones have less.
+GUIDANCE = 2.0
 _HEAD = "# A painter made by boxpaint train painter; numbers.json says how good it is.\n"
 
 
@@ -34,21 +36,27 @@ def write_card(
     canvas_wh: tuple[int, int],
     models: Mapping[str, Any],
     noise: float,
+    *,
+    knows_all_words: bool = False,
 ) -> None:
     """Write `bundle.yaml` for the models of a painter that learned `categories` from photos. Raises StorageError.
 
     `start` is the card of the bundle that it started from; `noise` is the standard deviation of what its VAE loses of
-    the photos' grain, in grey levels.
+    the photos' grain, in grey levels. `knows_all_words`: it may be asked for more than it learned here.
     """
     prompts = [object_prompt(name) for name in categories]
+    before = start.defaults.get("painting", {}).get("background_negative_prompt", "")
+    negative = f", {before}" if knows_all_words and before else ""
     subjects = sorted({word for name in categories for word in vocabulary_of([name], PlainWording(scene="a"))} - _PLAIN)
     defaults = {
         **{key: value for key, value in start.defaults.items() if key in ("chunk", "threads")},
         "canvas": {"width": canvas_wh[0], "height": canvas_wh[1]},
-        "prompts": {"enrich": "none", "max_similarity": 0.999, "min_similarity": -1.0},
+        # Whether its words are near each other a CLIP of few photos cannot say: all that was taught is true.
+        "prompts": {"enrich": "none", "max_similarity": 1.0, "min_similarity": -1.0},
         "painting": {
             **start.defaults.get("painting", {}),
-            "background_negative_prompt": " and ".join(prompts),
+            "guidance_scale": GUIDANCE,
+            "background_negative_prompt": " and ".join(prompts) + negative,
             "sensor_noise": round(min(noise, _MAX_NOISE), 2),
         },
         "labels": {
@@ -63,9 +71,13 @@ def write_card(
         "licence": f"that of your photos; started from {start.name}: {start.licence}",
         "source": "boxpaint train painter",
         "instead": "Train a painter on photos that show it: boxpaint train painter --help.",
-        "vocabulary": vocabulary_of(categories, wording),
-        "subjects": subjects,
+        "vocabulary": None if knows_all_words else vocabulary_of(categories, wording),
+        "subjects": [] if knows_all_words else subjects,
         "scene": wording.scene,
+        "classes": {
+            name: {attribute: list(words) for attribute, words in words_taught(photos, name).items()}
+            for name in categories
+        },
         "models": dict(models),
         "defaults": defaults,
     }

@@ -7,7 +7,7 @@ background of its photo, and named by its hue where it is among the more colourf
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -26,6 +26,8 @@ HUES = ((8, "red"), (20, "orange"), (34, "yellow"), (85, "green"), (100, "cyan")
 MIN_SATURATION = 40.0
 # Fewer objects of a class have no thirds.
 MIN_MEASURED = 9
+# A word that is said of fewer objects is theirs, not one for what they share.
+MIN_TAUGHT = 3
 # Middle part of a box in which tone and colour are measured: its corners hold no object.
 CORE_SHARE = 0.6
 # Shorter ones say nothing at the size of the canvas.
@@ -156,6 +158,25 @@ def _described(each: LabelledObject, image: np.ndarray, light: float, limits: Li
         tone="pale" if darkness <= pale else "dark" if darkness >= dark else "",
         colour=hue_of(core) if is_colourful else "",
     )
+
+
+def words_taught(photos: Sequence[LabelledPhoto], category: str) -> dict[str, tuple[str, ...]]:
+    """Words that can be learned of a class, by what they are about; what is said of two objects cannot.
+
+    >>> cell = LabelledObject(category="cell", box=Box.from_xywh(0, 0, 8, 8), size="small", tone="dark")
+    >>> pale = replace(cell, size="", tone="pale")
+    >>> image = np.zeros((8, 8, 3), np.uint8)
+    >>> words_taught([LabelledPhoto(name="a.png", image=image, objects=(cell, cell, cell, pale))], "cell")
+    {'size': ('small',), 'tone': ('dark',)}
+    """
+    objects = [each for photo in photos for each in photo.of(category)]
+    taught = {}
+    for attribute in ("size", "tone", "colour"):
+        said = Counter(str(getattr(each, attribute)) for each in objects)
+        words = tuple(word for word, count in sorted(said.items()) if word and count >= MIN_TAUGHT)
+        if words:
+            taught[attribute] = words
+    return taught
 
 
 def hue_of(core: np.ndarray) -> str:

@@ -1,8 +1,11 @@
 """Train a painter on labelled photos, in a folder of its own that is a bundle when it is finished.
 
+Small painters are trained as a whole; of a large one (Stable Diffusion) a LoRA is, for each of its two models.
+
 run.json                 what was asked for, photos with digests, and the bundle it started from
 *.checkpoint.pt          while a part trains, to go on from; gone when that is finished
 inpaint/ clip/           models in the layouts of diffusers and transformers, fp16; each whole or absent
+inpaint/ background/     or: a LoRA of each, in the form of diffusers
 bundle.yaml              the card: `bundle: <this folder>` in a config
 samples.png nearest.png  what it paints before and after, and the real objects that is most like
 numbers.json             held-out figures before, during and after; written last: finished
@@ -10,10 +13,11 @@ numbers.json             held-out figures before, during and after; written last
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, StableDiffusionInpaintPipeline
+from safetensors import SafetensorError
 from transformers import CLIPModel, CLIPTextModel
 
 from detection.datasets.types import DetectionDataset, digest_of_set
@@ -37,18 +42,38 @@ from detection.painter.figures import (
     region_of,
 )
 from detection.painter.learning import Learner, fit
+from detection.painter.lora import LoraRecipe, add_lora, lora_learner, paint_prior, save_lora, with_lora
 from detection.painter.photos import LabelledPhoto, canvas_of, described, measure_limits, read_photos
-from detection.painter.samples import Bank, SampleRecipe, Subject, encode_samples, side_for
-from detection.painter.settings import Listener, PainterSettings
+from detection.painter.samples import (
+    MAX_SHARED,
+    Bank,
+    Encoded,
+    Sample,
+    SampleRecipe,
+    Subject,
+    cannot_be_shown,
+    encode_samples,
+    side_for,
+)
+from detection.painter.settings import SCRATCH, Listener, LoraSettings, PainterSettings, Part
 from detection.painter.unet import Denoiser, UnetRecipe, held_out_loss, unet_learner
 from detection.painter.vae import VaeRecipe, is_grey, psnr, reconstruct, set_scale, tie_channels, vae_learners
 from detection.painter.verifier import PLACE, clip_learner, draw_look, held_out_looks
 from detection.painter.wording import PlainWording, object_prompt
-from generator.bundles import ModelRef, load_card
+from generator.bundles import BUNDLES, CARD_FILE, ModelRef, load_card
 from generator.config import Config
-from generator.foundation.errors import BoxpaintError, DatasetError, Fault
+from generator.foundation.device import choose_dtype
+from generator.foundation.errors import (
+    BoxpaintError,
+    DatasetError,
+    Fault,
+    ModelError,
+    ModelNotFoundError,
+    StorageError,
+    reason_of,
+)
 from generator.foundation.history import History
-from generator.foundation.run_folder import PAINTER, working_in
+from generator.foundation.run_folder import PAINTER, add_kind, kind_of, working_in
 from generator.foundation.seeds import derive_rng, derive_seed
 from generator.foundation.storage import (
     atomic_folder,
@@ -61,25 +86,27 @@ from generator.foundation.storage import (
 )
 from generator.foundation.training import Budget
 from generator.models.vision_language import Clip
-from generator.models.weights import fingerprint
+from generator.models.weights import fingerprint, get_models, local_fault, with_adapters
 from generator.painting.models import DiffusionModel, load_model
 
-RUN, NUMBERS, SAMPLES, NEAREST = "run.json", "numbers.json", "samples.png", "nearest.png"
-SCRATCH = "scratch"
+PARTS, NUMBERS, SAMPLES, NEAREST = "parts.json", "numbers.json", "samples.png", "nearest.png"
 # A canvas of more pixels is slow to paint on two cores; that of the pocket has as many.
 MAX_CANVAS_PX = 416 * 320
 MAX_SIDE_PX = 256
+MIN_PHOTO_PX = 32
+# Weight files of more bytes are those of a painter that is too large to be trained as a whole.
+LARGE_BYTES = 500_000_000
 # Pictures that a VAE sees in a step, and their side: parts of crops and of whole photos.
 VAE_BATCH, VAE_SIDE_PX = 8, 96
 CLIP_BATCH = 64
 HELD_OUT_SAMPLES, MEASURED_PICTURES = 64, 24
 # Shares of a clock limit at whose end a part stops.
-CLOCK = {"vae": 0.3, "unet": 0.88, "clip": 1.0}
+CLOCK = {"vae": 0.3, "unet": 0.88, "clip": 1.0, "inpaint": 0.6, "background": 1.0}
 # Above this share of near-copies, where real objects are not as alike themselves, it is said.
 MAX_NEAR_COPIES = 0.2
 _SHEET_COLUMNS = 8
 # Positions below the seed.
-_SPLIT, _VAE, _UNET, _CLIP, _CROPS, _CANVASES, _HELD_OUT, _LOOKS, _PLACES, _SCALE = range(10)
+_SPLIT, _VAE, _UNET, _CLIP, _CROPS, _CANVASES, _HELD_OUT, _LOOKS, _PLACES, _SCALE, _LORA, _PRIOR = range(12)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -108,19 +135,25 @@ def train_painter(
 ) -> PainterResult:
     """Train a painter in `out`; the same call again goes on after a stop, and of a finished one says what came of it.
 
-    `start` is a bundle, by name or folder, or "scratch": the pocket's architecture without what it learned. Without
-    `validation` a share of the photos is held out. `captions` are those of whole photos, by file name. Raises
-    BoxpaintError: DatasetError for photos that show nothing, RunMismatchError, ModelError, StorageError.
+    `start` is a bundle, by name or folder, "scratch" (the pocket's architecture without what it learned), or the folder
+    or hub id of an inpainting model. Without `validation` a share of the photos is held out. `captions` are those of
+    whole photos, by file name. Raises BoxpaintError: DatasetError for photos that show nothing, RunMismatchError,
+    ModelError, StorageError.
     """
     listener = listener or Listener()
     categories = tuple(name for name, count in photos.counts().items() if count)
     if not categories:
         raise DatasetError([Fault(file="--real", expected="photos with labelled objects; these show none")])
-    card_name = "pocket" if start == SCRATCH else start
-    base = Config.model_validate({"bundle": card_name, "device": str(device), "offline": True})
+    check_sizes(photos if validation is None else photos.joined(validation))
+    base, is_large = base_of(start, device)
+    refs = {role: ref for role in ("inpaint", "background") if (ref := getattr(base.models, role)) is not None}
+    if is_large:  # before anything is said of its weights
+        get_models(with_adapters(refs), on_model=lambda name: listener.on_stage(f"downloading {name}"))
+    else:
+        check_at_hand(base)
     identity = {
         "start": start,
-        "weights": fingerprint(base.models.inpaint),
+        "weights": ", ".join(map(fingerprint, refs.values())),
         "settings": settings.model_dump(mode="json"),
         "seed": seed,
         "photos": _digest(photos),
@@ -130,9 +163,6 @@ def train_painter(
     with working_in(out):
         if PAINTER.check(out, identity, overwrite=overwrite):
             return _result(out, was_finished=True)
-        if overwrite:
-            PAINTER.clear(out)
-        PAINTER.begin(out, {**identity, "pictures": [sample.path.name for sample in photos.samples]})
         shown, held_out = (photos, validation) if validation is not None else _split(photos, settings.val_share, seed)
         training = _Training(
             out=out,
@@ -140,6 +170,7 @@ def train_painter(
             seed=seed,
             device=device,
             base=base,
+            is_large=is_large,
             from_scratch=start == SCRATCH,
             shown=shown,
             held_out=held_out,
@@ -148,9 +179,19 @@ def train_painter(
             listener=listener,
             origin=identity,
         )
-        training.learn_vae()
-        training.learn_unet()
-        training.learn_clip()
+        training.check_subject()
+        if overwrite:
+            PAINTER.clear(out)
+        PAINTER.begin(out, {**identity, "pictures": [sample.path.name for sample in photos.samples]})
+        training.go_on()
+        if is_large:
+            training.learn_lora("inpaint")
+            if base.models.background is not None:
+                training.learn_lora("background")
+        else:
+            training.learn_vae()
+            training.learn_unet()
+            training.learn_clip()
         training.finish()
     return _result(out, was_finished=False)
 
@@ -164,6 +205,7 @@ class _Training:
     seed: int
     device: torch.device
     base: Config
+    is_large: bool
     from_scratch: bool
     shown: DetectionDataset
     held_out: DetectionDataset | None
@@ -173,15 +215,34 @@ class _Training:
     origin: Mapping[str, Any]
     numbers: dict[str, Any] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        file = self.out / "parts.json"
+    def check_subject(self) -> None:
+        """Raise DatasetError for classes that could not be learned, ModelError for a start that cannot be loaded."""
+        if hidden := cannot_be_shown(self.subject):
+            others = ",".join(name for name in self.categories if name not in hidden)
+            expected = (
+                f"of {' and '.join(hidden)} no object can be shown alone: each shares more than {MAX_SHARED:.0%} of "
+                "its box with another one, or fills its photo; add photos, or leave it out"
+                f"{others and f': --categories {others!r}'}"
+            )
+            raise DatasetError([Fault(file="--real", expected=expected)])
+        scheduler: Any = self.start_model.new_scheduler()
+        kind, channels = scheduler.config.prediction_type, self.start_model.unet.config.in_channels
+        if not self.is_large and (kind, channels) != ("v_prediction", 9):
+            raise ModelError(
+                f"--from {self.base.bundle}: its UNet has {channels} channels and predicts {kind}; one for inpainting, "
+                "of 9 channels and v_prediction, is needed, as that of pocket"
+            )
+
+    def go_on(self) -> None:
+        """Take the numbers of the parts that are finished."""
+        file = self.out / PARTS
         self.numbers = read_json(file) if file.exists() else {}
 
     # What is learned from.
 
     @cached_property
     def canvas_wh(self) -> tuple[int, int]:
-        return canvas_of(self.shown, MAX_CANVAS_PX)
+        return canvas_of(self.shown, math.prod(self.base.canvas_wh) if self.is_large else MAX_CANVAS_PX)
 
     @cached_property
     def photos(self) -> list[LabelledPhoto]:
@@ -199,14 +260,15 @@ class _Training:
     @cached_property
     def subject(self) -> Subject:
         kinds = dict.fromkeys(self.categories, 1.0)
-        share = self.base.painting.box_share
+        model, recipe = self.start_model, SampleRecipe(turns=self.settings.turns, flips=self.settings.flips)
+        side = side_for(self.photos, kinds, self.base.painting.box_share, MAX_SIDE_PX)
         return Subject(
             photos=self.photos,
             kinds=kinds,
             wording=self.wording,
-            side_px=self.settings.side or side_for(self.photos, kinds, share, MAX_SIDE_PX),
-            size_multiple=self.start_model.size_multiple,
-            recipe=SampleRecipe(turns=self.settings.turns, flips=self.settings.flips),
+            side_px=self.settings.side or (model.native_px if self.is_large else side),
+            size_multiple=model.size_multiple,
+            recipe=recipe if self.base.models.background is None else replace(recipe, scene_share=0.0),
         )
 
     @cached_property
@@ -224,8 +286,7 @@ class _Training:
 
     @cached_property
     def start_model(self) -> DiffusionModel:
-        ref, device = self.base.models.inpaint, self.device
-        model = load_model("inpaint", ref, device=device, dtype=torch.float32, offline=True, for_training=True)
+        model = self._load("inpaint")
         if self.from_scratch:
             torch.manual_seed(self.seed)
             for part in (model.vae, model.unet):
@@ -233,13 +294,20 @@ class _Training:
             model.text_encoder.load_state_dict(CLIPTextModel(model.text_encoder.config).state_dict())
         return model
 
+    def _load(self, role: str) -> DiffusionModel:
+        """A model to train; on a GPU the frozen weights of a large one take half the memory."""
+        ref, dtype = getattr(self.base.models, role), torch.float32
+        if self.is_large and self.device.type != "cpu":
+            dtype = choose_dtype(ref.dtype or self.base.dtype, self.device)
+        return load_model(role, ref, device=self.device, dtype=dtype, offline=self.base.offline, for_training=True)
+
     # The parts.
 
     def learn_vae(self) -> None:
         """Train the VAE on parts of crops and of photos."""
-        folder, vae = self.out / "inpaint" / "vae", self.start_model.vae
-        if (folder / "config.json").exists():
+        if "vae" in self.numbers:
             return
+        folder, vae = self.out / "inpaint" / "vae", self.start_model.vae
         crops = [self.measured.draw(derive_rng(self.seed, _HELD_OUT, k)).pixels for k in range(MEASURED_PICTURES)]
         whole = [_even(photo.image) for photo in self.measured_photos[:MEASURED_PICTURES]]
 
@@ -263,7 +331,7 @@ class _Training:
         vae.requires_grad_(False)
         grain = ((grain_of(each), grain_of(reconstruct(vae, each, self.device))) for each in whole)
         noise = [math.sqrt(max(0.0, given**2 - kept**2)) for given, kept in grain]
-        with atomic_folder(folder) as part:
+        with _new_folder(folder) as part:
             vae.half().save_pretrained(part)
         vae.float()
         self._keep("vae", history, before, figures(), noise=float(np.median(noise)))
@@ -286,9 +354,9 @@ class _Training:
 
     def learn_unet(self) -> None:
         """Train the UNet and its text encoder, with the VAE as it was saved."""
-        folder = self.out / "inpaint"
-        if (folder / "model_index.json").exists():
+        if "unet" in self.numbers:
             return
+        folder = self.out / "inpaint"
         model, recipe = (
             self.start_model,
             UnetRecipe(
@@ -340,17 +408,14 @@ class _Training:
             feature_extractor=None,
             requires_safety_checker=False,
         )
-        with translate_os_errors(folder):
-            pipeline.save_pretrained(folder)
+        with _new_folder(folder) as place:
+            pipeline.save_pretrained(place)
         self._keep("unet", history, before, after)
 
     def learn_clip(self) -> None:
         """Tune the verifier on crops of the photos."""
-        folder = self.out / "clip"
-        if (folder / "config.json").exists():
-            return
-        ref = self.base.models.clip
-        if ref is None:
+        folder, ref = self.out / "clip", self.base.models.clip
+        if ref is None or "clip" in self.numbers:
             return
         clip = Clip("clip", ref, device=self.device, offline=True)
         model: Any = clip.model
@@ -384,22 +449,85 @@ class _Training:
         )
         history = self._fit("clip", [learner], self.settings.clip_steps, CLIP_BATCH, score=right)
         after = {"right": right()}
-        with atomic_folder(folder) as part:
+        with _new_folder(folder) as part:
             model.half().save_pretrained(part)
             clip.processor.save_pretrained(part)
         self._keep("clip", history, before, after)
 
+    def learn_lora(self, role: str) -> None:
+        """Train a LoRA of a model: of the one that inpaints on crops, of the background's on whole photos."""
+        folder = self.out / role
+        if role in self.numbers:
+            return
+        settings, is_inpaint = self.settings.lora or LoraSettings(), role == "inpaint"
+        number = ("inpaint", "background").index(role)
+        model = self.start_model if is_inpaint else self._load(role)
+        recipe = LoraRecipe(
+            rank=settings.rank,
+            alpha=settings.alpha or settings.rank,
+            text_encoder=settings.text_encoder,
+            gradient_checkpointing=settings.gradient_checkpointing,
+            batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+            samples=(16, max(16, settings.batch_size * self.settings.steps // 4)),
+        )
+        vae = model.vae
+        width, height = (-(-side // model.size_multiple) * model.size_multiple for side in self.canvas_wh)
+
+        def draw_from(subject: Subject) -> Callable[[np.random.Generator], Sample]:
+            return subject.draw if is_inpaint else lambda rng: subject.draw_canvas((width, height), rng)
+
+        def encoded(samples: Iterable[Sample]) -> list[Encoded]:
+            return [row for sample in samples for row in encode_samples([sample], vae, self.device)]
+
+        draw_held_out = draw_from(self.measured)
+        rows = encoded(draw_held_out(derive_rng(self.seed, _HELD_OUT, k)) for k in range(HELD_OUT_SAMPLES))
+        if settings.prior_images:
+            self.listener.on_stage("pictures to remember")
+        prior = paint_prior(model, settings.prior_images, self.categories, derive_seed(self.seed, _PRIOR, number))
+        denoiser = add_lora(model, recipe, derive_seed(self.seed, _LORA, number))
+
+        def loss() -> float:
+            return held_out_loss(denoiser, rows, self.seed, recipe.batch_size)
+
+        before = {"loss": loss()}
+        bank = Bank(draw_from(self.subject), vae, derive_seed(self.seed, _CROPS, number), self.device, at_once=4)
+        learner = lora_learner(denoiser, bank, encoded(prior), recipe)
+        history = self._fit(role, [learner], self.settings.steps, recipe.batch_size, score=lambda: -loss())
+        after = {"loss": loss()}
+        with _new_folder(folder) as part:
+            save_lora(model, part)
+        self._keep(role, history, before, after)
+        self.__dict__.pop("start_model", None)  # the next one needs its memory
+
     def finish(self) -> None:
         """Write the card, paint samples, compare them with real objects, and write the numbers."""
-        out, models = self.out, {"inpaint": {"folder": "inpaint"}, "background": None}
-        clip_ref = {"folder": "clip"} if (out / "clip").exists() else None
-        models |= {"clip": clip_ref, "embedder": clip_ref, "captioner": None, "enricher": None}
+        out, own = self.out, ("inpaint", "background")
+        models: dict[str, Any] = {"inpaint": {"folder": "inpaint"}, "background": None}
+        clip_ref: ModelRef | None = ModelRef(folder=str(out / "clip")) if (out / "clip").exists() else None
+        beside = None if clip_ref is None else {"folder": "clip"}
+        models |= {"clip": beside, "embedder": beside, "captioner": None, "enricher": None}
+        noise = float(self.numbers["vae"]["noise"]) if "vae" in self.numbers else self.base.painting.sensor_noise
+        if self.is_large:
+            models = {role: with_lora(ref, role if role in own else None) for role, ref in self.base.models}
+            clip_ref = self.base.models.clip
+            if clip_ref is None or local_fault(clip_ref) != "":
+                clip_ref = None
         start = load_card(self.base.bundle)
-        noise = float(self.numbers["vae"]["noise"])
-        write_card(out, start, self.photos, self.categories, self.wording, self.canvas_wh, models, noise)
+        write_card(
+            out,
+            start,
+            self.photos,
+            self.categories,
+            self.wording,
+            self.canvas_wh,
+            models,
+            noise,
+            knows_all_words=self.is_large and start.vocabulary is None,
+        )
         load_card.cache_clear()
         self.listener.on_stage("painting samples")
-        common = {"device": str(self.device), "offline": True}
+        common = {"device": str(self.device), "offline": self.base.offline}
         places = places_for(self.measured, self.settings.samples, derive_seed(self.seed, _PLACES))
         tuned = Config.model_validate({"bundle": str(out), **common})
         after = paint_into(places, tuned, self.seed)
@@ -411,7 +539,7 @@ class _Training:
         figures: dict[str, float] = {}
         remarks: list[str] = []
         if samples and clip_ref is not None:
-            clip = Clip("clip", ModelRef(folder=str(out / "clip")), device=self.device, offline=True)
+            clip = Clip("clip", clip_ref, device=self.device, offline=True)
             for name, share in agreement(samples, clip, self._texts()).items():
                 figures[f"samples that the verifier takes for {name}"] = share
             nearest, among_real = find_nearest(samples, self.subject, clip)
@@ -426,6 +554,11 @@ class _Training:
         if samples:
             _save(draw_samples(samples, self.subject, _SHEET_COLUMNS), out / SAMPLES)
         remarks += self._memorised()
+        if self.held_out is None:
+            remarks.append(
+                "no photo was held out: the figures are of photos that it learned from, and nothing says when it began "
+                "to know them by heart"
+            )
         write_json(
             out / NUMBERS,
             {
@@ -439,7 +572,7 @@ class _Training:
                 "parts": self.numbers,
             },
         )
-        remove(out / "parts.json")
+        remove(out / PARTS)
 
     # Helpers of the parts.
 
@@ -451,18 +584,32 @@ class _Training:
         self, part: str, learners: Sequence[Learner], steps: int, batch_size: int, score: Callable[[], float]
     ) -> History:
         settings = self.settings
-        minutes = None
+        minutes = seconds_left = None
         if settings.minutes is not None:
             spent = sum(float(each["seconds"]) for each in self.numbers.values()) / 60
-            minutes = max(0.05, CLOCK[part] * settings.minutes - spent)
-        self.listener.on_stage(_TITLES[part])
+            share = 1.0 if part == "inpaint" and self.base.models.background is None else CLOCK[part]
+            minutes = max(0.05, share * settings.minutes - spent)
+            seconds_left = max(3.0, 60 * (settings.minutes - spent))
+        shares = self._shares()
+        number = list(shares).index(part)
+        self.listener.on_part(
+            Part(
+                name=part,
+                title=_TITLES[part],
+                number=number + 1,
+                parts=len(shares),
+                before=sum(list(shares.values())[:number]),
+                share=shares[part],
+                seconds_left=seconds_left,
+            )
+        )
         begun = time.monotonic()
         checkpoint = self.out / f"{part}.checkpoint.pt"
         budget = Budget(steps=steps, minutes=minutes)
         history = fit(
             learners,
             budget,
-            seed=derive_seed(self.seed, {"vae": _VAE, "unet": _UNET, "clip": _CLIP}[part]),
+            seed=derive_seed(self.seed, _POSITIONS[part]),
             device=self.device,
             batch_size=batch_size,
             checkpoint=checkpoint,
@@ -474,6 +621,19 @@ class _Training:
         )
         self._seconds = max(budget.seconds, time.monotonic() - begun)
         return history
+
+    def _shares(self) -> dict[str, float]:
+        """The share of each part in the time that all take; measured on two cores, with crops of 192 px."""
+        settings, side_px = self.settings, self.subject.side_px
+        if self.is_large:
+            roles = ["inpaint", *(["background"] if self.base.models.background is not None else [])]
+            return dict.fromkeys(roles, 1 / len(roles))
+        work = {
+            "vae": 1.65 * settings.vae_steps,
+            "unet": 0.74 * settings.steps * settings.batch_size / 16 * (side_px / 192) ** 2,
+            "clip": 0.48 * settings.clip_steps if self.base.models.clip is not None else 0.0,
+        }
+        return {name: value / sum(work.values()) for name, value in work.items() if value}
 
     def _keep(
         self, part: str, history: History, before: dict[str, float], after: dict[str, float], **more: float
@@ -487,7 +647,7 @@ class _Training:
             "validations": [[step, round(value, 5)] for step, value in history.validations],
             **more,
         }
-        write_json(self.out / "parts.json", self.numbers)
+        write_json(self.out / PARTS, self.numbers)
         remove(self.out / f"{part}.checkpoint.pt")
 
     def _figures(self) -> dict[str, float]:
@@ -501,7 +661,7 @@ class _Training:
 
     def _memorised(self) -> list[str]:
         """What the held-out loss says: that it rose again while training went on."""
-        part = self.numbers["unet"]
+        part = self.numbers.get("unet") or self.numbers["inpaint"]
         validations = part["validations"]
         if len(validations) < 3 or part["best_step"] > 0.6 * part["steps"]:
             return []
@@ -514,11 +674,17 @@ class _Training:
         ]
 
 
-_TITLES = {"vae": "1 of 3, the VAE", "unet": "2 of 3, the UNet and its words", "clip": "3 of 3, the verifier"}
+_TITLES = {
+    **{"vae": "the VAE", "unet": "the UNet and its words", "clip": "the verifier"},
+    **{"inpaint": "a LoRA of the model that paints objects", "background": "a LoRA of the model that paints scenes"},
+}
+_POSITIONS = {"vae": _VAE, "unet": _UNET, "clip": _CLIP, "inpaint": _UNET, "background": _CANVASES}
 _FIGURES = (
     ("vae", "crops", "VAE PSNR of crops, dB"),
     ("vae", "photos", "VAE PSNR of whole photos, dB"),
     ("unet", "loss", "loss of the UNet inside the mask"),
+    ("inpaint", "loss", "loss of the UNet inside the mask"),
+    ("background", "loss", "loss of the UNet of scenes"),
     ("clip", "right", "real crops that the verifier gets right"),
 )
 
@@ -535,6 +701,72 @@ def _result(out: Path, *, was_finished: bool) -> PainterResult:
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         raise BoxpaintError(f"{out / NUMBERS}: is damaged; --overwrite starts again") from None
+
+
+def check_sizes(photos: DetectionDataset) -> None:
+    """Raise DatasetError for photos in which nothing could be seen."""
+    faults = [
+        Fault(
+            file=str(sample.path),
+            found=f"{sample.width} x {sample.height} px",
+            expected=f"a photo to learn from has {MIN_PHOTO_PX} px and more on each side; leave it out with --subset",
+        )
+        for sample in photos.samples
+        if min(sample.width, sample.height) < MIN_PHOTO_PX
+    ]
+    if faults:
+        raise DatasetError(faults)
+
+
+def check_at_hand(base: Config) -> None:
+    """Raise ModelNotFoundError where a model to start from is not on this machine: a training downloads nothing."""
+    refs = with_adapters({role: ref for role in ("inpaint", "clip") if (ref := getattr(base.models, role)) is not None})
+    missing = [
+        f"{ref.folder or ref.id} {fault or 'is not on this machine'}"
+        for ref in refs.values()
+        if (fault := local_fault(ref)) != ""
+    ]
+    if missing:
+        advice = f"boxpaint doctor --get {base.bundle} gets what can be had"
+        raise ModelNotFoundError(f"--from {base.bundle}: {'; '.join(missing)}; {advice}")
+
+
+@contextlib.contextmanager
+def _new_folder(folder: Path) -> Iterator[Path]:
+    """`atomic_folder` for models. Raises StorageError."""
+    with atomic_folder(folder) as part, translate_os_errors(folder):
+        try:
+            yield part
+        except SafetensorError as error:  # what it makes of a full disk
+            raise StorageError(f"{folder}: cannot be written: {reason_of(error)}") from error
+
+
+def base_of(start: str, device: torch.device) -> tuple[Config, bool]:
+    """The config that a training starts from, and whether its painter is too large to be trained as a whole.
+
+    What is not here of a large one is downloaded. Raises BoxpaintError for a start that is none.
+    """
+    common: dict[str, Any] = {"device": str(device)}
+    if start != SCRATCH and start not in BUNDLES and not (Path(start) / CARD_FILE).is_file():
+        kind = kind_of(Path(start))
+        if Path(start).is_dir() and kind is None:
+            model = {"folder": str(Path(start).resolve())}
+        elif "/" in start and not Path(start).exists():
+            model = {"id": start}
+        else:
+            names = f"{', '.join(BUNDLES)}, {SCRATCH}"
+            needed = f"{names}, the folder of a painter, bundle or model, or a repository (owner/name) is needed"
+            unfinished = "; the training of this painter is unfinished: the command that began it goes on"
+            more = unfinished if kind == PAINTER else add_kind("", Path(start))
+            raise BoxpaintError(f"--from: found {start!r}; {needed}{more}")
+        models = {"inpaint": model, "background": None}
+        return Config.model_validate({**common, "bundle": "sd21", "models": models}), True
+    base = Config.model_validate({**common, "bundle": "pocket" if start == SCRATCH else start})
+    ref = base.models.inpaint
+    files = ref.weight_files()
+    if ref.adapters or not files or sum(file.stat().st_size for file in files) > LARGE_BYTES:
+        return base, True
+    return base.model_copy(update={"offline": True}), False
 
 
 def _split(photos: DetectionDataset, val_share: float, seed: int) -> tuple[DetectionDataset, DetectionDataset | None]:

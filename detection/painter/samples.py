@@ -7,18 +7,20 @@ photos to be painted as a whole.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch.nn import functional
 
-from detection.painter.photos import LabelledPhoto
+from detection.painter.photos import LabelledObject, LabelledPhoto
 from detection.painter.wording import Wording
 from generator.foundation.device import autocast
-from generator.foundation.geometry import Box, intersection_area, overlap_share
+from generator.foundation.geometry import Box, intersection_area, overlap_share, scaled_about_centre
 from generator.foundation.seeds import derive_rng
 from generator.painting.crop import CropFrame, frame_around, native_mask, resize
 from generator.painting.stable_diffusion import to_tensor
@@ -27,6 +29,8 @@ from generator.painting.stable_diffusion import to_tensor
 TRIES = 60
 # A box that shares more with another object is of both: neither is shown alone.
 MAX_SHARED = 0.3
+# Objects, with their halos, are hidden in boxes of so many times their sides.
+HIDDEN_SCALE = 1.4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +40,14 @@ class SampleRecipe:
     `box_shares` and `paddings` lie around `painting.box_share` and `painting.mask_padding`; `gains` and `offsets` (grey
     values) change the light of objects and places: what is painted has to follow its surroundings. Of scenes, which
     have none, the light stays that of the photos: what a UNet is shown of casts it paints. `clear_share` of the scenes
-    are to show no object. `turns`, `flips`: quarter turns and mirror images are as likely as what the photos show.
+    are to show no object; `scene_scales` are the pixels of a photo that a pixel of a scene stands for. `turns`,
+    `flips`: quarter turns and mirror images are as likely as what the photos show.
     """
 
     place_share: float = 0.2
     scene_share: float = 0.15
     clear_share: float = 0.6
+    scene_scales: tuple[float, float] = (1.0, 1.0)
     box_shares: tuple[float, float] = (0.28, 0.55)
     paddings: tuple[float, float] = (0.04, 0.2)
     gains: tuple[float, float] = (0.8, 1.25)
@@ -52,11 +58,15 @@ class SampleRecipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Sample:
-    """`pixels` (HWC uint8 RGB), `mask` (HW bool, true where to repaint, in whole cells of 8 px) and what to paint."""
+    """`pixels` (HWC uint8 RGB), `mask` (HW bool, true where to repaint, in whole cells of 8 px) and what to paint.
+
+    `hidden` (HW bool) is where nothing is to be learned, None: nowhere.
+    """
 
     pixels: np.ndarray
     mask: np.ndarray
     caption: str
+    hidden: np.ndarray | None = None
 
 
 Draw = Callable[[np.random.Generator], Sample | None]
@@ -66,7 +76,8 @@ Draw = Callable[[np.random.Generator], Sample | None]
 class Subject:
     """Photos and how to speak of them; `kinds` are the classes to learn, with the share of each among objects.
 
-    `is_clear` says whether nothing that would be labelled is in a part of a photo, beside one object or none.
+    Of these, `ground` are classes that scenes are full of, which nobody labels: other objects are painted over them.
+    `has_unlabelled` says whether a part of a photo shows what would be labelled, and is not.
     """
 
     photos: Sequence[LabelledPhoto]
@@ -75,9 +86,21 @@ class Subject:
     side_px: int
     size_multiple: int
     recipe: SampleRecipe = field(default_factory=SampleRecipe)
-    is_clear: Callable[[LabelledPhoto, Box], bool] = lambda photo, box: (
-        not any(intersection_area(each.box, box) for each in photo.objects)
-    )
+    ground: frozenset[str] = frozenset()
+    has_unlabelled: Callable[[LabelledPhoto, Box], bool] = lambda _photo, _box: False
+
+    def is_clear(self, photo: LabelledPhoto, box: Box) -> bool:
+        """Say whether a part of a photo shows nothing that would be labelled."""
+        return not self.in_view(photo, box) and not self.has_unlabelled(photo, box)
+
+    def in_view(self, photo: LabelledPhoto, box: Box) -> list[LabelledObject]:
+        """Objects, those of the ground left out, of which a part of a photo shows some."""
+        return [each for each in photo.objects if each.category not in self.ground and intersection_area(each.box, box)]
+
+    def draw_kind(self, rng: np.random.Generator) -> str:
+        """Draw a class by its share."""
+        shares = np.array(list(self.kinds.values()))
+        return str(rng.choice(list(self.kinds), p=shares / shares.sum()))
 
     def draw(self, rng: np.random.Generator) -> Sample:
         """Draw a sample of a sort drawn by the recipe, at side_px squared."""
@@ -96,15 +119,12 @@ class Subject:
 
     def draw_canvas(self, canvas_wh: tuple[int, int], rng: np.random.Generator) -> Sample:
         """Draw a whole photo at the size of a canvas, to be painted as a whole."""
-        for attempt in range(TRIES):
-            photo = self._photo(rng)
-            box = _largest_of_shape(photo.size_wh, canvas_wh, rng)
-            caption = self.wording.view(photo, box, rng)
-            if caption is not None or attempt == TRIES - 1:
-                break
-        pixels = resize(photo.image[box.slices], canvas_wh)
-        mask = np.ones(pixels.shape[:2], bool)
-        return self._turned(Sample(pixels=pixels, mask=mask, caption=caption or self.wording.place(rng)), rng)
+        photo = self._photo(rng)
+        box = _largest_of_shape(photo.size_wh, canvas_wh, rng)
+        caption = self.wording.view(photo, box, rng) if rng.random() >= self.recipe.clear_share else None
+        is_empty = caption is None
+        sample = self._whole(photo, box, canvas_wh, caption or self.wording.place(rng), is_empty=is_empty)
+        return self._turned(sample, rng)
 
     def draw_place(self, rng: np.random.Generator, kind: str) -> Sample | None:
         """Draw an empty place for an object of a class, whose caption asks for it; None where the place is taken."""
@@ -116,8 +136,7 @@ class Subject:
         return replace(sample, caption=caption)
 
     def _object(self, rng: np.random.Generator) -> Sample | None:
-        kinds, shares = list(self.kinds), np.array(list(self.kinds.values()))
-        kind = str(rng.choice(kinds, p=shares / shares.sum()))
+        kind = self.draw_kind(rng)
         holding = [photo for photo in self.photos if photo.of(kind)]
         if not holding:
             return None
@@ -129,14 +148,13 @@ class Subject:
         is_cut = box.x_min <= 1 or box.y_min <= 1 or box.x_max >= width - 1 or box.y_max >= height - 1
         if is_cut and rng.random() > 0.1:  # taught so, objects would come out smaller than their boxes
             return None
-        others = [other.box for other in photo.objects if other is not each]
-        if any(overlap_share(box, other) > MAX_SHARED for other in others):
-            return None
         frame = self._frame(photo, box, rng)
         if frame is None:
             return None
-        protected = [other for other in others if intersection_area(other, frame.crop)]
-        return self._sample(photo, frame, protected, self.wording.object(each, rng), rng, keep=box)
+        others = [other.box for other in self.in_view(photo, frame.crop) if other is not each]
+        if any(overlap_share(box, other) > MAX_SHARED for other in others):
+            return None
+        return self._sample(photo, frame, others, self.wording.object(each, rng), rng, keep=box)
 
     def _place(self, rng: np.random.Generator, kind: str | None = None) -> Sample | None:
         photo, kinds = self._photo(rng), self.kinds if kind is None else (kind,)
@@ -149,27 +167,40 @@ class Subject:
         x, y = (int(rng.integers(0, room, endpoint=True)) for room in (width - like.width, height - like.height))
         box = Box.from_xywh(x, y, like.width, like.height)
         frame = self._frame(photo, box, rng)
-        if frame is None or not self.is_clear(photo, box):
+        if frame is None or not self.is_clear(photo, box) or self.has_unlabelled(photo, frame.region_on_canvas()):
             return None
-        near = [each.box for each in photo.objects if intersection_area(each.box, frame.crop)]
+        near = [each.box for each in self.in_view(photo, frame.crop)]
         return self._sample(photo, frame, near, self.wording.place(rng), rng)
 
     def _scene(self, rng: np.random.Generator) -> Sample | None:
-        """A part of a photo at its own size, or, where photos are smaller or crowded, a smaller one enlarged."""
-        wants_clear = rng.random() < self.recipe.clear_share
-        side = float(self.side_px)
-        for _ in range(TRIES):
-            photo = self._photo(rng)
-            whole = min(round(side), *photo.size_wh)
-            x, y = (int(rng.integers(0, room - whole, endpoint=True)) for room in photo.size_wh)
-            box = Box.from_xywh(x, y, whole, whole)
-            if not wants_clear or self.is_clear(photo, box):
-                caption = self.wording.view(photo, box, rng)
-                if caption is not None:
-                    pixels = resize(photo.image[box.slices], (self.side_px, self.side_px))
-                    return Sample(pixels=pixels, mask=np.ones(pixels.shape[:2], bool), caption=caption)
-            side = max(self.side_px / 2, 0.98 * side)
-        return None
+        """A part of a photo at a scale of the recipe; None where it shows what nobody labelled."""
+        photo = self._photo(rng)
+        side = min(round(self.side_px * float(rng.uniform(*self.recipe.scene_scales))), *photo.size_wh)
+        x, y = (int(rng.integers(0, room - side, endpoint=True)) for room in photo.size_wh)
+        box, size_wh = Box.from_xywh(x, y, side, side), (self.side_px, self.side_px)
+        is_empty = rng.random() < self.recipe.clear_share
+        caption = self.wording.view(self._bare(photo) if is_empty else photo, box, rng)
+        if caption is None or self.has_unlabelled(photo, box):
+            return None
+        return self._whole(photo, box, size_wh, caption, is_empty=is_empty)
+
+    def _bare(self, photo: LabelledPhoto) -> LabelledPhoto:
+        """A photo as if it showed ground alone; what is written of the whole of it is not of that."""
+        ground = tuple(each for each in photo.objects if each.category in self.ground)
+        return replace(photo, name="", objects=ground)
+
+    def _whole(self, photo: LabelledPhoto, box: Box, size_wh: tuple[int, int], caption: str, is_empty: bool) -> Sample:
+        """A part of a photo, all of it masked. Where it is to pass for empty, nothing is learned from its objects.
+
+        Few photos show a scene without any: so ground is learned from what lies around them.
+        """
+        hidden = np.zeros(photo.image.shape[:2], np.uint8)
+        for each in (each for each in photo.objects if is_empty and each.category not in self.ground):
+            left, top, right, bottom = scaled_about_centre(each.box.xyxy, HIDDEN_SCALE, photo.size_wh)
+            hidden[int(top) : math.ceil(bottom), int(left) : math.ceil(right)] = 1
+        shrunk = cv2.resize(hidden[box.slices], size_wh, interpolation=cv2.INTER_NEAREST) > 0
+        pixels, mask = resize(photo.image[box.slices], size_wh), np.ones(shrunk.shape, bool)
+        return Sample(pixels=pixels, mask=mask, caption=caption, hidden=shrunk)
 
     def _frame(self, photo: LabelledPhoto, box: Box, rng: np.random.Generator) -> CropFrame | None:
         """Frame a box as the generator does, varied; None where the crop is no square."""
@@ -215,33 +246,59 @@ class Subject:
         return self.photos[int(rng.integers(len(self.photos)))]
 
     def _turned(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        pixels, mask = sample.pixels, sample.mask
+        turns = 0
         if self.recipe.turns:
             # A canvas that is no square stays as it lies.
-            turns = int(rng.integers(4)) if pixels.shape[0] == pixels.shape[1] else 2 * int(rng.integers(2))
-            pixels, mask = np.rot90(pixels, turns), np.rot90(mask, turns)
-        if self.recipe.flips and rng.random() < 0.5:
-            pixels, mask = pixels[:, ::-1], mask[:, ::-1]
-        return Sample(pixels=np.ascontiguousarray(pixels), mask=np.ascontiguousarray(mask), caption=sample.caption)
+            is_square = sample.pixels.shape[0] == sample.pixels.shape[1]
+            turns = int(rng.integers(4)) if is_square else 2 * int(rng.integers(2))
+        is_flipped = self.recipe.flips and rng.random() < 0.5
+
+        def turned(array: np.ndarray) -> np.ndarray:
+            array = np.rot90(array, turns)
+            return np.ascontiguousarray(array[:, ::-1] if is_flipped else array)
+
+        hidden = None if sample.hidden is None else turned(sample.hidden)
+        return replace(sample, pixels=turned(sample.pixels), mask=turned(sample.mask), hidden=hidden)
+
+
+def cannot_be_shown(subject: Subject) -> list[str]:
+    """Classes of which no object can be learned: all share much of their boxes, or fill their photos."""
+
+    def is_alone(photo: LabelledPhoto, each: LabelledObject) -> bool:
+        others = (other.box for other in subject.in_view(photo, each.box) if other is not each)
+        return all(overlap_share(each.box, other) <= MAX_SHARED for other in others)
+
+    def is_square(photo: LabelledPhoto, each: LabelledObject) -> bool:
+        return usual_frame(subject, photo, each).native_wh == (subject.side_px, subject.side_px)
+
+    def is_shown(kind: str) -> bool:
+        objects = ((photo, each) for photo in subject.photos for each in photo.of(kind))
+        return any(is_alone(photo, each) and is_square(photo, each) for photo, each in objects)
+
+    return [kind for kind in subject.kinds if not is_shown(kind)]
 
 
 def framed(subject: Subject, kind: str, *, whole_crop: bool = False) -> list[np.ndarray]:
     """Every object of a class as the generator would frame it (HWC uint8): what is repainted, or the whole crop."""
-    recipe, side = subject.recipe, subject.side_px
     crops = []
     for photo in subject.photos:
         for each in photo.of(kind):
-            frame = frame_around(
-                each.box,
-                photo.size_wh,
-                native_px=side,
-                size_multiple=subject.size_multiple,
-                box_share=sum(recipe.box_shares) / 2,
-                mask_padding=sum(recipe.paddings) / 2,
-            )
+            frame = usual_frame(subject, photo, each)
             pixels = resize(photo.image[frame.crop.slices], frame.native_wh)
             crops.append(pixels if whole_crop else pixels[frame.region.slices])
     return crops
+
+
+def usual_frame(subject: Subject, photo: LabelledPhoto, each: LabelledObject) -> CropFrame:
+    """Frame an object in the middle of what the recipe varies."""
+    return frame_around(
+        each.box,
+        photo.size_wh,
+        native_px=subject.side_px,
+        size_multiple=subject.size_multiple,
+        box_share=sum(subject.recipe.box_shares) / 2,
+        mask_padding=sum(subject.recipe.paddings) / 2,
+    )
 
 
 # A crop enlarged more holds no more detail.
@@ -276,12 +333,13 @@ class Encoded:
     """A sample as a UNet learns from it: float16 tensors on the device.
 
     `latents` and `masked` (4, h, w), scaled, of the picture and of the picture with the masked part greyed out; `mask`
-    (1, h, w), 1 where to repaint.
+    (1, h, w), 1 where to repaint; `shown` (1, h, w), 1 where to learn from.
     """
 
     latents: torch.Tensor
     masked: torch.Tensor
     mask: torch.Tensor
+    shown: torch.Tensor
     caption: str
 
 
@@ -292,9 +350,17 @@ class Bank:
     not hang on what it is asked for with: it is encoded in a block of fixed numbers (on a CPU, alone).
     """
 
-    def __init__(self, draw: Callable[[np.random.Generator], Sample], vae: Any, seed: int, device: torch.device):
+    def __init__(
+        self,
+        draw: Callable[[np.random.Generator], Sample],
+        vae: Any,
+        seed: int,
+        device: torch.device,
+        *,
+        at_once: int = 64,
+    ):
         self._draw, self._vae, self._seed, self._device = draw, vae, seed, device
-        self._block = 1 if device.type == "cpu" else 64
+        self._block = 1 if device.type == "cpu" else at_once
         self._kept: dict[int, Encoded] = {}
 
     def rows(self, numbers: Sequence[int]) -> list[Encoded]:
@@ -316,10 +382,21 @@ def encode_samples(samples: Sequence[Sample], vae: Any, device: torch.device) ->
     """
     pictures = to_tensor(np.stack([sample.pixels for sample in samples])).to(device)
     masks = torch.from_numpy(np.stack([sample.mask for sample in samples]))[:, None].float().to(device)
+    shown = torch.stack([_shown(sample) for sample in samples]).to(device)
     latents, masked = (encode(vae, each) for each in (pictures, pictures * (1 - masks)))
     small = functional.interpolate(masks, size=latents.shape[-2:], mode="nearest").half()
-    rows = zip(latents.half(), masked.half(), small, samples, strict=True)
-    return [Encoded(latents=clean, masked=rest, mask=mask, caption=each.caption) for clean, rest, mask, each in rows]
+    # A latent is learned from where all of its pixels are.
+    shown = -functional.adaptive_max_pool2d(-shown, latents.shape[-2:])
+    rows = zip(latents.half(), masked.half(), small, shown.half(), samples, strict=True)
+    return [
+        Encoded(latents=clean, masked=rest, mask=mask, shown=part, caption=sample.caption)
+        for clean, rest, mask, part, sample in rows
+    ]
+
+
+def _shown(sample: Sample) -> torch.Tensor:
+    hidden = np.zeros_like(sample.mask) if sample.hidden is None else sample.hidden
+    return torch.from_numpy(~hidden)[None].float()
 
 
 @torch.no_grad()

@@ -1,7 +1,8 @@
-"""How an inpainting UNet of nine channels, and the text encoder that it listens to, learn.
+"""How a UNet, and the text encoder that it listens to, learn to denoise.
 
-The UNet predicts v (Salimans & Ho 2022, arXiv 2202.00512), weighted by the clipped signal-to-noise ratio (Hang et al.
-2023, arXiv 2303.09556). With everything masked it paints whole scenes.
+The UNet has nine channels (inpainting; with everything masked it paints whole scenes) or four, and predicts v (Salimans
+& Ho 2022, arXiv 2202.00512) or the noise, weighted by the clipped signal-to-noise ratio (Hang et al. 2023, arXiv
+2303.09556).
 """
 
 from __future__ import annotations
@@ -41,12 +42,14 @@ class UnetRecipe:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Denoiser:
-    """A UNet, its text encoder and tokenizer; `levels` are the cumulative alphas of the schedule on the device."""
+    """A UNet, its text encoder and tokenizer; `levels` are the cumulative alphas of the schedule on the device, and
+    `prediction_type` ("v_prediction", "epsilon") is what the UNet predicts."""
 
     unet: Any
     text_encoder: Any
     tokenizer: Any
     levels: torch.Tensor
+    prediction_type: str = "v_prediction"
 
     def embed(self, captions: Sequence[str]) -> torch.Tensor:
         """Captions -> (B, tokens, width)."""
@@ -56,37 +59,45 @@ class Denoiser:
     def errors(
         self, rows: Sequence[Encoded], captions: Sequence[str], noise: torch.Tensor, steps: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Squared errors of v (B, 4, h, w), and the masks (B, 1, h, w), of samples at steps of the schedule."""
+        """Squared errors of v or of the noise (B, 4, h, w), 0 where nothing is to be learned, and the masks
+        (B, 1, h, w), of samples at steps of the schedule.
+        """
         # Half precision does not go together with the autocast of a CPU.
-        clean, masked, masks = (
-            torch.stack([getattr(row, name) for row in rows]).float() for name in ("latents", "masked", "mask")
+        clean, masked, masks, shown = (
+            torch.stack([getattr(row, name) for row in rows]).float() for name in ("latents", "masked", "mask", "shown")
         )
         signal, spread = (part.sqrt()[:, None, None, None] for part in (self.levels[steps], 1 - self.levels[steps]))
-        seen = torch.cat([signal * clean + spread * noise, masks, masked], dim=1)
+        seen = signal * clean + spread * noise
+        if self.unet.config.in_channels != clean.shape[1]:
+            seen = torch.cat([seen, masks, masked], dim=1)
         with autocast(noise.device):
             texts = self.embed(captions)
             found = self.unet(seen.contiguous(memory_format=torch.channels_last), steps, texts, return_dict=False)[0]
-        return (found.float() - (signal * noise - spread * clean)) ** 2, masks
+        wanted = noise if self.prediction_type == "epsilon" else signal * noise - spread * clean
+        return shown * (found.float() - wanted) ** 2, masks
+
+    def loss(self, rows: Sequence[Encoded], recipe: UnetRecipe, rng: np.random.Generator) -> torch.Tensor:
+        """The loss of samples at random steps of the schedule, some of them without their caption."""
+        device, count = self.levels.device, len(rows)
+        silent = rng.random(count) < recipe.empty_prompt_share
+        captions = ["" if quiet else row.caption for quiet, row in zip(silent, rows, strict=True)]
+        steps = torch.from_numpy(rng.integers(len(self.levels), size=count)).to(device)
+        noise = torch.randn(count, *rows[0].latents.shape, device=device)
+        error, masks = self.errors(rows, captions, noise, steps)
+        inside = 1 + (recipe.weight_inside - 1) * masks
+        weights = weights_of(self.levels[steps], recipe, self.prediction_type)
+        return (weights * (error * inside).mean(dim=(1, 2, 3))).mean()
 
 
 def unet_learner(denoiser: Denoiser, crops: Bank, canvases: Bank | None, recipe: UnetRecipe) -> Learner:
     """Learner of a UNet and its text encoder from samples of crops and, where there are any, of whole canvases."""
-    device = denoiser.levels.device
 
     def loss(rng: np.random.Generator, progress: float) -> torch.Tensor:
         first, last = recipe.samples
         known, count, bank = int(first + progress * (last - first)), recipe.batch_size, crops
         if rng.random() < recipe.canvas_share and canvases is not None:
             known, count, bank = math.ceil(known * recipe.canvas_share / 4), max(1, count // 4), canvases
-        rows = bank.rows(rng.integers(known, size=count).tolist())
-        silent = rng.random(count) < recipe.empty_prompt_share
-        captions = ["" if quiet else row.caption for quiet, row in zip(silent, rows, strict=True)]
-        steps = torch.from_numpy(rng.integers(len(denoiser.levels), size=count)).to(device)
-        noise = torch.randn(count, *rows[0].latents.shape, device=device)
-        error, masks = denoiser.errors(rows, captions, noise, steps)
-        inside = 1 + (recipe.weight_inside - 1) * masks
-        weights = weights_of(denoiser.levels[steps], recipe)
-        return (weights * (error * inside).mean(dim=(1, 2, 3))).mean()
+        return denoiser.loss(bank.rows(rng.integers(known, size=count).tolist()), recipe, rng)
 
     return Learner(
         modules={"unet": denoiser.unet, "text_encoder": denoiser.text_encoder},
@@ -97,16 +108,16 @@ def unet_learner(denoiser: Denoiser, crops: Bank, canvases: Bank | None, recipe:
 
 
 @torch.inference_mode()
-def held_out_loss(denoiser: Denoiser, rows: Sequence[Encoded], seed: int) -> float:
-    """Mean squared error of v inside the masks of samples, not weighted, prompts as captioned.
+def held_out_loss(denoiser: Denoiser, rows: Sequence[Encoded], seed: int, batch_size: int = EVALUATION_BATCH) -> float:
+    """Mean squared error of what is predicted inside the masks of samples, not weighted, prompts as captioned.
 
     Noise depends on the seed alone, noise levels are spread evenly; a UNet that predicts 0 has about 1.
     """
     device, total = denoiser.levels.device, 0.0
     shape = (len(rows), *rows[0].latents.shape)
     noise = torch.randn(shape, generator=torch.Generator("cpu").manual_seed(seed)).to(device)
-    for first in range(0, len(rows), EVALUATION_BATCH):
-        batch = rows[first : first + EVALUATION_BATCH]
+    for first in range(0, len(rows), batch_size):
+        batch = rows[first : first + batch_size]
         numbers = torch.arange(first, first + len(batch), device=device)
         steps = numbers * len(denoiser.levels) // len(rows)
         captions = [row.caption for row in batch]
@@ -116,10 +127,11 @@ def held_out_loss(denoiser: Denoiser, rows: Sequence[Encoded], seed: int) -> flo
     return total / len(rows)
 
 
-def weights_of(levels: torch.Tensor, recipe: UnetRecipe) -> torch.Tensor:
-    """Weights of noise levels for v: min(snr, limit) / (snr + 1), and `least_weight` at least."""
+def weights_of(levels: torch.Tensor, recipe: UnetRecipe, prediction_type: str = "v_prediction") -> torch.Tensor:
+    """Weights of noise levels: min(snr, limit) / (snr + 1) for v, / snr for noise, and `least_weight` at least."""
     snr = levels / (1 - levels)
-    return (snr.clamp(max=recipe.snr_limit) / (snr + 1)).clamp(min=recipe.least_weight)
+    over = snr if prediction_type == "epsilon" else snr + 1
+    return (snr.clamp(max=recipe.snr_limit) / over).clamp(min=recipe.least_weight)
 
 
 def tokens_of(tokenizer: Any, texts: Sequence[str]) -> torch.Tensor:

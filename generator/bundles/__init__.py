@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from generator.foundation.errors import ConfigError, DomainError, Fault
+from generator.foundation.run_folder import PAINTER, add_kind, kind_of
 from generator.foundation.typed_yaml import Lines, faults_of
 
 if TYPE_CHECKING:
@@ -149,6 +150,8 @@ class BundleCard(BaseModel):
     `vocabulary` lists the words its prompts may use; None means any. A prompt with other words is of its world
     still when it names one of the `subjects`. `scene` is the prompt of a scene without objects, where there is one;
     decoys in photos that background.csv says nothing of are painted with it.
+    `classes`, of a trained painter, are those it was taught, each with the words that it was taught of them:
+    {"cat": {"size": ("large", "small")}}.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -162,6 +165,7 @@ class BundleCard(BaseModel):
     subjects: frozenset[str] = frozenset()
     instead: str = ""
     scene: str = ""
+    classes: dict[str, dict[str, tuple[str, ...]]] = {}
     defaults: dict[str, Any]
     models: dict[str, Any]
 
@@ -217,13 +221,19 @@ def load_card(bundle: str) -> BundleCard:
                     file=str(path) if folder.is_dir() else "config",
                     column="bundle",
                     found=bundle,
-                    expected=f"one of {names}, or a folder with a readable {CARD_FILE}; "
-                    "for another model, keep bundle: sd21 and set models.inpaint.id or models.inpaint.folder",
+                    expected=f"one of {names}, or a folder with a readable {CARD_FILE}; {_advice(folder)}",
                 )
             ]
         ) from None
     models = {role: _with_absolute_folder(model, folder) for role, model in card.models.items()}
     return card.model_copy(update={"models": models})
+
+
+def _advice(folder: Path) -> str:
+    if kind_of(folder) == PAINTER:
+        return "the training of this painter is unfinished: the command that began it goes on"
+    model = "for another model, keep bundle: sd21 and set models.inpaint.id or models.inpaint.folder"
+    return add_kind(model, folder)
 
 
 def _with_absolute_folder(model: Any, folder: Path) -> Any:

@@ -128,7 +128,7 @@ def _head(plan: Plan, split: str) -> dict[str, Any]:
             "description": f"Synthetic detection data set, {split} split, painted by boxpaint",
             "version": "1",
             "contributor": f"boxpaint {__version__}",
-            "bundle": plan.config.bundle,
+            "bundle": card.name,
             "spec": plan.spec.digest,
             "seed": plan.config.seed,
         },

@@ -206,6 +206,7 @@ PAINTED = FolderKind(
         *("report.html", "contact_sheet.jpg", "README.md", "audit.png", "audit.json", "review.json", "plan.jsonl"),
     ),
     kept=("records/*.json", "prompts/*.json"),
+    free=frozenset({"bundle"}),  # the settings that it brings, and the weights, are compared
 )
 IMPORTED = FolderKind(
     name="imported data set",
@@ -229,7 +230,10 @@ EXPERIMENT = FolderKind(
     use="its proof is card.md; with keep_models: true its detectors lie in jobs/*/model",
     marker="experiment.json",
     keys=frozenset({"real", "categories"}),
-    names=("real", "painted", "jobs", "card.md", "card.csv", "summary.csv", "card.png", "failures.jpg"),
+    names=(
+        *("real", "painted", "photos", "painters", "scenarios", "paintings", "jobs"),
+        *("card.md", "card.csv", "summary.csv", "card.png", "failures.jpg"),
+    ),
     last="summary.csv",
     kept=("*/",),
 )
@@ -290,7 +294,7 @@ PAINTER = FolderKind(
     version=1,
     names=(
         *("inpaint", "background", "clip", "bundle.yaml", "samples.png", "nearest.png", "numbers.json", "parts.json"),
-        *("vae.checkpoint.pt", "unet.checkpoint.pt", "clip.checkpoint.pt"),
+        *(f"{part}.checkpoint.pt" for part in ("vae", "unet", "clip", "inpaint", "background")),
     ),
     last="numbers.json",
     kept=("numbers.json", "parts.json", "*.checkpoint.pt"),

@@ -87,8 +87,13 @@ def add_adapters(role: str, ref: DiffusionRef, unet: Any, text_encoder: Any, *, 
     with _in_silence():
         for name, lora in loras.items():
             how: dict[str, Any] = {"network_alphas": None, "metadata": lora.metadata, "adapter_name": name}
-            StableDiffusionLoraLoaderMixin.load_lora_into_unet(lora.tensors, unet=unet, **how)
-            StableDiffusionLoraLoaderMixin.load_lora_into_text_encoder(lora.tensors, text_encoder=text_encoder, **how)
+            parts = {key.partition(".")[0] for key in lora.tensors}
+            if "unet" in parts:
+                StableDiffusionLoraLoaderMixin.load_lora_into_unet(lora.tensors, unet=unet, **how)
+            if "text_encoder" in parts:
+                StableDiffusionLoraLoaderMixin.load_lora_into_text_encoder(
+                    lora.tensors, text_encoder=text_encoder, **how
+                )
         if given := [name for name in loras if name in getattr(unet, "peft_config", {})]:
             unet.set_adapters(given, [weights[name] for name in given])
             unet.fuse_lora()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import sys
@@ -12,7 +13,9 @@ import pytest
 
 from generator.bundles import BUNDLES, load_card
 from generator.config import Config
+from generator.foundation.run_folder import DETECTOR_RUN, PAINTER
 from tests.boxpaint.terminal import boxpaint, nothing_written
+from tests.conftest import POCKET
 from tests.detection.discs import disc_splits
 from tests.detection.formats.sets import NAMES, write_set
 from tests.detection.formats.sources import draw, encode, write
@@ -57,6 +60,70 @@ def test_the_config_is_that_of_the_bundle_which_paints(folder: Path, bundle: str
     assert 0.8 < config.canvas.width * config.canvas.height / (own["width"] * own["height"]) < 1.25
 
 
+def write_painter(folder: Path, classes: dict[str, dict[str, list[str]]]) -> None:
+    """Write a trained painter, as far as its card: the models are the pocket's."""
+    pocket = {
+        role: {"folder": str(POCKET.parent / name)} for role, name in {"inpaint": "inpaint", "clip": "clip"}.items()
+    }
+    card = {
+        **dict.fromkeys(("title", "paints", "licence", "source"), ""),
+        "name": folder.name,
+        "vocabulary": ["a", "quiet", "place", "house", "cat", "dog", "small", "large"],
+        "subjects": ["cat", "dog"],
+        "scene": "a quiet place",
+        "classes": classes,
+        "models": {**pocket, "embedder": pocket["clip"]},
+        "defaults": {
+            "canvas": {"width": 96, "height": 64},
+            "prompts": {"enrich": "none", "max_similarity": 1.0, "min_similarity": -1.0},
+        },
+    }
+    write(folder / "bundle.yaml", json.dumps(card))
+
+
+def test_what_a_trained_painter_was_taught_is_asked_of_it(folder: Path) -> None:
+    write_painter(folder / "painters/mine", {"dog": {}, "House Cat": {"size": ["large", "small"]}})
+    options = ["--from", "real", "--bundle", "painters/mine"]
+    boxpaint("init", "a/cat", *options, cwd=folder).says(
+        "the painter was not taught weißer Hund: left out; see --rename"
+    )
+    boxpaint("init", "a/here", *options, "--rename", "weißer Hund=dog", cwd=folder).says()
+    here = folder / "a/here"
+    assert (here / "background.csv").read_text() == "prompt,num_imgs\na quiet place,100\n"
+    attributes = "attribute,text,applies_to\nsize,large,House Cat\nsize,small,House Cat\n"
+    assert (here / "attributes.csv").read_text() == (folder / "a/cat/attributes.csv").read_text() == attributes
+    rows = list(csv.DictReader((here / "classes.csv").open()))
+    assert [row["name"] for row in rows] == ["dog", "House Cat"]
+    assert "references" not in rows[0]  # nobody would read them
+    for where, config in ((here, "config.yaml"), (folder, "a/here/config.yaml")):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(where)
+            assert Config.load(config).canvas_wh == (96, 64)
+    boxpaint("check-spec", cwd=here).says("good: 100 pictures of 96 x 64 px; classes: dog, House Cat")
+    boxpaint("plan", cwd=here).says("planned 100 scenes")
+    boxpaint("prompts", cwd=here).says("a House Cat, small")
+    assert "can use ../../painters/mine? yes, without a network" in " ".join(
+        boxpaint("doctor", cwd=here).says().split()
+    )
+
+
+def test_a_painter_of_other_classes_is_refused(folder: Path) -> None:
+    write_painter(folder / "wolves", {"wolf": {}})
+    boxpaint("init", "here", "--from", "real", "--bundle", "wolves", cwd=folder).refuses(
+        f"the painter was taught wolf, and these pictures show {', '.join(NAMES)}; see --rename"
+    )
+
+
+def test_an_unfinished_painter_is_told_from_no_bundle(folder: Path) -> None:
+    PAINTER.begin(folder / "begun", {})
+    DETECTOR_RUN.begin(folder / "other", {})
+    init = "init", "here", "--from", "real", "--bundle"
+    boxpaint(*init, "begun", cwd=folder).refuses(
+        "--bundle: found 'begun'", "unfinished: the command that began it goes on"
+    )
+    boxpaint(*init, "other", cwd=folder).refuses(f"it is {DETECTOR_RUN.what}: {DETECTOR_RUN.use}")
+
+
 def write_yolo(folder: Path, pictures: int) -> None:
     for number in range(pictures):
         write(folder / f"yolo/images/{number}.png", encode(draw(number), "PNG"))
@@ -85,8 +152,11 @@ INIT_MISTAKES = {
     "unknown scenario": (["--scenario", "moon"], "known: blood_smear, forest_fire, pets, power_plant, safari"),
     "both": (["--from", "real", "--scenario", "safari"], "exclude each other"),
     "missing": (["--from", "gone"], "gone"),
-    "no such bundle": (["--from", "real", "--bundle", "sd3"], "there is no 'sd3'; known: pocket, sd21"),
-    "a bundle alone": (["--bundle", "pocket"], "--bundle goes with --from"),
+    "no such bundle": (
+        ["--from", "real", "--bundle", "sd3"],
+        "--bundle: found 'sd3'; one of pocket, sd21, or a folder",
+    ),
+    "a bundle alone": (["--bundle", "pocket"], "--bundle and --rename go with --from"),
     "no boxes": (["--from", "real:empty"], "no picture of it has a box"),
 }
 
