@@ -150,8 +150,8 @@ def _init_from(real: str, folder: Path, bundle: str, rename: Mapping[str, str]) 
     else:
         say(
             f"edit: background.csv says {scene!r}: describe your scenes without the objects, in English, or name "
-            "photos to paint into (column photos, docs/formats.md); classes.csv: say of each class how it looks, and take out "
-            "what you do not look for"
+            "photos to paint into (column photos, docs/formats.md); classes.csv: say of each class how it looks, and "
+            "take out what you do not look for"
         )
     say(f"next: cd {folder} && boxpaint check-spec && boxpaint prompts")
 
