@@ -149,8 +149,9 @@ def _init_from(real: str, folder: Path, bundle: str, rename: Mapping[str, str]) 
         say("these are the painter's own words; edit: how many pictures, how many objects, how large")
     else:
         say(
-            f"edit: background.csv says {scene!r}: describe your scenes without the objects, in English; "
-            "classes.csv: say of each class how it looks, and take out what you do not look for"
+            f"edit: background.csv says {scene!r}: describe your scenes without the objects, in English, or name "
+            "photos to paint into (column photos, docs/formats.md); classes.csv: say of each class how it looks, and "
+            "take out what you do not look for"
         )
     say(f"next: cd {folder} && boxpaint check-spec && boxpaint prompts")
 
@@ -159,8 +160,11 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(names)
 
 
-def real_source(real: str, folder: Path) -> Source:
-    """Read a data set in COCO form; what is in another one is imported into the folder first, as real/."""
+def real_source(real: str, folder: Path, *, again: bool = False) -> Source:
+    """Read a data set in COCO form; what is in another one is imported into the folder first, as real/.
+
+    `again`: in place of an earlier import, for a command that may be given twice.
+    """
     from boxpaint.cli.data import run_import
     from boxpaint.scenarios import check_free
     from detection.datasets.sources import read_source
@@ -171,8 +175,9 @@ def real_source(real: str, folder: Path) -> Source:
     except DatasetError:
         if not Path(real).exists():
             raise
-    check_free(folder, ["real"])
-    run_import(Path(real), folder / "real", ImportOptions())
+    if not again:
+        check_free(folder, ["real"])
+    run_import(Path(real), folder / "real", ImportOptions(overwrite=again))
     return read_source(str(folder / "real"), "real")
 
 
