@@ -46,6 +46,7 @@ class RunProgress(Display, Listener):
     def on_start(self, total: int, finished: int) -> None:
         """Begin; scenes that are on disk already count as done."""
         self._total, self._finished, self._start = total, finished, time.monotonic()
+        self._done = self._backgrounds = self._objects = 0
         if finished:
             self.console.print(f"{finished} of {total} scenes are finished already")
         if finished == total:

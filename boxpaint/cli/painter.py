@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,16 +14,16 @@ from boxpaint.cli.console import Table, console, figure, resumable, say, warn
 from boxpaint.cli.scenario import real_source
 from detection.painter.settings import LoraSettings, PainterSettings
 from generator.foundation.errors import BoxpaintError, DatasetError, Fault
+from generator.foundation.run_folder import check_outside
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from detection.datasets.types import DetectionDataset
     from detection.painter.run import PainterResult
 
 _OUT = Path("runs/painter")
 _DEFAULTS = PainterSettings()
-_SHOWN = 3
 
 
 def painter(
@@ -90,18 +92,27 @@ def painter(
     The result is a folder: write `bundle: FOLDER` into a config.
     """
     from detection.captioner.table import read_caption_table
-    from detection.datasets.sources import match_sources, read_source
+    from detection.datasets.sources import check_validation, match_sources, read_source
     from detection.runs.config import read_config
+    from generator.foundation.device import choose_device
 
     options = opt.settings_in(locals(), PainterSettings)
     of_lora = {name: value for name, value in opt.settings_in(locals(), LoraSettings).items() if value is not None}
     if of_lora and start not in ("pocket", "scratch"):
         options["lora"] = of_lora
     settings = read_config(PainterSettings, config, options, _DEFAULTS)
-    source = real_source(real, out.with_name(f"{out.name}_photos"))
+    chosen_device = choose_device(device)
+    if Path(real).exists():  # before anything is imported
+        check_apart(out, Path(real))
+    source = real_source(real, out.with_name(f"{out.name}_photos"), again=True)
+    check_apart(out, source.path)
     sources = [source, *([read_source(validation, "validation")] if validation is not None else [])]
     matched = match_sources(sources, opt.parse_names("--categories", categories), opt.parse_renames(rename))
     photos = chosen_photos(matched[0].data, per_class, subset, seed)
+    if validation is not None:
+        check_validation(
+            [replace(matched[0], data=photos)], matched[1], otherwise="none: a share of --real is held out"
+        )
     texts: Mapping[str, tuple[str, ...]] = {}
     if captions is not None:
         table = read_caption_table(captions, Path(photos.samples[0].path).parent)
@@ -113,7 +124,6 @@ def painter(
         warn(f"{count} of these photos do not label {name}: what they show of it is learned as background")
     from boxpaint.cli.progress import PainterProgress
     from detection.painter.run import train_painter
-    from generator.foundation.device import choose_device
     from generator.foundation.run_folder import PAINTER
 
     with resumable(out, PAINTER.is_begun, overwrite=overwrite), PainterProgress() as progress:
@@ -124,12 +134,19 @@ def painter(
             start=start,
             validation=matched[1].data if validation is not None else None,
             captions=texts,
-            device=choose_device(device),
+            device=chosen_device,
             seed=seed,
             overwrite=overwrite,
             listener=progress,
         )
-    _show_result(result, source.name)
+    _show_result(result, source.name, rename or [])
+
+
+def check_apart(out: Path, data: Path) -> None:
+    """Raise BoxpaintError where the painter would lie in the data set's folder, or that in it."""
+    check_outside(out, data)
+    if data.is_dir() and out.resolve().is_relative_to(data.resolve()):
+        raise BoxpaintError(f"--out: {out} lies in the folder of the photos, {data}; choose another one")
 
 
 def chosen_photos(photos: DetectionDataset, per_class: int | None, subset: Path | None, seed: int) -> DetectionDataset:
@@ -147,7 +164,7 @@ def chosen_photos(photos: DetectionDataset, per_class: int | None, subset: Path 
             if name and name not in by_name
         ]
         if unknown:
-            raise DatasetError(unknown[:_SHOWN])
+            raise DatasetError(unknown)
         photos = photos.choose(dict.fromkeys(by_name[name] for _, name in lines if name))
     if per_class is not None:
         order = subset_order(photos, seed, 0)
@@ -156,11 +173,11 @@ def chosen_photos(photos: DetectionDataset, per_class: int | None, subset: Path 
             if all(some.counts()[name] >= min(per_class, count) for name, count in photos.counts().items()):
                 return some
     if not photos.samples:
-        raise BoxpaintError("no photos are left to learn from")
+        raise BoxpaintError("no photos are left to learn from: --subset names none")
     return photos
 
 
-def _show_result(result: PainterResult, real: str) -> None:
+def _show_result(result: PainterResult, real: str, rename: Sequence[str]) -> None:
     if result.was_finished:
         console.print(f"{result.folder} is finished already, nothing was trained; --overwrite starts again")
     rows = [(name, figure(value)) for name, value in result.numbers.items()]
@@ -171,4 +188,5 @@ def _show_result(result: PainterResult, real: str) -> None:
         if (result.folder / name).exists():
             say(f"look at {result.folder / name}")
     say(f"painter: {result.folder}; a config uses it with `bundle: {result.folder}`")
-    say(f"next: boxpaint init DIR --from {real} --bundle {result.folder}")
+    names = "".join(f" --rename {shlex.quote(each)}" for each in rename)
+    say(f"next: boxpaint init DIR --from {shlex.quote(real)} --bundle {shlex.quote(str(result.folder))}{names}")

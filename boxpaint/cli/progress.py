@@ -16,6 +16,7 @@ from boxpaint.cli.console import console, end
 from detection.captioner.settings import EpochLoss
 from detection.captioner.settings import Listener as CaptionerListener
 from detection.painter.settings import Listener as PainterListener
+from detection.painter.settings import Part
 from generator.foundation.history import Listener
 
 # Seconds of work that an estimate needs, and seconds left from which on it is worth telling.
@@ -24,6 +25,14 @@ _ENOUGH_S, _WORTH_SAYING_S = 2.0, 10.0
 _LINES, _LOSSES = 20, 20
 # Without a terminal a line of a measurement is printed at most so often.
 _LINE_EVERY_S = 10.0
+
+
+# What the scores of the parts of a painter's training are, higher is better.
+_PAINTER_SCORES: dict[str, Callable[[float], str]] = {
+    "vae": lambda score: f"PSNR {score:.1f} dB",
+    **dict.fromkeys(("unet", "inpaint", "background"), lambda score: f"loss {-score:.4f}"),
+    "clip": lambda score: f"{score:.0%} of the real crops right",
+}
 
 
 class TimeLeft:
@@ -68,7 +77,7 @@ class Bar:
         self._console, self._stays, self._says_time = to, stays, says_time
         self._bar: Progress | None = None
         self._task = TaskID(0)
-        self._total = 0
+        self._total = 0.0
         self._time = TimeLeft(0)
         self._is_said = False
         self.left = ""
@@ -108,11 +117,25 @@ class Bar:
         if self._bar is not None:
             self._bar.update(self._task, **fields)  # type: ignore[arg-type]
 
-    def move(self, description: str, completed: int, total: int) -> None:
-        """Move it to step `completed` of `total`."""
-        if total != self._total:
-            self._total, self._time = total, TimeLeft(total)
-        seconds = self._time.after(completed)
+    def move(
+        self,
+        description: str,
+        completed: int,
+        total: int,
+        *,
+        work: tuple[float, float] | None = None,
+        at_most_s: float | None = None,
+    ) -> None:
+        """Move it to step `completed` of `total`.
+
+        The time left is that of `work`, (done, all), where that is more than these steps, and `at_most_s` seconds.
+        """
+        done, whole = work or (completed, total)
+        if whole != self._total:
+            self._total, self._time = whole, TimeLeft(whole)
+        seconds = self._time.after(done)
+        if seconds is not None and at_most_s is not None:
+            seconds = min(seconds, at_most_s)
         self.left = in_words(seconds) if seconds is not None else ""
         if seconds is not None and seconds >= _WORTH_SAYING_S and self._says_time and not self._is_said:
             self._is_said = True
@@ -186,24 +209,51 @@ class FitProgress(Display, Listener):
         """Move the bar; without a terminal, print a line now and then."""
         self._losses.append(loss)
         mean = sum(self._losses) / len(self._losses)
-        self.bar.move(f"loss {mean:.3f}", step, self._steps)
+        self.move(f"loss {mean:.3f}", step)
         if not self.console.is_terminal and step % max(1, self._steps // _LINES) == 0:
             left = f", {self.bar.left} left" if self.bar.left else ""
             self.console.print(f"step {step}/{self._steps}: loss {mean:.3f}{left}")
 
-    def on_validation(self, step: int, ap: float, *, is_best: bool) -> None:
-        """Print a line, above the bar where there is one."""
-        best = ", the best so far" if is_best else ""
-        self.console.print(f"step {step}/{self._steps}: AP {ap:.3f} on the validation pictures{best}")
-
-
-class PainterProgress(FitProgress, PainterListener):
-    """Shows the parts of a painter's training; its scores differ from part to part, so they are not named."""
+    def move(self, description: str, step: int) -> None:
+        """Move the bar."""
+        self.bar.move(description, step, self._steps)
 
     def on_validation(self, step: int, score: float, *, is_best: bool) -> None:
         """Print a line, above the bar where there is one."""
         best = ", the best so far" if is_best else ""
-        self.console.print(f"step {step}/{self._steps}: held-out score {score:.4g}{best}")
+        self.console.print(f"step {step}/{self._steps}: {self.describe(score)}{best}")
+
+    def describe(self, score: float) -> str:
+        """Say what was scored."""
+        return f"AP {score:.3f} on the validation pictures"
+
+
+class PainterProgress(FitProgress, PainterListener):
+    """Shows the parts of a painter's training; the time left is that of all of them."""
+
+    def __init__(self, to: Console = console):
+        super().__init__(to)
+        self._part: Part | None = None
+        self._begun = 0.0
+
+    def on_part(self, part: Part) -> None:
+        """Say what begins."""
+        self._part, self._begun = part, time.monotonic()
+        self._losses.clear()
+        self.console.print(f"part {part.number} of {part.parts}: {part.title}")
+
+    def move(self, description: str, step: int) -> None:
+        """Move the bar."""
+        part = self._part
+        assert part is not None, "a part begins before its steps"
+        done = part.before + part.share * step / self._steps
+        limit = None if part.seconds_left is None else part.seconds_left - (time.monotonic() - self._begun)
+        self.bar.move(description, step, self._steps, work=(done, 1.0), at_most_s=limit)
+
+    def describe(self, score: float) -> str:
+        """Say what was scored."""
+        assert self._part is not None, "a part begins before its scores"
+        return f"{_PAINTER_SCORES[self._part.name](score)}, held out"
 
 
 class TuningProgress(Display, CaptionerListener):

@@ -159,8 +159,11 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(names)
 
 
-def real_source(real: str, folder: Path) -> Source:
-    """Read a data set in COCO form; what is in another one is imported into the folder first, as real/."""
+def real_source(real: str, folder: Path, *, again: bool = False) -> Source:
+    """Read a data set in COCO form; what is in another one is imported into the folder first, as real/.
+
+    `again`: in place of an earlier import, for a command that may be given twice.
+    """
     from boxpaint.cli.data import run_import
     from boxpaint.scenarios import check_free
     from detection.datasets.sources import read_source
@@ -171,8 +174,9 @@ def real_source(real: str, folder: Path) -> Source:
     except DatasetError:
         if not Path(real).exists():
             raise
-    check_free(folder, ["real"])
-    run_import(Path(real), folder / "real", ImportOptions())
+    if not again:
+        check_free(folder, ["real"])
+    run_import(Path(real), folder / "real", ImportOptions(overwrite=again))
     return read_source(str(folder / "real"), "real")
 
 

@@ -85,13 +85,14 @@ def tables(
     rows: list[ClassRow],
     *,
     scene: str = BACKGROUND_PROMPT,
+    num_imgs: int = BACKGROUND_PICTURES,
     words: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
 ) -> dict[str, str]:
     """Write background.csv, classes.csv and, where `words` hold any, attributes.csv: name of the file -> text.
 
     `scene` is the prompt of a scene without objects; `words` are those that a painter knows of a class, by attribute.
     """
-    backgrounds = [{"prompt": scene, "num_imgs": str(BACKGROUND_PICTURES)}]
+    backgrounds = [{"prompt": scene, "num_imgs": str(num_imgs)}]
     attributes = [
         {"attribute": attribute, "text": text, "applies_to": name}
         for name, known in (words or {}).items()

@@ -112,15 +112,22 @@ def match_sources(
     return [replace(source, data=choose_categories(source.data, wanted, where=source.name)) for source in renamed]
 
 
-def check_validation(trained: Sequence[Source], validation: Source, earlier: Collection[str] = ()) -> None:
+def check_validation(
+    trained: Sequence[Source],
+    validation: Source,
+    earlier: Collection[str] = (),
+    *,
+    otherwise: str = "none with --no-validation",
+) -> None:
     """Raise DatasetError when a picture is both trained and validated on, or there is nothing to find.
 
-    `earlier`: digests, as Source.digests, of pictures that the run's first weights were trained on.
+    `earlier`: digests, as Source.digests, of pictures that the run's first weights were trained on. `otherwise`: what
+    is advised beside other pictures.
     """
     if not any(validation.data.counts().values()):
         expected = (
             f"there is no object of {', '.join(validation.data.categories)} in these validation pictures; name others "
-            "with --validation DATASET:SPLIT, or none with --no-validation"
+            f"with --validation DATASET:SPLIT, or {otherwise}"
         )
         raise DatasetError([Fault(file=validation.name, expected=expected)])
     seen = {*earlier, *(digest for source in trained for digest in source.digests)}
@@ -132,7 +139,7 @@ def check_validation(trained: Sequence[Source], validation: Source, earlier: Col
     if both:
         expected = (
             f"{len(both)} of its pictures are trained on, too, by this run or one that it goes on from, the first: "
-            f"{both[0]}; name other pictures with --validation DATASET:SPLIT, or none with --no-validation"
+            f"{both[0]}; name other pictures with --validation DATASET:SPLIT, or {otherwise}"
         )
         raise DatasetError([Fault(file=validation.name, expected=expected)])
 

@@ -10,13 +10,15 @@ failures.jpg             test pictures where painted images help least
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from detection.datasets.types import Detections
-from detection.experiment.config import ARMS, Arm
+from detection.experiment.config import Arm
+from detection.experiment.jobs import PaintedSet, Painting, Tuning
+from detection.experiment.paintings import PAINTERS, PAINTINGS
 from detection.experiment.pictures import draw_card, draw_failures, worst_pictures
-from detection.experiment.results import Cell, measured_on
+from detection.experiment.results import Cell, Gain, measured_on
 from detection.experiment.run import Outcome
 from detection.experiment.verdict import (
     MIN_SUBSETS,
@@ -29,6 +31,7 @@ from detection.experiment.verdict import (
     with_images,
 )
 from detection.pages import ABSENT, Rows, describe_machine, markdown, write_csv
+from detection.painter.run import NEAREST, SAMPLES
 from detection.proof.statistics import Interval
 from generator.foundation.storage import write_text
 
@@ -85,7 +88,9 @@ def job_rows(outcome: Outcome) -> Rows:
         figures += [scores["categories"][name]["ap"] for name in categories]
         rows.append(
             [
-                *map(str, (job.kind, job.number, job.painted, measured_on(job, config), job.subset, config.fit.steps)),
+                *map(
+                    str, (job.arm.name, job.known, job.painted, measured_on(job, config), job.subset, config.fit.steps)
+                ),
                 *("" if value is None else f"{value:.5f}" for value in figures),
                 f"{report['losses'][-1]:.5f}",
                 f"{sum(result.seconds.values()):.1f}",
@@ -104,10 +109,12 @@ def summary_rows(outcome: Outcome) -> Rows:
     rows = [[*heads, *(f"ap_mean {name}" for name in categories), "best_without_painted", "gain", "low", "high"]]
     for cell in outcome.cells:
         gain = gains.get((cell.arm, cell.number))
-        compared = [gain.baseline, *_decimals(gain.whole.value, gain.whole.low, gain.whole.high)] if gain else [""] * 4
+        compared = (
+            [gain.baseline.name, *_decimals(gain.whole.value, gain.whole.low, gain.whole.high)] if gain else [""] * 4
+        )
         rows.append(
             [
-                *map(str, (cell.arm, cell.number, cell.painted, cell.measured, len(cell.ap))),
+                *map(str, (cell.arm.name, cell.number, cell.painted, cell.measured, len(cell.ap))),
                 *_decimals(cell.mean, cell.spread, float(cell.ap50.mean()), *cell.ap_of_category.mean(axis=0).tolist()),
                 *compared,
             ]
@@ -126,9 +133,16 @@ def _tables(outcome: Outcome) -> list[str]:
             "## Gain over the best arm without painted images, points",
             "With 95 % intervals, each for itself; bold where zero lies outside. The arm to beat is, at each number of "
             "real images, the one with the highest mean.",
-            markdown(_gain_table(outcome)),
+            markdown(_gain_table(outcome, outcome.gains, "best without")),
         ]
-    parts += ["## By class, points", markdown(_category_table(outcome))]
+    if outcome.pairs:
+        parts += [
+            "## Painters and scenes, points",
+            "Each arm whose painted images know its own real ones, over the arm that differs in the painter, or in the "
+            "scenes, alone; paired over subsets and test pictures, with 95 % intervals, each for itself.",
+            markdown(_gain_table(outcome, outcome.pairs, "over")),
+        ]
+    parts += ["## By class, points", markdown(_category_table(outcome)), *_painters(outcome)]
     if outcome.curve is not None:
         parts += ["## Value of painted images", markdown(_curve_table(outcome))]
     return parts
@@ -154,13 +168,65 @@ def _category_table(outcome: Outcome) -> Rows:
     return rows
 
 
-def _gain_table(outcome: Outcome) -> Rows:
+def _gain_table(outcome: Outcome, gains: Iterable[Gain], over: str) -> Rows:
     categories, total = outcome.materials.config.categories, len(outcome.materials.train)
-    rows = [["", "arm", "best without", "gain in mAP", *(f"gain in {name}" for name in categories)]]
-    for gain in outcome.gains:
-        names = [with_images(gain.number, total), ARMS[gain.arm].title, ARMS[gain.baseline].title]
+    rows = [["", "arm", over, "gain in mAP", *(f"gain in {name}" for name in categories)]]
+    for gain in gains:
+        names = [with_images(gain.number, total), gain.arm.title, gain.baseline.title]
         rows.append([*names, *map(_gain, (gain.whole, *gain.of_category))])
     return rows
+
+
+def _painters(outcome: Outcome) -> list[str]:
+    """What painted images that know real ones cost, how well their painters learned, and where to look at them."""
+    own, total = outcome.materials.own, len(outcome.materials.train)
+    if not own:
+        return []
+    kinds = dict.fromkeys((painting.number, painting.title) for painting in own)
+    rows = [["", "images", "minutes to tune", "minutes to paint", "leak AUC"]]
+    for number, title in kinds:
+        sets = [made for painting, made in own.items() if (painting.number, painting.title) == (number, title)]
+        tuning = _mean_of([made.tuning.seconds / 60 for made in sets if made.tuning is not None])
+        painting = _mean_of([made.seconds / 60 for made in sets])
+        leak = _mean_of([made.leak for made in sets if made.leak is not None], digits=2)
+        rows.append([with_images(number, total), title, tuning, painting, leak])
+    return [
+        "## Painters",
+        f"Means over subsets. Minutes to paint are those of one process for {outcome.materials.num_painted} images; "
+        "the AUC says how surely a probe finds where was painted (0.5 is guessing).",
+        markdown(rows),
+        *_figures(outcome),
+        "\n".join(_where_to_look(painting, made, total) for painting, made in own.items()),
+    ]
+
+
+def _figures(outcome: Outcome) -> list[str]:
+    """The figures of the tuned painters, each once, as they wrote them: a figure a row, a number of photos a column."""
+    total = len(outcome.materials.train)
+    painters: dict[int, dict[Path, Tuning]] = {}
+    for painting, made in outcome.materials.own.items():
+        if made.tuning is not None:
+            painters.setdefault(painting.number, {})[made.tuning.folder] = made.tuning
+    if not painters:
+        return []
+    every = [tuning for each in painters.values() for tuning in each.values()]
+    rows = [["tuned painters", *(with_images(number, total) for number in painters)]]
+    for name in dict.fromkeys(name for tuning in every for name in tuning.numbers):
+        found = (
+            [each.numbers[name] for each in tunings.values() if name in each.numbers] for tunings in painters.values()
+        )
+        rows.append([name, *(_mean_of(values, digits=2) for values in found)])
+    return [markdown(rows)]
+
+
+def _where_to_look(painting: Painting, made: PaintedSet, total: int) -> str:
+    """A line of links, and what the painter said of itself."""
+    links = {"painted": f"{PAINTINGS}/{made.folder.name}/contact_sheet.jpg"}
+    if made.tuning is not None:
+        links |= {name: f"{PAINTERS}/{made.tuning.folder.name}/{name}" for name in (SAMPLES, NEAREST)}
+    shown = ", ".join(f"[{name}]({path})" for name, path in links.items())
+    remarks = "".join(f"; {remark}" for remark in (made.tuning.remarks if made.tuning is not None else ()))
+    return f"- {painting.title} {with_images(painting.number, total)}, subset {painting.subset}: {shown}{remarks}"
 
 
 def _curve_table(outcome: Outcome) -> Rows:
@@ -188,8 +254,8 @@ def _write_failures(outcome: Outcome, path: Path) -> list[str]:
     rows += [[failure.name, points(failure.ap), points(failure.baseline_ap)] for failure in failures]
     return [
         "## Worst failures",
-        f"{with_images(gain.number, len(materials.train)).capitalize()}: on the left {ARMS[gain.arm].title}, on the "
-        f"right {ARMS[gain.baseline].title}. Green is right, red wrong, blue missed (subset 0, boxes from its best "
+        f"{with_images(gain.number, len(materials.train)).capitalize()}: on the left {gain.arm.title}, on the "
+        f"right {gain.baseline.title}. Green is right, red wrong, blue missed (subset 0, boxes from its best "
         "score on).",
         f"![failures]({path.name})",
         markdown(rows),
@@ -200,7 +266,7 @@ def _found_by(arm: Arm, number: int, outcome: Outcome) -> list[list[Detections]]
     """What an arm found in each test picture with so many real ones, for each subset."""
     cell = next(cell for cell in outcome.cells if (cell.arm, cell.number) == (arm, number))
     wanted = (arm, number, cell.painted)
-    jobs = [result for result in outcome.results if (result.job.kind, result.job.number, result.job.painted) == wanted]
+    jobs = [result for result in outcome.results if (result.job.arm, result.job.known, result.job.painted) == wanted]
     return [result.folder.read_detections() for result in sorted(jobs, key=lambda result: result.job.subset)]
 
 
@@ -232,6 +298,11 @@ def _data(outcome: Outcome) -> list[str]:
             f"Painted: {len(materials.painted)} pictures ({materials.data_digest(materials.painted)}), "
             f"boxes: {materials.config.synthetic.boxes}."
         )
+    if materials.own:
+        lines.append(
+            f"Painted for some arms alone: {len(materials.own)} sets of {materials.num_painted} pictures, by painters "
+            "tuned on the photos of one number and subset, or painted into these; they know no other photo."
+        )
     return lines
 
 
@@ -253,7 +324,7 @@ def _training(outcome: Outcome) -> list[str]:
         + (f", keeping {way.start_share:.0%} of the weights before" if way.start_share else "")
         for number, way in ways.items()
     ]
-    names = dict.fromkeys(f"`{job.traits.title}`" for job in refined)
+    names = dict.fromkeys(f"`{job.arm.title}`" for job in refined)
     text = f"The last steps of {' and '.join(names)} see real pictures alone: {'; '.join(parts)}."
     measured = sorted({measured_on(job, config) for job in refined} - {0})
     if measured:
@@ -274,7 +345,7 @@ def _judging(outcome: Outcome) -> list[str]:
         when = "as the file said before there were scores"
         if outcome.changes:
             when = "but the file was changed after there were scores: see above"
-        lines.append(f"The verdict is about `{ARMS[config.claim].title}`, {when}.")
+        lines.append(f"The verdict is about `{config.claim.title}`, {when}.")
     if outcome.not_shown:
         lines.append(f"Not shown: {outcome.not_shown} scored trainings in the same folder, made with other settings.")
     lines.append(
@@ -294,6 +365,10 @@ def _mean_and_spread(cell: Cell | None) -> str:
 def _gain(interval: Interval) -> str:
     text = f"{points(interval.value, signed=True)} {range_of(interval)}"
     return f"**{text}**" if interval.sign else text
+
+
+def _mean_of(values: Sequence[float], *, digits: int = 1) -> str:
+    return f"{sum(values) / len(values):.{digits}f}" if values else ABSENT
 
 
 def _decimals(*values: float) -> list[str]:

@@ -7,19 +7,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from detection.datasets.boxes import BoxMode
 from detection.detectors.settings import FitSettings, ModelOptions
+from detection.painter.settings import PainterSettings
 from generator.foundation.seeds import MAX_SEED
 from generator.foundation.typed_yaml import fill_model, read_yaml
+from generator.spec.photos import LEAST_CROP, Flip
 
-Arm = Literal["real", "copy_paste", "synthetic", "calibrated", "refined", "refined_copy_paste", "mixed"]
+Kind = Literal["real", "copy_paste", "synthetic", "calibrated", "refined", "refined_copy_paste", "mixed"]
+Painter = Literal["zero-shot", "tuned"]
+Scenes = Literal["painted", "photos"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ArmTraits:
-    """What the trainings of an arm see, and how the card shows it; training.py makes their batches."""
+class Traits:
+    """What the trainings of a kind of arm see, and how the card shows it; training.py makes their batches."""
 
     title: str
     colour: str
@@ -35,21 +48,98 @@ class ArmTraits:
     that it sees itself."""
 
 
-ARMS: dict[Arm, ArmTraits] = {
-    "real": ArmTraits(title="real only", colour="#000000", painted=False),
-    "copy_paste": ArmTraits(title="real with copy-paste", colour="#E69F00", painted=False, pastes=True),
-    "synthetic": ArmTraits(title="painted only", colour="#009E73", real=False),
-    "calibrated": ArmTraits(title="painted only, boxes measured", colour="#56B4E9", real=False, measures="fewest"),
-    "refined": ArmTraits(title="painted, then refined on real", colour="#0072B2", refines=True),
-    "refined_copy_paste": ArmTraits(
+KINDS: dict[Kind, Traits] = {
+    "real": Traits(title="real only", colour="#000000", painted=False),
+    "copy_paste": Traits(title="real with copy-paste", colour="#E69F00", painted=False, pastes=True),
+    "synthetic": Traits(title="painted only", colour="#009E73", real=False),
+    "calibrated": Traits(title="painted only, boxes measured", colour="#56B4E9", real=False, measures="fewest"),
+    "refined": Traits(title="painted, then refined on real", colour="#0072B2", refines=True),
+    "refined_copy_paste": Traits(
         title="painted, then refined on real with copy-paste", colour="#D55E00", refines=True, pastes=True
     ),
-    "mixed": ArmTraits(title="painted and real mixed", colour="#CC79A7", measures="all"),
+    "mixed": Traits(title="painted and real mixed", colour="#CC79A7", measures="all"),
 }
-# Arms that see no painted picture, those trained on painted pictures alone, and those that see painted and real ones.
-BASELINE_ARMS = tuple(arm for arm, traits in ARMS.items() if not traits.painted)
-PAINTED_ARMS = tuple(arm for arm, traits in ARMS.items() if not traits.real)
-COMBINED_ARMS = tuple(arm for arm, traits in ARMS.items() if traits.real and traits.painted)
+
+
+class Arm(BaseModel):
+    """What a training sees: a kind, and of painted pictures who painted them, and into what scenes.
+
+    In a file the name of a kind, or `{kind: refined, painter: tuned, scenes: photos}`. What is tuned, and the photos
+    that are painted into, are the real pictures of the arm itself: it knows nothing that it does not own.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Kind
+    painter: Painter = "zero-shot"
+    """zero-shot: as `synthetic` says; tuned: one that `boxpaint train painter` makes of the arm's own photos."""
+    scenes: Scenes = "painted"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reads_a_name(cls, data: Any) -> Any:
+        if not isinstance(data, str):
+            return data
+        if data not in KINDS:
+            names = ", ".join(map(repr, KINDS))
+            raise ValueError(f"Input should be {names}, or {{kind: one of them, painter: tuned, scenes: photos}}")
+        return {"kind": data}
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Arm:
+        if self.is_own and not self.traits.painted:
+            raise ValueError(f"{self.kind} sees no painted pictures: painter and scenes say nothing of it")
+        if self.is_own and self.kind == "calibrated":
+            raise ValueError(
+                "with a painter or scenes of its own, kind synthetic measures its boxes already: take that"
+            )
+        return self
+
+    @model_serializer
+    def _written(self) -> Any:
+        plain = {"kind": self.kind, "painter": self.painter, "scenes": self.scenes}
+        return plain if self.is_own else self.kind
+
+    @property
+    def name(self) -> str:
+        """Unique among arms, such as refined+tuned+photos."""
+        return "+".join([self.kind, *own_words(self.painter, self.scenes)])
+
+    @property
+    def title(self) -> str:
+        """For people, such as "tuned in photos, then refined on real"."""
+        return self.traits.title.replace("painted", how_painted(self.painter, self.scenes), 1)
+
+    @property
+    def traits(self) -> Traits:
+        """What it sees."""
+        return KINDS[self.kind]
+
+    @property
+    def is_own(self) -> bool:
+        """Whether its painted pictures are its own: they know its real photos, and no other arm may see them."""
+        return bool(own_words(self.painter, self.scenes))
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether it joins painted pictures and real ones, in one way or another: its gain is over those without."""
+        return self.traits.painted and (self.traits.real or self.is_own)
+
+    @property
+    def place(self) -> tuple[int, bool, bool]:
+        """Where it stands in an order of all arms."""
+        return [*KINDS].index(self.kind), self.painter == "tuned", self.scenes == "photos"
+
+
+def own_words(painter: Painter, scenes: Scenes) -> tuple[str, ...]:
+    """What sets painted pictures apart from those that all arms may see; () for these."""
+    return tuple(word for word in (painter, scenes) if word in ("tuned", "photos"))
+
+
+def how_painted(painter: Painter, scenes: Scenes) -> str:
+    """For people, such as "tuned in photos"."""
+    return ("tuned" if painter == "tuned" else "painted") + (" in photos" if scenes == "photos" else "")
+
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -91,6 +181,31 @@ class RealConfig(_Section):
         return self
 
 
+class TunedConfig(PainterSettings):
+    """How the painter of the arms with `painter: tuned` is made of an arm's own photos, and how it paints."""
+
+    start: str = "pocket"
+    """As `boxpaint train painter --from`: a bundle, scratch, or a model's folder or id."""
+    config: Path | None = None
+    """How it paints; without it, the tuned bundle's defaults. Its `bundle` is that of each arm."""
+    calibrate_on: Annotated[int, Field(ge=0, le=10_000)] = 24
+    """Pictures that are painted to measure sizes, places and boxes by, beside the arm's photos; 0: none is measured."""
+
+    @property
+    def settings(self) -> PainterSettings:
+        """Those of the training alone."""
+        return PainterSettings.model_validate(self.model_dump(include=set(PainterSettings.model_fields)))
+
+
+class PhotosConfig(_Section):
+    """How the arms with `scenes: photos` vary their photos, so that a few give many scenes."""
+
+    crop: Annotated[float, Field(ge=LEAST_CROP, le=1)] = 0.7
+    """Least share of a photo's sides that a scene shows."""
+    flip: Flip = "none"
+    """none: photos have an up."""
+
+
 class SyntheticConfig(_Section):
     """Painted pictures: a data set that is there, or what to paint."""
 
@@ -106,12 +221,20 @@ class SyntheticConfig(_Section):
     """tight: of the painted pixels; requested: as asked for; calibrated: tight, scaled to how people draw boxes. The
     scale is measured on the real pictures that a training sees; of one on painted pictures alone, on its subset's first
     few (the least of `real_images`), and of the arm `synthetic`, which knows nothing real, boxes stay tight."""
+    tuned: TunedConfig | None = None
+    photos: PhotosConfig | None = None
 
     @model_validator(mode="after")
     def _has_a_source(self) -> SyntheticConfig:
         if (self.background is None) != (self.classes is None):
             raise ValueError("background and classes go together")
         return self
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # What is not set is not declared: experiment.json stays as it was before there were painters.
+        written: dict[str, Any] = write(self)
+        return {key: value for key, value in written.items() if value is not None or key not in ("tuned", "photos")}
 
 
 class DetectorConfig(ModelOptions):
@@ -182,9 +305,16 @@ class ValueCurveConfig(_Section):
     numbers: tuple[Annotated[int, Field(ge=0)], ...]
     real_images: Count = 5
     subsets: Annotated[int, Field(ge=1, le=1000)] = 3
-    arm: Literal["refined", "refined_copy_paste", "mixed"] = "refined"
+    arm: Arm = Arm(kind="refined")
     flat_below: Annotated[float, Field(ge=0)] = 0.02
     """A step whose interval has its upper end below this (in AP) is called flat, not only unclear."""
+
+    @field_validator("arm")
+    @classmethod
+    def _sees_both(cls, arm: Arm) -> Arm:
+        if not (arm.traits.real and arm.traits.painted):
+            raise ValueError("an arm with painted and real pictures is needed, such as refined")
+        return arm
 
     @field_validator("numbers")
     @classmethod
@@ -207,8 +337,8 @@ class ExperimentConfig(_Section):
     refine: RefineConfig
     mixed: MixedConfig = MixedConfig()
     copy_paste: CopyPasteConfig = CopyPasteConfig()
-    arms: Annotated[tuple[Arm, ...], _Distinct] = tuple(ARMS)
-    claim: Literal["refined", "refined_copy_paste", "mixed"] = "refined"
+    arms: Annotated[tuple[Arm, ...], _Distinct] = tuple(Arm(kind=kind) for kind in KINDS)
+    claim: Arm = Arm(kind="refined")
     """The arm that the verdict speaks of: named before the scores are known, not the one that came out best."""
     real_images: Annotated[tuple[RealImages, ...], _Distinct]
     synthetic_seeds: Annotated[int, Field(ge=1, le=1000)] = 3
@@ -227,17 +357,26 @@ class ExperimentConfig(_Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> ExperimentConfig:
-        if not set(self.arms) & set(BASELINE_ARMS) and set(self.arms) & set(COMBINED_ARMS):
+        compared = [arm for arm in self.arms if arm.is_compared]
+        if compared and all(arm.traits.painted for arm in self.arms):
             raise ValueError(
                 "arms: those on painted and real pictures are compared with one without painted pictures: add real"
             )
-        if set(self.arms) & set(COMBINED_ARMS) and self.claim not in self.arms:
-            raise ValueError(f"claim: '{self.claim}' is not among the arms, so the card would say nothing of it")
-        if "calibrated" in self.arms and self.synthetic.boxes != "calibrated":
+        if compared and self.claim not in compared:
+            known = ", ".join(arm.name for arm in compared)
+            raise ValueError(f"claim: '{self.claim.name}' is not among the arms that the card can speak of: {known}")
+        if Arm(kind="calibrated") in self.arms and self.synthetic.boxes != "calibrated":
             raise ValueError(
                 f"arms: calibrated is painted pictures with measured boxes, and synthetic.boxes is "
                 f"'{self.synthetic.boxes}': name the arms without it"
             )
+        own = [arm for arm in self.used_arms if arm.is_own]
+        if own and self.synthetic.num_images is None:
+            raise ValueError(f"synthetic.num_images: say how many are painted for each arm such as {own[0].name}")
+        if self.synthetic.tuned is None and any(arm.painter == "tuned" for arm in own):
+            raise ValueError("synthetic.tuned: say how a painter is tuned; {} takes its defaults")
+        if self.synthetic.background is None and any(arm.painter == "zero-shot" for arm in own):
+            raise ValueError("synthetic: name background and classes, which are painted into photos")
         if any(refine.steps >= self.fit.steps for refine in self._refinings()):
             raise ValueError(f"refine.steps are part of fit.steps ({self.fit.steps}); fewer than those are needed")
         return self
@@ -252,11 +391,17 @@ class ExperimentConfig(_Section):
         """
         data, lines = read_yaml(path)
         config = fill_model(cls, data, file=str(path), lines=lines)
-        of_painted = {
+        of_painted: dict[str, Any] = {
             key: path.parent / value
             for key in ("data", "background", "classes", "config")
             if (value := getattr(config.synthetic, key)) is not None
         }
+        tuned = config.synthetic.tuned
+        if tuned is not None:
+            beside = path.parent / tuned.start
+            start = str(beside) if beside.exists() else tuned.start
+            how = path.parent / tuned.config if tuned.config is not None else None
+            of_painted["tuned"] = tuned.model_copy(update={"start": start, "config": how})
         detector, weights = config.detector, config.detector.checkpoint
         if weights is not None:
             detector = detector.model_copy(update={"pretrained": str(path.parent / weights)})
@@ -272,9 +417,14 @@ class ExperimentConfig(_Section):
         )
 
     @property
+    def used_arms(self) -> tuple[Arm, ...]:
+        """Those of the grid, and that of the value curve."""
+        return (*self.arms, *((self.value_curve.arm,) if self.value_curve is not None else ()))
+
+    @property
     def uses_painted(self) -> bool:
-        """Whether any part of it needs painted pictures."""
-        return bool(set(self.arms) - set(BASELINE_ARMS)) or self.value_curve is not None
+        """Whether any part of it needs the painted pictures that all arms may see."""
+        return any(arm.traits.painted and not arm.is_own for arm in self.used_arms)
 
     @property
     def fewest_real(self) -> int | None:

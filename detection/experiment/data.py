@@ -16,7 +16,8 @@ from detection.datasets.read import read_detection_set
 from detection.datasets.types import DetectionDataset
 from detection.detectors.registry import make_detector
 from detection.experiment.config import ExperimentConfig, RealConfig, SyntheticConfig
-from detection.experiment.jobs import Materials, plan_grid, shuffle_painted
+from detection.experiment.jobs import Job, Materials, plan_grid, plan_point, shuffle_painted
+from detection.experiment.paintings import PaintingListener, check_paintings, paint
 from detection.formats.importing import ImportOptions, ImportReport, import_set
 from detection.runs.folder import digests_of, read_used
 from generator.config import Config
@@ -30,36 +31,39 @@ from generator.spec import load_spec
 IMPORTED, PAINTED = "real", "painted"
 
 
-def gather(config: ExperimentConfig, out: Path, *, listener: Listener) -> Materials:
+def gather(config: ExperimentConfig, out: Path, *, listener: PaintingListener) -> Materials:
     """Get all pictures ready; paints what is to be painted, if everything else fits. Raises BoxpaintError."""
     train, test, remarks = read_real(config.real, config.categories, out)
     device = choose_device(config.device)
     # Made once with its weights, to know that it can be.
     wish = config.detector
     make_detector(wish.name, config.categories, wish.options, seed=config.seed, device=torch.device("cpu"))
-    _check_numbers(config, available=len(train), painted=config.synthetic.num_images)
-    painted = None
-    if config.uses_painted:
-        painted = _read_painted(config, out, listener=listener)
-        _check_numbers(config, available=len(train), painted=len(painted))
-    sets = [data for data in (train, test, painted) if data is not None]
-    paths = dict.fromkeys(str(sample.path) for data in sets for sample in data.samples)
-    digests = {path: sha256_of(Path(path)) for path in paths}
+    jobs = _check_numbers(config, available=len(train), painted=config.synthetic.num_images)
+    paintings = check_paintings(config, train, jobs, device)
+    digests = _digests(train, test)
     tested = {digests[str(sample.path)] for sample in test.samples}
-    leaked = [sample for sample in (painted.samples if painted else ()) if digests[str(sample.path)] in tested]
-    if leaked:
-        expected = f"{len(leaked)} painted pictures are test pictures, too; they must not be"
-        raise DatasetError([Fault(file=str(leaked[0].path), expected=expected)])
     weights = wish.checkpoint
     seen = [used for used in read_used(weights) if used.sha256 in tested] if weights is not None else []
     if seen:
         expected = f"{len(seen)} test pictures were trained or validated on there, such as {seen[0].picture}"
         raise DatasetError([Fault(file=str(weights), column="detector.pretrained", expected=expected)])
+    painted = None
+    if config.uses_painted:
+        painted = _read_painted(config, out, listener=listener)
+        _check_numbers(config, available=len(train), painted=len(painted))
+    own = paint(paintings, config, train, out, digests=digests, device=device, listener=listener)
+    sets = [*([painted] if painted is not None else []), *(each.data for each in own.values())]
+    digests |= _digests(*sets)
+    leaked = [sample for data in sets for sample in data.samples if digests[str(sample.path)] in tested]
+    if leaked:
+        expected = f"{len(leaked)} painted pictures are test pictures, too; they must not be"
+        raise DatasetError([Fault(file=str(leaked[0].path), expected=expected)])
     return Materials(
         config=config,
         train=train,
         test=test,
         painted=painted,
+        own=own,
         digests=digests,
         device=str(device),
         torch_version=torch.__version__,
@@ -110,10 +114,17 @@ def _read_painted(config: ExperimentConfig, out: Path, *, listener: Listener) ->
     return shuffle_painted(data, config.seed, settings.num_images or len(data))
 
 
-def _check_numbers(config: ExperimentConfig, *, available: int, painted: int | None) -> None:
+def _digests(*sets: DetectionDataset) -> dict[str, str]:
+    """SHA-256 of each picture's file, by its path."""
+    paths = dict.fromkeys(str(sample.path) for data in sets for sample in data.samples)
+    return {path: sha256_of(Path(path)) for path in paths}
+
+
+def _check_numbers(config: ExperimentConfig, *, available: int, painted: int | None) -> list[Job]:
     """Compare the numbers asked for with the real pictures and the painted ones, as far as known, that there are.
 
-    Raises BoxpaintError, also when one number is meant twice.
+    Returns the jobs of all arms, also those of the value curve. Raises BoxpaintError, also when one number is meant
+    twice.
     """
     jobs, curve = plan_grid(config, available, painted or 0), config.value_curve
     most = max(max(job.number, job.all_measured) for job in jobs)
@@ -125,6 +136,7 @@ def _check_numbers(config: ExperimentConfig, *, available: int, painted: int | N
         raise BoxpaintError(f"real_images: {most} real training pictures are asked for; there are {available}")
     if len(set(jobs)) < len(jobs):
         raise BoxpaintError(f"real_images: 'all' and {available} are the same number; leave one of them out")
+    return [*jobs, *(plan_point(config, curve, curve.numbers[-1], available) if curve is not None else ())]
 
 
 def _is_coco(path: Path) -> bool:

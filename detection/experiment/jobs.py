@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -13,12 +14,16 @@ import numpy as np
 from detection.datasets.types import DetectionDataset, digest_of_set
 from detection.detectors.settings import FitSettings
 from detection.experiment.config import (
-    ARMS,
     Arm,
-    ArmTraits,
     ExperimentConfig,
+    Kind,
+    Painter,
     RefineConfig,
+    Scenes,
+    Traits,
     ValueCurveConfig,
+    how_painted,
+    own_words,
 )
 from generator.foundation.seeds import derive_rng
 from generator.foundation.version import __version__
@@ -28,9 +33,34 @@ RECIPE = 2
 # Of the settings of a training, those that change nothing but its speed or safety.
 _INDIFFERENT = {"checkpoint_every", "workers", "validate_every", "patience"}
 # Positions below the experiment's seed, see generator/foundation/seeds.py.
-SUBSET, TRAINING, PAINTED_ORDER, PASTING, RESAMPLING = range(5)
+SUBSET, TRAINING, PAINTED_ORDER, PASTING, RESAMPLING, PAINTER, PAINTING = range(7)
 # What a pretraining sees, and those that start from it.
-_PRETRAINING = ArmTraits(title="", colour="", real=False)
+_PRETRAINING = Traits(title="", colour="", real=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Painting:
+    """Painted pictures that know real ones: who paints them into what, and the `number` real pictures of `subset`."""
+
+    painter: Painter
+    scenes: Scenes
+    number: int
+    subset: int
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """How its arms are called beside their kind."""
+        return own_words(self.painter, self.scenes)
+
+    @property
+    def title(self) -> str:
+        """For people, such as "tuned in photos"."""
+        return how_painted(self.painter, self.scenes)
+
+    @property
+    def name(self) -> str:
+        """Unique within an experiment, such as tuned+photos-real5-seed0."""
+        return f"{'+'.join(self.words)}-real{self.number}-seed{self.subset}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,27 +69,44 @@ class Job:
 
     `number`: real pictures that it sees; `painted`: painted pictures that it sees, the first so many; `subset`: which
     real pictures, and its seed; `measured`: real pictures that the scale of painted boxes is measured on; `refine`: how
-    an arm that refines divides its steps; `start`: the job whose weights it goes on from.
+    an arm that refines divides its steps; `start`: the job whose weights it goes on from; `painting`: which painted
+    pictures, None for those that every arm may see.
     """
 
-    kind: Arm | Literal["pretrain"]
+    kind: Kind | Literal["pretrain"]
     number: int
     painted: int
     subset: int
     measured: int = 0
     refine: RefineConfig | None = None
     start: Job | None = None
+    painting: Painting | None = None
 
     @property
     def name(self) -> str:
         """Unique within an experiment."""
         before = f"-before{self.refine.steps}" if self.kind == "pretrain" and self.refine is not None else ""
-        return f"{self.kind}-real{self.number}-painted{self.painted}{before}-seed{self.subset}"
+        what = "+".join([self.kind, *(self.painting.words if self.painting is not None else ())])
+        return f"{what}-real{self.known}-painted{self.painted}{before}-seed{self.subset}"
 
     @property
-    def traits(self) -> ArmTraits:
+    def arm(self) -> Arm:
+        """Of a job that is no pretraining."""
+        if self.kind == "pretrain":
+            raise ValueError(f"{self.name} is of no arm")
+        if self.painting is None:
+            return Arm(kind=self.kind)
+        return Arm(kind=self.kind, painter=self.painting.painter, scenes=self.painting.scenes)
+
+    @property
+    def traits(self) -> Traits:
         """What it sees."""
-        return _PRETRAINING if self.kind == "pretrain" else ARMS[self.kind]
+        return _PRETRAINING if self.kind == "pretrain" else self.arm.traits
+
+    @property
+    def known(self) -> int:
+        """Real pictures that it knows: those that it sees, or that its own painted pictures were made from."""
+        return max(self.number, self.painting.number if self.painting is not None else 0)
 
     @property
     def all_measured(self) -> int:
@@ -78,8 +125,34 @@ class Job:
         """Plain data that says the same."""
         refine = self.refine.model_dump(mode="json") if self.refine is not None else None
         start = self.start.to_json() if self.start is not None else None
-        plain = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {**plain, "refine": refine, "start": start}
+        plain = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "painting"}
+        painting = {"painting": asdict(self.painting)} if self.painting is not None else {}
+        return {**plain, "refine": refine, "start": start, **painting}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuning:
+    """How a painter was tuned: its folder, how long that took, its held-out figures, and what it says of itself."""
+
+    folder: Path
+    seconds: float
+    numbers: Mapping[str, float]
+    remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PaintedSet:
+    """Painted pictures that know real ones, in the order in which a value curve takes them, and how they were made.
+
+    `seconds`: of one process, for all pictures; `leak`: AUC with which the audit finds where was painted, None where it
+    could not judge; `tuning`: None of a zero-shot painter.
+    """
+
+    data: DetectionDataset
+    folder: Path
+    seconds: float
+    leak: float | None
+    tuning: Tuning | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -91,7 +164,7 @@ class Materials:
     """All real training pictures."""
     test: DetectionDataset
     painted: DetectionDataset | None
-    """In the order in which a value curve takes them."""
+    """Those that every arm may see, in the order in which a value curve takes them."""
     digests: Mapping[str, str]
     """SHA-256 of every picture's file, by its path."""
     device: str
@@ -99,20 +172,32 @@ class Materials:
     torch_version: str
     weights: Mapping[str, str] = field(default_factory=dict)
     """Digests of the files of the checkpoint that fresh detectors start from, where it is one of the user's."""
+    own: Mapping[Painting, PaintedSet] = field(default_factory=dict)
+    """Painted pictures that know real ones."""
     remarks: tuple[str, ...] = ()
     """What reading the pictures brought up, for terminal and card."""
 
+    @property
+    def num_painted(self) -> int:
+        """Painted pictures that an arm may see, whoever painted them."""
+        return self.config.synthetic.num_images or len(self.painted or ())
+
     def real_of(self, job: Job) -> DetectionDataset | None:
         """The real pictures that a job may see."""
-        return choose_subset(self.train, self.config.seed, job.subset, job.number) if job.number else None
+        return self.subset(job.subset, job.number) if job.number else None
 
     def measured_of(self, job: Job) -> DetectionDataset | None:
         """The real pictures that the scale of a job's painted boxes is measured on."""
-        return choose_subset(self.train, self.config.seed, job.subset, job.measured) if job.measured else None
+        return self.subset(job.subset, job.measured) if job.measured else None
 
     def painted_of(self, job: Job) -> DetectionDataset | None:
         """The painted pictures that a job may see, with the boxes that they came with."""
-        return self.painted.choose(range(job.painted)) if self.painted is not None and job.painted else None
+        painted = self.painted if job.painting is None else self.own[job.painting].data
+        return painted.choose(range(job.painted)) if painted is not None and job.painted else None
+
+    def subset(self, subset: int, number: int) -> DetectionDataset:
+        """So many real training pictures of a subset."""
+        return choose_subset(self.train, self.config.seed, subset, number)
 
     def data_digest(self, data: DetectionDataset) -> str:
         """First 16 hex digits of what identifies pictures and labels."""
@@ -146,6 +231,8 @@ class Materials:
             identity["copy_paste"] = config.copy_paste.model_dump(mode="json")
         if job.kind == "mixed":
             identity["mixed"] = config.mixed.model_dump(mode="json")
+        if job.painting is not None:
+            identity["painting"] = {**asdict(job.painting), "words": job.painting.words}
         if job.start is not None:
             identity["start"] = self.digest(job.start)
         return identity
@@ -156,9 +243,12 @@ class Materials:
 
 
 def plan_grid(config: ExperimentConfig, available: int, painted: int) -> list[Job]:
-    """Jobs of the arms at every number of real pictures; `available` real ones and `painted` ones are there."""
+    """Jobs of the arms at every number of real pictures; `available` real ones and `painted` ones are there.
+
+    An arm that sees no real pictures but was painted by a tuned painter, or into photos, is at their number, too.
+    """
     jobs = []
-    if "synthetic" in config.arms:
+    if Arm(kind="synthetic") in config.arms:
         jobs += [
             Job(kind="synthetic", number=0, painted=painted, subset=seed) for seed in range(config.synthetic_seeds)
         ]
@@ -166,8 +256,8 @@ def plan_grid(config: ExperimentConfig, available: int, painted: int) -> list[Jo
     for wish in config.real_images:
         number = available if wish.number == "all" else wish.number
         for arm in config.arms:
-            if arm != "synthetic" and (arm != "calibrated" or number == fewest):
-                of_arm = painted if ARMS[arm].painted else 0
+            if arm.name != "synthetic" and (arm.kind != "calibrated" or number == fewest):
+                of_arm = painted if arm.traits.painted else 0
                 jobs += [job_of(config, arm, number, of_arm, subset, available) for subset in range(wish.subsets)]
     return jobs
 
@@ -178,9 +268,10 @@ def plan_point(config: ExperimentConfig, curve: ValueCurveConfig, painted: int, 
     Without painted pictures it is the arm `real`, and `copy_paste` where that is among the arms: the better of the two
     is what painted pictures have to beat.
     """
-    arms: list[Arm] = [curve.arm]
+    arms = [curve.arm]
     if not painted:
-        arms = ["real", "copy_paste"] if "copy_paste" in config.arms else ["real"]
+        copying = Arm(kind="copy_paste")
+        arms = [Arm(kind="real"), *([copying] if copying in config.arms else [])]
     return [
         job_of(config, arm, curve.real_images, painted, subset, available)
         for arm in arms
@@ -192,18 +283,37 @@ def job_of(config: ExperimentConfig, arm: Arm, number: int, painted: int, subset
     """Make a job with real pictures.
 
     One that refines starts from the pretraining of its seed and length. The pretraining's boxes are measured on the
-    fewest real pictures that any job of this subset sees, so that all numbers of pictures share it.
+    fewest real pictures that any job of this subset sees, so that all numbers of pictures share it. Painted pictures
+    that know real ones are each number's own, and so is the pretraining on them: what they are measured on is all that
+    they know.
     """
-    traits, fewest = ARMS[arm], min(number, config.fewest_real or available)
+    traits, fewest = arm.traits, min(number, config.fewest_real or available)
     refine = config.refine_of(number, available) if traits.refines else None
-    start = None
+    painting, start = None, None
+    if arm.is_own:
+        painting = Painting(painter=arm.painter, scenes=arm.scenes, number=number, subset=subset)
     if refine is not None:
-        # Of `refine` only what decides the pretraining, so that equal ones are one job.
-        before = RefineConfig(steps=refine.steps)
-        start = Job(kind="pretrain", number=0, painted=painted, subset=subset, measured=fewest, refine=before)
+        start = Job(
+            kind="pretrain",
+            number=0,
+            painted=painted,
+            subset=subset,
+            measured=number if arm.is_own else fewest,
+            # Of `refine` only what decides the pretraining, so that equal ones are one job.
+            refine=RefineConfig(steps=refine.steps),
+            painting=painting,
+        )
     measured = {"nothing": 0, "fewest": fewest, "all": number}[traits.measures]
-    seen = number if traits.real else 0
-    return Job(kind=arm, number=seen, painted=painted, subset=subset, measured=measured, refine=refine, start=start)
+    return Job(
+        kind=arm.kind,
+        number=number if traits.real else 0,
+        painted=painted,
+        subset=subset,
+        measured=number if arm.is_own and not traits.refines else measured,
+        refine=refine,
+        start=start,
+        painting=painting,
+    )
 
 
 def subset_order(data: DetectionDataset, seed: int, subset: int) -> list[int]:

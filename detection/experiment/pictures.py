@@ -16,7 +16,7 @@ from PIL import Image
 from detection.datasets.read import open_rgb
 from detection.datasets.types import DetectionDataset, Detections
 from detection.evaluation.bootstrap import ResampledAp
-from detection.experiment.config import ARMS, PAINTED_ARMS, Arm, ExperimentConfig
+from detection.experiment.config import KINDS, Arm, ExperimentConfig, Painter, Scenes
 from detection.experiment.results import Cell
 from detection.experiment.verdict import ValueCurve, arm_name
 from detection.inference.drawing import pixel_box
@@ -28,6 +28,9 @@ from generator.foundation.storage import atomic_writer, write_bytes
 _PANEL_INCHES = (4.2, 3.6)
 _QUALITY = 88
 _CELL_PX = 420
+# A kind has its colour; who painted, and into what, is told by line and marker.
+_LINES: dict[Painter, str] = {"zero-shot": "-", "tuned": "-."}
+_MARKERS: dict[Scenes, str] = {"painted": ".", "photos": "s"}
 
 
 def draw_card(path: Path, config: ExperimentConfig, cells: Sequence[Cell], curve: ValueCurve | None) -> None:
@@ -56,14 +59,15 @@ def _plot_arms(axes: Axes, arms: Sequence[Arm], cells: Sequence[Cell], panel: in
     for arm in arms:
         own = sorted((cell for cell in cells if cell.arm == arm), key=lambda cell: cell.number)
         means, spreads = _curve_of(own, panel)
-        look: Any = {"color": ARMS[arm].colour, "label": arm_name(arm, own[0].measured)}
-        if arm in PAINTED_ARMS:
+        look: Any = {"color": arm.traits.colour, "label": arm_name(arm, own[0].measured)}
+        if not own[0].number:
             axes.axhline(means[0], linestyle="--", **look)
             low, high = means[0] - spreads[0], means[0] + spreads[0]
-            axes.axhspan(low, high, color=ARMS[arm].colour, alpha=0.08, linewidth=0)
+            axes.axhspan(low, high, color=arm.traits.colour, alpha=0.08, linewidth=0)
         else:
             x = np.array([place[cell.number] for cell in own])
-            axes.errorbar(x, means, yerr=spreads, marker=".", capsize=3, **look)
+            style: Any = {"linestyle": _LINES[arm.painter], "marker": _MARKERS[arm.scenes]}
+            axes.errorbar(x, means, yerr=spreads, capsize=3, **style, **look)
     axes.set_xticks(list(place.values()), [str(number) for number in numbers])
     axes.set_xlabel("real images")
     axes.grid(alpha=0.3)
@@ -72,7 +76,7 @@ def _plot_arms(axes: Axes, arms: Sequence[Arm], cells: Sequence[Cell], panel: in
 def _plot_curve(axes: Axes, curve: ValueCurve, panel: int) -> None:
     means, spreads = _curve_of(curve.points, panel)
     x = [cell.painted for cell in curve.points]
-    axes.errorbar(x, means, yerr=spreads, marker=".", capsize=3, color=ARMS["refined"].colour)
+    axes.errorbar(x, means, yerr=spreads, marker=".", capsize=3, color=KINDS["refined"].colour)
     axes.set_xlabel(f"painted images, next to {curve.points[0].number} real ones")
     axes.grid(alpha=0.3)
 

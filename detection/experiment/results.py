@@ -104,9 +104,10 @@ class JobResult:
 class Cell:
     """All trainings of one arm with one number of real pictures.
 
-    `measured`: real pictures that the boxes of painted ones were scaled on. `ap`, `ap50`: (S,) of each subset on the
-    test pictures, in [0, 1]; `ap_of_category`: (S, K); `resampled`: (S, B, K), AP of each category on each drawing of
-    the test pictures; NaN where there is nothing to find.
+    `number`: also those that its own painted pictures were made from. `measured`: real pictures that the boxes of
+    painted ones were scaled on. `ap`, `ap50`: (S,) of each subset on the test pictures, in [0, 1]; `ap_of_category`:
+    (S, K); `resampled`: (S, B, K), AP of each category on each drawing of the test pictures; NaN where there is nothing
+    to find.
     """
 
     arm: Arm
@@ -171,7 +172,7 @@ def cells_of(results: Iterable[JobResult], config: ExperimentConfig) -> list[Cel
     groups: dict[tuple[Arm, int, int], list[JobResult]] = {}
     for result in results:
         if result.job.kind != "pretrain":
-            groups.setdefault((result.job.kind, result.job.number, result.job.painted), []).append(result)
+            groups.setdefault((result.job.arm, result.job.known, result.job.painted), []).append(result)
     cells = []
     for (arm, number, painted), group in groups.items():
         ordered = sorted(group, key=lambda result: result.job.subset)
@@ -192,14 +193,29 @@ def cells_of(results: Iterable[JobResult], config: ExperimentConfig) -> list[Cel
     return cells
 
 
-def find_cell(cells: Iterable[Cell], arm: Arm, number: int) -> Cell | None:
-    """The cell of an arm and number of real pictures; None where there is none."""
-    return next((cell for cell in cells if (cell.arm, cell.number) == (arm, number)), None)
-
-
 def measured_on(job: Job, config: ExperimentConfig) -> int:
     """Real pictures that the boxes of a job's painted ones were scaled on; 0 where they stay as they came."""
     return job.all_measured if config.synthetic.boxes == "calibrated" else 0
+
+
+def paired_arms(cells: Iterable[Cell]) -> list[tuple[Cell, Cell]]:
+    """Arms with painted pictures of their own, beside the arm that differs in the painter, or in the scenes, alone.
+
+    An arm that knows nothing real stands beside those at every number.
+    """
+    found = {(cell.arm, cell.number): cell for cell in cells}
+    pairs = []
+    for (arm, number), cell in found.items():
+        simpler = []
+        if arm.painter == "tuned":
+            simpler.append(arm.model_copy(update={"painter": "zero-shot"}))
+        if arm.scenes == "photos":
+            simpler.append(arm.model_copy(update={"scenes": "painted"}))
+        for other in simpler:
+            beside = found.get((other, number)) or found.get((other, 0))
+            if beside is not None:
+                pairs.append((cell, beside))
+    return sorted(pairs, key=lambda pair: (pair[0].number, pair[0].arm.place, pair[1].arm.place))
 
 
 def gain_of(cell: Cell, baseline: Cell) -> Gain:

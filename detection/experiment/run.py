@@ -2,6 +2,7 @@
 
 experiment.json          the settings that were declared before there were scores
 real/ painted/           data sets that were imported or painted here
+photos/ painters/ scenarios/ paintings/    of arms whose painted pictures know their real ones, see paintings.py
 jobs/<name>-<digest>/    one training each, see results.py; other settings make other folders beside them
 card.md card.csv summary.csv card.png failures.jpg
 """
@@ -16,16 +17,10 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from detection.experiment.config import (
-    BASELINE_ARMS,
-    COMBINED_ARMS,
-    PAINTED_ARMS,
-    Arm,
-    ExperimentConfig,
-    ValueCurveConfig,
-)
+from detection.experiment.config import Arm, ExperimentConfig, ValueCurveConfig
 from detection.experiment.data import gather
 from detection.experiment.jobs import Job, Materials, plan_grid, plan_point
+from detection.experiment.paintings import PaintingListener
 from detection.experiment.results import (
     JOB,
     Cell,
@@ -34,8 +29,8 @@ from detection.experiment.results import (
     TrialFolder,
     best_of,
     cells_of,
-    find_cell,
     gain_of,
+    paired_arms,
     read_results,
     share_of,
 )
@@ -47,7 +42,6 @@ from generator.foundation.errors import StorageError
 from generator.foundation.processes import Workers
 from generator.foundation.run_folder import EXPERIMENT, working_in
 from generator.foundation.storage import translate_os_errors
-from generator.run import Listener
 
 JOBS = "jobs"
 # Of these the scores do not hang: speed, words, and where files lie. Other pictures are other trainings anyway.
@@ -57,12 +51,12 @@ _FREE: Any = {
     "keep_models": True,
     "notes": True,
     "real": {"data"},
-    "synthetic": {"data", "background", "classes", "config"},
+    "synthetic": {"data": True, "background": True, "classes": True, "config": True, "tuned": {"config"}},
 }
 _SHOWN = 100
 
 
-class ExperimentListener(Listener, ProofListener[Job]):
+class ExperimentListener(PaintingListener, ProofListener[Job]):
     """What an experiment tells: painting, then trainings, whose score is mAP; override what is of interest."""
 
 
@@ -76,6 +70,8 @@ class Outcome:
     """Of the grid of arms and numbers of real pictures."""
     gains: tuple[Gain, ...]
     """Of every arm with painted and real pictures, at every number, over the best arm without painted ones there."""
+    pairs: tuple[Gain, ...]
+    """Of every arm with painted pictures of its own, over the one that differs in the painter, or the scenes, alone."""
     shares: dict[Arm, Interval]
     """mAP of the arms on painted pictures alone, as a share of that of all real ones."""
     curve: ValueCurve | None
@@ -104,7 +100,7 @@ def run_experiment(config: ExperimentConfig, out: Path, *, listener: ExperimentL
         materials = gather(config, out, listener=listener)
         for remark in materials.remarks:
             listener.on_stage(remark)
-        grid = plan_grid(config, len(materials.train), len(materials.painted or ()))
+        grid = plan_grid(config, len(materials.train), materials.num_painted)
         step = partial(run_job, materials=materials, jobs=folder)
         with Workers(config.workers, step, waits_for=attrgetter("start")) as workers:
             do = partial(
@@ -131,18 +127,17 @@ def summarise(
     cells = cells_of(results, materials.config)
     gains = []
     for number in sorted({cell.number for cell in cells if cell.number}):
-        baselines = [cell for arm in BASELINE_ARMS if (cell := find_cell(cells, arm, number))]
-        for arm in COMBINED_ARMS:
-            cell = find_cell(cells, arm, number)
-            if cell is not None and baselines:
-                gains.append(gain_of(cell, best_of(baselines)))
-    whole = find_cell(cells, "real", len(materials.train))
-    alone = {arm: cell for arm in PAINTED_ARMS if (cell := find_cell(cells, arm, 0))}
+        here = sorted((cell for cell in cells if cell.number == number), key=lambda cell: cell.arm.place)
+        baselines = [cell for cell in here if not cell.arm.traits.painted]
+        gains += [gain_of(cell, best_of(baselines)) for cell in here if cell.arm.is_compared and baselines]
+    whole = next((cell for cell in cells if (cell.arm.name, cell.number) == ("real", len(materials.train))), None)
+    alone = {cell.arm: cell for cell in cells if not cell.number}
     return Outcome(
         materials=materials,
         results=(*results, *further),
         cells=tuple(cells),
         gains=tuple(gains),
+        pairs=tuple(gain_of(*pair) for pair in paired_arms(cells)),
         shares={arm: share for arm, cell in alone.items() if whole and (share := share_of(cell, whole))},
         curve=curve,
     )
@@ -198,7 +193,7 @@ def scored_folders(out: Path, *, shown: Collection[str] = ()) -> list[str]:
     """Names of the folders of finished trainings that were scored, without those `shown`. Raises StorageError."""
     with translate_os_errors(out / JOBS):
         names = sorted(path.parent.name for path in (out / JOBS).glob(f"*/{JOB}"))
-    return [name for name in names if not name.startswith("pretrain-") and name not in shown]
+    return [name for name in names if not name.startswith("pretrain") and name not in shown]
 
 
 def _comparable(before: Any, now: Any) -> Any:

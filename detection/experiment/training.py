@@ -19,7 +19,7 @@ from detection.detectors.registry import load_detector, make_detector
 from detection.detectors.types import Detector, TrainingMix
 from detection.evaluation.bootstrap import ResampledAp, draw_resamples
 from detection.evaluation.coco_metrics import score_sets
-from detection.experiment.config import Arm
+from detection.experiment.config import Kind
 from detection.experiment.copy_paste import paste_pictures
 from detection.experiment.jobs import PASTING, RESAMPLING, TRAINING, Job, Materials
 from detection.experiment.pictures import write_sheet
@@ -155,7 +155,7 @@ def _real_and_painted(pictures: _Pictures) -> TrainingMix:
 
 
 # What batches are drawn from, in the part of a training that a job is.
-BATCHES: dict[Arm | Literal["pretrain"], Callable[[_Pictures], TrainingMix]] = {
+BATCHES: dict[Kind | Literal["pretrain"], Callable[[_Pictures], TrainingMix]] = {
     "pretrain": _painted,
     "real": _real,
     "copy_paste": _real_and_pasted,

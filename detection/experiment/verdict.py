@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from detection.experiment.config import ARMS, Arm, ValueCurveConfig
+from detection.experiment.config import Arm, ValueCurveConfig
 from detection.experiment.results import Cell, Gain, gain_of
 from detection.proof.statistics import CONFIDENCE, Interval
 
@@ -19,7 +19,7 @@ _PATIENCE = 2
 
 def arm_name(arm: Arm, measured: int) -> str:
     """The name of an arm in a table; of one that counts as without real pictures, how many its boxes know."""
-    return f"{ARMS[arm].title} on {measured} real" if ARMS[arm].measures == "fewest" else ARMS[arm].title
+    return f"{arm.title} on {measured} real" if arm.traits.measures == "fewest" else arm.title
 
 
 def points(value: float, *, signed: bool = False) -> str:
@@ -62,9 +62,9 @@ def verdict(gains: Sequence[Gain], *, photos: int, total: int) -> str:
         what = "no claim" if parts else f"No claim about {where}"
         changes = _changes([(gain, gain.whole) for gain in unjudged], total)
         parts.append(f"{what} {changes}: {MIN_SUBSETS} trainings an arm are the least")
-    best = ", ".join(dict.fromkeys(ARMS[gain.baseline].title for gain in gains))
+    best = ", ".join(dict.fromkeys(gain.baseline.title for gain in gains))
     intervals = f"{100 * confidence:.4g} % intervals" + (", together 95 %" if len(judged) > 1 else "")
-    about = f"{ARMS[gains[0].arm].title}, against the best arm without them: {best}"
+    about = f"{gains[0].arm.title}, against the best arm without them: {best}"
     return f"{'; '.join(parts)} ({f'{intervals}; ' if judged else ''}{about})."
 
 
@@ -74,7 +74,7 @@ def share_sentence(arm: Arm, share: Interval, number: int, measured: int) -> str
     how = {
         "synthetic": "without anything real",
         "calibrated": f"with the scale of their boxes measured on {measured} real images",
-    }[arm]
+    }[arm.name]
     return (
         f"Painted images alone, {how}, reach {100 * share.value:.0f} % [{bounds}] "
         f"of the mAP that all {number} real images reach."
@@ -157,7 +157,7 @@ def advice(curve: ValueCurve, settings: ValueCurveConfig, categories: Sequence[s
     step, most = curve.steps[-1], curve.points[-1].painted
     change = f"{points(step.whole.value, signed=True)} {range_of(step.whole)} from {curve.points[-2].painted} to {most}"
     first = curve.points[0]
-    beaten = f", against {ARMS[first.arm].title}," if not first.painted else ""
+    beaten = f", against {first.arm.title}," if not first.painted else ""
     place = f"Next to {settings.real_images} real images{beaten}"
     if curve.worth == most and curve.is_flat:
         text = f"{place} {most} painted images are worth it; in the last step the score is flat ({change})."

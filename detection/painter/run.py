@@ -13,9 +13,10 @@ numbers.json             held-out figures before, during and after; written last
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, StableDiffusionInpaintPipeline
+from safetensors import SafetensorError
 from transformers import CLIPModel, CLIPTextModel
 
 from detection.datasets.types import DetectionDataset, digest_of_set
@@ -42,8 +44,18 @@ from detection.painter.figures import (
 from detection.painter.learning import Learner, fit
 from detection.painter.lora import LoraRecipe, add_lora, lora_learner, paint_prior, save_lora, with_lora
 from detection.painter.photos import LabelledPhoto, canvas_of, described, measure_limits, read_photos
-from detection.painter.samples import Bank, Encoded, Sample, SampleRecipe, Subject, encode_samples, side_for
-from detection.painter.settings import Listener, LoraSettings, PainterSettings
+from detection.painter.samples import (
+    MAX_SHARED,
+    Bank,
+    Encoded,
+    Sample,
+    SampleRecipe,
+    Subject,
+    cannot_be_shown,
+    encode_samples,
+    side_for,
+)
+from detection.painter.settings import SCRATCH, Listener, LoraSettings, PainterSettings, Part
 from detection.painter.unet import Denoiser, UnetRecipe, held_out_loss, unet_learner
 from detection.painter.vae import VaeRecipe, is_grey, psnr, reconstruct, set_scale, tie_channels, vae_learners
 from detection.painter.verifier import PLACE, clip_learner, draw_look, held_out_looks
@@ -51,9 +63,17 @@ from detection.painter.wording import PlainWording, object_prompt
 from generator.bundles import BUNDLES, CARD_FILE, ModelRef, load_card
 from generator.config import Config
 from generator.foundation.device import choose_dtype
-from generator.foundation.errors import BoxpaintError, DatasetError, Fault
+from generator.foundation.errors import (
+    BoxpaintError,
+    DatasetError,
+    Fault,
+    ModelError,
+    ModelNotFoundError,
+    StorageError,
+    reason_of,
+)
 from generator.foundation.history import History
-from generator.foundation.run_folder import PAINTER, working_in
+from generator.foundation.run_folder import PAINTER, add_kind, kind_of, working_in
 from generator.foundation.seeds import derive_rng, derive_seed
 from generator.foundation.storage import (
     atomic_folder,
@@ -69,11 +89,11 @@ from generator.models.vision_language import Clip
 from generator.models.weights import fingerprint, get_models, local_fault, with_adapters
 from generator.painting.models import DiffusionModel, load_model
 
-RUN, NUMBERS, SAMPLES, NEAREST = "run.json", "numbers.json", "samples.png", "nearest.png"
-SCRATCH = "scratch"
+PARTS, NUMBERS, SAMPLES, NEAREST = "parts.json", "numbers.json", "samples.png", "nearest.png"
 # A canvas of more pixels is slow to paint on two cores; that of the pocket has as many.
 MAX_CANVAS_PX = 416 * 320
 MAX_SIDE_PX = 256
+MIN_PHOTO_PX = 32
 # Weight files of more bytes are those of a painter that is too large to be trained as a whole.
 LARGE_BYTES = 500_000_000
 # Pictures that a VAE sees in a step, and their side: parts of crops and of whole photos.
@@ -124,10 +144,13 @@ def train_painter(
     categories = tuple(name for name, count in photos.counts().items() if count)
     if not categories:
         raise DatasetError([Fault(file="--real", expected="photos with labelled objects; these show none")])
-    base, is_large = _base(start, device)
+    check_sizes(photos if validation is None else photos.joined(validation))
+    base, is_large = base_of(start, device)
     refs = {role: ref for role in ("inpaint", "background") if (ref := getattr(base.models, role)) is not None}
     if is_large:  # before anything is said of its weights
         get_models(with_adapters(refs), on_model=lambda name: listener.on_stage(f"downloading {name}"))
+    else:
+        check_at_hand(base)
     identity = {
         "start": start,
         "weights": ", ".join(map(fingerprint, refs.values())),
@@ -140,9 +163,6 @@ def train_painter(
     with working_in(out):
         if PAINTER.check(out, identity, overwrite=overwrite):
             return _result(out, was_finished=True)
-        if overwrite:
-            PAINTER.clear(out)
-        PAINTER.begin(out, {**identity, "pictures": [sample.path.name for sample in photos.samples]})
         shown, held_out = (photos, validation) if validation is not None else _split(photos, settings.val_share, seed)
         training = _Training(
             out=out,
@@ -159,6 +179,11 @@ def train_painter(
             listener=listener,
             origin=identity,
         )
+        training.check_subject()
+        if overwrite:
+            PAINTER.clear(out)
+        PAINTER.begin(out, {**identity, "pictures": [sample.path.name for sample in photos.samples]})
+        training.go_on()
         if is_large:
             training.learn_lora("inpaint")
             if base.models.background is not None:
@@ -190,8 +215,27 @@ class _Training:
     origin: Mapping[str, Any]
     numbers: dict[str, Any] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        file = self.out / "parts.json"
+    def check_subject(self) -> None:
+        """Raise DatasetError for classes that could not be learned, ModelError for a start that cannot be loaded."""
+        if hidden := cannot_be_shown(self.subject):
+            others = ",".join(name for name in self.categories if name not in hidden)
+            expected = (
+                f"of {' and '.join(hidden)} no object can be shown alone: each shares more than {MAX_SHARED:.0%} of "
+                "its box with another one, or fills its photo; add photos, or leave it out"
+                f"{others and f': --categories {others!r}'}"
+            )
+            raise DatasetError([Fault(file="--real", expected=expected)])
+        scheduler: Any = self.start_model.new_scheduler()
+        kind, channels = scheduler.config.prediction_type, self.start_model.unet.config.in_channels
+        if not self.is_large and (kind, channels) != ("v_prediction", 9):
+            raise ModelError(
+                f"--from {self.base.bundle}: its UNet has {channels} channels and predicts {kind}; one for inpainting, "
+                "of 9 channels and v_prediction, is needed, as that of pocket"
+            )
+
+    def go_on(self) -> None:
+        """Take the numbers of the parts that are finished."""
+        file = self.out / PARTS
         self.numbers = read_json(file) if file.exists() else {}
 
     # What is learned from.
@@ -261,9 +305,9 @@ class _Training:
 
     def learn_vae(self) -> None:
         """Train the VAE on parts of crops and of photos."""
-        folder, vae = self.out / "inpaint" / "vae", self.start_model.vae
-        if (folder / "config.json").exists():
+        if "vae" in self.numbers:
             return
+        folder, vae = self.out / "inpaint" / "vae", self.start_model.vae
         crops = [self.measured.draw(derive_rng(self.seed, _HELD_OUT, k)).pixels for k in range(MEASURED_PICTURES)]
         whole = [_even(photo.image) for photo in self.measured_photos[:MEASURED_PICTURES]]
 
@@ -287,7 +331,7 @@ class _Training:
         vae.requires_grad_(False)
         grain = ((grain_of(each), grain_of(reconstruct(vae, each, self.device))) for each in whole)
         noise = [math.sqrt(max(0.0, given**2 - kept**2)) for given, kept in grain]
-        with atomic_folder(folder) as part:
+        with _new_folder(folder) as part:
             vae.half().save_pretrained(part)
         vae.float()
         self._keep("vae", history, before, figures(), noise=float(np.median(noise)))
@@ -310,9 +354,9 @@ class _Training:
 
     def learn_unet(self) -> None:
         """Train the UNet and its text encoder, with the VAE as it was saved."""
-        folder = self.out / "inpaint"
-        if (folder / "model_index.json").exists():
+        if "unet" in self.numbers:
             return
+        folder = self.out / "inpaint"
         model, recipe = (
             self.start_model,
             UnetRecipe(
@@ -364,17 +408,14 @@ class _Training:
             feature_extractor=None,
             requires_safety_checker=False,
         )
-        with translate_os_errors(folder):
-            pipeline.save_pretrained(folder)
+        with _new_folder(folder) as place:
+            pipeline.save_pretrained(place)
         self._keep("unet", history, before, after)
 
     def learn_clip(self) -> None:
         """Tune the verifier on crops of the photos."""
-        folder = self.out / "clip"
-        if (folder / "config.json").exists():
-            return
-        ref = self.base.models.clip
-        if ref is None:
+        folder, ref = self.out / "clip", self.base.models.clip
+        if ref is None or "clip" in self.numbers:
             return
         clip = Clip("clip", ref, device=self.device, offline=True)
         model: Any = clip.model
@@ -408,7 +449,7 @@ class _Training:
         )
         history = self._fit("clip", [learner], self.settings.clip_steps, CLIP_BATCH, score=right)
         after = {"right": right()}
-        with atomic_folder(folder) as part:
+        with _new_folder(folder) as part:
             model.half().save_pretrained(part)
             clip.processor.save_pretrained(part)
         self._keep("clip", history, before, after)
@@ -416,7 +457,7 @@ class _Training:
     def learn_lora(self, role: str) -> None:
         """Train a LoRA of a model: of the one that inpaints on crops, of the background's on whole photos."""
         folder = self.out / role
-        if folder.exists():
+        if role in self.numbers:
             return
         settings, is_inpaint = self.settings.lora or LoraSettings(), role == "inpaint"
         number = ("inpaint", "background").index(role)
@@ -454,7 +495,7 @@ class _Training:
         learner = lora_learner(denoiser, bank, encoded(prior), recipe)
         history = self._fit(role, [learner], self.settings.steps, recipe.batch_size, score=lambda: -loss())
         after = {"loss": loss()}
-        with atomic_folder(folder) as part:
+        with _new_folder(folder) as part:
             save_lora(model, part)
         self._keep(role, history, before, after)
         self.__dict__.pop("start_model", None)  # the next one needs its memory
@@ -513,6 +554,11 @@ class _Training:
         if samples:
             _save(draw_samples(samples, self.subject, _SHEET_COLUMNS), out / SAMPLES)
         remarks += self._memorised()
+        if self.held_out is None:
+            remarks.append(
+                "no photo was held out: the figures are of photos that it learned from, and nothing says when it began "
+                "to know them by heart"
+            )
         write_json(
             out / NUMBERS,
             {
@@ -526,7 +572,7 @@ class _Training:
                 "parts": self.numbers,
             },
         )
-        remove(out / "parts.json")
+        remove(out / PARTS)
 
     # Helpers of the parts.
 
@@ -538,12 +584,25 @@ class _Training:
         self, part: str, learners: Sequence[Learner], steps: int, batch_size: int, score: Callable[[], float]
     ) -> History:
         settings = self.settings
-        minutes = None
+        minutes = seconds_left = None
         if settings.minutes is not None:
             spent = sum(float(each["seconds"]) for each in self.numbers.values()) / 60
             share = 1.0 if part == "inpaint" and self.base.models.background is None else CLOCK[part]
             minutes = max(0.05, share * settings.minutes - spent)
-        self.listener.on_stage(_TITLES[part])
+            seconds_left = max(3.0, 60 * (settings.minutes - spent))
+        shares = self._shares()
+        number = list(shares).index(part)
+        self.listener.on_part(
+            Part(
+                name=part,
+                title=_TITLES[part],
+                number=number + 1,
+                parts=len(shares),
+                before=sum(list(shares.values())[:number]),
+                share=shares[part],
+                seconds_left=seconds_left,
+            )
+        )
         begun = time.monotonic()
         checkpoint = self.out / f"{part}.checkpoint.pt"
         budget = Budget(steps=steps, minutes=minutes)
@@ -563,6 +622,19 @@ class _Training:
         self._seconds = max(budget.seconds, time.monotonic() - begun)
         return history
 
+    def _shares(self) -> dict[str, float]:
+        """The share of each part in the time that all take; measured on two cores, with crops of 192 px."""
+        settings, side_px = self.settings, self.subject.side_px
+        if self.is_large:
+            roles = ["inpaint", *(["background"] if self.base.models.background is not None else [])]
+            return dict.fromkeys(roles, 1 / len(roles))
+        work = {
+            "vae": 1.65 * settings.vae_steps,
+            "unet": 0.74 * settings.steps * settings.batch_size / 16 * (side_px / 192) ** 2,
+            "clip": 0.48 * settings.clip_steps if self.base.models.clip is not None else 0.0,
+        }
+        return {name: value / sum(work.values()) for name, value in work.items() if value}
+
     def _keep(
         self, part: str, history: History, before: dict[str, float], after: dict[str, float], **more: float
     ) -> None:
@@ -575,7 +647,7 @@ class _Training:
             "validations": [[step, round(value, 5)] for step, value in history.validations],
             **more,
         }
-        write_json(self.out / "parts.json", self.numbers)
+        write_json(self.out / PARTS, self.numbers)
         remove(self.out / f"{part}.checkpoint.pt")
 
     def _figures(self) -> dict[str, float]:
@@ -603,7 +675,7 @@ class _Training:
 
 
 _TITLES = {
-    **{"vae": "1 of 3, the VAE", "unet": "2 of 3, the UNet and its words", "clip": "3 of 3, the verifier"},
+    **{"vae": "the VAE", "unet": "the UNet and its words", "clip": "the verifier"},
     **{"inpaint": "a LoRA of the model that paints objects", "background": "a LoRA of the model that paints scenes"},
 }
 _POSITIONS = {"vae": _VAE, "unet": _UNET, "clip": _CLIP, "inpaint": _UNET, "background": _CANVASES}
@@ -631,19 +703,62 @@ def _result(out: Path, *, was_finished: bool) -> PainterResult:
         raise BoxpaintError(f"{out / NUMBERS}: is damaged; --overwrite starts again") from None
 
 
-def _base(start: str, device: torch.device) -> tuple[Config, bool]:
+def check_sizes(photos: DetectionDataset) -> None:
+    """Raise DatasetError for photos in which nothing could be seen."""
+    faults = [
+        Fault(
+            file=str(sample.path),
+            found=f"{sample.width} x {sample.height} px",
+            expected=f"a photo to learn from has {MIN_PHOTO_PX} px and more on each side; leave it out with --subset",
+        )
+        for sample in photos.samples
+        if min(sample.width, sample.height) < MIN_PHOTO_PX
+    ]
+    if faults:
+        raise DatasetError(faults)
+
+
+def check_at_hand(base: Config) -> None:
+    """Raise ModelNotFoundError where a model to start from is not on this machine: a training downloads nothing."""
+    refs = with_adapters({role: ref for role in ("inpaint", "clip") if (ref := getattr(base.models, role)) is not None})
+    missing = [
+        f"{ref.folder or ref.id} {fault or 'is not on this machine'}"
+        for ref in refs.values()
+        if (fault := local_fault(ref)) != ""
+    ]
+    if missing:
+        advice = f"boxpaint doctor --get {base.bundle} gets what can be had"
+        raise ModelNotFoundError(f"--from {base.bundle}: {'; '.join(missing)}; {advice}")
+
+
+@contextlib.contextmanager
+def _new_folder(folder: Path) -> Iterator[Path]:
+    """`atomic_folder` for models. Raises StorageError."""
+    with atomic_folder(folder) as part, translate_os_errors(folder):
+        try:
+            yield part
+        except SafetensorError as error:  # what it makes of a full disk
+            raise StorageError(f"{folder}: cannot be written: {reason_of(error)}") from error
+
+
+def base_of(start: str, device: torch.device) -> tuple[Config, bool]:
     """The config that a training starts from, and whether its painter is too large to be trained as a whole.
 
-    What is not here of a large one is downloaded.
+    What is not here of a large one is downloaded. Raises BoxpaintError for a start that is none.
     """
     common: dict[str, Any] = {"device": str(device)}
     if start != SCRATCH and start not in BUNDLES and not (Path(start) / CARD_FILE).is_file():
-        if Path(start).is_dir():
+        kind = kind_of(Path(start))
+        if Path(start).is_dir() and kind is None:
             model = {"folder": str(Path(start).resolve())}
-        elif "/" in start:
+        elif "/" in start and not Path(start).exists():
             model = {"id": start}
         else:
-            load_card(start)  # says which there are
+            names = f"{', '.join(BUNDLES)}, {SCRATCH}"
+            needed = f"{names}, the folder of a painter, bundle or model, or a repository (owner/name) is needed"
+            unfinished = "; the training of this painter is unfinished: the command that began it goes on"
+            more = unfinished if kind == PAINTER else add_kind("", Path(start))
+            raise BoxpaintError(f"--from: found {start!r}; {needed}{more}")
         models = {"inpaint": model, "background": None}
         return Config.model_validate({**common, "bundle": "sd21", "models": models}), True
     base = Config.model_validate({**common, "bundle": "pocket" if start == SCRATCH else start})

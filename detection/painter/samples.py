@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from detection.painter.photos import LabelledPhoto
+from detection.painter.photos import LabelledObject, LabelledPhoto
 from detection.painter.wording import Wording
 from generator.foundation.device import autocast
 from generator.foundation.geometry import Box, intersection_area, overlap_share, scaled_about_centre
@@ -242,23 +242,44 @@ class Subject:
         return replace(sample, pixels=turned(sample.pixels), mask=turned(sample.mask), hidden=hidden)
 
 
+def cannot_be_shown(subject: Subject) -> list[str]:
+    """Classes of which no object can be learned: all share much of their boxes, or fill their photos."""
+
+    def is_alone(photo: LabelledPhoto, each: LabelledObject) -> bool:
+        others = (other.box for other in photo.objects if other is not each)
+        return all(overlap_share(each.box, other) <= MAX_SHARED for other in others)
+
+    def is_square(photo: LabelledPhoto, each: LabelledObject) -> bool:
+        return usual_frame(subject, photo, each).native_wh == (subject.side_px, subject.side_px)
+
+    def is_shown(kind: str) -> bool:
+        objects = ((photo, each) for photo in subject.photos for each in photo.of(kind))
+        return any(is_alone(photo, each) and is_square(photo, each) for photo, each in objects)
+
+    return [kind for kind in subject.kinds if not is_shown(kind)]
+
+
 def framed(subject: Subject, kind: str, *, whole_crop: bool = False) -> list[np.ndarray]:
     """Every object of a class as the generator would frame it (HWC uint8): what is repainted, or the whole crop."""
-    recipe, side = subject.recipe, subject.side_px
     crops = []
     for photo in subject.photos:
         for each in photo.of(kind):
-            frame = frame_around(
-                each.box,
-                photo.size_wh,
-                native_px=side,
-                size_multiple=subject.size_multiple,
-                box_share=sum(recipe.box_shares) / 2,
-                mask_padding=sum(recipe.paddings) / 2,
-            )
+            frame = usual_frame(subject, photo, each)
             pixels = resize(photo.image[frame.crop.slices], frame.native_wh)
             crops.append(pixels if whole_crop else pixels[frame.region.slices])
     return crops
+
+
+def usual_frame(subject: Subject, photo: LabelledPhoto, each: LabelledObject) -> CropFrame:
+    """Frame an object in the middle of what the recipe varies."""
+    return frame_around(
+        each.box,
+        photo.size_wh,
+        native_px=subject.side_px,
+        size_multiple=subject.size_multiple,
+        box_share=sum(subject.recipe.box_shares) / 2,
+        mask_padding=sum(subject.recipe.paddings) / 2,
+    )
 
 
 # A crop enlarged more holds no more detail.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -9,14 +10,36 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from detection.calibration.scenario import BACKGROUND_PROMPT
 from generator.foundation.history import Listener as TrainingListener
 
+SCRATCH = "scratch"
+"""In place of a bundle: the pocket's architecture without what it learned."""
 Steps = Annotated[int, Field(ge=1, le=10_000_000)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One of `parts` parts of a training, from 1: "vae", "unet", "clip", or, of a large painter, those with a LoRA.
+
+    `before` and `share` are shares of the work of all parts: what comes before it, and what it is itself.
+    `seconds_left` are those until the clock ends the last part; None without such a limit.
+    """
+
+    name: str
+    title: str
+    number: int
+    parts: int
+    before: float
+    share: float
+    seconds_left: float | None
 
 
 class Listener(TrainingListener):
     """What the training of a painter tells; override what is of interest."""
 
+    def on_part(self, part: Part, /) -> None:
+        """A part begins; steps and scores are its own from here on."""
+
     def on_stage(self, text: str, /) -> None:
-        """A part begins."""
+        """What is no training begins."""
 
 
 class LoraSettings(BaseModel):

@@ -230,7 +230,10 @@ EXPERIMENT = FolderKind(
     use="its proof is card.md; with keep_models: true its detectors lie in jobs/*/model",
     marker="experiment.json",
     keys=frozenset({"real", "categories"}),
-    names=("real", "painted", "jobs", "card.md", "card.csv", "summary.csv", "card.png", "failures.jpg"),
+    names=(
+        *("real", "painted", "photos", "painters", "scenarios", "paintings", "jobs"),
+        *("card.md", "card.csv", "summary.csv", "card.png", "failures.jpg"),
+    ),
     last="summary.csv",
     kept=("*/",),
 )

@@ -108,18 +108,18 @@ def test_what_a_trained_painter_was_taught_is_asked_of_it(folder: Path) -> None:
 
 
 def test_a_painter_of_other_classes_is_refused(folder: Path) -> None:
-    write_painter(folder / "mine", {"wolf": {}})
-    boxpaint("init", "here", "--from", "real", "--bundle", "mine", cwd=folder).refuses(
+    write_painter(folder / "wolves", {"wolf": {}})
+    boxpaint("init", "here", "--from", "real", "--bundle", "wolves", cwd=folder).refuses(
         f"the painter was taught wolf, and these pictures show {', '.join(NAMES)}; see --rename"
     )
 
 
 def test_an_unfinished_painter_is_told_from_no_bundle(folder: Path) -> None:
-    PAINTER.begin(folder / "mine", {})
+    PAINTER.begin(folder / "begun", {})
     DETECTOR_RUN.begin(folder / "other", {})
     init = "init", "here", "--from", "real", "--bundle"
-    boxpaint(*init, "mine", cwd=folder).refuses(
-        "--bundle: found 'mine'", "unfinished: the command that began it goes on"
+    boxpaint(*init, "begun", cwd=folder).refuses(
+        "--bundle: found 'begun'", "unfinished: the command that began it goes on"
     )
     boxpaint(*init, "other", cwd=folder).refuses(f"it is {DETECTOR_RUN.what}: {DETECTOR_RUN.use}")
 

@@ -13,6 +13,10 @@ from detection.experiment.results import Cell
 from tests.detection.discs import disc_splits
 
 DRAWS = 400
+OWN: dict[str, Any] = {"data": "painted", "background": "b.csv", "classes": "c.csv", "num_images": 5, "tuned": {}}
+"""Of `synthetic`, what arms need whose painted pictures know their real ones."""
+TUNED = {"kind": "refined", "painter": "tuned"}
+IN_PHOTOS = {"kind": "synthetic", "scenes": "photos"}
 
 
 def settings(**changes: Any) -> dict[str, Any]:
@@ -49,18 +53,21 @@ def discs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def cell(
-    arm: Arm,
+    arm: Any,
     of_category: Sequence[Sequence[float]],
     *,
     number: int = 3,
     painted: int = 0,
     luck: np.ndarray | float = 0.0,
 ) -> Cell:
-    """A cell whose AP of each subset and category is given; on drawing b of the pictures all are higher by luck[b]."""
+    """A cell of an arm, as a file says it, whose AP of each subset and category is given.
+
+    On drawing b of the pictures all are higher by luck[b].
+    """
     ap = np.array(of_category, float)
     resampled = np.repeat(ap[:, None, :], DRAWS, axis=1) + np.broadcast_to(luck, (DRAWS,))[None, :, None]
     return Cell(
-        arm=arm,
+        arm=Arm.model_validate(arm),
         number=number,
         painted=painted,
         ap=ap.mean(axis=1),

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,12 @@ import torch
 from detection.datasets.read import read_detection_set
 from detection.datasets.types import DetectionDataset, Sample
 from detection.detectors.registry import make_detector
-from detection.experiment.config import ExperimentConfig, ValueCurveConfig
+from detection.experiment.config import KINDS, Arm, ExperimentConfig, ValueCurveConfig
 from detection.experiment.data import gather
 from detection.experiment.jobs import (
     Job,
     Materials,
+    Painting,
     choose_subset,
     job_of,
     plan_grid,
@@ -27,7 +30,7 @@ from detection.proof.jobs import with_starts
 from generator.foundation.errors import DatasetError
 from generator.foundation.storage import sha256_of
 from generator.run import Listener
-from tests.detection.experiment.conftest import settings, write_experiment
+from tests.detection.experiment.conftest import IN_PHOTOS, OWN, TUNED, settings, write_experiment
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +47,9 @@ def config_of(materials: Materials, **changes: Any) -> ExperimentConfig:
 def test_the_grid_has_every_arm_at_every_number_and_synthetic_once(materials: Materials) -> None:
     config = config_of(materials, arms=["real", "synthetic", "refined", "mixed"])
     jobs = plan_grid(config, available=6, painted=5)
-    counts = {arm: [(job.number, job.painted, job.subset) for job in jobs if job.kind == arm] for arm in config.arms}
+    counts = {
+        arm.name: [(job.number, job.painted, job.subset) for job in jobs if job.arm == arm] for arm in config.arms
+    }
     assert counts["synthetic"] == [(0, 5, 0), (0, 5, 1)]
     assert counts["real"] == [(2, 0, 0), (2, 0, 1), (6, 0, 0), (6, 0, 1)]
     assert counts["refined"] == counts["mixed"] == [(2, 5, 0), (2, 5, 1), (6, 5, 0), (6, 5, 1)]
@@ -64,8 +69,75 @@ def test_numbers_and_arms_share_the_pretraining_of_a_seed_and_every_arm_has_as_m
         assert before + job.settings(config).steps == 10
 
 
+def test_pictures_that_know_real_ones_are_painted_for_each_number_and_subset(materials: Materials) -> None:
+    arms = [*("real", "synthetic", "refined"), TUNED, {**TUNED, "scenes": "photos"}, IN_PHOTOS]
+    config = config_of(materials, arms=arms, claim=TUNED, synthetic=OWN)
+    jobs = with_starts(plan_grid(config, available=6, painted=5))
+    assert len({job.name for job in jobs}) == len(jobs)
+    of_arm = {arm.name: [job for job in jobs if job.kind != "pretrain" and job.arm == arm] for arm in config.arms}
+    assert [(job.number, job.known) for job in of_arm["synthetic+photos"]] == [(0, 2), (0, 2), (0, 6), (0, 6)]
+    assert [(job.number, job.known) for job in of_arm["synthetic"]] == [(0, 0), (0, 0)]
+    for job in of_arm["refined+tuned"]:
+        assert job.start is not None
+        assert job.painting == job.start.painting
+        assert job.painting == Painting(painter="tuned", scenes="painted", number=job.number, subset=job.subset)
+    # One pretraining for all numbers of a subset, but one for each where painted pictures know real ones.
+    assert [len({job.start for job in of_arm[name]}) for name in ("refined", "refined+tuned")] == [2, 4]
+    paintings = {job.painting for job in jobs} - {None}
+    assert len(paintings) == 3 * 4
+
+
+def test_pictures_that_know_real_ones_are_measured_on_all_of_these(materials: Materials) -> None:
+    changes = {"real_images": [{"number": 3}, {"number": "all"}], "synthetic": OWN}
+    config = config_of(materials, arms=["real", TUNED, IN_PHOTOS], claim=TUNED, **changes)
+    jobs = plan_grid(config, available=6, painted=5)
+    assert {(job.arm.name, job.known, job.all_measured) for job in jobs if job.painting} == {
+        *(("refined+tuned", number, number) for number in (3, 6)),
+        *(("synthetic+photos", number, number) for number in (3, 6)),
+    }
+
+
+def test_results_from_before_there_were_painters_are_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names, digests and contents of all jobs of two experiments, hashed by boxpaint of 2026-11-28."""
+    monkeypatch.setattr("detection.experiment.jobs.__version__", "0")
+    train, test, painted = (
+        DetectionDataset(
+            categories=("red", "blue"),
+            samples=tuple(
+                Sample.of(Path(f"{name}{number}.png"), (64, 48), [[4, 4, 20, 20]], [1 + number % 2])
+                for number in range(6)
+            ),
+        )
+        for name in ("train", "test", "painted")
+    )
+    paths = [str(sample.path) for data in (train, test, painted) for sample in data.samples]
+    found = {}
+    for boxes, arms in (("tight", [kind for kind in KINDS if kind != "calibrated"]), ("calibrated", [*KINDS])):
+        curve = {"numbers": [0, 3, 6], "real_images": 2, "subsets": 2}
+        synthetic = {"data": "painted", "boxes": boxes}
+        config = ExperimentConfig.model_validate(settings(arms=arms, synthetic=synthetic, value_curve=curve))
+        whole = Materials(
+            config=config,
+            train=train,
+            test=test,
+            painted=painted,
+            digests={path: path for path in paths},
+            device="cpu",
+            torch_version="2",
+        )
+        assert config.value_curve is not None
+        jobs = with_starts([*plan_grid(config, 6, 6), *plan_point(config, config.value_curve, 3, 6)])
+        lines = [f"{job.name}-{whole.digest(job)} {json.dumps(job.to_json(), sort_keys=True)}" for job in jobs]
+        declared = json.dumps(config.model_dump(mode="json", by_alias=True))
+        found[boxes] = [sha256(text.encode()).hexdigest()[:16] for text in ("\n".join(lines), declared)]
+    assert found == {
+        "tight": ["23608005b0475af1", "e9a3fda4b9b77624"],
+        "calibrated": ["8951056b6955652b", "f8ca309fbc97461d"],
+    }
+
+
 def test_a_point_of_the_value_curve(materials: Materials) -> None:
-    curve = ValueCurveConfig(numbers=(0, 4), real_images=3, subsets=2, arm="mixed")
+    curve = ValueCurveConfig(numbers=(0, 4), real_images=3, subsets=2, arm=Arm(kind="mixed"))
     points = [plan_point(materials.config, curve, painted, 6) for painted in (0, 4)]
     copying = plan_point(config_of(materials, arms=["real", "copy_paste", "refined"]), curve, 0, 6)
     assert [job.kind for job in copying] == ["real", "real", "copy_paste", "copy_paste"]
@@ -115,7 +187,7 @@ def test_a_number_of_pictures_may_refine_in_its_own_way(materials: Materials) ->
 def test_what_decides_the_numbers_changes_the_digest(materials: Materials, arm: Any, changes: dict[str, Any]) -> None:
     painted = 0 if arm in ("real", "copy_paste") else 5
     other = replace(materials, config=config_of(materials, **changes))
-    job, changed = (job_of(each.config, arm, 2, painted, 0, 6) for each in (materials, other))
+    job, changed = (job_of(each.config, Arm(kind=arm), 2, painted, 0, 6) for each in (materials, other))
     assert other.digest(changed) != replace(materials, config=config_of(materials)).digest(job)
 
 
@@ -204,7 +276,7 @@ def test_a_category_that_is_missing_on_one_side_is_refused(discs: Path, tmp_path
 
 
 def _real(materials: Materials) -> Job:
-    return job_of(materials.config, "real", 2, 0, 0, available=6)
+    return job_of(materials.config, Arm(kind="real"), 2, 0, 0, available=6)
 
 
 def _synthetic(painted: int) -> Job:

@@ -17,7 +17,7 @@ def test_a_gain_is_paired_over_pictures_and_subsets() -> None:
     better = cell("refined", [[0.3, 0.6], [0.5, 0.8]], luck=LUCK)
     gain = gain_of(better, base)
     assert (base.mean, base.spread) == pytest.approx((0.5, 0.1 * 2**0.5))  # .4 and .6
-    assert (gain.arm, gain.baseline, gain.number) == ("refined", "real", 3)
+    assert (gain.arm.name, gain.baseline.name, gain.number) == ("refined", "real", 3)
     for found, value in ((gain.whole, 0.05), (gain.of_category[0], 0.1), (gain.of_category[1], 0.0)):
         assert (found.value, found.low, found.high) == pytest.approx((value, value, value))
     assert gain.whole.sign == 1

@@ -57,12 +57,14 @@ def whole(discs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
 
 def test_every_job_is_scored_on_the_test_pictures(whole: tuple[Path, Outcome]) -> None:
     out, outcome = whole
-    assert {(cell.arm, cell.number): len(cell.ap) for cell in outcome.cells} == {
+    assert {(cell.arm.name, cell.number): len(cell.ap) for cell in outcome.cells} == {
         ("synthetic", 0): 1,
         **{(arm, 2): 2 for arm in ARMS if arm != "synthetic"},
         **{(arm, 6): 1 for arm in ARMS if arm != "synthetic"},
     }
-    assert {(gain.arm, gain.number) for gain in outcome.gains} == {(arm, number) for arm in BOTH for number in (2, 6)}
+    assert {(gain.arm.name, gain.number) for gain in outcome.gains} == {
+        (arm, number) for arm in BOTH for number in (2, 6)
+    }
     for result in outcome.results:
         assert result.report["made_on"]["threads"] == 1
         assert len(result.folder.read_detections()) == 6
@@ -198,7 +200,7 @@ def test_seconds_count_every_pretraining_once_and_the_curve_begins_at_the_best_a
     refined = next(result for result in outcome.results if result.job.kind == "refined")
     assert sum(refined.seconds.values()) > sum(refined.report["seconds"].values())
     assert outcome.curve is not None
-    at_two = {cell.arm: cell.mean for cell in outcome.cells if cell.number == 2}
+    at_two = {cell.arm.name: cell.mean for cell in outcome.cells if cell.number == 2}
     assert outcome.curve.points[0].mean == max(at_two["real"], at_two["copy_paste"])
 
 

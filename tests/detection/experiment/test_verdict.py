@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import t as student_t
 
-from detection.experiment.config import Arm, ValueCurveConfig
+from detection.experiment.config import Arm, Kind, ValueCurveConfig
 from detection.experiment.results import Cell, Gain
 from detection.experiment.verdict import advice, arm_name, curve_of, range_of, share_sentence, verdict
 from detection.proof.statistics import Interval, difference
@@ -17,13 +17,13 @@ ABOUT = "painted, then refined on real, against the best arm without them: real 
 
 
 def gain(
-    number: int, value: float, half: float, *, judged: int = 1, subsets: int = 5, baseline: Arm = "copy_paste"
+    number: int, value: float, half: float, *, judged: int = 1, subsets: int = 5, baseline: Kind = "copy_paste"
 ) -> Gain:
     """A gain that reaches `half` to both sides where so many numbers are judged together."""
     error = half / float(student_t.ppf(1 - 0.025 / judged, max(1, subsets - 1)))
     return Gain(
-        arm="refined",
-        baseline=baseline,
+        arm=Arm(kind="refined"),
+        baseline=Arm(kind=baseline),
         number=number,
         whole=Interval(value=value, error=error, subsets=subsets),
         of_category=(),
@@ -107,16 +107,16 @@ def test_four_numbers_together_seldom_claim_what_is_not_there() -> None:
 
 def test_share() -> None:
     error = 0.12 / float(student_t.ppf(0.975, 4))
-    sentence = share_sentence("synthetic", Interval(value=0.83, error=error, subsets=5), 292, 3)
+    sentence = share_sentence(Arm(kind="synthetic"), Interval(value=0.83, error=error, subsets=5), 292, 3)
     assert "reach 83 % [71, 95] of the mAP that all 292 real images reach" in sentence
     alone = Interval(value=0.83, error=float("nan"), subsets=1)
-    assert "reach 83 % [no interval] of" in share_sentence("synthetic", alone, 292, 3)
+    assert "reach 83 % [no interval] of" in share_sentence(Arm(kind="synthetic"), alone, 292, 3)
     assert range_of(alone) == "[no interval]"
 
 
 def test_an_arm_whose_boxes_know_real_pictures_says_how_many() -> None:
-    assert arm_name("calibrated", 3) == "painted only, boxes measured on 3 real"
-    assert arm_name("synthetic", 0) == "painted only"
+    assert arm_name(Arm(kind="calibrated"), 3) == "painted only, boxes measured on 3 real"
+    assert arm_name(Arm(kind="synthetic"), 0) == "painted only"
 
 
 SETTINGS = ValueCurveConfig(numbers=(0, 50, 100, 200, 400), real_images=5, subsets=2, flat_below=0.02)
