@@ -22,6 +22,8 @@ _PALEST = 0.1
 # Painted objects may be a little paler than the palest real ones before they are rejected.
 _CONTRAST_SHARE = 0.6
 _MAX_NOISE = 10.0
+# Of 1.5, 2.5 and 4 all paint the same objects; the more, the harder their contrast, and real ones have less.
+GUIDANCE = 2.0
 _HEAD = "# A painter made by boxpaint train painter; numbers.json says how good it is.\n"
 
 
@@ -53,6 +55,7 @@ def write_card(
         "prompts": {"enrich": "none", "max_similarity": 1.0, "min_similarity": -1.0},
         "painting": {
             **start.defaults.get("painting", {}),
+            "guidance_scale": GUIDANCE,
             "background_negative_prompt": " and ".join(prompts) + negative,
             "sensor_noise": round(min(noise, _MAX_NOISE), 2),
         },
