@@ -172,6 +172,7 @@ def _generate(
         folder=run.folder,
         num_scenes=len(run.finished),
         num_objects=statistics.objects,
+        num_real_objects=statistics.real_objects,
         complete=not stopped,
         problem="" if statistics.objects else _without_labels(run, statistics),
     )

@@ -73,7 +73,9 @@ def generate(
             listener=progress,
             should_stop=stop,
         )
-    console.print(f"{dataset.num_scenes} pictures with {dataset.num_objects} labels in {dataset.folder}")
+    real = f", and {dataset.num_real_objects} of real ones," if dataset.num_real_objects else ""
+    labels = f"labels of painted objects{real}" if real else "labels"
+    console.print(f"{dataset.num_scenes} pictures with {dataset.num_objects} {labels} in {dataset.folder}")
     console.print(f"  look:   {dataset.report}")
     console.print(f"  labels: {dataset.annotations} and instances_val.json")
     if not dataset.complete:

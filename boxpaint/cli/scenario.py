@@ -149,8 +149,9 @@ def _init_from(real: str, folder: Path, bundle: str, rename: Mapping[str, str]) 
         say("these are the painter's own words; edit: how many pictures, how many objects, how large")
     else:
         say(
-            f"edit: background.csv says {scene!r}: describe your scenes without the objects, in English; "
-            "classes.csv: say of each class how it looks, and take out what you do not look for"
+            f"edit: background.csv says {scene!r}: describe your scenes without the objects, in English, or name "
+            "photos to paint into (column photos, docs/formats.md); classes.csv: say of each class how it looks, and "
+            "take out what you do not look for"
         )
     say(f"next: cd {folder} && boxpaint check-spec && boxpaint prompts")
 

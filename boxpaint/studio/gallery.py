@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from boxpaint.studio.workspace import Workspace
 from detection.datasets.read import open_rgb
-from generator.dataset.pictures import category_colours, draw_boxes
+from generator.dataset.pictures import category_colours, draw_boxes, draw_real
 from generator.dataset.record import ObjectRecord, SceneRecord, decode_mask, read_record
 from generator.dataset.review import Review, accepted_attempt, read_review
 from generator.foundation.errors import DatasetError, Fault
@@ -141,7 +141,9 @@ def open_picture(workspace: Workspace, folder: Path, record: SceneRecord) -> Ima
 def draw_scene(
     picture: Image.Image, record: SceneRecord, categories: Sequence[str], *, boxes: bool = True, masks: bool = False
 ) -> Image.Image:
-    """Draw the labels of a scene: boxes with the number of each object, masks filled in the colour of the class."""
+    """Draw the labels of a scene: boxes with the number of each object, masks filled in the colour of the class; dashed
+    those of real objects, which have no number.
+    """
     colours = category_colours(categories)
     items = [item for item in record.objects if item.painted_box is not None and item.category in colours]
     if masks:
@@ -154,7 +156,7 @@ def draw_scene(
     if not boxes:
         return picture
     drawn = [(item, boxes_of(item, picture.size)["label"]) for item in items]
-    shown = draw_boxes(picture, [(item.category, box) for item, box in drawn], colours)
+    shown = draw_boxes(draw_real(picture, record, colours), [(item.category, box) for item, box in drawn], colours)
     size = max(12, picture.height // _NUMBERS_IN_HEIGHT)
     pen, font = ImageDraw.Draw(shown), ImageFont.load_default(size)
     for item, box in drawn:

@@ -303,6 +303,14 @@ def _data(outcome: Outcome) -> list[str]:
             f"Painted for some arms alone: {len(materials.own)} sets of {materials.num_painted} pictures, by painters "
             "tuned on the photos of one number and subset, or painted into these; they know no other photo."
         )
+    tuned = materials.config.synthetic.tuned
+    if tuned is not None and any(made.tuning is not None for made in materials.own.values()):
+        chosen = tuned.settings.model_dump(exclude_defaults=True)
+        settings = "".join(f", {key} {value}" for key, value in chosen.items())
+        lines.append(
+            f"Tuned painters start from {tuned.start}{settings}; counts and sizes are measured on the same "
+            f"photos, places and boxes also on {tuned.calibrate_on} pictures that each painted before."
+        )
     return lines
 
 

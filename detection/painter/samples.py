@@ -40,12 +40,14 @@ class SampleRecipe:
     `box_shares` and `paddings` lie around `painting.box_share` and `painting.mask_padding`; `gains` and `offsets` (grey
     values) change the light of objects and places: what is painted has to follow its surroundings. Of scenes, which
     have none, the light stays that of the photos: what a UNet is shown of casts it paints. `clear_share` of the scenes
-    are to show no object. `turns`, `flips`: quarter turns and mirror images are as likely as what the photos show.
+    are to show no object; `scene_scales` are the pixels of a photo that a pixel of a scene stands for. `turns`,
+    `flips`: quarter turns and mirror images are as likely as what the photos show.
     """
 
     place_share: float = 0.2
     scene_share: float = 0.15
     clear_share: float = 0.6
+    scene_scales: tuple[float, float] = (1.0, 1.0)
     box_shares: tuple[float, float] = (0.28, 0.55)
     paddings: tuple[float, float] = (0.04, 0.2)
     gains: tuple[float, float] = (0.8, 1.25)
@@ -74,7 +76,8 @@ Draw = Callable[[np.random.Generator], Sample | None]
 class Subject:
     """Photos and how to speak of them; `kinds` are the classes to learn, with the share of each among objects.
 
-    `is_clear` says whether nothing that would be labelled is in a part of a photo, beside one object or none.
+    Of these, `ground` are classes that scenes are full of, which nobody labels: other objects are painted over them.
+    `has_unlabelled` says whether a part of a photo shows what would be labelled, and is not.
     """
 
     photos: Sequence[LabelledPhoto]
@@ -83,9 +86,21 @@ class Subject:
     side_px: int
     size_multiple: int
     recipe: SampleRecipe = field(default_factory=SampleRecipe)
-    is_clear: Callable[[LabelledPhoto, Box], bool] = lambda photo, box: (
-        not any(intersection_area(each.box, box) for each in photo.objects)
-    )
+    ground: frozenset[str] = frozenset()
+    has_unlabelled: Callable[[LabelledPhoto, Box], bool] = lambda _photo, _box: False
+
+    def is_clear(self, photo: LabelledPhoto, box: Box) -> bool:
+        """Say whether a part of a photo shows nothing that would be labelled."""
+        return not self.in_view(photo, box) and not self.has_unlabelled(photo, box)
+
+    def in_view(self, photo: LabelledPhoto, box: Box) -> list[LabelledObject]:
+        """Objects, those of the ground left out, of which a part of a photo shows some."""
+        return [each for each in photo.objects if each.category not in self.ground and intersection_area(each.box, box)]
+
+    def draw_kind(self, rng: np.random.Generator) -> str:
+        """Draw a class by its share."""
+        shares = np.array(list(self.kinds.values()))
+        return str(rng.choice(list(self.kinds), p=shares / shares.sum()))
 
     def draw(self, rng: np.random.Generator) -> Sample:
         """Draw a sample of a sort drawn by the recipe, at side_px squared."""
@@ -121,8 +136,7 @@ class Subject:
         return replace(sample, caption=caption)
 
     def _object(self, rng: np.random.Generator) -> Sample | None:
-        kinds, shares = list(self.kinds), np.array(list(self.kinds.values()))
-        kind = str(rng.choice(kinds, p=shares / shares.sum()))
+        kind = self.draw_kind(rng)
         holding = [photo for photo in self.photos if photo.of(kind)]
         if not holding:
             return None
@@ -134,14 +148,13 @@ class Subject:
         is_cut = box.x_min <= 1 or box.y_min <= 1 or box.x_max >= width - 1 or box.y_max >= height - 1
         if is_cut and rng.random() > 0.1:  # taught so, objects would come out smaller than their boxes
             return None
-        others = [other.box for other in photo.objects if other is not each]
-        if any(overlap_share(box, other) > MAX_SHARED for other in others):
-            return None
         frame = self._frame(photo, box, rng)
         if frame is None:
             return None
-        protected = [other for other in others if intersection_area(other, frame.crop)]
-        return self._sample(photo, frame, protected, self.wording.object(each, rng), rng, keep=box)
+        others = [other.box for other in self.in_view(photo, frame.crop) if other is not each]
+        if any(overlap_share(box, other) > MAX_SHARED for other in others):
+            return None
+        return self._sample(photo, frame, others, self.wording.object(each, rng), rng, keep=box)
 
     def _place(self, rng: np.random.Generator, kind: str | None = None) -> Sample | None:
         photo, kinds = self._photo(rng), self.kinds if kind is None else (kind,)
@@ -154,21 +167,27 @@ class Subject:
         x, y = (int(rng.integers(0, room, endpoint=True)) for room in (width - like.width, height - like.height))
         box = Box.from_xywh(x, y, like.width, like.height)
         frame = self._frame(photo, box, rng)
-        if frame is None or not self.is_clear(photo, box):
+        if frame is None or not self.is_clear(photo, box) or self.has_unlabelled(photo, frame.region_on_canvas()):
             return None
-        near = [each.box for each in photo.objects if intersection_area(each.box, frame.crop)]
+        near = [each.box for each in self.in_view(photo, frame.crop)]
         return self._sample(photo, frame, near, self.wording.place(rng), rng)
 
     def _scene(self, rng: np.random.Generator) -> Sample | None:
-        """A part of a photo at its own size."""
+        """A part of a photo at a scale of the recipe; None where it shows what nobody labelled."""
         photo = self._photo(rng)
-        side = min(self.side_px, *photo.size_wh)
+        side = min(round(self.side_px * float(rng.uniform(*self.recipe.scene_scales))), *photo.size_wh)
         x, y = (int(rng.integers(0, room - side, endpoint=True)) for room in photo.size_wh)
         box, size_wh = Box.from_xywh(x, y, side, side), (self.side_px, self.side_px)
-        if rng.random() < self.recipe.clear_share:
-            return self._whole(photo, box, size_wh, self.wording.place(rng), is_empty=True)
-        caption = self.wording.view(photo, box, rng)
-        return None if caption is None else self._whole(photo, box, size_wh, caption, is_empty=False)
+        is_empty = rng.random() < self.recipe.clear_share
+        caption = self.wording.view(self._bare(photo) if is_empty else photo, box, rng)
+        if caption is None or self.has_unlabelled(photo, box):
+            return None
+        return self._whole(photo, box, size_wh, caption, is_empty=is_empty)
+
+    def _bare(self, photo: LabelledPhoto) -> LabelledPhoto:
+        """A photo as if it showed ground alone; what is written of the whole of it is not of that."""
+        ground = tuple(each for each in photo.objects if each.category in self.ground)
+        return replace(photo, name="", objects=ground)
 
     def _whole(self, photo: LabelledPhoto, box: Box, size_wh: tuple[int, int], caption: str, is_empty: bool) -> Sample:
         """A part of a photo, all of it masked. Where it is to pass for empty, nothing is learned from its objects.
@@ -176,7 +195,7 @@ class Subject:
         Few photos show a scene without any: so ground is learned from what lies around them.
         """
         hidden = np.zeros(photo.image.shape[:2], np.uint8)
-        for each in photo.objects if is_empty else ():
+        for each in (each for each in photo.objects if is_empty and each.category not in self.ground):
             left, top, right, bottom = scaled_about_centre(each.box.xyxy, HIDDEN_SCALE, photo.size_wh)
             hidden[int(top) : math.ceil(bottom), int(left) : math.ceil(right)] = 1
         shrunk = cv2.resize(hidden[box.slices], size_wh, interpolation=cv2.INTER_NEAREST) > 0
@@ -246,7 +265,7 @@ def cannot_be_shown(subject: Subject) -> list[str]:
     """Classes of which no object can be learned: all share much of their boxes, or fill their photos."""
 
     def is_alone(photo: LabelledPhoto, each: LabelledObject) -> bool:
-        others = (other.box for other in photo.objects if other is not each)
+        others = (other.box for other in subject.in_view(photo, each.box) if other is not each)
         return all(overlap_share(each.box, other) <= MAX_SHARED for other in others)
 
     def is_square(photo: LabelledPhoto, each: LabelledObject) -> bool:

@@ -65,10 +65,10 @@ class PainterSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    steps: Steps = 1500
+    steps: Steps = 1000
     """Of the UNet and its text encoder."""
     vae_steps: Steps = 300
-    clip_steps: Steps = 300
+    clip_steps: Steps = 200
     """Of the verifier."""
     minutes: Annotated[float, Field(gt=0)] | None = None
     """Clock limit for all parts together: each ends with its share, or its steps, whichever comes first."""

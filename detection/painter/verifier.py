@@ -22,12 +22,26 @@ from generator.foundation.geometry import Box, square_around
 from generator.labels.verifier import MARGIN
 from generator.painting.crop import resize
 
-# Shares of empty places and of scenes among what is looked at; the rest are objects, of each class as many.
-EMPTY_SHARE, SCENE_SHARE = 0.3, 0.1
 # Margins around objects that are trained on, close to the verifier's own: how large one is shows in its neighbours.
 MARGINS, SHIFT = (0.12, 0.45), 0.8
 PLACE = "a place"
-TRIES = 40
+# In crowded photos few places are empty: one sort is tried so often before another, or its share would be less.
+TRIES, TRIES_OF_ONE_SORT = 80, 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class LookRecipe:
+    """Shares of empty places and of scenes among what is looked at; the rest are objects, in the shares of the subject.
+
+    `place_sides_px`: sides of places in pixels of the photos; None: as large as an object with its surroundings.
+    """
+
+    place_share: float = 0.3
+    scene_share: float = 0.1
+    place_sides_px: tuple[int, int] | None = None
+
+
+LOOKS = LookRecipe()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,36 +102,41 @@ def clip_learner(
     )
 
 
-def draw_look(subject: Subject, side_px: int, rng: np.random.Generator) -> Look:
+def draw_look(subject: Subject, side_px: int, rng: np.random.Generator, recipe: LookRecipe = LOOKS) -> Look:
     """Draw a crop of an object, of an empty place or of a scene, varied in where it is cut and how it looks.
 
     Raises ValueError where the photos show nothing.
     """
     sort = rng.random()
-    for _ in range(TRIES):
-        if sort < EMPTY_SHARE:
-            look = _place(subject, side_px, rng)
-        elif sort < EMPTY_SHARE + SCENE_SHARE:
+    for attempt in range(1, TRIES + 1):
+        if sort < recipe.place_share:
+            look = _place(subject, side_px, recipe, rng)
+        elif sort < recipe.place_share + recipe.scene_share:
             look = _scene(subject, side_px, rng)
         else:
-            kind = str(rng.choice(list(subject.kinds)))
-            look = _object(subject, kind, side_px, rng)
+            look = _object(subject, subject.draw_kind(rng), side_px, rng)
         if look is not None:
-            recipe = subject.recipe
-            return replace(look, pixels=varied(look.pixels, rng, turns=recipe.turns, flips=recipe.flips))
-        sort = rng.random()
+            turns, flips = subject.recipe.turns, subject.recipe.flips
+            return replace(look, pixels=varied(look.pixels, rng, turns=turns, flips=flips))
+        if attempt % TRIES_OF_ONE_SORT == 0:
+            sort = rng.random()
     raise ValueError("the photos show nothing that can be learned from")
 
 
-def held_out_looks(subject: Subject, side_px: int, rng: np.random.Generator, *, most: int = 200) -> list[Look]:
-    """Crops of each class, and as many empty places as there are of the rarest: as the verifier will see them."""
-    looks = [
-        _of(photo, each, subject, side_px, MARGIN, (0.0, 0.0), rng)
-        for kind in subject.kinds
-        for photo, each in _all_of(subject, kind)[:most]
-    ]
+def held_out_looks(
+    subject: Subject, side_px: int, rng: np.random.Generator, recipe: LookRecipe = LOOKS, *, most: int = 200
+) -> list[Look]:
+    """Crops of each class, `most` at most, and as many empty places as there are of the rarest.
+
+    As the verifier will see them, not varied.
+    """
+    looks = []
+    for kind in subject.kinds:
+        found = _all_of(subject, kind)
+        chosen = sorted(rng.choice(len(found), most, replace=False)) if len(found) > most else range(len(found))
+        looks += [_of(*found[number], subject, side_px, MARGIN, (0.0, 0.0), rng) for number in chosen]
     fewest = min((sum(look.kind == kind for look in looks) for kind in subject.kinds), default=0)
-    places = (_place(subject, side_px, rng) for _ in range(4 * max(fewest, 8)))
+    places = (_place(subject, side_px, recipe, rng) for _ in range(4 * max(fewest, 8)))
     return [*looks, *[look for look in places if look is not None][: max(fewest, 8)]]
 
 
@@ -148,14 +167,17 @@ def _of(
     return Look(pixels=pixels, kind=each.category, attributes=frozenset(each.attributes), saying=saying)
 
 
-def _place(subject: Subject, side_px: int, rng: np.random.Generator) -> Look | None:
-    """A place as large as an object with its surroundings, whose middle shows none."""
+def _place(subject: Subject, side_px: int, recipe: LookRecipe, rng: np.random.Generator) -> Look | None:
+    """A place with nothing to label."""
     like = [each.box for photo in subject.photos for each in photo.objects if each.category in subject.kinds]
     if not like:
         return None
     photo = subject.photos[int(rng.integers(len(subject.photos)))]
     box = like[int(rng.integers(len(like)))]
-    side = min(round((1 + 2 * MARGIN) * max(box.width, box.height)), *photo.size_wh)
+    wanted = round((1 + 2 * MARGIN) * max(box.width, box.height))
+    if recipe.place_sides_px is not None:
+        wanted = int(rng.integers(*recipe.place_sides_px))
+    side = min(wanted, *photo.size_wh)
     x, y = (int(rng.integers(0, room - side, endpoint=True)) for room in photo.size_wh)
     window = Box.from_xywh(x, y, side, side)
     if not subject.is_clear(photo, window):
@@ -173,9 +195,9 @@ def _scene(subject: Subject, side_px: int, rng: np.random.Generator) -> Look | N
     x, y = (int(rng.integers(0, room - side, endpoint=True)) for room in photo.size_wh)
     window = Box.from_xywh(x, y, side, side)
     text = subject.wording.view(photo, window, rng)
-    if text is None:
+    if text is None or subject.has_unlabelled(photo, window):
         return None
-    kind = PLACE if subject.is_clear(photo, window) else text
+    kind = subject.wording.content(photo, window) or (PLACE if subject.is_clear(photo, window) else text)
     pixels = resize(photo.image[window.slices], (side_px, side_px))
     return Look(pixels=pixels, kind=kind, attributes=frozenset(), saying=Saying(text=text, kind=kind))
 

@@ -36,6 +36,12 @@ class Wording(Protocol):
     def view(self, photo: LabelledPhoto, box: Box, rng: np.random.Generator) -> str | None:
         """Caption of a part of a photo, a scene with or without objects."""
 
+    def content(self, photo: LabelledPhoto, box: Box) -> str | None:
+        """What a part of a photo shows: where two show the same, the caption of one is true of the other.
+
+        None: nothing is known of it but its own caption.
+        """
+
 
 @dataclass(frozen=True, kw_only=True)
 class PlainWording:
@@ -71,6 +77,10 @@ class PlainWording:
             return None
         counts = Counter(each.category for each, share in visible if share)
         return scene_caption(counts) if counts else self.scene
+
+    def content(self, _photo: LabelledPhoto, _box: Box) -> str | None:
+        """None: one caption counts objects, another was written by a person."""
+        return None
 
 
 def object_prompt(category: str, attributes: Iterable[str] = ()) -> str:

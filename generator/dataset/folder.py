@@ -51,10 +51,13 @@ class Dataset:
     folder: Path
     num_scenes: int
     num_objects: int
+    """Labels of painted objects."""
     complete: bool
     """False when the run was stopped before it had painted what was asked for."""
     problem: str
     """Why there is not one label, though objects were asked for; "" where there is one, or none was asked for."""
+    num_real_objects: int = 0
+    """Labels that photos brought along."""
 
     @property
     def images(self) -> Path:

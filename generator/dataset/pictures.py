@@ -42,7 +42,7 @@ def draw_boxes(
 
 
 def draw_dashed(picture: Image.Image, boxes: Sequence[tuple[str, Box]], colours: Mapping[str, str]) -> Image.Image:
-    """Draw (category, box) pairs of real objects on a copy of a picture, told apart from painted ones by their line."""
+    """Draw (category, box) pairs on a copy of a picture with dashed lines."""
     drawn = picture.convert("RGB")
     pen = ImageDraw.Draw(drawn)
     for category, box in boxes:
@@ -111,8 +111,19 @@ def draw_record(record: SceneRecord, images: Path, colours: Mapping[str, str]) -
         label = item.label_xyxy((record.width, record.height))
         if label is not None:
             boxes.append((item.category, Box.from_xyxy(*(round(edge) for edge in label))))
-    real = [(item.category, Box.from_xyxy(*(round(edge) for edge in item.label_box))) for item in record.real_objects]
-    return draw_boxes(draw_dashed(picture, real, colours), boxes, colours)
+    return draw_boxes(draw_real(picture, record, colours), boxes, colours)
+
+
+def draw_real(picture: Image.Image, record: SceneRecord, colours: Mapping[str, str]) -> Image.Image:
+    """Draw the labels of real objects on a copy of a picture, dashed, so that they are told apart from painted ones."""
+    labels = [(item.category, item.label_box) for item in record.real_objects if item.category in colours]
+    boxes = [(name, Box.from_xyxy(*(round(edge) for edge in box))) for name, box in labels if _has_pixels(box)]
+    return draw_dashed(picture, boxes, colours)
+
+
+def _has_pixels(box_xyxy: tuple[float, float, float, float]) -> bool:
+    left, top, right, bottom = map(round, box_xyxy)
+    return right > left and bottom > top
 
 
 def spread(total: int, count: int) -> list[int]:

@@ -65,6 +65,10 @@ class FaultsError(BoxpaintError):
         )
         super().__init__("\n".join(str(fault) for fault in self.faults))
 
+    def __reduce__(self) -> tuple[type[FaultsError], tuple[tuple[Fault, ...]]]:
+        """Pickle it by its faults, not by its text: workers send errors to their parents."""
+        return type(self), (self.faults,)
+
 
 class SpecError(FaultsError):
     """background.csv, classes.csv, attributes.csv or calibration.json cannot be used as it stands."""

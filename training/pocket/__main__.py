@@ -2,12 +2,14 @@
 
 A training that was stopped goes on with the same command; another seed, recipe or data is refused. A part is finished
 when `<part>.numbers.json` lies in the work folder: remove it to train that part again.
+Photos that are no COCO set are imported first, into `<work folder>_photos`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +24,9 @@ from generator.foundation.errors import USER_ERROR, BoxpaintError
 # VAE and the UNet (a CPU would take days).
 MINUTES = {"vae": 8.0, "inpaint": 20.0, "gpt2": 20.0, "blip": 12.0, "clip": 14.0}
 
-DataOption = Annotated[Path, typer.Option("--data", help="Photos with Pascal VOC boxes and train, val, test lists.")]
+DataOption = Annotated[
+    Path, typer.Option("--data", help="Labelled photos with train, val and test: COCO, or what boxpaint import reads.")
+]
 CaptionsOption = Annotated[Path, typer.Option("--captions", help="Text file with one caption a line.")]
 OutOption = Annotated[Path, typer.Option("--out", help="Work folder, which becomes the bundle.")]
 MinutesOption = Annotated[float | None, typer.Option("--minutes", min=0.01, help="Minutes of training for each part.")]
@@ -91,16 +95,15 @@ def evaluate(
 ) -> None:
     """Measure every part of a bundle on unseen photos and captions; the seed must be that of its training."""
     from generator.foundation.device import choose_device
-    from training.pocket.loop import Session
-    from training.pocket.parts import PARTS, check_sources, parts_in
+    from training.pocket.parts import PARTS, parts_in
+    from training.pocket.session import open_session
 
-    names = parts_in(bundle)
-    session = Session(data=data, captions=captions, seed=seed, device=choose_device(device))
-    check_sources(session)
-    numbers = {}
-    for name in names:
-        console.print(f"measuring {name}")
-        numbers[name] = PARTS[name].module.evaluate(session, bundle / PARTS[name].folder)
+    names, numbers = parts_in(bundle), {}
+    with tempfile.TemporaryDirectory() as folder:
+        session = open_session(data, Path(folder), captions, seed, choose_device(device), console.print)
+        for name in names:
+            console.print(f"measuring {name}")
+            numbers[name] = PARTS[name].module.evaluate(session, bundle / PARTS[name].folder)
     _print_table(bundle, numbers)
 
 
@@ -109,10 +112,10 @@ def _train(
 ) -> None:
     from generator.foundation.device import choose_device
     from training.pocket import parts
-    from training.pocket.loop import Session
+    from training.pocket.session import open_session
 
-    session = Session(data=data, captions=captions, seed=seed, device=choose_device(device), say=console.print)
-    parts.check_sources(session)
+    imported = out.with_name(f"{out.name}_photos")
+    session = open_session(data, imported, captions, seed, choose_device(device), console.print)
     for name in names:
         if parts.is_finished(out, name, session):
             parts.remove_checkpoint(out, name)  # a kill may have come between the numbers and its removal

@@ -6,7 +6,8 @@ only, at 4 M parameters.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +16,18 @@ import torch
 from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration, BlipImageProcessor, BlipProcessor
 
 from detection.captioner.trainer import caption_inputs
+from detection.painter.learning import Learner
+from detection.painter.verifier import PLACE, Look, draw_look, held_out_looks
 from generator.foundation.device import autocast
 from generator.foundation.seeds import derive_rng
-from training.pocket.grammar import OBJECT_KINDS, domain_line, name_cell, read_captions
-from training.pocket.loop import Learner, Session, fit, identify
-from training.pocket.smears import (
-    BACKGROUND,
-    CELL_KINDS,
-    Crop,
-    held_out_crops,
-    measure_limits,
-    read_smears,
-    training_crop,
-    with_attributes,
-)
+from training.pocket.grammar import OBJECT_KINDS, SIZES, TONES, domain_line, name_cell, read_captions
+from training.pocket.session import Session, identify, learn
+from training.pocket.smears import LOOKS, MAX_MEASURED, subject_of
 
 START = "[DEC]"
-KINDS = (*CELL_KINDS, BACKGROUND)
+KINDS = (*OBJECT_KINDS, PLACE)
+# The same crops as CLIP's, but no scenes.
+BLIP_LOOKS = replace(LOOKS, place_share=LOOKS.place_share / (1 - LOOKS.scene_share), scene_share=0.0)
 MAX_TOKENS = 32
 EVALUATION_BATCH = 64
 
@@ -58,9 +54,8 @@ def made_from(session: Session, _out: Path, recipe: BlipRecipe) -> dict[str, str
 
 
 def train(session: Session, out: Path, recipe: BlipRecipe) -> None:
-    """Train on the training and validation photos and save to `out`."""
-    smears = read_smears(session.data, ("train", "val"))
-    smears = with_attributes(smears, measure_limits(smears))
+    """Train on the photos and save to `out`."""
+    subject = subject_of(session.seen_photos, recipe.side_px)
     tokenizer = _tokenizer(read_captions(session.captions), recipe, session.seed)
     processor = BlipImageProcessor(size={"height": recipe.side_px, "width": recipe.side_px})
     torch.manual_seed(session.seed)
@@ -69,9 +64,9 @@ def train(session: Session, out: Path, recipe: BlipRecipe) -> None:
     text_config = model.config.text_config
 
     def loss(rng: np.random.Generator, _progress: float) -> torch.Tensor:
-        crops = [training_crop(smears, recipe.side_px, rng, kinds=KINDS) for _ in range(recipe.batch_size)]
-        pixels = processor([crop.pixels for crop in crops], return_tensors="pt")["pixel_values"]
-        inputs = caption_inputs(tokenizer, text_config, [caption_of(crop) for crop in crops], max_tokens=MAX_TOKENS)
+        looks = [draw_look(subject, recipe.side_px, rng, BLIP_LOOKS) for _ in range(recipe.batch_size)]
+        pixels = processor([look.pixels for look in looks], return_tensors="pt")["pixel_values"]
+        inputs = caption_inputs(tokenizer, text_config, [caption_of(look) for look in looks], max_tokens=MAX_TOKENS)
         with autocast(session.device):
             output = model(
                 pixel_values=pixels.to(session.device), **{name: t.to(session.device) for name, t in inputs.items()}
@@ -79,53 +74,55 @@ def train(session: Session, out: Path, recipe: BlipRecipe) -> None:
         return output.loss.float()
 
     learner = Learner(modules={"blip": model}, loss=loss, learning_rate=recipe.learning_rate, weight_decay=0.05)
-    fit("blip", [learner], session, out.parent, batch_size=recipe.batch_size, made_from=made_from(session, out, recipe))
+    origin = made_from(session, out, recipe)
+    learn("blip", [learner], session, out.parent, batch_size=recipe.batch_size, made_from=origin)
     model.half().save_pretrained(out)
     BlipProcessor(image_processor=processor, tokenizer=tokenizer).save_pretrained(out)
 
 
-def caption_of(crop: Crop) -> str:
+def caption_of(look: Look) -> str:
     """Caption that the model is taught for a crop: class, size and tone."""
-    if crop.kind == BACKGROUND:
+    if look.kind == PLACE:
         return "red blood cells in a blood smear"
-    return name_cell(crop.kind, size=crop.size, tone=crop.tone)
+    return name_cell(look.kind, size=_word(look.attributes, SIZES), tone=_word(look.attributes, TONES))
 
 
 def evaluate(session: Session, folder: Path) -> dict[str, float]:
     """Share of captions of crops of unseen photos that name the right class, size and tone."""
-    seen = read_smears(session.data, ("train", "val"))
-    smears = with_attributes(read_smears(session.data, ("test",)), measure_limits(seen))
     model: Any = BlipForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
     model.to(session.device).eval()
     processor = BlipProcessor.from_pretrained(folder)
-    crops = held_out_crops(smears, int(model.config.vision_config.image_size), session.rng(3))
+    side = int(model.config.vision_config.image_size)
+    looks = held_out_looks(subject_of(session.unseen_photos, side), side, session.rng(3), LOOKS, most=MAX_MEASURED)
     said: list[str] = []
-    for start in range(0, len(crops), EVALUATION_BATCH):
-        pictures = [crop.pixels for crop in crops[start : start + EVALUATION_BATCH]]
+    for start in range(0, len(looks), EVALUATION_BATCH):
+        # Copies: the processor wants arrays that it may write to.
+        pictures = [np.array(look.pixels) for look in looks[start : start + EVALUATION_BATCH]]
         pixels = processor.image_processor(pictures, return_tensors="pt")["pixel_values"].to(session.device)
         tokens = model.generate(pixel_values=pixels, max_new_tokens=MAX_TOKENS, num_beams=1, do_sample=False)
         said += processor.batch_decode(tokens, skip_special_tokens=True)
-    kind = np.array([_kind_in(text) == crop.kind for text, crop in zip(said, crops, strict=True)])
-    cells = [(text.split(), crop) for text, crop in zip(said, crops, strict=True) if crop.kind != BACKGROUND]
-    size = np.mean([_word(words, ("small", "large")) == crop.size for words, crop in cells])
-    tone = np.mean([_word(words, ("dark", "pale")) == crop.tone for words, crop in cells])
-    of_kind = {f"BLIP class words, {name}": float(kind[[crop.kind == name for crop in crops]].mean()) for name in KINDS}
+    kind = np.array([_kind_in(text) == look.kind for text, look in zip(said, looks, strict=True)])
+    cells = [(text.split(), look.attributes) for text, look in zip(said, looks, strict=True) if look.kind != PLACE]
+    size, tone = (
+        np.mean([_word(words, known) == _word(true, known) for words, true in cells]) for known in (SIZES, TONES)
+    )
+    of_kind = {f"BLIP class words, {name}": float(kind[[look.kind == name for look in looks]].mean()) for name in KINDS}
     return {
         "BLIP exact class words": float(kind.mean()),
         **of_kind,
         "BLIP size word of three": float(size),
         "BLIP tone word of three": float(tone),
-        "BLIP crops": float(len(crops)),
+        "BLIP crops": float(len(looks)),
     }
 
 
 def _kind_in(text: str) -> str:
     if text.endswith("red blood cells in a blood smear"):
-        return BACKGROUND
+        return PLACE
     return next((kind for kind in OBJECT_KINDS if text.endswith(f" {kind}")), "")
 
 
-def _word(words: list[str], known: tuple[str, ...]) -> str:
+def _word(words: Collection[str], known: Sequence[str]) -> str:
     return next((word for word in known if word in words), "")
 
 

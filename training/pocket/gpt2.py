@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, GPT2Tokenizer
 
+from detection.painter.learning import Learner
 from generator.foundation.device import autocast
 from training.pocket.grammar import OBJECT_KINDS, documents, domain_line, read_captions, split_captions
-from training.pocket.loop import Learner, Session, fit, identify
+from training.pocket.session import Session, identify, learn
 
 END = "<|endoftext|>"
 DOMAIN_SHARE = 0.35
@@ -75,7 +76,8 @@ def train(session: Session, out: Path, recipe: Gpt2Recipe) -> None:
             return model(input_ids=rows, labels=rows).loss.float()
 
     learner = Learner(modules={"gpt2": model}, loss=loss, learning_rate=recipe.learning_rate, weight_decay=0.1)
-    fit("gpt2", [learner], session, out.parent, batch_size=recipe.batch_size, made_from=made_from(session, out, recipe))
+    origin = made_from(session, out, recipe)
+    learn("gpt2", [learner], session, out.parent, batch_size=recipe.batch_size, made_from=origin)
     model.half().save_pretrained(out)
     tokenizer.save_pretrained(out)
 

@@ -14,7 +14,6 @@ from transformers import CLIPTokenizer
 
 from generator.foundation.errors import BoxpaintError
 from generator.foundation.seeds import derive_rng
-from training.pocket.smears import STAINED
 
 PREFIXES = ("a photo of", "a micrograph of", "an image of")
 PLACES = ("in a stained blood smear", "in a blood smear", "on a stained blood smear", "on a blood smear background")
@@ -35,6 +34,7 @@ EMPTY = ("red blood cells", "blood smear background", "a blood smear with red bl
 SOME, MANY = 5, 12
 HELD_OUT_SHARE = 0.05
 OBJECT_KINDS = ("white blood cell", "platelet", "red blood cell")
+STAINED = OBJECT_KINDS[:2]
 
 
 def name_cell(kind: str, *, size: str = "", tone: str = "", purple: bool = False, single: bool = False) -> str:

@@ -12,11 +12,8 @@ from generator.foundation.errors import BoxpaintError, RunMismatchError
 from generator.foundation.run_folder import list_differences
 from generator.foundation.storage import make_folder, write_json
 from training.pocket import blip, clip, gpt2, inpaint, vae
-from training.pocket.grammar import read_captions
 from training.pocket.inpaint import save_samples
-from training.pocket.loop import Session, checkpoint_file
-from training.pocket.samples import remove_bank
-from training.pocket.smears import CELL_KINDS, read_smears
+from training.pocket.session import Session, checkpoint_file
 
 BYTES_PER_MB = 1e6
 
@@ -56,15 +53,6 @@ PARTS: dict[str, Part] = {
 }
 
 
-def check_sources(session: Session) -> None:
-    """Raise BoxpaintError when something to learn from is missing, before hours are spent on the rest."""
-    smears = [read_smears(session.data, (split,)) for split in ("train", "val", "test")]
-    for kind in CELL_KINDS:
-        if not any(smear.of_kind(kind) for smear in smears[0]) or not any(s.of_kind(kind) for s in smears[2]):
-            raise BoxpaintError(f"{session.data}: no {kind} is labelled in the photos of train.txt or of test.txt")
-    read_captions(session.captions)
-
-
 def numbers_file(bundle: Path, name: str) -> Path:
     """File whose being there says that a part is finished."""
     return bundle / f"{name}.numbers.json"
@@ -79,7 +67,6 @@ def train_part(bundle: Path, name: str, session: Session) -> None:
     numbers = part.module.evaluate(session, folder)
     if name == "inpaint":
         save_samples(session, folder, bundle / "samples.png")
-        remove_bank(folder.parent / inpaint.BANK_FILE)
     made_from = part.module.made_from(session, folder, part.recipe)
     write_json(numbers_file(bundle, name), {"made_from": made_from, "numbers": numbers})
     remove_checkpoint(bundle, name)

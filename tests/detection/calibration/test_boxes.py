@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from detection.calibration.scale import WINDOW_PX, BoxScaleEstimator, Patch, cut_patches, cut_window, vary, with_boxes
-from detection.datasets.boxes import BoxMode, BoxScale, rescale, tight_boxes
+from detection.datasets.boxes import BoxMode, BoxScale, painted_only, rescale, tight_boxes
 from detection.datasets.types import DetectionDataset, Sample
 
 NAMES = ("disc", "spot")
@@ -32,6 +32,13 @@ def painted(tmp_path: Path) -> DetectionDataset:
     asked = np.array([[-5, 10, 45, 90], UNKNOWN, UNKNOWN])
     sample = Sample.of(tmp_path / "a.png", (100, 80), labelled, [1, 2, 1], requested_xyxy=asked, tight_xyxy=tight)
     return DetectionDataset(categories=NAMES, samples=(sample,))
+
+
+def test_labels_of_real_objects_in_a_photo_stay_as_people_drew_them(painted: DetectionDataset) -> None:
+    scales = dict.fromkeys(NAMES, BoxScale(factor=1.5, real_boxes=1, painted_boxes=1))
+    expected = [[2, 12, 38, 48], [0, 0, 20, 10], [45, 45, 75, 75]]
+    np.testing.assert_allclose(rescale(painted, scales).samples[0].boxes_xyxy, expected)
+    assert painted_only(painted).samples[0].labels.tolist() == [1, 1]
 
 
 @pytest.mark.parametrize(

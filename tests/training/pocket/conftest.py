@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.pocket.loop import Session
+from training.pocket.session import Session, open_session
 
 SIZE_WH = (320, 280)
 # name -> (radius in pixels, RGB)
@@ -75,13 +76,17 @@ def captions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def opened(bccd: Path, captions: Path, tmp_path_factory: pytest.TempPathFactory) -> Session:
+    """What is learned from, on the CPU."""
+    return open_session(bccd, tmp_path_factory.mktemp("imported"), captions, 0, torch.device("cpu"), print)
+
+
 @pytest.fixture()
-def session(bccd: Path, captions: Path) -> Callable[..., Session]:
-    """Return a function: seconds -> that much training on the CPU."""
+def session(opened: Session) -> Callable[..., Session]:
+    """Return a function: seconds -> that much training."""
 
     def make(seconds: float = 0.0, say: Callable[[str], None] = print, seed: int = 0) -> Session:
-        return Session(
-            data=bccd, captions=captions, minutes=seconds / 60, seed=seed, device=torch.device("cpu"), say=say
-        )
+        return replace(opened, minutes=seconds / 60, seed=seed, say=say)
 
     return make

@@ -1,5 +1,6 @@
 import dataclasses
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,16 +13,12 @@ from generator.bundles import BUNDLES
 from generator.foundation.errors import BoxpaintError
 from training.pocket import gpt2, parts
 from training.pocket.__main__ import MINUTES, app
-from training.pocket.loop import Session
+from training.pocket.session import Session, open_session
 
 pytestmark = pytest.mark.slow
 
 REPOSITORY = Path(__file__).parents[3]
 TINY = gpt2.Gpt2Recipe(vocabulary=400, width=16, layers=1, heads=2, positions=32, batch_size=4)
-
-
-def session_of(data: Path, captions: Path) -> Session:
-    return Session(data=data, captions=captions, seed=0, device=torch.device("cpu"))
 
 
 def test_every_part_has_its_minutes() -> None:
@@ -38,7 +35,7 @@ def test_a_missing_folder_ends_with_one_line_and_exit_code_2(tmp_path: Path) -> 
     )
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
-    assert "there is no train.txt; --data is a folder with images/" in done.stderr
+    assert "absent: there is no such file or folder" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -57,55 +54,59 @@ def test_mistakes_are_said(bccd: Path, captions: Path, tmp_path: Path, arguments
     assert message in str(done.exception)
 
 
-def test_photos_without_a_kind_are_refused_before_training(bccd: Path, captions: Path, tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    data.mkdir()
-    (data / "images").symlink_to(bccd / "images")
-    (data / "annotations").mkdir()
-    for path in (bccd / "annotations").iterdir():
-        (data / "annotations" / path.name).write_text(path.read_text().replace("Platelets", "Plates"))
-    for split in ("train", "val", "test"):
-        (data / f"{split}.txt").write_text((bccd / f"{split}.txt").read_text())
-    with pytest.raises(BoxpaintError, match="no platelet is labelled"):
-        parts.check_sources(session_of(data, captions))
+@pytest.mark.parametrize(
+    ("name", "splits", "message"),
+    [
+        pytest.param("Plates", ("train", "val", "test"), "--data: .*has no category 'platelet'", id="another name"),
+        pytest.param("RBC", ("test",), "no platelet is labelled in the photos of test", id="none to measure on"),
+    ],
+)
+def test_photos_without_a_kind_are_refused_before_training(
+    bccd: Path, captions: Path, tmp_path: Path, name: str, splits: tuple[str, ...], message: str
+) -> None:
+    data = shutil.copytree(bccd, tmp_path / "data")
+    for path in (data / "annotations").iterdir():
+        if path.name.startswith(splits):
+            path.write_text(path.read_text().replace("Platelets", name))
+    with pytest.raises(BoxpaintError, match=message):
+        open_session(data, tmp_path / "imported", captions, 0, torch.device("cpu"), print)
 
 
 def test_all_trains_what_is_not_finished_and_shows_the_numbers(
     bccd: Path, captions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    out = tmp_path / "pocket"
     trained: list[Path] = []
     train = gpt2.train
     monkeypatch.setattr(gpt2, "train", lambda *given: (trained.append(given[1]), train(*given)))
     monkeypatch.setitem(parts.PARTS, "gpt2", dataclasses.replace(parts.PARTS["gpt2"], recipe=TINY))
     given = ["--data", str(bccd), "--captions", str(captions), "--device", "cpu"]
-    command = ["all", "--only", "gpt2", "--minutes", "0.02", "--out", str(tmp_path), *given]
+    command = ["all", "--only", "gpt2", "--minutes", "0.02", "--out", str(out), *given]
     for number in range(2):
         if number:
-            (tmp_path / "gpt2.checkpoint.pt").touch()  # as a kill after the numbers leaves it
+            (out / "gpt2.checkpoint.pt").touch()  # as a kill after the numbers leaves it
         done = CliRunner().invoke(app, command, env={"COLUMNS": "120"})
         assert done.exit_code == 0, done.output
         assert "GPT-2 perplexity, held-out captions" in done.output
         assert "together" in done.output
     assert "finished before" in done.output
-    assert trained == [tmp_path / "gpt2"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["gpt2", "gpt2.numbers.json"]
+    assert trained == [out / "gpt2"]
+    assert sorted(path.name for path in out.iterdir()) == ["gpt2", "gpt2.numbers.json"]
     asked = CliRunner().invoke(app, [*command, "--seed", "1"])
     assert isinstance(asked.exception, BoxpaintError)
     assert re.search(
         r'gpt2\.numbers\.json is of another training; remove it .*\n  seed: "0" before, "1" now$', str(asked.exception)
     )
-    measured = CliRunner().invoke(app, ["evaluate", str(tmp_path), *given], env={"COLUMNS": "120"})
-    numbers = parts.read_numbers(tmp_path, "gpt2")
+    measured = CliRunner().invoke(app, ["evaluate", str(out), *given], env={"COLUMNS": "120"})
+    numbers = parts.read_numbers(out, "gpt2")
     assert f"{numbers['GPT-2 perplexity, held-out captions']:,.3f}" in measured.output
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"GPT-2 perplexity, held-out captions": 20.5}'])
-def test_numbers_that_do_not_say_what_they_are_of_are_named(
-    bccd: Path, captions: Path, tmp_path: Path, text: str
-) -> None:
+def test_numbers_that_do_not_say_what_they_are_of_are_named(opened: Session, tmp_path: Path, text: str) -> None:
     (tmp_path / "gpt2.numbers.json").write_text(text)
     with pytest.raises(BoxpaintError, match=r"gpt2\.numbers\.json does not say what .*; remove it"):
-        parts.is_finished(tmp_path, "gpt2", session_of(bccd, captions))
+        parts.is_finished(tmp_path, "gpt2", opened)
 
 
 def test_the_embedded_bundle_is_recognised_and_weighed_without_counting_twice() -> None:

@@ -13,6 +13,7 @@ from generator.foundation.errors import BoxpaintError
 from training.pocket.grammar import (
     OBJECT_KINDS,
     SIZES,
+    STAINED,
     TONES,
     clip_tokenizer,
     documents,
@@ -24,7 +25,6 @@ from training.pocket.grammar import (
     scene_caption,
     split_captions,
 )
-from training.pocket.smears import KINDS, STAINED
 
 PROPERTY = settings(max_examples=200, deadline=None, derandomize=True)
 SEEDS = st.integers(0, 2**32)
@@ -56,7 +56,7 @@ def test_only_words_of_the_card_are_used_and_pale(seed: int, kind: str, num_red:
 
 
 @PROPERTY
-@given(SEEDS, st.sampled_from(list(KINDS.values())), st.sampled_from(SIZES), st.sampled_from(TONES), st.booleans())
+@given(SEEDS, st.sampled_from(OBJECT_KINDS), st.sampled_from(SIZES), st.sampled_from(TONES), st.booleans())
 def test_an_object_is_called_nothing_that_it_is_not(seed: int, kind: str, size: str, tone: str, purple: bool) -> None:
     caption = object_caption(kind, size, tone, purple, np.random.default_rng(seed))
     assert caption.endswith(kind)
