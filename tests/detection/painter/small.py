@@ -24,7 +24,7 @@ SETTINGS = {
 
 def few_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure held-out figures on few samples: that takes longer than so few steps. No setting of a training."""
-    for name, count in {"HELD_OUT_SAMPLES": 2, "MEASURED_PICTURES": 2, "CLIP_BATCH": 8}.items():
+    for name, count in {"HELD_OUT_SAMPLES": 2, "MEASURED_PICTURES": 2, "GRAIN_PICTURES": 1, "CLIP_BATCH": 8}.items():
         monkeypatch.setattr(run, name, count)
 
 

@@ -12,7 +12,7 @@ from diffusers import AutoencoderKL
 
 from detection.painter.samples import Encoded
 from detection.painter.unet import Denoiser, UnetRecipe, held_out_loss, weights_of
-from detection.painter.vae import gradient_loss, is_grey, psnr, reconstruct, set_scale, tie_channels, vary_light
+from detection.painter.vae import gradient_loss, psnr, reconstruct, set_scale, tie_channels, vary_light
 from tests.detection.painter.squares import photo, square
 
 CPU = torch.device("cpu")
@@ -76,13 +76,6 @@ def test_tied_channels_paint_grey(vae: Any) -> None:
 def test_latents_are_scaled_to_a_deviation_of_one(vae: Any) -> None:
     std = set_scale(vae, [photo(square("wall", 40, 30, 30)).image], CPU)
     assert vae.config.scaling_factor == pytest.approx(1 / std)
-
-
-@pytest.mark.parametrize(("spread", "grey"), [(0, True), (3, True), (4, False)])
-def test_a_jpegs_rounding_is_no_colour(spread: int, grey: bool) -> None:
-    picture = np.full((8, 8, 3), 100, np.uint8)
-    picture[3, 3, 0] += spread
-    assert is_grey(picture) == grey
 
 
 def test_light_varies_and_grey_stays_grey() -> None:
