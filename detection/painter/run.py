@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, StableDiffusionInpaintPipeline
+from diffusers import AutoencoderKL
 from safetensors import SafetensorError
 from transformers import CLIPModel, CLIPTextModel
 
@@ -56,7 +56,7 @@ from detection.painter.samples import (
     side_for,
 )
 from detection.painter.settings import SCRATCH, Listener, LoraSettings, PainterSettings, Part
-from detection.painter.unet import Denoiser, UnetRecipe, held_out_loss, unet_learner
+from detection.painter.unet import Denoiser, UnetRecipe, held_out_loss, save_pipeline, unet_learner
 from detection.painter.vae import VaeRecipe, is_grey, psnr, reconstruct, set_scale, tie_channels, vae_learners
 from detection.painter.verifier import PLACE, clip_learner, draw_look, held_out_looks
 from detection.painter.wording import PlainWording, object_prompt
@@ -398,18 +398,8 @@ class _Training:
         )
         history = self._fit("unet", [learner], self.settings.steps, recipe.batch_size, score=lambda: -loss())
         after = {"loss": loss()}
-        pipeline: Any = StableDiffusionInpaintPipeline(
-            vae=vae.half(),
-            text_encoder=model.text_encoder.half(),
-            tokenizer=model.tokenizer,
-            unet=unet.half(),
-            scheduler=scheduler,
-            safety_checker=None,
-            feature_extractor=None,
-            requires_safety_checker=False,
-        )
         with _new_folder(folder) as place:
-            pipeline.save_pretrained(place)
+            save_pipeline(denoiser, vae, scheduler, place)
         self._keep("unet", history, before, after)
 
     def learn_clip(self) -> None:
