@@ -553,7 +553,7 @@ class _Training:
             _save(draw_nearest(samples, nearest, _SHEET_COLUMNS), out / NEAREST)
         if samples:
             _save(draw_samples(samples, self.subject, _SHEET_COLUMNS), out / SAMPLES)
-        remarks += self._memorised()
+        remarks += [*self._memorised(), *self._not_learned()]
         if self.held_out is None:
             remarks.append(
                 "no photo was held out: the figures are of photos that it learned from, and nothing says when it began "
@@ -672,6 +672,19 @@ class _Training:
             f"the held-out loss was lowest at step {part['best_step']} of {part['steps']} and rose by "
             f"{last / best - 1:.0%} after: these photos are too few for more steps; the weights of that step are kept"
         ]
+
+    def _not_learned(self) -> list[str]:
+        """Say of a LoRA that it is no better than the model without it."""
+        remarks = []
+        for role in ("inpaint", "background"):
+            if role in self.numbers:
+                before, after = (float(self.numbers[role][when]["loss"]) for when in ("before", "after"))
+                if after >= before:
+                    remarks.append(
+                        f"the held-out loss of {_TITLES[role]} did not fall ({before:.4f} before, {after:.4f} after): "
+                        "it adds nothing yet; take more --steps or a higher --learning-rate"
+                    )
+        return remarks
 
 
 _TITLES = {
