@@ -473,6 +473,7 @@ class _Training:
 
         draw_held_out = draw_from(self.measured)
         rows = encoded(draw_held_out(derive_rng(self.seed, _HELD_OUT, k)) for k in range(HELD_OUT_SAMPLES))
+        self.__dict__.pop("start_model", None)  # one model is in memory at a time
         if settings.prior_images:
             self.listener.on_stage("pictures to remember")
         prior = paint_prior(model, settings.prior_images, self.categories, derive_seed(self.seed, _PRIOR, number))
@@ -489,7 +490,6 @@ class _Training:
         with _new_folder(folder) as part:
             save_lora(model, part)
         self._keep(role, history, before, after)
-        self.__dict__.pop("start_model", None)  # the next one needs its memory
 
     def finish(self) -> None:
         """Write the card, paint samples, compare them with real objects, and write the numbers."""
