@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from detection.datasets.boxes import are_painted
 from detection.datasets.read import read_rgb
 from detection.datasets.types import DetectionDataset, Sample
 from generator.foundation.errors import DatasetError, Fault
@@ -86,14 +87,16 @@ def cut_crops(
     side_px: int,
     boxes: Literal["tight", "requested"] = "tight",
     background_seed: int | None = None,
+    painted_only: bool = False,
 ) -> Crops:
     """Cut every object out of its picture, for crops of `side_px` that show `margin` around it.
 
     `boxes` chooses between `boxes_xyxy` and `requested_xyxy`, where a sample has one. With `background_seed` there is a
     class more, `background`: from each picture as many random boxes as it has objects of a class on average, at least
     one, whose crops show no object; they are as large as objects of a class drawn evenly. Pictures that do not label
-    every class have none: what shows no labelled object there may show another. Raises DatasetError when a picture
-    cannot be read, is not as large as its labels say, or a category is called background, too.
+    every class have none: what shows no labelled object there may show another. `painted_only` leaves out the labelled
+    objects of photos that were painted into: real ones, which no background crop shows either. Raises DatasetError when
+    a picture cannot be read, is not as large as its labels say, or a category is called background, too.
     """
     if BACKGROUND in data.categories and background_seed is not None:
         expected = "a category has this name already; --no-background takes it as any other"
@@ -101,9 +104,11 @@ def cut_crops(
     classes = data.categories if background_seed is None else (*data.categories, BACKGROUND)
     items: list[Crop] = []
     sizes = _sizes_wh(data)
-    for index, sample in enumerate(data.samples):
+    wanted = are_painted(data) if painted_only else [np.ones(len(sample.labels), bool) for sample in data.samples]
+    for index, (sample, chosen) in enumerate(zip(data.samples, wanted, strict=True)):
         image = read_rgb(sample.path, labelled_wh=(sample.width, sample.height))
-        objects = [*zip(_boxes_of(sample, boxes), (int(label) - 1 for label in sample.labels), strict=True)]
+        cut = sample.choose(chosen)
+        objects = [*zip(_boxes_of(cut, boxes), (int(label) - 1 for label in cut.labels), strict=True)]
         if background_seed is not None and sizes and not sample.not_exhaustive:
             rng = derive_rng(background_seed, index)
             count = max(1, math.ceil(len(objects) / len(data.categories)))

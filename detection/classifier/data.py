@@ -100,7 +100,15 @@ def read_data(sources: Sources, settings: ClassifierSettings, *, side_px: int) -
         has_background = set(synthetic.categories) == set(train.categories)
         if settings.background and not has_background:
             notes.append("Background crops are all real, too: unlabelled parts of painted pictures may show them.")
-        painted = _cut(synthetic, settings, side_px, train.categories, len(sides), background=has_background)
+        painted = _cut(
+            synthetic,
+            settings,
+            side_px,
+            train.categories,
+            len(sides),
+            background=has_background,
+            painted_only=True,
+        )
     empty = [name for name, count in cut["test"].counts().items() if not count]
     if not len(cut["test"]):
         raise DatasetError([Fault(file=str(sources.test or sources.real), expected="no labelled object to test on")])
@@ -221,7 +229,15 @@ def _cut(
     number: int,
     *,
     background: bool = True,
+    painted_only: bool = False,
 ) -> Crops:
     seed = derive_seed(settings.seed, _BACKGROUND, number) if settings.background and background else None
-    crops = cut_crops(side, margin=settings.margin, side_px=side_px, boxes=settings.boxes, background_seed=seed)
+    crops = cut_crops(
+        side,
+        margin=settings.margin,
+        side_px=side_px,
+        boxes=settings.boxes,
+        background_seed=seed,
+        painted_only=painted_only,
+    )
     return crops.relabelled((*classes, BACKGROUND) if settings.background else classes)

@@ -16,7 +16,7 @@ from pathlib import Path
 from detection.datasets.types import Detections
 from detection.experiment.config import Arm
 from detection.experiment.jobs import PaintedSet, Painting, Tuning
-from detection.experiment.paintings import PAINTERS, PAINTINGS
+from detection.experiment.paintings import PAINTERS, PAINTINGS, PHOTOS
 from detection.experiment.pictures import draw_card, draw_failures, worst_pictures
 from detection.experiment.results import Cell, Gain, measured_on
 from detection.experiment.run import Outcome
@@ -221,7 +221,10 @@ def _figures(outcome: Outcome) -> list[str]:
 
 def _where_to_look(painting: Painting, made: PaintedSet, total: int) -> str:
     """A line of links, and what the painter said of itself."""
-    links = {"painted": f"{PAINTINGS}/{made.folder.name}/contact_sheet.jpg"}
+    links = {
+        "photos": f"{PHOTOS}/{made.photos.name}/images",
+        "painted": f"{PAINTINGS}/{made.folder.name}/contact_sheet.jpg",
+    }
     if made.tuning is not None:
         links |= {name: f"{PAINTERS}/{made.tuning.folder.name}/{name}" for name in (SAMPLES, NEAREST)}
     shown = ", ".join(f"[{name}]({path})" for name, path in links.items())
@@ -302,6 +305,14 @@ def _data(outcome: Outcome) -> list[str]:
         lines.append(
             f"Painted for some arms alone: {len(materials.own)} sets of {materials.num_painted} pictures, by painters "
             "tuned on the photos of one number and subset, or painted into these; they know no other photo."
+        )
+    tuned = materials.config.synthetic.tuned
+    if tuned is not None and any(made.tuning is not None for made in materials.own.values()):
+        chosen = tuned.settings.model_dump(exclude_defaults=True)
+        settings = "".join(f", {key} {value}" for key, value in chosen.items())
+        lines.append(
+            f"Tuned painters start from {tuned.start}{settings}; counts and sizes are measured on the same "
+            f"photos, places and boxes also on {tuned.calibrate_on} pictures that each painted before."
         )
     return lines
 

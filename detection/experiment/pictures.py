@@ -46,7 +46,11 @@ def draw_card(path: Path, config: ExperimentConfig, cells: Sequence[Cell], curve
             panels[0][number].set_title(name)
             if curve is not None:
                 _plot_curve(panels[1][number], curve, number)
-        panels[0][0].legend(fontsize=8)
+        if any(arm.is_own for arm in config.arms):  # so many would hide the curves
+            handles, labels = panels[0][0].get_legend_handles_labels()
+            figure.legend(handles, labels, fontsize=8, loc="outside lower center", ncols=3)
+        else:
+            panels[0][0].legend(fontsize=8)
         for row in panels:
             row[0].set_ylabel("AP 0.50:0.95, points")
         write_bytes(path, to_png(figure))

@@ -199,7 +199,7 @@ def scored_folders(out: Path, *, shown: Collection[str] = ()) -> list[str]:
 def _comparable(before: Any, now: Any) -> Any:
     """Of a section only what is in both: paths are left out of `now`."""
     if isinstance(before, Mapping) and isinstance(now, Mapping):
-        return {key: before.get(key, value) for key, value in now.items()}
+        return {key: _comparable(before.get(key, value), value) for key, value in now.items()}
     return before
 
 

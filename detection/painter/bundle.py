@@ -13,15 +13,22 @@ import yaml
 from detection.painter.photos import LabelledPhoto, words_taught
 from detection.painter.wording import PlainWording, object_prompt, vocabulary_of
 from generator.bundles import CARD_FILE, BundleCard
-from generator.foundation.geometry import Box
+from generator.foundation.geometry import Box, square_around
 from generator.foundation.storage import write_bytes
 from generator.labels.checks import measure_contrast
+from generator.painting.stitch import measure_sharpness
 
 # Of the contrasts of real objects: those below are as hard to see for whoever labels.
 _PALEST = 0.1
 # Painted objects may be a little paler than the palest real ones before they are rejected.
 _CONTRAST_SHARE = 0.6
 _MAX_NOISE = 10.0
+# By how much painted objects may be sharper than the sharpest real ones are: around those there is grain, which comes
+# into a painted picture last.
+_SHARPNESS_TIMES, _SHARPEST = 1.5, 0.95
+_GRAIN_PX = 0.8
+# Seen by a CLIP of few photos, a place is an object or is none: what lies between is a blurred object.
+_MAX_UNLABELLED = 0.6
 # Of 1.5, 2.5 and 4 all paint the same objects; the more, the harder their contrast, and real ones have less.
 GUIDANCE = 2.0
 _HEAD = "# A painter made by boxpaint train painter; numbers.json says how good it is.\n"
@@ -41,8 +48,8 @@ def write_card(
 ) -> None:
     """Write `bundle.yaml` for the models of a painter that learned `categories` from photos. Raises StorageError.
 
-    `start` is the card of the bundle that it started from; `noise` is the standard deviation of what its VAE loses of
-    the photos' grain, in grey levels. `knows_all_words`: it may be asked for more than it learned here.
+    `start` is the card of the bundle that it started from; `noise` is the standard deviation of the grain that the
+    photos have and its pictures lack, in grey levels. `knows_all_words`: it may be asked for more than it learned here.
     """
     prompts = [object_prompt(name) for name in categories]
     before = start.defaults.get("painting", {}).get("background_negative_prompt", "")
@@ -55,12 +62,14 @@ def write_card(
         "prompts": {"enrich": "none", "max_similarity": 1.0, "min_similarity": -1.0},
         "painting": {
             **start.defaults.get("painting", {}),
-            "guidance_scale": GUIDANCE,
+            **({} if knows_all_words else {"guidance_scale": GUIDANCE}),
             "background_negative_prompt": " and ".join(prompts) + negative,
             "sensor_noise": round(min(noise, _MAX_NOISE), 2),
         },
         "labels": {
             "min_contrast": round(_CONTRAST_SHARE * palest_contrast(photos, categories), 1),
+            "max_sharpness": round(max(8.0, _SHARPNESS_TIMES * hardest_edges(photos, categories)), 1),
+            "max_unlabelled": _MAX_UNLABELLED,
             "background_prompts": [wording.scene],
         },
     }
@@ -100,6 +109,23 @@ def palest_contrast(photos: Sequence[LabelledPhoto], categories: Sequence[str]) 
         if found:
             least.append(float(np.quantile(found, _PALEST)))
     return min(least, default=0.0)
+
+
+def hardest_edges(photos: Sequence[LabelledPhoto], categories: Sequence[str]) -> float:
+    """How many times as sharp as their surroundings the sharpest objects are (painting/stitch.py); 0 without objects.
+
+    Grain is smoothed first. One in twenty is left out.
+    """
+    found = []
+    for photo in photos:
+        smooth = cv2.GaussianBlur(photo.image, (0, 0), _GRAIN_PX)
+        for each in photo.objects:
+            if each.category in categories:
+                crop = square_around(each.box, margin=1.0, size_wh=photo.size_wh)
+                mask = _ellipse(each.box, photo)[crop.slices]
+                wide = cv2.dilate(mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+                found.append(measure_sharpness(smooth[crop.slices], mask, ~wide))
+    return float(np.quantile(found, _SHARPEST)) if found else 0.0
 
 
 def _ellipse(box: Box, photo: LabelledPhoto) -> np.ndarray:

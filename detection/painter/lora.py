@@ -27,6 +27,7 @@ from detection.painter.samples import Bank, Encoded, Sample
 from detection.painter.unet import Denoiser, UnetRecipe
 from generator.bundles import ModelRef
 from generator.config import PaintingConfig
+from generator.foundation.errors import ModelError
 from generator.foundation.seeds import derive_rng, derive_seed
 from generator.painting.crop import LATENT_PX
 from generator.painting.diffusion import Masking, decode, denoise, encode, starting_noise
@@ -85,8 +86,13 @@ class FrozenWords(Denoiser):
 def add_lora(model: DiffusionModel, recipe: LoraRecipe, seed: int) -> Denoiser:
     """Add a LoRA that changes nothing yet to a model that was loaded `for_training`, and return what is trained.
 
-    Its weights are float32, whatever those of the model are.
+    Its weights are float32, whatever those of the model are. Raises ModelError for a model that predicts what cannot be
+    learned from.
     """
+    scheduler: Any = model.new_scheduler()
+    prediction_type = str(scheduler.config.prediction_type)
+    if prediction_type not in ("epsilon", "v_prediction"):
+        raise ModelError(f"models.{model.role} predicts {prediction_type!r}: a LoRA can be trained on noise and v only")
     parts = {"unet": (model.unet, UNET_LAYERS)}
     if recipe.text_encoder:
         parts["text_encoder"] = model.text_encoder, TEXT_LAYERS
@@ -97,13 +103,12 @@ def add_lora(model: DiffusionModel, recipe: LoraRecipe, seed: int) -> Denoiser:
             cast_training_params(part, dtype=torch.float32)
     if recipe.gradient_checkpointing:
         model.unet.enable_gradient_checkpointing()
-    scheduler: Any = model.new_scheduler()
     return (Denoiser if recipe.text_encoder else FrozenWords)(
         unet=model.unet,
         text_encoder=model.text_encoder,
         tokenizer=model.tokenizer,
         levels=scheduler.alphas_cumprod.to(model.device),
-        prediction_type=str(scheduler.config.prediction_type),
+        prediction_type=prediction_type,
     )
 
 

@@ -18,13 +18,13 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, StableDiffusionInpaintPipeline
+from diffusers import AutoencoderKL
 from safetensors import SafetensorError
 from transformers import CLIPModel, CLIPTextModel
 
@@ -56,8 +56,8 @@ from detection.painter.samples import (
     side_for,
 )
 from detection.painter.settings import SCRATCH, Listener, LoraSettings, PainterSettings, Part
-from detection.painter.unet import Denoiser, UnetRecipe, held_out_loss, unet_learner
-from detection.painter.vae import VaeRecipe, is_grey, psnr, reconstruct, set_scale, tie_channels, vae_learners
+from detection.painter.unet import Denoiser, UnetRecipe, held_out_loss, save_pipeline, unet_learner
+from detection.painter.vae import VaeRecipe, psnr, set_scale, tie_channels, vae_learners
 from detection.painter.verifier import PLACE, clip_learner, draw_look, held_out_looks
 from detection.painter.wording import PlainWording, object_prompt
 from generator.bundles import BUNDLES, CARD_FILE, ModelRef, load_card
@@ -87,7 +87,10 @@ from generator.foundation.storage import (
 from generator.foundation.training import Budget
 from generator.models.vision_language import Clip
 from generator.models.weights import fingerprint, get_models, local_fault, with_adapters
+from generator.painting.finish import is_grey
 from generator.painting.models import DiffusionModel, load_model
+from generator.painting.painter import BackgroundJob
+from generator.painting.stable_diffusion import StableDiffusionPainter
 
 PARTS, NUMBERS, SAMPLES, NEAREST = "parts.json", "numbers.json", "samples.png", "nearest.png"
 # A canvas of more pixels is slow to paint on two cores; that of the pocket has as many.
@@ -99,14 +102,14 @@ LARGE_BYTES = 500_000_000
 # Pictures that a VAE sees in a step, and their side: parts of crops and of whole photos.
 VAE_BATCH, VAE_SIDE_PX = 8, 96
 CLIP_BATCH = 64
-HELD_OUT_SAMPLES, MEASURED_PICTURES = 64, 24
+HELD_OUT_SAMPLES, MEASURED_PICTURES, GRAIN_PICTURES = 64, 24, 4
 # Shares of a clock limit at whose end a part stops.
 CLOCK = {"vae": 0.3, "unet": 0.88, "clip": 1.0, "inpaint": 0.6, "background": 1.0}
 # Above this share of near-copies, where real objects are not as alike themselves, it is said.
 MAX_NEAR_COPIES = 0.2
 _SHEET_COLUMNS = 8
 # Positions below the seed.
-_SPLIT, _VAE, _UNET, _CLIP, _CROPS, _CANVASES, _HELD_OUT, _LOOKS, _PLACES, _SCALE, _LORA, _PRIOR = range(12)
+_SPLIT, _VAE, _UNET, _CLIP, _CROPS, _CANVASES, _HELD_OUT, _LOOKS, _PLACES, _SCALE, _LORA, _PRIOR, _GRAIN = range(13)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -329,12 +332,10 @@ class _Training:
         pictures = [self.subject.draw(derive_rng(self.seed, _SCALE, number)).pixels for number in range(64)]
         set_scale(vae, pictures, self.device)
         vae.requires_grad_(False)
-        grain = ((grain_of(each), grain_of(reconstruct(vae, each, self.device))) for each in whole)
-        noise = [math.sqrt(max(0.0, given**2 - kept**2)) for given, kept in grain]
         with _new_folder(folder) as part:
             vae.half().save_pretrained(part)
         vae.float()
-        self._keep("vae", history, before, figures(), noise=float(np.median(noise)))
+        self._keep("vae", history, before, figures())
 
     def _vae_pictures(self, rng: np.random.Generator) -> list[np.ndarray]:
         """A batch: parts of crops as the UNet will see them, and parts of photos as they are."""
@@ -398,18 +399,8 @@ class _Training:
         )
         history = self._fit("unet", [learner], self.settings.steps, recipe.batch_size, score=lambda: -loss())
         after = {"loss": loss()}
-        pipeline: Any = StableDiffusionInpaintPipeline(
-            vae=vae.half(),
-            text_encoder=model.text_encoder.half(),
-            tokenizer=model.tokenizer,
-            unet=unet.half(),
-            scheduler=scheduler,
-            safety_checker=None,
-            feature_extractor=None,
-            requires_safety_checker=False,
-        )
         with _new_folder(folder) as place:
-            pipeline.save_pretrained(place)
+            save_pipeline(denoiser, vae, scheduler, place)
         self._keep("unet", history, before, after)
 
     def learn_clip(self) -> None:
@@ -482,6 +473,7 @@ class _Training:
 
         draw_held_out = draw_from(self.measured)
         rows = encoded(draw_held_out(derive_rng(self.seed, _HELD_OUT, k)) for k in range(HELD_OUT_SAMPLES))
+        self.__dict__.pop("start_model", None)  # one model is in memory at a time
         if settings.prior_images:
             self.listener.on_stage("pictures to remember")
         prior = paint_prior(model, settings.prior_images, self.categories, derive_seed(self.seed, _PRIOR, number))
@@ -498,7 +490,6 @@ class _Training:
         with _new_folder(folder) as part:
             save_lora(model, part)
         self._keep(role, history, before, after)
-        self.__dict__.pop("start_model", None)  # the next one needs its memory
 
     def finish(self) -> None:
         """Write the card, paint samples, compare them with real objects, and write the numbers."""
@@ -507,25 +498,27 @@ class _Training:
         clip_ref: ModelRef | None = ModelRef(folder=str(out / "clip")) if (out / "clip").exists() else None
         beside = None if clip_ref is None else {"folder": "clip"}
         models |= {"clip": beside, "embedder": beside, "captioner": None, "enricher": None}
-        noise = float(self.numbers["vae"]["noise"]) if "vae" in self.numbers else self.base.painting.sensor_noise
         if self.is_large:
             models = {role: with_lora(ref, role if role in own else None) for role, ref in self.base.models}
             clip_ref = self.base.models.clip
             if clip_ref is None or local_fault(clip_ref) != "":
                 clip_ref = None
-        start = load_card(self.base.bundle)
-        write_card(
+        card = partial(
+            write_card,
             out,
-            start,
+            load_card(self.base.bundle),
             self.photos,
             self.categories,
             self.wording,
             self.canvas_wh,
             models,
-            noise,
-            knows_all_words=self.is_large and start.vocabulary is None,
+            knows_all_words=self.is_large and load_card(self.base.bundle).vocabulary is None,
         )
+        card(noise=self.base.painting.sensor_noise)
         load_card.cache_clear()
+        if not self.is_large:
+            card(noise=self._missing_grain())
+            load_card.cache_clear()
         self.listener.on_stage("painting samples")
         common = {"device": str(self.device), "offline": self.base.offline}
         places = places_for(self.measured, self.settings.samples, derive_seed(self.seed, _PLACES))
@@ -553,7 +546,7 @@ class _Training:
             _save(draw_nearest(samples, nearest, _SHEET_COLUMNS), out / NEAREST)
         if samples:
             _save(draw_samples(samples, self.subject, _SHEET_COLUMNS), out / SAMPLES)
-        remarks += self._memorised()
+        remarks += [*self._memorised(), *self._not_learned()]
         if self.held_out is None:
             remarks.append(
                 "no photo was held out: the figures are of photos that it learned from, and nothing says when it began "
@@ -573,6 +566,25 @@ class _Training:
             },
         )
         remove(out / PARTS)
+
+    def _missing_grain(self) -> float:
+        """Standard deviation of the noise that makes painted pictures as grainy as the photos, in grey levels."""
+        config = Config.model_validate({"bundle": str(self.out), "device": str(self.device), "offline": True})
+        jobs = [
+            BackgroundJob(
+                prompt=self.wording.scene,
+                negative_prompt=config.painting.background_negative_prompt,
+                seed=derive_seed(self.seed, _GRAIN, number),
+                size_wh=config.canvas_wh,
+            )
+            for number in range(GRAIN_PICTURES)
+        ]
+        painted = StableDiffusionPainter(config).paint_backgrounds(jobs)
+        wanted = float(np.median([grain_of(photo.image) for photo in self.photos]))
+        there = float(np.median([grain_of(each.pixels) for each in painted]))
+        grey = all(is_grey(photo.image) for photo in self.photos)
+        # Noise of three channels of its own is less in grey (ITU-R BT.601).
+        return math.sqrt(max(0.0, wanted**2 - there**2)) / (1.0 if grey else math.hypot(0.299, 0.587, 0.114))
 
     # Helpers of the parts.
 
@@ -672,6 +684,19 @@ class _Training:
             f"the held-out loss was lowest at step {part['best_step']} of {part['steps']} and rose by "
             f"{last / best - 1:.0%} after: these photos are too few for more steps; the weights of that step are kept"
         ]
+
+    def _not_learned(self) -> list[str]:
+        """Say of a LoRA that it is no better than the model without it."""
+        remarks = []
+        for role in ("inpaint", "background"):
+            if role in self.numbers:
+                before, after = (float(self.numbers[role][when]["loss"]) for when in ("before", "after"))
+                if after >= before:
+                    remarks.append(
+                        f"the held-out loss of {_TITLES[role]} did not fall ({before:.4f} before, {after:.4f} after): "
+                        "it adds nothing yet; take more --steps or a higher --learning-rate"
+                    )
+        return remarks
 
 
 _TITLES = {

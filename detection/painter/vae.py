@@ -97,11 +97,6 @@ def tie_channels(vae: Any) -> None:
         parameter.copy_(parameter.mean(dim=0, keepdim=True).expand_as(parameter).clone())
 
 
-def is_grey(picture: np.ndarray) -> bool:
-    """Whether a picture (HWC uint8 RGB) has no colours, but for the rounding of a JPEG."""
-    return int(np.ptp(picture.astype(np.int16), axis=2).max()) <= 3
-
-
 @torch.inference_mode()
 def reconstruct(vae: Any, picture: np.ndarray, device: torch.device) -> np.ndarray:
     """What is left of a picture (HWC uint8 RGB, sides multiples of 8): HWC float32 in [0, 255]."""

@@ -25,6 +25,7 @@ from generator.plan import ScenePlan
 
 # Last positions below a scene's seed; those of the background's attempts end before.
 _REDRAW, _SENSOR, _GRAIN = 1000, 1001, 1002
+MAX_GREY_SPREAD = 3
 # Pixels around what was painted over which a photo goes over into what was drawn anew.
 FADE_PX = 6
 # What was lost of a photo is taken for grain up to so many of its standard deviations; beyond, it is an edge.
@@ -135,11 +136,20 @@ def grain_like(sample: np.ndarray, known: np.ndarray, rng: np.random.Generator) 
 
 
 def add_sensor_noise(picture: np.ndarray, deviation: float, seed: int) -> np.ndarray:
-    """Add Gaussian noise of this standard deviation (grey levels) to a picture (HWC uint8)."""
+    """Add Gaussian noise of this standard deviation (grey levels) to a picture (HWC uint8).
+
+    A picture without colours stays so: its three channels come from one sensor.
+    """
     if deviation == 0:
         return picture
-    noise = derive_rng(seed, _SENSOR).normal(0.0, deviation, picture.shape)
+    channels = 1 if is_grey(picture) else picture.shape[2]
+    noise = derive_rng(seed, _SENSOR).normal(0.0, deviation, (*picture.shape[:2], channels))
     return np.clip(np.rint(picture + noise), 0, 255).astype(np.uint8)
+
+
+def is_grey(picture: np.ndarray) -> bool:
+    """Whether a picture (HWC uint8 RGB) has no colours, but for the rounding of a JPEG or of a blend."""
+    return int(np.ptp(picture.astype(np.int16), axis=2).max()) <= MAX_GREY_SPREAD
 
 
 def _harmonized(pictures: Sequence[np.ndarray], plans: Sequence[ScenePlan], painter: Painter) -> list[np.ndarray]:

@@ -76,12 +76,12 @@ def stitch(
             kept=weights >= 0.5,
             box=frame.in_crop(placement.box),
             open_edges=_open_edges(frame),
-            sharpness=_sharpness(pixels, mask, ~repainted),
+            sharpness=measure_sharpness(pixels, mask, ~repainted),
         ),
     )
 
 
-def _sharpness(pixels: np.ndarray, mask: np.ndarray, around: np.ndarray) -> float:
+def measure_sharpness(pixels: np.ndarray, mask: np.ndarray, around: np.ndarray) -> float:
     """How many times as hard the hardest edges under `mask` are as those `around` it (both HW bool)."""
     if not mask.any() or not around.any():
         return 1.0

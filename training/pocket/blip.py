@@ -96,7 +96,8 @@ def evaluate(session: Session, folder: Path) -> dict[str, float]:
     looks = held_out_looks(subject_of(session.unseen_photos, side), side, session.rng(3), LOOKS, most=MAX_MEASURED)
     said: list[str] = []
     for start in range(0, len(looks), EVALUATION_BATCH):
-        pictures = [look.pixels for look in looks[start : start + EVALUATION_BATCH]]
+        # Copies: the processor wants arrays that it may write to.
+        pictures = [np.array(look.pixels) for look in looks[start : start + EVALUATION_BATCH]]
         pixels = processor.image_processor(pictures, return_tensors="pt")["pixel_values"].to(session.device)
         tokens = model.generate(pixel_values=pixels, max_new_tokens=MAX_TOKENS, num_beams=1, do_sample=False)
         said += processor.batch_decode(tokens, skip_special_tokens=True)

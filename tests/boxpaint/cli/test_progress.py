@@ -12,7 +12,7 @@ from rich.console import Console
 from boxpaint.cli.experiment_progress import ExperimentProgress
 from boxpaint.cli.paint_progress import RunProgress
 from boxpaint.cli.progress import Bar, FitProgress, TimeLeft, in_words
-from detection.experiment.jobs import Job
+from detection.experiment.jobs import Job, Painting
 
 
 @pytest.fixture
@@ -134,3 +134,22 @@ def test_the_time_left_counts_from_the_first_step_and_is_said_once(now: list[flo
     said = stream.getvalue().splitlines()
     assert said[0] == "trainings to do: 1, 100 steps in all"
     assert said[1:] == ["about 2 min for what is left", "real-real3-painted0-seed0: mAP 50.0; 0 to do, 1 min left"]
+
+
+def test_painters_are_told_one_after_the_other_and_what_was_there_before_says_nothing_of_the_rest(
+    now: list[float],
+) -> None:
+    stream = io.StringIO()
+    with ExperimentProgress(Console(file=stream, width=100)) as progress:
+        for number in range(3):
+            progress.on_painting(Painting(painter="tuned", scenes="painted", number=5, subset=number), number, 3)
+            if number == 1:  # the first is there already
+                for step in range(1, 21):
+                    progress.on_tuning(step, 20, 0.25)
+                now[0] += 600
+        progress.on_paintings_end(3)
+    said = stream.getvalue().splitlines()
+    assert said[:2] == [f"painted images {number} of 3: tuned, 5 real images, subset {number - 1}" for number in (1, 2)]
+    assert said[2] == "tuning the painter: step 2/20, loss 0.250"
+    assert len(said) == 2 + 10 + 2
+    assert said[-2].endswith("subset 2; about 10 min for what is left")

@@ -114,3 +114,14 @@ def test_faults_of_the_data_are_said(tmp_path: Path) -> None:
     named = DetectionDataset(categories=("cell", BACKGROUND), samples=data.samples)
     with pytest.raises(DatasetError, match="--no-background"):
         cut_crops(named, margin=0, side_px=8, background_seed=0)
+
+
+def test_real_objects_of_a_photo_that_was_painted_into_are_no_painted_crops_and_no_background(tmp_path: Path) -> None:
+    unknown = [float("nan")] * 4
+    boxes = [[0.0, 0.0, 40.0, 60.0], [50.0, 10.0, 60.0, 20.0]]
+    data = picture(tmp_path, boxes, [1, 2], tight_xyxy=np.array([unknown, boxes[1]]))
+    crops = cut_crops(data, margin=0, side_px=8, background_seed=0, painted_only=True)
+    (painted,) = (crop for crop in crops.items if crop.label < 2)
+    assert painted.box_xyxy == (50.0, 10.0, 60.0, 20.0)
+    assert all(crop.box_xyxy[0] >= 40 for crop in crops.items)
+    assert len(cut_crops(data, margin=0, side_px=8).items) == 2

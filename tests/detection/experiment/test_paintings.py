@@ -151,7 +151,13 @@ def test_arms_with_their_own_pictures_are_compared(whole: tuple[Path, Outcome, N
         ("refined+tuned+photos", "refined+tuned"),
     }
     text = (folder / "out" / CARD).read_text()
-    for words in ("## Painters and scenes", "tuned in photos, then refined on real", "minutes to tune", "samples.png"):
+    for words in (
+        "## Painters and scenes",
+        "tuned in photos, then refined on real",
+        "minutes to tune",
+        "samples.png",
+        "](photos/",
+    ):
         assert words in text
 
 
@@ -160,8 +166,9 @@ def test_a_finished_one_tunes_paints_and_trains_nothing_wherever_it_lies(
 ) -> None:
     out = shutil.copytree(whole[0] / "out", tmp_path / "moved")
     noted = Noted()
-    run(tmp_path, discs, out, noted)
+    outcome = run(tmp_path, discs, out, noted)
     assert (noted.painted, noted.trained) == (0, [])
+    assert outcome.changes == ()
 
 
 def test_a_class_that_an_arm_has_never_seen_is_said_before_anything(discs: Path, tmp_path: Path) -> None:

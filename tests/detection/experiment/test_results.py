@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from detection.experiment.results import best_of, gain_of, share_of
+from detection.experiment.results import best_of, gain_of, paired_arms, share_of
 from tests.detection.experiment.conftest import DRAWS, cell
 
 # What a drawing of the test pictures does to every arm alike: the gain must not feel it.
@@ -54,3 +54,25 @@ def test_share_of_another_arm(arm: list[float], whole: list[float], error: float
 def test_the_hardest_baseline_has_the_highest_mean() -> None:
     strong = cell("copy_paste", [[0.5], [0.6]])
     assert best_of([cell("real", [[0.9], [0.1]]), strong]) is strong
+
+
+def test_an_arm_stands_beside_those_that_differ_in_one_thing() -> None:
+    tuned, photos = {"painter": "tuned"}, {"scenes": "photos"}
+    arms = {
+        "refined": ("refined", 3),
+        "tuned": ({"kind": "refined", **tuned}, 3),
+        "both": ({"kind": "refined", **tuned, **photos}, 3),
+        "photos": ({"kind": "synthetic", **photos}, 3),
+        "alone": ("synthetic", 0),
+        "later": ({"kind": "synthetic", **tuned}, 10),
+    }
+    cells = {name: cell(arm, [[0.5]], number=number) for name, (arm, number) in arms.items()}
+    found = {
+        (name, other)
+        for first, second in paired_arms(cells.values())
+        for name, one in cells.items()
+        for other, two in cells.items()
+        if one is first and two is second
+    }
+    # What knows nothing real stands beside every number.
+    assert found == {("tuned", "refined"), ("both", "tuned"), ("photos", "alone"), ("later", "alone")}

@@ -255,14 +255,21 @@ def test_a_picture_that_went_wrong_comes_again_alone_with_the_next_seed(
 
 @pytest.mark.parametrize(("deviation", "seed"), [(1.5, 0), (4.0, 1), (10.0, 2**62)])
 def test_the_noise_has_the_standard_deviation_asked_for(deviation: float, seed: int) -> None:
-    flat = np.full((200, 300, 3), 128, np.uint8)
-    noise = add_sensor_noise(flat, deviation, seed).astype(float) - 128
+    flat = np.full((200, 300, 3), (120, 128, 136), np.uint8)
+    noise = add_sensor_noise(flat, deviation, seed).astype(float) - flat
     for channel in range(3):
         assert noise[..., channel].std() == pytest.approx(deviation, rel=0.05)
         assert abs(noise[..., channel].mean()) < 0.1
     # Each pixel and each channel has its own.
     assert abs(np.corrcoef(noise[..., 0].ravel(), noise[..., 1].ravel())[0, 1]) < 0.02
     assert abs(np.corrcoef(noise[:, 1:].ravel(), noise[:, :-1].ravel())[0, 1]) < 0.02
+
+
+def test_the_noise_of_a_grey_picture_is_grey() -> None:
+    grey = np.full((50, 50, 3), 128, np.uint8)
+    noisy = add_sensor_noise(grey, 5.0, 1)
+    assert (noisy == noisy[..., :1]).all()
+    assert noisy.std() == pytest.approx(5.0, rel=0.1)
 
 
 def test_the_noise_of_a_bright_or_dark_picture_does_not_wrap_round() -> None:
