@@ -1,7 +1,7 @@
 """Can a probe find where was painted? Ways of putting the same painted crops into the same pictures, compared.
 
     python -m benchmarks.leak [--scenes 312] [--network] [--only default ...]
-    python -m benchmarks.leak --photos coco:PATH#train [--classes CSV] [--scenes 40]
+    python -m benchmarks.leak --photos coco:PATH#train --classes benchmarks/bccd_classes.csv --decoys 1 --scenes 32
 
 Scenes of the root scenario, or its objects painted into photos (a cell as in background.csv; --classes has the names of
 their labels). Backgrounds and crops are painted once and kept in --cache; objects and decoys are painted
@@ -295,13 +295,14 @@ def main() -> None:
     """Paint, probe and print the table."""
     parser = make_parser(__doc__)
     parser.add_argument("--scenes", type=int, default=312)
-    parser.add_argument("--photos", default="")
+    parser.add_argument("--photos", default="", metavar="CELL")
     parser.add_argument("--classes", type=Path, default=ROOT / "classes.csv")
+    parser.add_argument("--decoys", type=float, help="for each object; photos leave less room for untouched places")
     parser.add_argument("--cache", type=Path, default=Path("runs/leak"))
     parser.add_argument("--network", action="store_true", help="train the small network, too: minutes for each row")
     parser.add_argument("--only", nargs="+", default=[""], help="rows that begin with one of these words")
     arguments = parser.parse_args()
-    config = Config()
+    config = Config() if arguments.decoys is None else Config(placement={"decoys": arguments.decoys})
     painter = StableDiffusionPainter(config)
     spec = root_spec(config.canvas_wh, arguments.scenes, classes=arguments.classes)
     cache = arguments.cache / str(arguments.scenes)

@@ -93,7 +93,7 @@ class PaintingConfig(Section):
 
     harmonize_area: Literal["all", "painted"] | None = None
     """Where scenes that are photos are drawn anew at the end: all over, or only around what was painted, which then
-    gets the noise of the photo, and leaves the rest bit for bit. None: painted, which leaks less (docs/benchmarks.md).
+    gets the noise of the photo, and leaves the rest bit for bit. None: all, which leaks less (docs/benchmarks.md).
     A scene that was painted itself is always drawn anew all over."""
 
     @field_validator("cache_every")

@@ -164,10 +164,10 @@ def _generate(
     unlabelled = sum(category.unlabelled for category in statistics.categories)
     seen = sum(category.seen for category in statistics.categories)
     if unlabelled or seen:
-        listener.on_warning(
-            f"of the objects in the photos, {unlabelled} lost their label, mostly cut off by the crop, and {seen} were "
-            "seen that nobody labelled: see the report"
-        )
+        lost = f"{unlabelled} labelled ones get no label (cut off, or a crowd)"
+        found = f"{seen} were seen that nobody labelled"
+        said = " and ".join(text for count, text in ((unlabelled, lost), (seen, found)) if count)
+        listener.on_warning(f"of the objects in the photos, {said}: see the report")
     return Dataset(
         folder=run.folder,
         num_scenes=len(run.finished),

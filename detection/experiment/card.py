@@ -16,7 +16,7 @@ from pathlib import Path
 from detection.datasets.types import Detections
 from detection.experiment.config import Arm
 from detection.experiment.jobs import PaintedSet, Painting, Tuning
-from detection.experiment.paintings import PAINTERS, PAINTINGS
+from detection.experiment.paintings import PAINTERS, PAINTINGS, PHOTOS
 from detection.experiment.pictures import draw_card, draw_failures, worst_pictures
 from detection.experiment.results import Cell, Gain, measured_on
 from detection.experiment.run import Outcome
@@ -221,7 +221,10 @@ def _figures(outcome: Outcome) -> list[str]:
 
 def _where_to_look(painting: Painting, made: PaintedSet, total: int) -> str:
     """A line of links, and what the painter said of itself."""
-    links = {"painted": f"{PAINTINGS}/{made.folder.name}/contact_sheet.jpg"}
+    links = {
+        "photos": f"{PHOTOS}/{made.photos.name}/images",
+        "painted": f"{PAINTINGS}/{made.folder.name}/contact_sheet.jpg",
+    }
     if made.tuning is not None:
         links |= {name: f"{PAINTERS}/{made.tuning.folder.name}/{name}" for name in (SAMPLES, NEAREST)}
     shown = ", ".join(f"[{name}]({path})" for name, path in links.items())

@@ -144,12 +144,13 @@ class Tuning:
 class PaintedSet:
     """Painted pictures that know real ones, in the order in which a value curve takes them, and how they were made.
 
-    `seconds`: of one process, for all pictures; `leak`: AUC with which the audit finds where was painted, None where it
-    could not judge; `tuning`: None of a zero-shot painter.
+    `photos`: folder of the real ones, as a data set; `seconds`: of one process, for all pictures; `leak`: AUC with
+    which the audit finds where was painted, None where it could not judge; `tuning`: None of a zero-shot painter.
     """
 
     data: DetectionDataset
     folder: Path
+    photos: Path
     seconds: float
     leak: float | None
     tuning: Tuning | None

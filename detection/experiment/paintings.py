@@ -178,6 +178,7 @@ class _Studio:
         return PaintedSet(
             data=shuffle_painted(data, self.config.seed, len(data)),
             folder=place,
+            photos=folder,
             seconds=sum(sum(line["seconds"].values()) for line in timings),
             leak=audit.leak.value if audit is not None and audit.leak is not None else None,
             tuning=tuning,

@@ -27,6 +27,8 @@ _MAX_NOISE = 10.0
 # into a painted picture last.
 _SHARPNESS_TIMES, _SHARPEST = 1.5, 0.95
 _GRAIN_PX = 0.8
+# Seen by a CLIP of few photos, a place is an object or is none: what lies between is a blurred object.
+_MAX_UNLABELLED = 0.6
 # Of 1.5, 2.5 and 4 all paint the same objects; the more, the harder their contrast, and real ones have less.
 GUIDANCE = 2.0
 _HEAD = "# A painter made by boxpaint train painter; numbers.json says how good it is.\n"
@@ -67,6 +69,7 @@ def write_card(
         "labels": {
             "min_contrast": round(_CONTRAST_SHARE * palest_contrast(photos, categories), 1),
             "max_sharpness": round(max(8.0, _SHARPNESS_TIMES * hardest_edges(photos, categories)), 1),
+            "max_unlabelled": _MAX_UNLABELLED,
             "background_prompts": [wording.scene],
         },
     }

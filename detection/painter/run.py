@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, StableDiffusionInpaintPipeline
+from diffusers import AutoencoderKL
 from safetensors import SafetensorError
 from transformers import CLIPModel, CLIPTextModel
 
@@ -56,7 +56,7 @@ from detection.painter.samples import (
     side_for,
 )
 from detection.painter.settings import SCRATCH, Listener, LoraSettings, PainterSettings, Part
-from detection.painter.unet import Denoiser, UnetRecipe, held_out_loss, unet_learner
+from detection.painter.unet import Denoiser, UnetRecipe, held_out_loss, save_pipeline, unet_learner
 from detection.painter.vae import VaeRecipe, psnr, set_scale, tie_channels, vae_learners
 from detection.painter.verifier import PLACE, clip_learner, draw_look, held_out_looks
 from detection.painter.wording import PlainWording, object_prompt
@@ -399,18 +399,8 @@ class _Training:
         )
         history = self._fit("unet", [learner], self.settings.steps, recipe.batch_size, score=lambda: -loss())
         after = {"loss": loss()}
-        pipeline: Any = StableDiffusionInpaintPipeline(
-            vae=vae.half(),
-            text_encoder=model.text_encoder.half(),
-            tokenizer=model.tokenizer,
-            unet=unet.half(),
-            scheduler=scheduler,
-            safety_checker=None,
-            feature_extractor=None,
-            requires_safety_checker=False,
-        )
         with _new_folder(folder) as place:
-            pipeline.save_pretrained(place)
+            save_pipeline(denoiser, vae, scheduler, place)
         self._keep("unet", history, before, after)
 
     def learn_clip(self) -> None:
@@ -483,6 +473,7 @@ class _Training:
 
         draw_held_out = draw_from(self.measured)
         rows = encoded(draw_held_out(derive_rng(self.seed, _HELD_OUT, k)) for k in range(HELD_OUT_SAMPLES))
+        self.__dict__.pop("start_model", None)  # one model is in memory at a time
         if settings.prior_images:
             self.listener.on_stage("pictures to remember")
         prior = paint_prior(model, settings.prior_images, self.categories, derive_seed(self.seed, _PRIOR, number))
@@ -499,7 +490,6 @@ class _Training:
         with _new_folder(folder) as part:
             save_lora(model, part)
         self._keep(role, history, before, after)
-        self.__dict__.pop("start_model", None)  # the next one needs its memory
 
     def finish(self) -> None:
         """Write the card, paint samples, compare them with real objects, and write the numbers."""
@@ -556,7 +546,7 @@ class _Training:
             _save(draw_nearest(samples, nearest, _SHEET_COLUMNS), out / NEAREST)
         if samples:
             _save(draw_samples(samples, self.subject, _SHEET_COLUMNS), out / SAMPLES)
-        remarks += self._memorised()
+        remarks += [*self._memorised(), *self._not_learned()]
         if self.held_out is None:
             remarks.append(
                 "no photo was held out: the figures are of photos that it learned from, and nothing says when it began "
@@ -694,6 +684,19 @@ class _Training:
             f"the held-out loss was lowest at step {part['best_step']} of {part['steps']} and rose by "
             f"{last / best - 1:.0%} after: these photos are too few for more steps; the weights of that step are kept"
         ]
+
+    def _not_learned(self) -> list[str]:
+        """Say of a LoRA that it is no better than the model without it."""
+        remarks = []
+        for role in ("inpaint", "background"):
+            if role in self.numbers:
+                before, after = (float(self.numbers[role][when]["loss"]) for when in ("before", "after"))
+                if after >= before:
+                    remarks.append(
+                        f"the held-out loss of {_TITLES[role]} did not fall ({before:.4f} before, {after:.4f} after): "
+                        "it adds nothing yet; take more --steps or a higher --learning-rate"
+                    )
+        return remarks
 
 
 _TITLES = {

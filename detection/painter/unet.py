@@ -10,10 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from diffusers import StableDiffusionInpaintPipeline
 
 from detection.painter.learning import Learner
 from detection.painter.samples import Bank, Encoded
@@ -87,6 +89,21 @@ class Denoiser:
         inside = 1 + (recipe.weight_inside - 1) * masks
         weights = weights_of(self.levels[steps], recipe, self.prediction_type)
         return (weights * (error * inside).mean(dim=(1, 2, 3))).mean()
+
+
+def save_pipeline(denoiser: Denoiser, vae: Any, scheduler: Any, folder: Path) -> None:
+    """Save an inpainting pipeline in the layout of diffusers, in half precision, which its models have from then on."""
+    pipeline: Any = StableDiffusionInpaintPipeline(
+        vae=vae.half(),
+        text_encoder=denoiser.text_encoder.half(),
+        tokenizer=denoiser.tokenizer,
+        unet=denoiser.unet.half(),
+        scheduler=scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.save_pretrained(folder)
 
 
 def unet_learner(denoiser: Denoiser, crops: Bank, canvases: Bank | None, recipe: UnetRecipe) -> Learner:

@@ -43,7 +43,7 @@ def export_coco(records: Iterable[SceneRecord], plan: Plan, folder: Path) -> lis
                     "file_name": record.file_name,
                     "width": record.width,
                     "height": record.height,
-                    "license": 1,
+                    "license": 1 if record.photo is None else 2,
                     **_of_photo(record, category_ids),
                 }
             )
@@ -123,6 +123,10 @@ def _annotation(item: ObjectRecord, record: SceneRecord, plan: Plan, category_id
 
 def _head(plan: Plan, split: str) -> dict[str, Any]:
     card = plan.config.card
+    licences = [{"id": 1, "name": f"Model output; model: {card.licence}", "url": ""}]
+    if any(row.photos for row in plan.spec.backgrounds):
+        name = f"Part of a photo, under that one's licence, with model output; model: {card.licence}"
+        licences.append({"id": 2, "name": name, "url": ""})
     return {
         "info": {
             "description": f"Synthetic detection data set, {split} split, painted by boxpaint",
@@ -132,7 +136,7 @@ def _head(plan: Plan, split: str) -> dict[str, Any]:
             "spec": plan.spec.digest,
             "seed": plan.config.seed,
         },
-        "licenses": [{"id": 1, "name": f"Model output; model: {card.licence}", "url": ""}],
+        "licenses": licences,
     }
 
 

@@ -4,8 +4,8 @@ What a decoder leaves behind (how fine its detail is, how smooth its plain areas
 was painted, and a probe finds the difference in a few pixels. So the whole picture is noised a little and denoised
 (`Painter.redraw`), and then given the noise of one sensor. How much of a seam is left: benchmarks/leak.py.
 
-A photo has a past of its own. There the same is done around what was painted only: what is drawn anew gets what that
-took from the rest of the photo, the grain of its sensor and of its compression.
+A photo has a past of its own, and loses it so. With `painting.harmonize_area: painted` only what was painted is drawn
+anew, and gets what that took from the rest of the photo, the grain of its sensor and of its compression.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def finish_pictures(
     usable picture of one.
     """
     settings = painter.config.painting
-    if photos is None or settings.harmonize_area == "all":
+    if photos is None or settings.harmonize_area != "painted":
         photos = [None] * len(pictures)
     drawn = _harmonized(pictures, plans, painter) if settings.harmonize_strength > 0 else pictures
     return [

@@ -34,6 +34,7 @@ from generator.prompts.book import ENRICHED_FILE, BookRow, Enriched, PromptBook,
 from generator.run import Listener, generate
 from generator.spec import Spec, load_spec
 from tests.conftest import write_csv_files
+from tests.generator.photos import lay_down_set
 
 pytestmark = pytest.mark.slow
 
@@ -378,3 +379,32 @@ def test_a_bad_book_stops_before_anything_is_made(spec: Spec, config: Config, pr
     with pytest.raises(PromptsError, match=r"enriched\.json"):
         generate(spec, config, tmp_path / "out", prompts=prompts, limit=1)
     assert not (tmp_path / "out").exists()
+
+
+def test_objects_are_painted_into_photos_whose_labels_stay(
+    csv_folder: Path, config: Config, run_folder_files: Files
+) -> None:
+    labels = [("lion", (80, 60, 20, 20)), ("platelet", (10, 10, 24, 24))]
+    lay_down_set(csv_folder / "set", {"train": {"a.png": labels, "b.png": []}, "test": {"c.png": []}})
+    table = csv_folder / "background.csv"
+    table.write_text("photos,num_imgs,crop,flip\ncoco:set#train,4,80%,both\n")
+
+    def load() -> Spec:
+        return load_spec(table, csv_folder / "classes.csv", canvas_wh=config.canvas_wh, scene=config.card.scene)
+
+    listener = Mock(Listener())
+    whole = generate(load(), config, csv_folder / "out", listener=listener)
+    assert validate_dataset(whole.folder).faults == ()
+    assert "1 of lion" in listener.on_warning.call_args_list[0].args[0]
+    records = records_of(whole.folder)
+    names = {(record.photo.name, record.split) for record in records if record.photo is not None}
+    assert {name for name, _ in names} == {"a.png", "b.png"} and len(names) == 2
+    assert sum(len(record.real_objects) for record in records) == whole.num_real_objects > 0
+    # In parts it comes out the same; with other labels the run does not go on.
+    for limit in (1, 4):
+        generate(load(), config, csv_folder / "parts", limit=limit)
+    assert run_folder_files(csv_folder / "parts") == run_folder_files(whole.folder)
+    annotations = csv_folder / "set/annotations/instances_train.json"
+    annotations.write_text(annotations.read_text().replace("[10, 10, 24, 24]", "[10, 10, 24, 23]"))
+    with pytest.raises(RunMismatchError, match=r"photos\[1\]\.digest"):
+        generate(load(), config, whole.folder)

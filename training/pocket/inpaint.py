@@ -12,17 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import (
-    AutoencoderKL,
-    DPMSolverMultistepScheduler,
-    StableDiffusionInpaintPipeline,
-    UNet2DConditionModel,
-)
+from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from detection.painter.figures import PaintedSample, draw_samples, paint_into, region_of
 from detection.painter.samples import Bank, Sample, SampleRecipe, encode_samples
-from detection.painter.unet import Denoiser, UnetRecipe, held_out_loss, unet_learner
+from detection.painter.unet import Denoiser, UnetRecipe, held_out_loss, save_pipeline, unet_learner
 from generator.bundles import ModelRef
 from generator.config import Config
 from generator.foundation.errors import BoxpaintError
@@ -135,17 +130,7 @@ def train(session: Session, out: Path, recipe: InpaintRecipe) -> None:
     bank = Bank(subject.draw, vae, derive_seed(session.seed, 9), device)
     learner = unet_learner(denoiser, bank, None, recipe.learning)
     learn("inpaint", [learner], session, out.parent, batch_size=recipe.learning.batch_size, made_from=origin)
-    pipeline: Any = StableDiffusionInpaintPipeline(
-        vae=vae.half(),
-        text_encoder=text_encoder.half(),
-        tokenizer=tokenizer,
-        unet=unet.half(),
-        scheduler=scheduler,
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-    pipeline.save_pretrained(out)
+    save_pipeline(denoiser, vae, scheduler, out)
 
 
 def evaluate(session: Session, folder: Path, *, samples: int = HELD_OUT_SAMPLES) -> dict[str, float]:

@@ -54,6 +54,7 @@ def test_an_arm_is_a_name_or_a_mapping(written: Any, name: str, title: str) -> N
 
 
 def test_how_painters_are_made_counts_from_the_file_and_is_declared(tmp_path: Path) -> None:
+    (tmp_path / "my" / "bundle").mkdir(parents=True)
     synthetic = {**OWN, "tuned": {"steps": 7, "config": "how.yaml", "start": "my/bundle"}, "photos": {"crop": 0.5}}
     config = ExperimentConfig.load(write_experiment(tmp_path, synthetic=synthetic))
     tuned = config.synthetic.tuned

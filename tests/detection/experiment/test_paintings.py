@@ -151,7 +151,13 @@ def test_arms_with_their_own_pictures_are_compared(whole: tuple[Path, Outcome, N
         ("refined+tuned+photos", "refined+tuned"),
     }
     text = (folder / "out" / CARD).read_text()
-    for words in ("## Painters and scenes", "tuned in photos, then refined on real", "minutes to tune", "samples.png"):
+    for words in (
+        "## Painters and scenes",
+        "tuned in photos, then refined on real",
+        "minutes to tune",
+        "samples.png",
+        "](photos/",
+    ):
         assert words in text
 
 

@@ -80,6 +80,7 @@ def test_annotations_of_real_and_painted_objects(segmentation: str, tmp_path: Pa
             assert "photo" not in image and all("source" not in item for item in items)
             assert "photo" not in json.loads(record.model_dump_json())
             continue
+        assert image["license"] == 2
         assert image["photo"]["file_name"] == "1.png" and image["photo"]["sha256"] == photo.sha256
         assert image.get(NOT_EXHAUSTIVE) == ([1] if record.photo.seen else None)
         assert [item["source"] for item in items] == ["painted"] * len(record.objects) + ["real"] * (

@@ -56,7 +56,7 @@ def config_of(tiny_config: Mapping[str, object], **painting: object) -> Config:
         tiny_config,
         canvas={"width": 192, "height": 64},
         placement={"decoys": 0},
-        painting={"harmonize_strength": 0.125, "sensor_noise": 3.0, **painting},
+        painting={"harmonize_strength": 0.125, "sensor_noise": 3.0, "harmonize_area": "painted", **painting},
         labels={"max_edge_contact": 1.0, "max_unlabelled": 0.9},
     )
 
