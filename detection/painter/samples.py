@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import cv2
@@ -104,13 +105,15 @@ class Subject:
 
     def draw(self, rng: np.random.Generator) -> Sample:
         """Draw a sample of a sort drawn by the recipe, at side_px squared."""
+        # Once for all tries: of a rare class whose objects are often cut or crowded there would be fewer still.
+        draw_object = partial(self._object, self.draw_kind(rng))
         sort = rng.random()
         if sort < self.recipe.scene_share:
-            order: tuple[Draw, ...] = (self._scene, self._place, self._object)
+            order: tuple[Draw, ...] = (self._scene, self._place, draw_object)
         elif sort < self.recipe.scene_share + self.recipe.place_share:
-            order = (self._place, self._scene, self._object)
+            order = (self._place, self._scene, draw_object)
         else:
-            order = (self._object, self._place, self._scene)
+            order = (draw_object, self._place, self._scene)
         for draw in order:
             for _ in range(TRIES):
                 if (sample := draw(rng)) is not None:
@@ -135,8 +138,7 @@ class Subject:
         caption = self.wording.object(found[int(rng.integers(len(found)))], rng)
         return replace(sample, caption=caption)
 
-    def _object(self, rng: np.random.Generator) -> Sample | None:
-        kind = self.draw_kind(rng)
+    def _object(self, kind: str, rng: np.random.Generator) -> Sample | None:
         holding = [photo for photo in self.photos if photo.of(kind)]
         if not holding:
             return None
