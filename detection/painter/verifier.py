@@ -109,7 +109,9 @@ def draw_look(subject: Subject, side_px: int, rng: np.random.Generator, recipe: 
     """
     sort = rng.random()
     for attempt in range(1, TRIES + 1):
-        if sort < recipe.place_share:
+        if attempt == TRIES:  # photos that their objects fill show no place
+            look = next(filter(None, (_object(subject, kind, side_px, rng) for kind in subject.kinds)), None)
+        elif sort < recipe.place_share:
             look = _place(subject, side_px, recipe, rng)
         elif sort < recipe.place_share + recipe.scene_share:
             look = _scene(subject, side_px, rng)

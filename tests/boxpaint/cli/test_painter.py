@@ -36,7 +36,7 @@ def test_from_a_finished_painter_to_a_painted_data_set(workplace: Path) -> None:
             "painter is finished already, nothing was trained; --overwrite starts again",
             "VAE PSNR of crops, dB, held-out photos, before",
             "look at painter/samples.png",
-            "next: boxpaint init DIR --from photos --bundle painter",
+            "next: boxpaint init DIR --from photos:train --bundle painter",
         )
     boxpaint("init", "mine", "--from", "photos", "--bundle", "painter", cwd=workplace).says("wrote mine/config.yaml")
     mine = workplace / "mine"
@@ -65,7 +65,7 @@ MISTAKES = {
     "out in the data": (["--out", "photos/painter"], "photos/painter lies in the folder of the photos, photos"),
     "out holds something else": (["--out", "notes"], "notes is not a training of a painter: it holds a.txt"),
     "other settings": (["--out", "painter", "--steps", "9"], "settings.steps: 3 before, 9 now"),
-    "bad key": (["--config", "bad.yaml"], "bad.yaml:1: column 'step': found"),
+    "bad key": (["--config", "bad.yaml"], "bad.yaml:1: column 'step': unknown key; did you mean 'steps'?"),
     "no bundle": (["--from", "nowhere"], "--from: found 'nowhere'; pocket, sd21, scratch, the folder of a painter"),
     "a detector": (["--from", "detector"], f"it is {DETECTOR_RUN.what}: {DETECTOR_RUN.use}"),
     "unfinished": (["--from", "begun"], "the training of this painter is unfinished"),
@@ -89,21 +89,22 @@ def test_a_mistake_is_one_message_and_nothing_is_written(workplace: Path, argume
 
 
 @pytest.mark.parametrize(
-    ("box", "size", "words"),
+    ("boxes", "size", "words"),
     [
-        (None, 64, "photos with labelled objects; these show none"),
-        ([10, 10, 10, 10], 20, "found '20 x 20 px'; a photo to learn from has 32 px and more on each side"),
-        ([1, 1, 62, 62], 64, "of red no object can be shown alone"),
+        ([], 64, "photos with labelled objects; these show none"),
+        ([[5, 5, 9, 9]], 20, "found '20 x 20 px'; a photo to learn from has 32 px and more on each side"),
+        ([[10, 10, 20, 20], [14, 14, 20, 20]], 64, "of red no object can be shown alone"),
     ],
+    ids=["nothing labelled", "too small", "never alone"],
 )
-def test_photos_that_cannot_teach_are_refused(workplace: Path, box: list[int] | None, size: int, words: str) -> None:
+def test_photos_that_cannot_teach_are_refused(workplace: Path, boxes: list[list[int]], size: int, words: str) -> None:
     file = workplace / "photos/annotations/instances_train.json"
     content = json.loads(file.read_text())
     (picture, *_) = content["images"]
     Image.new("RGB", (size, size), (200, 180, 160)).save(workplace / "photos/images" / Path(picture["file_name"]).name)
-    label = {"id": 1, "image_id": picture["id"], "category_id": 1, "bbox": box, "area": 1, "iscrowd": 0}
     content["images"] = [{**picture, "width": size, "height": size}]
-    content["annotations"] = [] if box is None else [{**label, "segmentation": []}]
+    label = {"image_id": picture["id"], "category_id": 1, "area": 1, "iscrowd": 0, "segmentation": []}
+    content["annotations"] = [{**label, "id": number, "bbox": box} for number, box in enumerate(boxes, start=1)]
     file.write_text(json.dumps(content))
     with nothing_written(workplace):
         boxpaint(*TRAIN, "--out", "new", cwd=workplace).refuses(words)

@@ -47,3 +47,9 @@ def test_looks_vary_less_than_what_tells_dark_from_pale() -> None:
     pixels = np.full((32, 32, 3), 120, np.uint8)
     means = [varied(pixels, np.random.default_rng(seed), turns=True, flips=True).mean() for seed in range(50)]
     assert 95 < min(means) < max(means) < 145
+
+
+def test_photos_that_their_objects_fill_give_looks_of_objects() -> None:
+    of = subject(photo(square("cell", 0, 0, 96), size_wh=(96, 96)))
+    looks = [draw_look(of, 32, np.random.default_rng(seed)) for seed in range(100)]
+    assert "cell" in {look.kind for look in looks} and PLACE not in {look.kind for look in looks}
