@@ -36,7 +36,7 @@ def test_from_a_finished_painter_to_a_painted_data_set(workplace: Path) -> None:
             "painter is finished already, nothing was trained; --overwrite starts again",
             "VAE PSNR of crops, dB, held-out photos, before",
             "look at painter/samples.png",
-            "next: boxpaint init DIR --from photos --bundle painter",
+            "next: boxpaint init DIR --from photos:train --bundle painter",
         )
     boxpaint("init", "mine", "--from", "photos", "--bundle", "painter", cwd=workplace).says("wrote mine/config.yaml")
     mine = workplace / "mine"
@@ -65,7 +65,7 @@ MISTAKES = {
     "out in the data": (["--out", "photos/painter"], "photos/painter lies in the folder of the photos, photos"),
     "out holds something else": (["--out", "notes"], "notes is not a training of a painter: it holds a.txt"),
     "other settings": (["--out", "painter", "--steps", "9"], "settings.steps: 3 before, 9 now"),
-    "bad key": (["--config", "bad.yaml"], "bad.yaml:1: column 'step': found"),
+    "bad key": (["--config", "bad.yaml"], "bad.yaml:1: column 'step': unknown key; did you mean 'steps'?"),
     "no bundle": (["--from", "nowhere"], "--from: found 'nowhere'; pocket, sd21, scratch, the folder of a painter"),
     "a detector": (["--from", "detector"], f"it is {DETECTOR_RUN.what}: {DETECTOR_RUN.use}"),
     "unfinished": (["--from", "begun"], "the training of this painter is unfinished"),
