@@ -15,6 +15,7 @@ import typer
 
 from boxpaint.cli import options as opt
 from boxpaint.cli.console import Table, console, end, say, warn
+from generator.bundles import EMPTY_SCENE
 from generator.foundation.errors import BoxpaintError, ConfigError, DatasetError, DomainError, Fault, SpecError
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def _whole_or_absent(folder: Path) -> Iterator[None]:
 def _init_from(real: str, folder: Path, bundle: str, rename: Mapping[str, str]) -> None:
     """Measure a data set, and write a scenario like it. Raises BoxpaintError."""
     from boxpaint.scenarios import check_free, config_of, painting_config, write_files
-    from detection.calibration.scenario import BACKGROUND_PROMPT, canvas_like, class_rows, tables
+    from detection.calibration.scenario import canvas_like, class_rows, tables
     from detection.datasets.categories import check_rename, choose_categories, matching, rename_categories
     from generator.foundation.storage import make_folder
     from generator.spec import load_spec
@@ -114,7 +115,7 @@ def _init_from(real: str, folder: Path, bundle: str, rename: Mapping[str, str]) 
         raise DatasetError([Fault(file=source.name, expected="no picture of it has a box to measure")])
     make_folder(folder)  # the way to the references counts from it
     rows = class_rows(source, folder, canvas_wh, with_references=config.models.captioner is not None)
-    scene = card.scene or BACKGROUND_PROMPT
+    scene = card.scene or EMPTY_SCENE
     words = {row.cells["name"]: card.classes.get(row.cells["name"], {}) for row in rows}
     contents = {name: text.encode() for name, text in tables(rows, scene=scene, words=words).items()}
     paths = write_files(folder, {**contents, "config.yaml": config_of(bundle, canvas_wh, folder)})

@@ -16,11 +16,12 @@ from detection.datasets.boxes import is_whole
 from detection.datasets.read import read_detection_set
 from detection.datasets.sources import Source
 from detection.datasets.types import DetectionDataset
+from generator.bundles import EMPTY_SCENE
 from generator.foundation.coco import find_annotation_files
 from generator.spec import ATTRIBUTE_COLUMNS, BACKGROUND_COLUMNS, CLASS_COLUMNS, MAX_APPEAR, MIN_SIDE_PX, SIZE_COLUMNS
 from generator.spec.references import COCO_PREFIX, reference_fault
 
-BACKGROUND_PROMPT, BACKGROUND_PICTURES = "a photo of an empty scene", 100
+BACKGROUND_PICTURES = 100
 # Of counts and sizes the middle eight tenths, of places nearly all: the tails of a few boxes say nothing.
 _MIDDLE, _NEARLY_ALL = (0.1, 0.9), (0.02, 0.98)
 # Objects lie in a band when so many of them take no more than this share of the height that they could.
@@ -84,7 +85,7 @@ def class_rows(
 def tables(
     rows: list[ClassRow],
     *,
-    scene: str = BACKGROUND_PROMPT,
+    scene: str = EMPTY_SCENE,
     num_imgs: int = BACKGROUND_PICTURES,
     words: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
 ) -> dict[str, str]:

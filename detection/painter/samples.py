@@ -270,12 +270,13 @@ def cannot_be_shown(subject: Subject) -> list[str]:
         others = (other.box for other in subject.in_view(photo, each.box) if other is not each)
         return all(overlap_share(each.box, other) <= MAX_SHARED for other in others)
 
-    def is_square(photo: LabelledPhoto, each: LabelledObject) -> bool:
-        return usual_frame(subject, photo, each).native_wh == (subject.side_px, subject.side_px)
+    def has_surroundings(photo: LabelledPhoto, each: LabelledObject) -> bool:
+        frame = usual_frame(subject, photo, each)
+        return frame.native_wh == (subject.side_px, subject.side_px) and frame.region.area < subject.side_px**2
 
     def is_shown(kind: str) -> bool:
         objects = ((photo, each) for photo in subject.photos for each in photo.of(kind))
-        return any(is_alone(photo, each) and is_square(photo, each) for photo, each in objects)
+        return any(is_alone(photo, each) and has_surroundings(photo, each) for photo, each in objects)
 
     return [kind for kind in subject.kinds if not is_shown(kind)]
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from detection.calibration.scenario import BACKGROUND_PROMPT
+from generator.bundles import EMPTY_SCENE
 from generator.foundation.history import Listener as TrainingListener
 
 SCRATCH = "scratch"
@@ -80,7 +80,7 @@ class PainterSettings(BaseModel):
     """Quarter turns are as likely as what the photos show: microscopes have no up, streets have."""
     flips: bool = False
     """Mirror images are as likely as what the photos show."""
-    scene: str = BACKGROUND_PROMPT
+    scene: str = EMPTY_SCENE
     """Prompt of a scene without objects."""
     val_share: Annotated[float, Field(ge=0, lt=1)] = 0.2
     """Photos held out for the figures and for the choice of the best weights; 0: none, the last weights are kept."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import cv2
@@ -26,7 +27,7 @@ from generator.painting.crop import resize
 MARGINS, SHIFT = (0.12, 0.45), 0.8
 PLACE = "a place"
 # In crowded photos few places are empty: one sort is tried so often before another, or its share would be less.
-TRIES, TRIES_OF_ONE_SORT = 80, 20
+TRIES = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,21 +108,20 @@ def draw_look(subject: Subject, side_px: int, rng: np.random.Generator, recipe: 
 
     Raises ValueError where the photos show nothing.
     """
+    draws = {
+        "place": partial(_place, subject, side_px, recipe),
+        "scene": partial(_scene, subject, side_px),
+        "object": partial(_object, subject, subject.draw_kind(rng), side_px),
+    }
     sort = rng.random()
-    for attempt in range(1, TRIES + 1):
-        if attempt == TRIES:  # photos that their objects fill show no place
-            look = next(filter(None, (_object(subject, kind, side_px, rng) for kind in subject.kinds)), None)
-        elif sort < recipe.place_share:
-            look = _place(subject, side_px, recipe, rng)
-        elif sort < recipe.place_share + recipe.scene_share:
-            look = _scene(subject, side_px, rng)
-        else:
-            look = _object(subject, subject.draw_kind(rng), side_px, rng)
-        if look is not None:
-            turns, flips = subject.recipe.turns, subject.recipe.flips
-            return replace(look, pixels=varied(look.pixels, rng, turns=turns, flips=flips))
-        if attempt % TRIES_OF_ONE_SORT == 0:
-            sort = rng.random()
+    is_scene = sort < recipe.place_share + recipe.scene_share
+    first = "place" if sort < recipe.place_share else "scene" if is_scene else "object"
+    # Photos without an empty place, as of one large object, still show that.
+    for name in dict.fromkeys((first, "object", "place", "scene")):
+        for _ in range(TRIES):
+            if (look := draws[name](rng)) is not None:
+                turns, flips = subject.recipe.turns, subject.recipe.flips
+                return replace(look, pixels=varied(look.pixels, rng, turns=turns, flips=flips))
     raise ValueError("the photos show nothing that can be learned from")
 
 

@@ -10,8 +10,9 @@ from typing import Protocol
 
 import numpy as np
 
-from detection.calibration.scenario import BACKGROUND_PROMPT, prompt_of
+from detection.calibration.scenario import prompt_of
 from detection.painter.photos import HUES, SIZES, TONES, LabelledObject, LabelledPhoto
+from generator.bundles import EMPTY_SCENE
 from generator.foundation.geometry import Box, intersection_area
 
 # Of an object of which less can be seen a caption may say nothing, neither that it is there nor that it is not.
@@ -51,7 +52,7 @@ class PlainWording:
     which then take the place of those that count objects.
     """
 
-    scene: str = BACKGROUND_PROMPT
+    scene: str = EMPTY_SCENE
     captions: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def object(self, each: LabelledObject, rng: np.random.Generator) -> str:
@@ -59,7 +60,7 @@ class PlainWording:
 
         >>> cell = LabelledObject(category="dead cell", box=Box.from_xywh(0, 0, 8, 8), size="small", tone="dark")
         >>> PlainWording().object(cell, np.random.default_rng(0))
-        'a dead cell, small'
+        'a dead cell, dark'
         """
         return object_prompt(each.category, [word for word in each.attributes if rng.random() < ATTRIBUTE_SHARE])
 

@@ -26,6 +26,8 @@ BUNDLES: dict[str, Path] = {
     "sd21": Path(__file__).parent / "sd21",
 }
 CARD_FILE = "bundle.yaml"
+# The prompt of a scene without objects, where nobody has said anything better.
+EMPTY_SCENE = "a photo of an empty scene"
 _WORD = re.compile(r"[^\W\d_]+")
 _SHOWN_WORDS = 6
 # Name of a LoRA as diffusers writes it, and the endings of files that hold one.

@@ -94,8 +94,9 @@ def test_a_mistake_is_one_message_and_nothing_is_written(workplace: Path, argume
         ([], 64, "photos with labelled objects; these show none"),
         ([[5, 5, 9, 9]], 20, "found '20 x 20 px'; a photo to learn from has 32 px and more on each side"),
         ([[10, 10, 20, 20], [14, 14, 20, 20]], 64, "of red no object can be shown alone"),
+        ([[1, 1, 62, 62]], 64, "of red no object can be shown alone"),
     ],
-    ids=["nothing labelled", "too small", "never alone"],
+    ids=["nothing labelled", "too small", "never alone", "fills its photo"],
 )
 def test_photos_that_cannot_teach_are_refused(workplace: Path, boxes: list[list[int]], size: int, words: str) -> None:
     file = workplace / "photos/annotations/instances_train.json"
