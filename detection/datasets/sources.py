@@ -45,11 +45,7 @@ class Source:
     @cached_property
     def digests(self) -> tuple[str, ...]:
         """SHA-256 of each picture's file, in hex. Raises StorageError."""
-        digests = []
-        for sample in self.data.samples:
-            with translate_os_errors(sample.path):
-                digests.append(sha256_of(sample.path))
-        return tuple(digests)
+        return picture_digests(self.data)
 
     @cached_property
     def digest(self) -> str:
@@ -68,6 +64,15 @@ class Source:
             **({"scales": {name: asdict(scale) for name, scale in self.scales.items()}} if self.scales else {}),
             "digest": self.digest,
         }
+
+
+def picture_digests(data: DetectionDataset) -> tuple[str, ...]:
+    """SHA-256 of each picture's file, in hex. Raises StorageError."""
+    digests = []
+    for sample in data.samples:
+        with translate_os_errors(sample.path):
+            digests.append(sha256_of(sample.path))
+    return tuple(digests)
 
 
 def read_source(text: str, role: Role) -> Source:

@@ -28,6 +28,7 @@ from diffusers import AutoencoderKL
 from safetensors import SafetensorError
 from transformers import CLIPModel, CLIPTextModel
 
+from detection.datasets.sources import picture_digests
 from detection.datasets.types import DetectionDataset, digest_of_set
 from detection.painter.bundle import grain_of, write_card
 from detection.painter.figures import (
@@ -43,7 +44,7 @@ from detection.painter.figures import (
 )
 from detection.painter.learning import Learner, fit
 from detection.painter.lora import LoraRecipe, add_lora, lora_learner, paint_prior, save_lora, with_lora
-from detection.painter.photos import LabelledPhoto, canvas_of, described, measure_limits, read_photos
+from detection.painter.photos import LabelledPhoto, Limits, canvas_of, described, measure_limits, read_photos
 from detection.painter.samples import (
     MAX_SHARED,
     Bank,
@@ -80,7 +81,6 @@ from generator.foundation.storage import (
     atomic_writer,
     read_json,
     remove,
-    sha256_of,
     translate_os_errors,
     write_json,
 )
@@ -247,18 +247,29 @@ class _Training:
     def canvas_wh(self) -> tuple[int, int]:
         return canvas_of(self.shown, math.prod(self.base.canvas_wh) if self.is_large else MAX_CANVAS_PX)
 
+    def _even_canvas(self, model: DiffusionModel) -> tuple[int, int]:
+        """The canvas, enlarged to what a model can paint."""
+        width, height = (-(-side // model.size_multiple) * model.size_multiple for side in self.canvas_wh)
+        return width, height
+
     @cached_property
     def photos(self) -> list[LabelledPhoto]:
-        plain = read_photos(self.shown, self.canvas_wh)
-        return described(plain, measure_limits(plain))
+        return described(self._plain_photos, self._limits)
+
+    @cached_property
+    def _plain_photos(self) -> list[LabelledPhoto]:
+        return read_photos(self.shown, self.canvas_wh)
+
+    @cached_property
+    def _limits(self) -> Limits:
+        return measure_limits(self._plain_photos)
 
     @cached_property
     def measured_photos(self) -> list[LabelledPhoto]:
         """Photos that figures are taken on: held out where there are any, else those that are learned from."""
         if self.held_out is None:
             return self.photos
-        limits = measure_limits(read_photos(self.shown, self.canvas_wh))
-        return described(read_photos(self.held_out, self.canvas_wh), limits)
+        return described(read_photos(self.held_out, self.canvas_wh), self._limits)
 
     @cached_property
     def subject(self) -> Subject:
@@ -358,13 +369,11 @@ class _Training:
         if "unet" in self.numbers:
             return
         folder = self.out / "inpaint"
-        model, recipe = (
-            self.start_model,
-            UnetRecipe(
-                batch_size=self.settings.batch_size,
-                learning_rate=self.settings.learning_rate,
-                samples=(64, max(64, 3 * self.settings.steps)),
-            ),
+        model = self.start_model
+        recipe = UnetRecipe(
+            batch_size=self.settings.batch_size,
+            learning_rate=self.settings.learning_rate,
+            samples=(64, max(64, 3 * self.settings.steps)),
         )
         vae: Any = AutoencoderKL.from_pretrained(folder / "vae", dtype=torch.float32).to(self.device).eval()
         unet = model.unet
@@ -385,12 +394,12 @@ class _Training:
         before = {"loss": loss()}
         for part in (unet, model.text_encoder):
             part.requires_grad_(True)
-        canvas_wh = tuple(-(-side // model.size_multiple) * model.size_multiple for side in self.canvas_wh)
+        canvas_wh = self._even_canvas(model)
         learner = unet_learner(
             denoiser,
             Bank(self.subject.draw, vae, derive_seed(self.seed, _CROPS), self.device),
             Bank(
-                lambda rng: self.subject.draw_canvas((canvas_wh[0], canvas_wh[1]), rng),
+                lambda rng: self.subject.draw_canvas(canvas_wh, rng),
                 vae,
                 derive_seed(self.seed, _CANVASES),
                 self.device,
@@ -419,7 +428,6 @@ class _Training:
         texts = self._texts()
 
         def right() -> float:
-            clip.logit_scale = 1.0
             rows = clip.embed_texts([text for _, text in texts])
             chosen = (clip.embed_pictures([look.pixels for look in looks]) @ rows.T).argmax(axis=1)
             hits: dict[str, list[bool]] = {}
@@ -463,10 +471,10 @@ class _Training:
             samples=(16, max(16, settings.batch_size * self.settings.steps // 4)),
         )
         vae = model.vae
-        width, height = (-(-side // model.size_multiple) * model.size_multiple for side in self.canvas_wh)
+        canvas_wh = self._even_canvas(model)
 
         def draw_from(subject: Subject) -> Callable[[np.random.Generator], Sample]:
-            return subject.draw if is_inpaint else lambda rng: subject.draw_canvas((width, height), rng)
+            return subject.draw if is_inpaint else lambda rng: subject.draw_canvas(canvas_wh, rng)
 
         def encoded(samples: Iterable[Sample]) -> list[Encoded]:
             return [row for sample in samples for row in encode_samples([sample], vae, self.device)]
@@ -503,16 +511,17 @@ class _Training:
             clip_ref = self.base.models.clip
             if clip_ref is None or local_fault(clip_ref) != "":
                 clip_ref = None
+        start = load_card(self.base.bundle)
         card = partial(
             write_card,
             out,
-            load_card(self.base.bundle),
+            start,
             self.photos,
             self.categories,
             self.wording,
             self.canvas_wh,
             models,
-            knows_all_words=self.is_large and load_card(self.base.bundle).vocabulary is None,
+            knows_all_words=self.is_large and start.vocabulary is None,
         )
         card(noise=self.base.painting.sensor_noise)
         load_card.cache_clear()
@@ -647,9 +656,7 @@ class _Training:
         }
         return {name: value / sum(work.values()) for name, value in work.items() if value}
 
-    def _keep(
-        self, part: str, history: History, before: dict[str, float], after: dict[str, float], **more: float
-    ) -> None:
+    def _keep(self, part: str, history: History, before: dict[str, float], after: dict[str, float]) -> None:
         self.numbers[part] = {
             "steps": len(history.losses),
             "best_step": history.best_step,
@@ -657,7 +664,6 @@ class _Training:
             "before": before,
             "after": after,
             "validations": [[step, round(value, 5)] for step, value in history.validations],
-            **more,
         }
         write_json(self.out / PARTS, self.numbers)
         remove(self.out / f"{part}.checkpoint.pt")
@@ -810,11 +816,7 @@ def _split(photos: DetectionDataset, val_share: float, seed: int) -> tuple[Detec
 
 
 def _digest(data: DetectionDataset) -> str:
-    digests = []
-    for sample in data.samples:
-        with translate_os_errors(sample.path):
-            digests.append(sha256_of(sample.path))
-    return digest_of_set(data, digests)
+    return digest_of_set(data, picture_digests(data))
 
 
 def _even(picture: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from detection.painter.learning import Learner
 from generator.foundation.device import autocast
+from generator.foundation.training import to_channels_last
 from generator.painting.stable_diffusion import to_tensor
 
 GRADIENT_SCALES = (1, 2, 4)
@@ -44,7 +45,7 @@ def vae_learners(vae: Any, draw: DrawPictures, recipe: VaeRecipe, device: torch.
     """Learners of a VAE, in an order in which both judge the same pictures; light varies a little."""
     # Filled in by the first learner of a step, looked at by the second.
     pair: list[torch.Tensor] = []
-    critic: Any = _critic(recipe.critic_channels).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    critic = to_channels_last(_critic(recipe.critic_channels), device)
 
     def loss(rng: np.random.Generator, progress: float) -> torch.Tensor:
         real = vary_light(to_tensor(np.stack(draw(rng))).to(device))
