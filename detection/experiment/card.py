@@ -31,7 +31,7 @@ from detection.experiment.verdict import (
     with_images,
 )
 from detection.pages import ABSENT, Rows, describe_machine, markdown, write_csv
-from detection.painter.run import NEAREST, SAMPLES
+from detection.painter.training import NEAREST, SAMPLES
 from detection.proof.statistics import Interval
 from generator.foundation.storage import write_text
 

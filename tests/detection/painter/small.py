@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from detection.datasets.sources import read_source
-from detection.painter import run
+from detection.painter import training
 from detection.painter.run import PainterResult, train_painter
 from detection.painter.settings import Listener, PainterSettings
 from tests.conftest import made_once
@@ -25,7 +25,7 @@ SETTINGS = {
 def few_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure held-out figures on few samples: that takes longer than so few steps. No setting of a training."""
     for name, count in {"HELD_OUT_SAMPLES": 2, "MEASURED_PICTURES": 2, "GRAIN_PICTURES": 1, "CLIP_BATCH": 8}.items():
-        monkeypatch.setattr(run, name, count)
+        monkeypatch.setattr(training, name, count)
 
 
 def train(folder: Path, out: Path, listener: Listener | None = None) -> PainterResult:

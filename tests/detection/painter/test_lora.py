@@ -15,7 +15,7 @@ import yaml
 from diffusers import StableDiffusionInpaintPipeline
 from safetensors.torch import load_file
 
-from detection.painter import run
+from detection.painter import run, training
 from detection.painter.learning import fit
 from detection.painter.lora import LoraRecipe, add_lora, lora_learner, save_lora
 from detection.painter.run import train_painter
@@ -159,7 +159,7 @@ def test_a_painter_of_two_models_becomes_a_bundle_of_loras(
     tiny_sd21: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run, "LARGE_BYTES", 0)
-    monkeypatch.setattr(run, "HELD_OUT_SAMPLES", 4)
+    monkeypatch.setattr(training, "HELD_OUT_SAMPLES", 4)
     start = tmp_path / "start"
     start.mkdir()
     card = yaml.safe_load((Path(run.__file__).parents[2] / "generator/bundles/sd21/bundle.yaml").read_text())
