@@ -258,8 +258,10 @@ class PainterTraining:
             side = min(VAE_SIDE_PX, *source.shape[:2])
             top, left = (int(rng.integers(0, room - side, endpoint=True)) for room in source.shape[:2])
             part = source[top : top + side, left : left + side]
-            part = np.rot90(part, int(rng.integers(4)))
-            part = part[:, ::-1] if rng.random() < 0.5 else part
+            if self.settings.turns:
+                part = np.rot90(part, int(rng.integers(4)))
+            if self.settings.flips and rng.random() < 0.5:
+                part = part[:, ::-1]
             pictures.append(np.ascontiguousarray(part) if side == VAE_SIDE_PX else _padded(part, VAE_SIDE_PX))
         return pictures
 
